@@ -1,0 +1,1 @@
+"""The language that all Posthouse services speak: imported, never run."""

@@ -1,0 +1,1 @@
+"""Queues between services: a small port and two brokers behind it."""

@@ -1,0 +1,1 @@
+"""Mail's own nouns as values: no I/O, no clock, no chance."""

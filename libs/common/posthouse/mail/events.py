@@ -1,0 +1,31 @@
+"""What can happen to a message: the closed list that logs, metrics and customers see."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class EventKind(StrEnum):
+    """One past-tense word per thing that can happen; stored, counted and logged under this name."""
+
+    ACCEPTED = "accepted"  # committed at the door; the client has its 250
+    PREPARED = "prepared"  # policy decided, rewrote and signed; deliveries exist
+    REFUSED = "refused"  # policy could not process it; parked with the reason
+    SUPPRESSED = "suppressed"  # recipient is on the account's suppression list; never attempted
+    DELIVERED = "delivered"  # the remote server took responsibility
+    DEFERRED = "deferred"  # an attempt failed; there will be another
+    BOUNCED = "bounced"  # refused for good, at once or by a DSN that came back
+    EXPIRED = "expired"  # too old to be tried again
+    UNCERTAIN = "uncertain"  # the final dot may have been taken; sent again
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A row written in the same transaction as the state change it reports."""
+
+    kind: EventKind
+    account_id: UUID
+    submission_id: UUID
+    delivery_id: UUID | None = None
+    detail: dict[str, Any] = field(default_factory=dict)

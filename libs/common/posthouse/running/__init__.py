@@ -1,0 +1,1 @@
+"""How a service runs: settings, logs, metrics, health, signals, drain."""

@@ -1,0 +1,1 @@
+"""The store: PostgreSQL keeps what a 250 promised."""
