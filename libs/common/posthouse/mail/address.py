@@ -1,0 +1,148 @@
+"""A mailbox address as SMTP carries it (RFC 5321 section 4.1.2, RFC 6531)."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+import idna
+
+LOCAL_LIMIT = 64  # octets, RFC 5321 section 4.5.3.1.1
+DOMAIN_LIMIT = 255  # octets, section 4.5.3.1.2
+ADDRESS_LIMIT = 254  # octets: a path has 256, two of them "<" and ">" (section 4.5.3.1.3)
+_SHOWN = 80  # characters of a refused address that are quoted back
+
+_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN_TEXT = rf"{_LABEL}(?:\.{_LABEL})*"
+# Nearly every address there is: one match and done.
+_PLAIN = re.compile(rf"([{_ATEXT}]+(?:\.[{_ATEXT}]+)*)@({_DOMAIN_TEXT})")
+
+_DOMAIN = re.compile(_DOMAIN_TEXT)
+_DOT_STRING = re.compile(rf"[{_ATEXT}\x80-\U0010ffff]+(?:\.[{_ATEXT}\x80-\U0010ffff]+)*")
+_QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])*"')
+_QUOTED_PAIR = re.compile(r"\\(.)")
+
+
+class InvalidAddress(ValueError):  # noqa: N818 - the docstring is the message
+    """Not an address that mail can be sent to; the text quotes what was seen and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One mailbox; two spellings of the same mailbox are equal where RFC 5321 says so.
+
+    The domain is in lower case (in an IDN, mapped by UTS 46); a local part is quoted only where it
+    has to be, and keeps its case.
+    """
+
+    local: str
+    domain: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read *text*, without angle brackets; raises InvalidAddress."""
+        plain = _PLAIN.fullmatch(text)
+        if plain is not None and len(text) <= ADDRESS_LIMIT and plain.end(1) <= LOCAL_LIMIT:
+            return cls(plain[1], plain[2].lower())
+        # A quoted local part may itself hold an "@": the last one divides.
+        local, at, domain = text.rpartition("@")
+        if not at:
+            raise _refused(text, "it has no @")
+        address = cls(_local_part(local, text), _domain(domain, text))
+        _check_length(address, text)
+        return address
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether it can travel without SMTPUTF8 as it stands."""
+        return self.local.isascii() and self.domain.isascii()
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the domain is an address literal, as in user@[192.0.2.1] (section 4.1.3)."""
+        return self.domain.startswith("[")
+
+    @property
+    def ascii_domain(self) -> str:
+        """The domain as DNS knows it: A-labels for an IDN (RFC 5890)."""
+        if self.domain.isascii():
+            return self.domain
+        return idna.encode(self.domain).decode("ascii")
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+
+def domain_of(text: str) -> str:
+    """The domain, in lower case, of an address that was parsed before (not checked again)."""
+    _, at, domain = text.rpartition("@")
+    if not at:
+        raise _refused(text, "it has no @")
+    return domain.lower()
+
+
+def _local_part(local: str, text: str) -> str:
+    if not local:
+        raise _refused(text, "nothing stands before the @")
+    if not local.isprintable():
+        raise _refused(text, "it holds a control or invisible character")
+    if local.startswith('"'):
+        return _unquoted_if_possible(local, text)
+    if not _DOT_STRING.fullmatch(local):
+        raise _refused(text, "its local part would have to be quoted")
+    return local
+
+
+def _unquoted_if_possible(local: str, text: str) -> str:
+    """Drop quotes that are not needed, as RFC 5321 section 4.1.2 asks of senders."""
+    if not _QUOTED_STRING.fullmatch(local):
+        raise _refused(text, "its quoted local part is malformed")
+    content = _QUOTED_PAIR.sub(r"\1", local[1:-1])
+    return content if _DOT_STRING.fullmatch(content) else local
+
+
+def _domain(domain: str, text: str) -> str:
+    if not domain:
+        raise _refused(text, "nothing stands after the @")
+    if domain.startswith("["):
+        return _literal(domain, text)
+    if domain.isascii():
+        if not _DOMAIN.fullmatch(domain):
+            raise _refused(text, "its domain is malformed")
+        return domain.lower()
+    try:
+        mapped = idna.uts46_remap(domain)
+        idna.encode(mapped)
+    except idna.IDNAError as error:
+        raise _refused(text, "its domain is not a valid internationalized name") from error
+    return mapped
+
+
+def _literal(domain: str, text: str) -> str:
+    content = domain.lower().removeprefix("[")
+    try:
+        if content.startswith("ipv6:"):
+            return f"[IPv6:{IPv6Address(_inside(content.removeprefix('ipv6:')))}]"
+        return f"[{IPv4Address(_inside(content))}]"
+    except ValueError as error:
+        raise _refused(text, "its address literal is malformed") from error
+
+
+def _inside(content: str) -> str:
+    """What stands before the closing bracket; without one, nothing that is an IP address."""
+    return content[:-1] if content.endswith("]") else ""
+
+
+def _check_length(address: Address, text: str) -> None:
+    local = len(address.local.encode())
+    domain = len(address.ascii_domain)
+    if local > LOCAL_LIMIT:
+        raise _refused(text, f"its local part has {local} octets, {LOCAL_LIMIT} are allowed")
+    if domain > DOMAIN_LIMIT or local + 1 + domain > ADDRESS_LIMIT:
+        raise _refused(text, f"it is longer than {ADDRESS_LIMIT} octets")
+
+
+def _refused(text: str, why: str) -> InvalidAddress:
+    # Escaped and cut: this text travels on into replies and logs.
+    shown = ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+    return InvalidAddress(f"{shown} is not a mail address: {why}")
