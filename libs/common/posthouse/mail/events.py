@@ -18,6 +18,10 @@ class EventKind(StrEnum):
     BOUNCED = "bounced"  # refused for good, at once or by a DSN that came back
     EXPIRED = "expired"  # too old to be tried again
     UNCERTAIN = "uncertain"  # the final dot may have been taken; sent again
+    DELAYED = "delayed"  # a server behind the one that took it still tries; told by a DSN
+    REPLIED = "replied"  # an automatic reply came to the return path, such as "out of office"
+    COMPLAINED = "complained"  # the recipient reported it as unwanted (RFC 5965)
+    RETURNED = "returned"  # something came back that could not be read as any of these
 
 
 @dataclass(frozen=True, slots=True)
