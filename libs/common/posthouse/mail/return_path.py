@@ -1,0 +1,60 @@
+"""The signed envelope sender: a bounce finds its delivery, and nobody else can invent one.
+
+``b+<48 base32 digits>@host`` carries delivery id, day and a keyed hash over both. It is the only
+thing by which returned mail is recognised; text inside a DSN never is (FAULTS 3.3).
+"""
+
+import hmac
+from base64 import b32decode, b32encode
+from collections.abc import Sequence
+from datetime import date, timedelta
+from hashlib import blake2b
+from uuid import UUID
+
+_PREFIX = "b+"  # greylisting strips "+detail": each retry and message looks like one sender
+_EPOCH = date(2020, 1, 1)
+_VALID = timedelta(days=14)
+# Servers whose clocks disagree about midnight.
+_AHEAD = timedelta(days=1)
+# 16 octets of id, 2 of day, 12 of hash: 30 octets are 48 digits exactly, without padding or
+# spare bits, so each token has one spelling but for case.
+_DIGITS = 48
+_SIGNED = 18
+_HASH = 12
+
+
+class InvalidReturnPath(ValueError):  # noqa: N818
+    """The local part is no return path of ours, or not any more."""
+
+
+def sign(delivery_id: UUID, host: str, key: bytes, today: date) -> str:
+    """The return path of a delivery, at *host*; valid for 14 days from *today* (UTC)."""
+    signed = delivery_id.bytes + (today - _EPOCH).days.to_bytes(2, "big")
+    token = b32encode(signed + _hash(signed, key)).decode().lower()
+    return f"{_PREFIX}{token}@{host}"
+
+
+def verify(local_part: str, keys: Sequence[bytes], today: date) -> UUID:
+    """The delivery that *local_part* was signed for, under any of *keys* (the newest first).
+
+    Case does not matter: some servers fold it. Raises InvalidReturnPath.
+    """
+    token = local_part[len(_PREFIX) :].upper()
+    if local_part[: len(_PREFIX)].lower() != _PREFIX or len(token) != _DIGITS:
+        raise InvalidReturnPath("not a return path of this relay")
+    try:
+        data = b32decode(token)
+    except ValueError as error:
+        raise InvalidReturnPath("not a return path of this relay") from error
+    signed, digest = data[:_SIGNED], data[_SIGNED:]
+    if not any(hmac.compare_digest(digest, _hash(signed, key)) for key in keys):
+        raise InvalidReturnPath("the signature does not fit")
+
+    age = today - (_EPOCH + timedelta(days=int.from_bytes(signed[16:], "big")))
+    if not -_AHEAD <= age <= _VALID:
+        raise InvalidReturnPath(f"signed {age.days} days ago, valid for {_VALID.days}")
+    return UUID(bytes=signed[:16])
+
+
+def _hash(signed: bytes, key: bytes) -> bytes:
+    return blake2b(signed, key=key, digest_size=_HASH, person=b"return path").digest()
