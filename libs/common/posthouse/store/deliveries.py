@@ -1,0 +1,160 @@
+"""Deliveries: claimed, parked and settled by the dispatcher."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
+from posthouse.mail.submission import Delivery
+from posthouse.store.group_commit import GroupCommit
+from posthouse.store.postgres import Postgres, columns
+from posthouse.store.recent import RecentMessages
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDelivery:
+    """A delivery that this worker holds until its lease runs out."""
+
+    delivery: Delivery
+    claim: int  # fences the result
+    tries: int  # attempts that had a result, before this one
+    abandoned: bool  # the claim before this one ended without a result: maybe sent already
+    expired: bool  # older than mail may become
+    received_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Where and how it was tried, and what the other side said."""
+
+    started_at: datetime
+    outcome: str
+    scope: str | None
+    site: str
+    host: str
+    tls: str
+    code: int
+    enhanced: str | None
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The result of a claim: final when there is no next time."""
+
+    claimed: ClaimedDelivery
+    kind: EventKind
+    next_at: datetime | None
+    attempt: Attempt | None  # None: it ended without being tried
+    detail: dict[str, Any] = field(default_factory=dict)
+    suppress: bool = False  # the recipient is dead: never again
+
+
+class DeliveryStore:
+    """What the dispatcher asks of the store."""
+
+    def __init__(
+        self,
+        database: Postgres,
+        background: Postgres,
+        recent: RecentMessages,
+        *,
+        lease: timedelta = timedelta(seconds=20),
+        hold: timedelta = timedelta(seconds=1),
+    ) -> None:
+        """*hold*: how long a claim of a higher lane keeps lower lanes waiting for its result."""
+        self._database = database
+        self._background = background
+        self._recent = recent
+        self.lease = lease
+        self._hold = hold
+        self._settling = GroupCommit(self._settle, most_items=200, writers=2)
+
+    async def claim(self, limit: int, *, lowest: Lane = Lane.BULK) -> list[ClaimedDelivery]:
+        """Up to *limit* deliveries of the highest lane that has any due, oldest first.
+
+        Nothing when that lane is below *lowest*, or while a higher lane's transactions are young.
+        The claim is on disk when this returns, so that a crash after it can be seen.
+        """
+        rows = await self._database.fetch("claim_deliveries", limit, self.lease, self._hold, lowest)
+        return [_claimed(row) for row in rows]
+
+    async def claim_parked(self, site: str, limit: int) -> list[ClaimedDelivery]:
+        """Up to *limit* deliveries that wait for *site* to have room, highest lane first."""
+        rows = await self._database.fetch("claim_parked_deliveries", site, limit, self.lease)
+        return [_claimed(row) for row in rows]
+
+    async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
+        """Put deliveries back until the site named with each has room; pauses no lane meanwhile."""
+        rows = [(c.delivery.id, c.claim, site) for c, site in parked]
+        await self._background.run("park_deliveries", *columns(rows, 3))
+
+    async def parked_sites(self) -> list[str]:
+        """The sites that deliveries wait for."""
+        return [row["site"] for row in await self._database.fetch("parked_sites")]
+
+    async def messages(self, renditions: Sequence[UUID]) -> dict[UUID, tuple[bytes, bytes]]:
+        """Header and body to send, by rendition."""
+        wanted = set(renditions)
+        found = {id_: message for id_ in wanted if (message := self._recent.get(id_))}
+        missing = wanted - found.keys()
+        if missing:
+            for row in await self._database.fetch("read_renditions", list(missing)):
+                found[row["id"]] = (row["header"], row["body"])
+        return found
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Return when the result is committed; a result under a lost claim changes nothing."""
+        await self._settling.add(settlement)
+
+    async def _settle(self, batch: Sequence[Settlement]) -> None:
+        await self._database.run("settle_deliveries", *columns([_row(s) for s in batch], 18))
+
+    async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
+        """Extend the leases; returns the ids that are still ours."""
+        rows = [(c.delivery.id, c.claim) for c in held]
+        renewed = await self._background.fetch("renew_deliveries", *columns(rows, 2), self.lease)
+        return {row["id"] for row in renewed}
+
+    async def release(self, held: Sequence[ClaimedDelivery]) -> None:
+        """Give claims back untried; others may take them at once."""
+        rows = [(c.delivery.id, c.claim) for c in held]
+        await self._database.run("release_deliveries", *columns(rows, 2))
+
+
+def _claimed(row: Any) -> ClaimedDelivery:
+    delivery = Delivery(
+        id=row["id"],
+        submission_id=row["submission_id"],
+        account_id=row["account_id"],
+        rendition_id=row["rendition_id"],
+        lane=Lane(row["lane"]),
+        recipient=row["recipient"],
+        return_path=row["return_path"],
+    )
+    return ClaimedDelivery(
+        delivery=delivery,
+        claim=row["claim"],
+        tries=row["tries"],
+        abandoned=row["abandoned"],
+        expired=row["expired"],
+        received_at=row["received_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+def _row(s: Settlement) -> tuple[Any, ...]:
+    d, a = s.claimed.delivery, s.attempt
+    tried = (
+        (a.started_at, a.outcome, a.scope, a.site, a.host, a.tls, a.code, a.enhanced, a.reply)
+        if a
+        else (None, "", None, "", "", "", 0, None, "")
+    )
+    return (
+        d.id, s.claimed.claim, s.next_at, *tried, d.account_id, d.submission_id, s.kind.value,
+        s.detail, d.recipient if s.suppress else None, a is not None,
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""Many callers, one transaction: a write starts at once, and gathers while another runs."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from posthouse.store.failure import StoreRefused
+
+T = TypeVar("T")
+
+
+class GroupCommit(Generic[T]):
+    """Turns single items into batches without a timer: an idle server waits for nothing.
+
+    *write* commits a batch or raises. When it raises StoreRefused, the items are written one by
+    one, so that only the bad one fails.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[T]], Awaitable[None]],
+        *,
+        most_items: int,
+        most_octets: int = 8 << 20,
+        size: Callable[[T], int] = lambda _: 0,
+        writers: int = 1,
+    ) -> None:
+        self._write = write
+        self._most_items = most_items
+        self._most_octets = most_octets
+        self._size = size
+        self._idle_writers = writers
+        self._waiting: deque[tuple[T, asyncio.Future[None]]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def add(self, item: T) -> None:
+        """Return when *item* is committed; raises what the write raised."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        self._start()
+        await future
+
+    def _start(self) -> None:
+        if self._idle_writers and self._waiting:
+            self._idle_writers -= 1
+            # Its errors go to the callers' futures; the set keeps it from being collected.
+            task = asyncio.get_running_loop().create_task(self._drain())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                await self._commit(self._take())
+        finally:
+            self._idle_writers += 1
+
+    def _take(self) -> list[tuple[T, asyncio.Future[None]]]:
+        batch: list[tuple[T, asyncio.Future[None]]] = []
+        octets = 0
+        while self._waiting and len(batch) < self._most_items and octets < self._most_octets:
+            entry = self._waiting.popleft()
+            octets += self._size(entry[0])
+            batch.append(entry)
+        return batch
+
+    async def _commit(self, batch: list[tuple[T, asyncio.Future[None]]]) -> None:
+        try:
+            await self._write([item for item, _ in batch])
+        except StoreRefused as error:
+            if len(batch) > 1:
+                for entry in batch:
+                    await self._commit([entry])
+            else:
+                _fail(batch, error)
+        except BaseException as error:
+            _fail(batch, error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        else:
+            for _, future in batch:
+                if not future.done():
+                    future.set_result(None)
+
+
+def _fail(batch: Sequence[tuple[object, "asyncio.Future[None]"]], error: BaseException) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)

@@ -1,0 +1,94 @@
+"""Bring a database to the schema that this program needs: forward only, one at a time."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import asyncpg
+import structlog
+
+from posthouse.store.failure import StoreRefused, store_failures
+
+_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+# Any number will do as long as every version of this program uses the same one.
+_LOCK = 0x706F7374686F7573
+_BOOKKEEPING = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version integer PRIMARY KEY,
+    name text NOT NULL,
+    digest text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of migrations/."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def digest(self) -> str:
+        """Says whether the file is still the one that was applied."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def _read_migrations() -> tuple[Migration, ...]:
+    found = (
+        Migration(int(match[1]), match[2], entry.read_text("utf-8"))
+        for entry in files("posthouse.store").joinpath("migrations").iterdir()
+        if (match := _FILE.fullmatch(entry.name))
+    )
+    return tuple(sorted(found, key=lambda migration: migration.version))
+
+
+MIGRATIONS = _read_migrations()
+NEEDED_VERSION = MIGRATIONS[-1].version
+
+
+async def migrate(url: str) -> list[Migration]:
+    """Apply what is missing and return it; concurrent calls wait for each other.
+
+    Each migration is a transaction of its own. A file that was changed after it was applied is
+    an error (StoreRefused): the database is not what the program believes.
+    """
+    with store_failures():
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1::bigint)", _LOCK)
+            return await _apply_missing(connection)
+        finally:
+            await connection.close()
+
+
+async def _apply_missing(connection: Any) -> list[Migration]:
+    await connection.execute(_BOOKKEEPING)
+    rows = await connection.fetch("SELECT version, digest FROM schema_migrations")
+    applied = {row["version"]: row["digest"] for row in rows}
+    done = []
+    for migration in MIGRATIONS:
+        if migration.version in applied:
+            if applied[migration.version] != migration.digest:
+                raise StoreRefused(
+                    f"migration {migration.version:04} {migration.name} was changed after it was "
+                    "applied to this database"
+                )
+            continue
+        async with connection.transaction():
+            await connection.execute(migration.sql)
+            await connection.execute(
+                "INSERT INTO schema_migrations (version, name, digest) VALUES ($1, $2, $3)",
+                migration.version,
+                migration.name,
+                migration.digest,
+            )
+        log.info("migrated", version=migration.version, name=migration.name)
+        done.append(migration)
+    return done

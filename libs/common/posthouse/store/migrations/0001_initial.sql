@@ -1,0 +1,213 @@
+-- migrate:up
+
+-- Time-ordered ids (RFC 9562 version 7). Rows that pile up are partitioned by the day in their id,
+-- so that retention is a dropped partition and never a delete.
+CREATE FUNCTION new_id() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
+    SELECT encode(
+        set_bit(set_bit(
+            overlay(uuid_send(gen_random_uuid())
+                PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+                FROM 1 FOR 6),
+            52, 1), 53, 1), 'hex')::uuid
+$$;
+
+CREATE FUNCTION first_id_of(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0')
+            || '00000000000000000000')::uuid
+$$;
+
+-- Who may send, and as whom.
+
+CREATE TABLE accounts (
+    id          uuid PRIMARY KEY DEFAULT new_id(),
+    name        text NOT NULL UNIQUE,
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE credentials (
+    id            uuid PRIMARY KEY DEFAULT new_id(),
+    account_id    uuid NOT NULL REFERENCES accounts,
+    username      text NOT NULL UNIQUE,
+    secret_hash   bytea NOT NULL,
+    profile       text NOT NULL DEFAULT 'native',
+    lane          smallint NOT NULL DEFAULT 3 CHECK (lane BETWEEN 1 AND 5),
+    highest_lane  smallint NOT NULL DEFAULT 1 CHECK (highest_lane BETWEEN 1 AND 5),
+    active        boolean NOT NULL DEFAULT true,
+    note          text NOT NULL DEFAULT '',
+    created_at    timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE sending_domains (
+    id                uuid PRIMARY KEY DEFAULT new_id(),
+    account_id        uuid NOT NULL REFERENCES accounts,
+    name              text NOT NULL CHECK (name = lower(name)),
+    return_path_host  text,
+    verified_at       timestamptz,
+    created_at        timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (account_id, name)
+);
+
+CREATE TABLE dkim_keys (
+    domain_id   uuid NOT NULL REFERENCES sending_domains ON DELETE CASCADE,
+    selector    text NOT NULL,
+    algorithm   text NOT NULL CHECK (algorithm IN ('rsa-sha256', 'ed25519-sha256')),
+    sealed      bytea NOT NULL,
+    record      text NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (domain_id, selector)
+);
+
+CREATE TABLE suppressions (
+    account_id   uuid NOT NULL REFERENCES accounts,
+    address      text NOT NULL,
+    reason       text NOT NULL,
+    delivery_id  uuid,
+    evidence     jsonb NOT NULL DEFAULT '{}',
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, address)
+);
+
+-- What came in, what was decided, what happened: written once, never updated.
+
+CREATE TABLE contents (
+    id      uuid PRIMARY KEY,
+    header  bytea NOT NULL,
+    body    bytea NOT NULL
+) PARTITION BY RANGE (id);
+ALTER TABLE contents ALTER COLUMN header SET STORAGE EXTERNAL;
+ALTER TABLE contents ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE TABLE submissions (
+    id             uuid PRIMARY KEY,
+    account_id     uuid NOT NULL,
+    credential_id  uuid NOT NULL,
+    profile        text NOT NULL,
+    lane           smallint NOT NULL,
+    sender         text NOT NULL,
+    recipients     text[] NOT NULL,
+    smtputf8       boolean NOT NULL,
+    client         text NOT NULL,
+    helo           text NOT NULL,
+    tls            text NOT NULL,
+    size           integer NOT NULL
+) PARTITION BY RANGE (id);
+
+CREATE TABLE renditions (
+    id             uuid PRIMARY KEY,
+    submission_id  uuid NOT NULL,
+    header         bytea NOT NULL,
+    body           bytea
+) PARTITION BY RANGE (id);
+ALTER TABLE renditions ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE TABLE deliveries (
+    id             uuid PRIMARY KEY,
+    submission_id  uuid NOT NULL,
+    account_id     uuid NOT NULL,
+    rendition_id   uuid NOT NULL,
+    lane           smallint NOT NULL,
+    recipient      text NOT NULL,
+    return_path    text NOT NULL
+) PARTITION BY RANGE (id);
+CREATE INDEX deliveries_of_submission ON deliveries (submission_id);
+
+CREATE TABLE attempts (
+    delivery_id  uuid NOT NULL,
+    claim        integer NOT NULL,
+    started_at   timestamptz,
+    finished_at  timestamptz NOT NULL DEFAULT now(),
+    outcome      text NOT NULL,
+    scope        text,
+    site         text NOT NULL DEFAULT '',
+    host         text NOT NULL DEFAULT '',
+    tls          text NOT NULL DEFAULT '',
+    code         smallint NOT NULL,
+    enhanced     text,
+    reply        text NOT NULL,
+    PRIMARY KEY (delivery_id, claim)
+) PARTITION BY RANGE (delivery_id);
+
+CREATE TABLE events (
+    id             uuid PRIMARY KEY,
+    at             timestamptz NOT NULL DEFAULT now(),
+    account_id     uuid NOT NULL,
+    submission_id  uuid NOT NULL,
+    delivery_id    uuid,
+    kind           text NOT NULL,
+    detail         jsonb
+) PARTITION BY RANGE (id);
+CREATE INDEX events_of_submission ON events (submission_id);
+
+-- What is still to be done: one slim row per open item, deleted when it is final. `due_at` says
+-- when somebody should look at the row again: now, at the next attempt, or when a lease runs out.
+
+CREATE TABLE due_submissions (
+    id           uuid PRIMARY KEY,
+    lane         smallint NOT NULL,
+    due_at       timestamptz NOT NULL,
+    received_at  timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    claim        integer NOT NULL DEFAULT 0,
+    leased       boolean NOT NULL DEFAULT false
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX due_submissions_ready ON due_submissions (lane, due_at);
+
+CREATE TABLE due_deliveries (
+    id           uuid PRIMARY KEY,
+    lane         smallint NOT NULL,
+    due_at       timestamptz NOT NULL,
+    received_at  timestamptz NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    claim        integer NOT NULL DEFAULT 0,  -- fencing: a result counts only under its own claim
+    tries        integer NOT NULL DEFAULT 0,  -- attempts that had a result
+    leased       boolean NOT NULL DEFAULT false,
+    claimed_at   timestamptz,
+    parked_at    text                         -- the site whose limit it waits for, or null
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX due_deliveries_ready ON due_deliveries (lane, due_at) WHERE parked_at IS NULL;
+CREATE INDEX due_deliveries_leased ON due_deliveries (lane, claimed_at) WHERE leased;
+CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
+    WHERE parked_at IS NOT NULL;
+
+-- Submissions that policy could not process: kept with the reason until somebody decides.
+
+CREATE TABLE parked_submissions (
+    id         uuid PRIMARY KEY,
+    lane       smallint NOT NULL,
+    reason     text NOT NULL,
+    parked_at  timestamptz NOT NULL DEFAULT now()
+);
+
+-- Days of partitions: created ahead, dropped when their retention has passed.
+
+CREATE FUNCTION create_partitions(first_day date, last_day date) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    parent text;
+    day date;
+BEGIN
+    FOREACH parent IN ARRAY
+        ARRAY['contents', 'submissions', 'renditions', 'deliveries', 'attempts', 'events']
+    LOOP
+        FOR day IN SELECT d::date FROM generate_series(first_day, last_day, interval '1 day') AS g(d)
+        LOOP
+            IF to_regclass(parent || to_char(day, '"_"YYYYMMDD')) IS NULL THEN
+                EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
+                    parent || to_char(day, '"_"YYYYMMDD'), parent,
+                    first_id_of(day::timestamp AT TIME ZONE 'UTC'),
+                    first_id_of((day + 1)::timestamp AT TIME ZONE 'UTC'));
+            END IF;
+        END LOOP;
+    END LOOP;
+END $$;
+
+-- Ids of a clock that was far off still find a place.
+CREATE TABLE contents_default PARTITION OF contents DEFAULT;
+CREATE TABLE submissions_default PARTITION OF submissions DEFAULT;
+CREATE TABLE renditions_default PARTITION OF renditions DEFAULT;
+CREATE TABLE deliveries_default PARTITION OF deliveries DEFAULT;
+CREATE TABLE attempts_default PARTITION OF attempts DEFAULT;
+CREATE TABLE events_default PARTITION OF events DEFAULT;
+
+SELECT create_partitions((now() AT TIME ZONE 'UTC')::date - 2, (now() AT TIME ZONE 'UTC')::date + 7);

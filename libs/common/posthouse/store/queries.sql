@@ -1,0 +1,355 @@
+-- Every statement of the product, by name. A test prepares each against the migrated schema.
+-- Arrays are unnested side by side: one row each, a batch a statement, a statement a transaction.
+
+-- name: accept_submissions
+WITH kept AS (
+    INSERT INTO contents (id, header, body)
+    SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bytea[])
+), submitted AS (
+    INSERT INTO submissions (id, account_id, credential_id, profile, lane, sender, recipients,
+                             smtputf8, client, helo, tls, size)
+    SELECT id, account_id, credential_id, profile, lane, sender,
+           string_to_array(recipients, E'\n'), smtputf8, client, helo, tls, size
+    FROM unnest($1::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::smallint[], $8::text[],
+                $9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::integer[])
+        AS t(id, account_id, credential_id, profile, lane, sender, recipients, smtputf8, client,
+             helo, tls, size)
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, kind)
+    SELECT id, account_id, id, 'accepted' FROM unnest($1::uuid[], $4::uuid[]) AS t(id, account_id)
+)
+INSERT INTO due_submissions (id, lane, due_at, expires_at)
+SELECT id, lane, now(), now() + $15::interval
+FROM unnest($1::uuid[], $7::smallint[]) AS t(id, lane);
+
+-- name: claim_submissions
+WITH busiest AS (
+    SELECT lane FROM generate_series(1, 5) AS lane
+    WHERE EXISTS (SELECT FROM due_submissions d WHERE d.lane = lane.lane AND d.due_at <= now())
+    ORDER BY lane LIMIT 1
+), picked AS (
+    SELECT id FROM due_submissions
+    WHERE lane = (SELECT lane FROM busiest) AND due_at <= now()
+    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE due_submissions d
+    SET due_at = now() + $2::interval, claim = d.claim + 1, leased = true
+    FROM picked WHERE d.id = picked.id
+    RETURNING d.id, d.claim, d.expires_at <= now() AS expired
+)
+SELECT s.*, claimed.claim, claimed.expired
+FROM claimed JOIN submissions s ON s.id = claimed.id
+ORDER BY s.id;
+
+-- name: read_contents
+SELECT id, header, body FROM contents WHERE id = ANY($1::uuid[]);
+
+-- name: prepare_submissions
+WITH done AS (
+    DELETE FROM due_submissions d
+    USING unnest($1::uuid[], $2::integer[]) AS t(id, claim)
+    WHERE d.id = t.id AND d.claim = t.claim
+    RETURNING d.id, d.lane, d.received_at, d.expires_at
+), rendered AS (
+    INSERT INTO renditions (id, submission_id, header, body)
+    SELECT t.id, t.submission_id, t.header, t.body
+    FROM unnest($3::uuid[], $4::uuid[], $5::bytea[], $6::bytea[]) AS t(id, submission_id, header, body)
+    JOIN done ON done.id = t.submission_id
+), delivering AS (
+    INSERT INTO deliveries (id, submission_id, account_id, rendition_id, lane, recipient, return_path)
+    SELECT t.id, t.submission_id, t.account_id, t.rendition_id, done.lane, t.recipient, t.return_path
+    FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[], $11::text[], $12::text[])
+        AS t(id, submission_id, account_id, rendition_id, recipient, return_path)
+    JOIN done ON done.id = t.submission_id
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, kind, detail)
+    SELECT new_id(), t.account_id, t.submission_id, t.kind, t.detail
+    FROM unnest($13::uuid[], $14::uuid[], $15::text[], $16::jsonb[])
+        AS t(account_id, submission_id, kind, detail)
+    JOIN done ON done.id = t.submission_id
+), opened AS (
+    INSERT INTO due_deliveries (id, lane, due_at, received_at, expires_at)
+    SELECT t.id, done.lane, now(), done.received_at, done.expires_at
+    FROM unnest($7::uuid[], $8::uuid[]) AS t(id, submission_id)
+    JOIN done ON done.id = t.submission_id
+)
+SELECT id FROM done;
+
+-- name: refuse_submission
+WITH done AS (
+    DELETE FROM due_submissions WHERE id = $1 AND claim = $2 RETURNING id, lane
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, kind, detail)
+    SELECT new_id(), $3, id, $4, $5::jsonb FROM done
+)
+INSERT INTO parked_submissions (id, lane, reason)
+SELECT id, lane, $6 FROM done;
+
+-- name: claim_deliveries
+-- A lane may be taken from when no higher lane has anything due, nor anything that was claimed
+-- within the hold time and has no result yet: strict lanes across all dispatchers.
+WITH busiest AS (
+    SELECT lane FROM generate_series(1, 5) AS lane
+    WHERE EXISTS (SELECT FROM due_deliveries d
+                  WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL)
+    ORDER BY lane LIMIT 1
+), held AS (
+    SELECT FROM due_deliveries d
+    WHERE d.leased AND d.lane < (SELECT lane FROM busiest) AND d.claimed_at > now() - $3::interval
+    LIMIT 1
+), picked AS (
+    SELECT id, leased AS abandoned FROM due_deliveries
+    WHERE lane = (SELECT lane FROM busiest) AND due_at <= now() AND parked_at IS NULL
+      AND lane <= $4 AND NOT EXISTS (SELECT FROM held)
+    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE due_deliveries d
+    SET due_at = now() + $2::interval, claim = d.claim + 1, leased = true, claimed_at = now()
+    FROM picked WHERE d.id = picked.id
+    RETURNING d.*, picked.abandoned, d.expires_at <= now() AS expired
+), uncertain AS (
+    INSERT INTO attempts (delivery_id, claim, outcome, code, reply)
+    SELECT id, claim - 1, 'uncertain', 0, 'the worker that held this claim ended without a result'
+    FROM claimed WHERE abandoned
+    ON CONFLICT DO NOTHING
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+    SELECT new_id(), v.account_id, v.submission_id, v.id, 'uncertain',
+           jsonb_build_object('claim', c.claim - 1)
+    FROM claimed c JOIN deliveries v ON v.id = c.id WHERE c.abandoned
+)
+SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at
+FROM claimed c JOIN deliveries v ON v.id = c.id
+ORDER BY c.received_at;
+
+-- name: claim_parked_deliveries
+WITH picked AS (
+    SELECT id FROM due_deliveries WHERE parked_at = $1 ORDER BY lane, due_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE due_deliveries d
+    SET due_at = now() + $3::interval, claim = d.claim + 1, leased = true, claimed_at = now(),
+        parked_at = NULL
+    FROM picked WHERE d.id = picked.id
+    RETURNING d.*, d.expires_at <= now() AS expired
+)
+SELECT v.*, c.claim, c.tries, false AS abandoned, c.expired, c.received_at, c.expires_at
+FROM claimed c JOIN deliveries v ON v.id = c.id
+ORDER BY c.lane, c.received_at;
+
+-- name: park_deliveries
+UPDATE due_deliveries d
+SET parked_at = t.site, leased = false, due_at = d.received_at
+FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS t(id, claim, site)
+WHERE d.id = t.id AND d.claim = t.claim;
+
+-- name: parked_sites
+WITH RECURSIVE sites AS (
+    (SELECT parked_at AS site FROM due_deliveries WHERE parked_at IS NOT NULL
+     ORDER BY parked_at LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.parked_at FROM due_deliveries d WHERE d.parked_at > sites.site
+            ORDER BY d.parked_at LIMIT 1)
+    FROM sites WHERE sites.site IS NOT NULL
+)
+SELECT site FROM sites WHERE site IS NOT NULL;
+
+-- name: unpark_expired_deliveries
+UPDATE due_deliveries SET parked_at = NULL, due_at = now()
+WHERE parked_at IS NOT NULL AND expires_at <= now();
+
+-- name: read_renditions
+SELECT r.id, r.header, COALESCE(r.body, c.body) AS body
+FROM renditions r JOIN contents c ON c.id = r.submission_id
+WHERE r.id = ANY($1::uuid[]);
+
+-- name: settle_deliveries
+-- A result without a next time is final: its row goes. A result under a lost claim changes nothing.
+WITH input AS (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[],
+        $7::text[], $8::text[], $9::text[], $10::smallint[], $11::text[], $12::text[],
+        $13::uuid[], $14::uuid[], $15::text[], $16::jsonb[], $17::text[], $18::boolean[])
+        AS t(id, claim, next_at, started_at, outcome, scope, site, host, tls, code, enhanced, reply,
+             account_id, submission_id, kind, detail, suppress, attempted)
+), gone AS (
+    DELETE FROM due_deliveries d USING input i
+    WHERE d.id = i.id AND d.claim = i.claim AND i.next_at IS NULL
+    RETURNING d.id
+), kept AS (
+    UPDATE due_deliveries d
+    SET due_at = LEAST(i.next_at, d.expires_at), leased = false, tries = d.tries + 1
+    FROM input i
+    WHERE d.id = i.id AND d.claim = i.claim AND i.next_at IS NOT NULL
+    RETURNING d.id
+), done AS (
+    SELECT i.* FROM input i WHERE i.id IN (SELECT id FROM gone UNION ALL SELECT id FROM kept)
+), attempted AS (
+    INSERT INTO attempts (delivery_id, claim, started_at, outcome, scope, site, host, tls, code,
+                          enhanced, reply)
+    SELECT id, claim, started_at, outcome, scope, site, host, tls, code, enhanced, reply
+    FROM done WHERE attempted
+    ON CONFLICT DO NOTHING
+), suppressed AS (
+    INSERT INTO suppressions (account_id, address, reason, delivery_id, evidence)
+    SELECT account_id, suppress, 'bounced', id, detail FROM done WHERE suppress IS NOT NULL
+    ON CONFLICT DO NOTHING
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+    SELECT new_id(), account_id, submission_id, id, kind, detail FROM done
+)
+SELECT id FROM done;
+
+-- name: renew_deliveries
+UPDATE due_deliveries d SET due_at = now() + $3::interval
+FROM unnest($1::uuid[], $2::integer[]) AS t(id, claim)
+WHERE d.id = t.id AND d.claim = t.claim AND d.leased
+RETURNING d.id;
+
+-- name: release_deliveries
+UPDATE due_deliveries d SET due_at = now(), leased = false
+FROM unnest($1::uuid[], $2::integer[]) AS t(id, claim)
+WHERE d.id = t.id AND d.claim = t.claim;
+
+-- name: find_delivery
+SELECT * FROM deliveries WHERE id = $1;
+
+-- name: lock_delivery
+SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0));
+
+-- name: record_return
+WITH told AS (
+    INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+    SELECT new_id(), $1, $2, $3, $4, $5::jsonb
+    WHERE NOT EXISTS (SELECT FROM events
+                      WHERE submission_id = $2 AND delivery_id = $3 AND kind = $4)
+    RETURNING id
+), suppressed AS (
+    INSERT INTO suppressions (account_id, address, reason, delivery_id, evidence)
+    SELECT $1, $6::text, 'bounced', $3, $5::jsonb FROM told WHERE $6::text IS NOT NULL
+    ON CONFLICT DO NOTHING
+)
+SELECT id FROM told;
+
+-- name: find_login
+SELECT c.id AS credential_id, c.account_id, c.username, c.secret_hash, c.profile, c.lane,
+       c.highest_lane,
+       ARRAY(SELECT name FROM sending_domains d
+             WHERE d.account_id = c.account_id AND d.verified_at IS NOT NULL) AS domains
+FROM credentials c WHERE c.username = $1 AND c.active;
+
+-- name: find_sending_domain
+SELECT d.name, d.return_path_host, k.selector, k.algorithm, k.sealed
+FROM sending_domains d LEFT JOIN dkim_keys k ON k.domain_id = d.id
+WHERE d.account_id = $1 AND d.name = $2 AND d.verified_at IS NOT NULL
+ORDER BY k.algorithm DESC, k.selector;
+
+-- name: create_account
+INSERT INTO accounts (name) VALUES ($1) RETURNING id;
+
+-- name: find_account
+SELECT id, name, created_at FROM accounts WHERE name = $1;
+
+-- name: list_accounts
+SELECT id, name, created_at FROM accounts ORDER BY name;
+
+-- name: create_credential
+INSERT INTO credentials (account_id, username, secret_hash, profile, lane, highest_lane, note)
+VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id;
+
+-- name: list_credentials
+SELECT c.username, a.name AS account, c.profile, c.lane, c.highest_lane, c.active, c.note, c.created_at
+FROM credentials c JOIN accounts a ON a.id = c.account_id ORDER BY a.name, c.username;
+
+-- name: set_credential_active
+UPDATE credentials SET active = $2 WHERE username = $1 RETURNING id;
+
+-- name: create_sending_domain
+INSERT INTO sending_domains (account_id, name, return_path_host, verified_at)
+VALUES ($1, $2, $3, CASE WHEN $4::boolean THEN now() END) RETURNING id;
+
+-- name: create_dkim_key
+INSERT INTO dkim_keys (domain_id, selector, algorithm, sealed, record) VALUES ($1, $2, $3, $4, $5);
+
+-- name: verify_sending_domain
+UPDATE sending_domains SET verified_at = COALESCE(verified_at, now())
+WHERE account_id = $1 AND name = $2 RETURNING id;
+
+-- name: list_sending_domains
+SELECT a.name AS account, d.name, d.return_path_host, d.verified_at, k.selector, k.algorithm, k.record
+FROM sending_domains d JOIN accounts a ON a.id = d.account_id
+LEFT JOIN dkim_keys k ON k.domain_id = d.id
+ORDER BY a.name, d.name, k.selector;
+
+-- name: return_path_hosts
+SELECT DISTINCT return_path_host FROM sending_domains
+WHERE return_path_host IS NOT NULL AND verified_at IS NOT NULL;
+
+-- name: find_suppressed
+SELECT s.account_id, s.address FROM suppressions s
+JOIN unnest($1::uuid[], $2::text[]) AS t(account_id, address)
+    ON s.account_id = t.account_id AND s.address = t.address;
+
+-- name: add_suppression
+INSERT INTO suppressions (account_id, address, reason, evidence) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING RETURNING address;
+
+-- name: remove_suppression
+DELETE FROM suppressions WHERE account_id = $1 AND address = $2 RETURNING address;
+
+-- name: list_suppressions
+SELECT a.name AS account, s.address, s.reason, s.delivery_id, s.evidence, s.created_at
+FROM suppressions s JOIN accounts a ON a.id = s.account_id
+WHERE $1::uuid IS NULL OR s.account_id = $1
+ORDER BY s.created_at DESC LIMIT $2;
+
+-- name: read_submission
+SELECT id, account_id, credential_id, profile, lane, sender, recipients, client, helo, tls, size
+FROM submissions WHERE id = $1;
+
+-- name: read_deliveries
+SELECT v.id, v.recipient, v.return_path, d.due_at, d.tries, d.leased, d.parked_at, d.expires_at
+FROM deliveries v LEFT JOIN due_deliveries d ON d.id = v.id
+WHERE v.submission_id = $1 ORDER BY v.id;
+
+-- name: read_events
+SELECT id, at, delivery_id, kind, detail FROM events WHERE submission_id = $1 ORDER BY at, id;
+
+-- name: read_attempts
+SELECT t.* FROM attempts t JOIN deliveries v ON v.id = t.delivery_id
+WHERE v.submission_id = $1 ORDER BY t.finished_at, t.claim;
+
+-- name: queue_by_lane
+SELECT 'policy' AS stage, lane,
+       CASE WHEN leased THEN 'inflight' WHEN due_at <= now() THEN 'ready' ELSE 'deferred' END AS state,
+       count(*) AS messages, EXTRACT(epoch FROM now() - min(received_at))::float8 AS oldest_seconds
+FROM due_submissions GROUP BY 1, 2, 3
+UNION ALL
+SELECT 'delivery', lane,
+       CASE WHEN parked_at IS NOT NULL THEN 'parked' WHEN leased THEN 'inflight'
+            WHEN due_at <= now() THEN 'ready' ELSE 'deferred' END,
+       count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
+FROM due_deliveries GROUP BY 1, 2, 3
+UNION ALL
+SELECT 'policy', lane, 'refused', count(*), EXTRACT(epoch FROM now() - min(parked_at))::float8
+FROM parked_submissions GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3;
+
+-- name: create_partitions
+SELECT create_partitions(($1::timestamptz AT TIME ZONE 'UTC')::date - 2,
+                         ($1::timestamptz AT TIME ZONE 'UTC')::date + 7);
+
+-- name: old_partitions
+SELECT c.relname AS name, p.relname AS parent FROM pg_inherits i
+JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+WHERE p.relname = ANY($1::text[]) AND c.relname ~ '_[0-9]{8}$'
+  AND to_date(right(c.relname, 8), 'YYYYMMDD') < $2::date;
+
+-- name: try_lock
+SELECT pg_try_advisory_lock($1::bigint) AS locked;
+
+-- name: schema_version
+SELECT max(version) AS version FROM schema_migrations;
+
+-- name: round_trip
+SELECT 1 AS answer;

@@ -1,0 +1,51 @@
+"""Returned mail: the delivery it speaks of, and what is written down about it."""
+
+from uuid import UUID
+
+from posthouse.mail.events import Event
+from posthouse.mail.lane import Lane
+from posthouse.mail.submission import Delivery
+from posthouse.store.postgres import Postgres
+from posthouse.store.queries import QUERIES
+
+
+class ReturnStore:
+    """What the bounces service asks of the store."""
+
+    def __init__(self, database: Postgres) -> None:
+        self._database = database
+
+    async def find(self, delivery_id: UUID) -> Delivery | None:
+        """The delivery of that id, None once it is unknown or past retention."""
+        row = await self._database.first("find_delivery", delivery_id)
+        if row is None:
+            return None
+        return Delivery(
+            id=row["id"],
+            submission_id=row["submission_id"],
+            account_id=row["account_id"],
+            rendition_id=row["rendition_id"],
+            lane=Lane(row["lane"]),
+            recipient=row["recipient"],
+            return_path=row["return_path"],
+        )
+
+    async def record(self, event: Event, *, suppress: str | None) -> bool:
+        """Commit *event* and, when *suppress* names a recipient, its suppression; True if new.
+
+        One event is kept per delivery and kind: a second one writes nothing, so that a
+        suppression that was lifted by hand does not come back by a replay.
+        """
+        async with self._database.connection() as connection, connection.transaction():
+            # The lock is a statement of its own: the next one then sees what a rival committed.
+            await connection.execute(QUERIES["lock_delivery"], event.delivery_id)
+            rows = await connection.fetch(
+                QUERIES["record_return"],
+                event.account_id,
+                event.submission_id,
+                event.delivery_id,
+                event.kind,
+                event.detail,
+                suppress,
+            )
+            return bool(rows)

@@ -1,0 +1,36 @@
+"""The suppression list: addresses that an account never mails again, with the evidence."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from posthouse.store.postgres import Postgres, columns
+
+
+class SuppressionStore:
+    """One list an account; an entry says why and is removable."""
+
+    def __init__(self, database: Postgres) -> None:
+        self._database = database
+
+    async def suppressed(self, wanted: Collection[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
+        """Which of the (account, address) pairs are on the list; addresses compare as stored."""
+        if not wanted:
+            return set()
+        rows = await self._database.fetch("find_suppressed", *columns(list(wanted), 2))
+        return {(row["account_id"], row["address"]) for row in rows}
+
+    async def add(
+        self, account_id: UUID, address: str, reason: str, evidence: dict[str, Any]
+    ) -> bool:
+        """Put *address* on the list; False when it was there."""
+        row = await self._database.first("add_suppression", account_id, address, reason, evidence)
+        return row is not None
+
+    async def remove(self, account_id: UUID, address: str) -> bool:
+        """Take *address* off the list; False when it was not there."""
+        return await self._database.first("remove_suppression", account_id, address) is not None
+
+    async def entries(self, account_id: UUID | None = None, *, limit: int = 100) -> list[Any]:
+        """The newest entries, of one account or of all."""
+        return await self._database.fetch("list_suppressions", account_id, limit)

@@ -1,0 +1,54 @@
+"""What happened to a message, and how the queue stands: for people, pages and gauges."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from posthouse.mail.lane import Lane
+from posthouse.store.postgres import Postgres
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All that is known about one submission, oldest first."""
+
+    submission: dict[str, Any]
+    deliveries: list[dict[str, Any]]
+    attempts: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLine:
+    """Open messages of one stage, lane and state."""
+
+    stage: str  # "policy" or "delivery"
+    lane: Lane
+    state: str  # ready, inflight, deferred, parked, refused
+    messages: int
+    oldest_seconds: float
+
+
+class TimelineStore:
+    """Reads only."""
+
+    def __init__(self, database: Postgres) -> None:
+        self._database = database
+
+    async def of_submission(self, submission_id: UUID) -> Timeline | None:
+        """The whole story of a submission, or None when there is none of that id."""
+        row = await self._database.first("read_submission", submission_id)
+        if row is None:
+            return None
+        parts = [
+            [dict(r) for r in await self._database.fetch(query, submission_id)]
+            for query in ("read_deliveries", "read_attempts", "read_events")
+        ]
+        return Timeline(dict(row), *parts)
+
+    async def queue(self) -> list[QueueLine]:
+        """How many messages are open, by stage, lane and state, and the age of the oldest."""
+        return [
+            QueueLine(r["stage"], Lane(r["lane"]), r["state"], r["messages"], r["oldest_seconds"])
+            for r in await self._database.fetch("queue_by_lane")
+        ]
