@@ -57,6 +57,8 @@ def test_reads(text: str, local: str, domain: str) -> None:
         ("a@-b.example", "its domain is malformed"),
         ("a@b-.example", "its domain is malformed"),
         ("a@b.example.", "its domain is malformed"),
+        ("a@b。", "its domain is malformed"),
+        ("a@bü。", "its domain is malformed"),
         ("a@b_c.example", "its domain is malformed"),
         ("a@" + "d" * 64 + ".example", "its domain is malformed"),
         ("a@\u2603\u0301\ufe0f.example", "its domain is not a valid internationalized name"),

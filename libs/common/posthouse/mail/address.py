@@ -106,15 +106,13 @@ def _domain(domain: str, text: str) -> str:
         raise _refused(text, "nothing stands after the @")
     if domain.startswith("["):
         return _literal(domain, text)
-    if domain.isascii():
-        if not _DOMAIN.fullmatch(domain):
-            raise _refused(text, "its domain is malformed")
-        return domain.lower()
     try:
-        mapped = idna.uts46_remap(domain)
-        idna.encode(mapped)
+        mapped = domain.lower() if domain.isascii() else idna.uts46_remap(domain)
+        name = mapped if mapped.isascii() else idna.encode(mapped).decode("ascii")
     except idna.IDNAError as error:
         raise _refused(text, "its domain is not a valid internationalized name") from error
+    if not _DOMAIN.fullmatch(name):
+        raise _refused(text, "its domain is malformed")
     return mapped
 
 
