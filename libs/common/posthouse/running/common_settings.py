@@ -1,0 +1,110 @@
+"""The settings that several services have in common, as parts to inherit from."""
+
+import base64
+import binascii
+import socket
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretBytes, SecretStr
+
+from posthouse.running.endpoint import Endpoint
+from posthouse.running.settings import Settings
+
+_SHORTEST_KEY = 32
+
+
+class LogLevel(StrEnum):
+    """The least important log line that is still written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    AUTO = "auto"  # console on a terminal, JSON otherwise
+    JSON = "json"
+    CONSOLE = "console"
+
+
+def _endpoint(given: object) -> object:
+    return Endpoint.parse(given) if isinstance(given, str) else given
+
+
+def _separated(given: object) -> object:
+    """Split "a, b,c" into its items."""
+    if not isinstance(given, str):
+        return given
+    return tuple(item for item in (part.strip() for part in given.split(",")) if item)
+
+
+def _key(given: object) -> object:
+    """Decode a base64 key; never quotes it in a complaint."""
+    if not isinstance(given, str):
+        return given
+    try:
+        key = base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("should be base64, as `openssl rand -base64 32` prints it") from None
+    if len(key) < _SHORTEST_KEY:
+        raise ValueError(f"is {len(key)} bytes long, should be at least {_SHORTEST_KEY}")
+    return key
+
+
+EndpointSetting = Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
+"""HOST:PORT."""
+
+Separated = BeforeValidator(_separated)
+"""For `Annotated[tuple[X, ...], Separated]`: items with commas between them."""
+
+SecretKey = Annotated[SecretBytes, BeforeValidator(_key)]
+"""At least 32 bytes, written in base64."""
+
+
+class Common(Settings):
+    """What every service can be told."""
+
+    hostname: str = Field(default_factory=socket.gethostname, min_length=1, max_length=255)
+    """Name this relay gives itself: in greetings, EHLO and Received fields. It should resolve
+    back to this host. Default: the machine's own name."""
+
+    log_level: LogLevel = LogLevel.INFO
+    """Least important log line that is written: debug, info, warning or error."""
+
+    log_format: LogFormat = LogFormat.AUTO
+    """json, console, or auto: console on a terminal and JSON otherwise."""
+
+    health_listen: EndpointSetting = Endpoint("127.0.0.1", 9100)
+    """HOST:PORT for /healthz/live, /healthz/ready and /metrics; port 0 takes any free one."""
+
+    grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 20.0
+    """How long work in flight may take to finish after SIGTERM before it is released."""
+
+
+class WithDatabase(Settings):
+    """For a service that uses the store."""
+
+    database_url: SecretStr
+    """PostgreSQL to use, as postgresql://user:password@host:5432/name."""
+
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 8
+    """Most connections to the database at one time, per process."""
+
+
+class WithBroker(Settings):
+    """For a service that is woken through RabbitMQ."""
+
+    broker_url: SecretStr
+    """RabbitMQ to use, as amqp://user:password@host:5672/vhost."""
+
+
+class WithSecretKey(Settings):
+    """For a service that signs, or opens what is kept sealed."""
+
+    secret_key: SecretKey
+    """At least 32 random bytes in base64. Every other key is derived from it: losing it makes
+    DKIM keys, credentials and return paths unusable."""

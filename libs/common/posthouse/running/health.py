@@ -1,0 +1,154 @@
+"""Liveness, readiness and metrics over HTTP, on a port of their own."""
+
+import asyncio
+import contextlib
+import platform
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from importlib import metadata
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import structlog
+import uvicorn
+from prometheus_client import REGISTRY, Info
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from posthouse.running.endpoint import Endpoint
+
+log = structlog.get_logger()
+
+BUILD = Info("posthouse_build", "Version of this program and of the Python it runs on")
+BUILD.info({"version": metadata.version("posthouse-common"), "python": platform.python_version()})
+
+# A probe gives up after a second or more; a check that takes longer is itself the finding.
+_CHECK_SECONDS = 2.0
+_SHUTDOWN_SECONDS = 1
+
+Check = Callable[[], Awaitable[object]]
+"""Does real work and returns; or raises, and the exception's text says what is wrong."""
+
+
+class CannotListen(Exception):
+    """The address given to listen on could not be used."""
+
+
+class Health:
+    """Serves /healthz/live, /healthz/ready and /metrics while entered as a context.
+
+    *checks* are run side by side at each question whether we are ready; each has two seconds.
+    """
+
+    def __init__(self, listen: Endpoint, checks: Mapping[str, Check]) -> None:
+        self._listen = listen
+        self._checks = dict(checks)
+        self._draining = False
+        self._address = listen
+        self._stack = contextlib.AsyncExitStack()
+
+    @property
+    def address(self) -> Endpoint:
+        """Where it really listens: the port chosen when port 0 was asked for."""
+        return self._address
+
+    def drain(self) -> None:
+        """From now on not ready: send us nothing new."""
+        self._draining = True
+
+    async def __aenter__(self) -> Self:
+        listener = _listener(self._listen)
+        self._address = Endpoint(self._listen.host, listener.getsockname()[1])
+        await self._stack.enter_async_context(_serving(self._application(), listener))
+        log.info("health_listening", address=str(self._address))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.__aexit__(kind, error, traceback)
+
+    def _application(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/healthz/live", self._live),
+                Route("/healthz/ready", self._ready),
+                Route("/metrics", self._metrics),
+            ]
+        )
+
+    async def _live(self, _: Request) -> Response:
+        return _json(200, {"status": "live"})
+
+    async def _ready(self, _: Request) -> Response:
+        findings = await self.findings()
+        status = "ready" if all(found == "ok" for found in findings.values()) else "not ready"
+        return _json(200 if status == "ready" else 503, {"status": status, "checks": findings})
+
+    async def _metrics(self, request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(REGISTRY), media_type=None, headers={"content-type": content_type})
+
+    async def findings(self) -> dict[str, str]:
+        """What each check found: "ok", or what is wrong."""
+        found = await asyncio.gather(*(_finding(check) for check in self._checks.values()))
+        draining = "draining" if self._draining else "ok"
+        return {**dict(zip(self._checks, found, strict=True)), "taking_work": draining}
+
+
+async def _finding(check: Check) -> str:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await check()
+    except TimeoutError:
+        return f"no answer within {_CHECK_SECONDS:g} seconds"
+    # A check that fails in a way nobody foresaw is still a check that failed.
+    except Exception as error:  # noqa: BLE001
+        return f"{type(error).__name__}: {error}"
+    return "ok"
+
+
+def _json(status: int, body: object) -> Response:
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+def _listener(listen: Endpoint) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        return socket.create_server((listen.host, listen.port), family=family, backlog=64)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {listen}: {error.strerror or error}") from error
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the program around it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _serving(application: Starlette, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(
+        application,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+    server = _Server(config)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve([listener]), name="health")
+        try:
+            yield
+        finally:
+            server.should_exit = True
