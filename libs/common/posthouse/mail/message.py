@@ -27,11 +27,11 @@ _FOLD_AT = 78  # RFC 5322 section 2.1.1: SHOULD
 _LINE_LIMIT = 998  # RFC 5322 section 2.1.1: MUST
 
 
-class HeaderInjection(ValueError):  # noqa: N818
+class HeaderInjection(ValueError):
     """A name or value would end the header line it was given for."""
 
 
-class HeaderTooLong(ValueError):  # noqa: N818
+class HeaderTooLong(ValueError):
     """A value has no blank to fold at within 998 octets."""
 
 

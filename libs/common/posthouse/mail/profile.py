@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class UnknownProfile(ValueError):  # noqa: N818
+class UnknownProfile(ValueError):
     """No profile has that name."""
 
 

@@ -23,7 +23,7 @@ _SIGNED = 18
 _HASH = 12
 
 
-class InvalidReturnPath(ValueError):  # noqa: N818
+class InvalidReturnPath(ValueError):
     """The local part is no return path of ours, or not any more."""
 
 

@@ -1,0 +1,135 @@
+"""A DKIM key: what signs for a domain, and the DNS record that lets others check it.
+
+Keys are stored as PKCS#8 (DER), sealed. RFC 6376 for RSA, RFC 8463 for Ed25519.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Self, TypeAlias, assert_never
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_private_key,
+)
+
+PrivateKey: TypeAlias = RSAPrivateKey | Ed25519PrivateKey
+PublicKey: TypeAlias = RSAPublicKey | Ed25519PublicKey
+
+_LEAST_RSA_BITS = 1024  # RFC 8301 section 3.2: verifiers must not take less
+_TXT_STRING = 255  # RFC 1035 section 3.3: a character-string
+
+
+class Algorithm(StrEnum):
+    """How a signature is made: the ``a=`` tag, and the name keys are stored under."""
+
+    RSA = "rsa-sha256"
+    ED25519 = "ed25519-sha256"
+
+
+class BrokenKey(ValueError):
+    """These octets are no usable DKIM key."""
+
+
+class BadSignature(Exception):
+    """The key made a signature that its own public half does not accept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key, loaded once, with the name it is published under."""
+
+    domain: str  # d=, an A-label where it is international
+    selector: str  # s=
+    algorithm: Algorithm
+    private: PrivateKey
+    public: PublicKey
+
+    @classmethod
+    def load(cls, domain: str, selector: str, algorithm: str, pkcs8: bytes) -> Self:
+        """A key that was checked when it was made or imported. Raises BrokenKey.
+
+        The arithmetic check (35 ms for RSA) is not repeated: every signature is verified instead.
+        """
+        name = f"{selector}._domainkey.{domain}"
+        private = _loaded(name, algorithm, pkcs8, checked=True)
+        return cls(domain, selector, Algorithm(algorithm), private, private.public_key())
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature over *data*. Raises BadSignature rather than hand out a wrong one."""
+        # RFC 8463 section 3: Ed25519 signs the hash, as if the hash were the message.
+        try:
+            match self.private, self.public:
+                case (RSAPrivateKey() as private, RSAPublicKey() as public):
+                    signature = private.sign(data, PKCS1v15(), SHA256())
+                    public.verify(signature, data, PKCS1v15(), SHA256())
+                case (Ed25519PrivateKey() as private, Ed25519PublicKey() as public):
+                    digest = sha256(data).digest()
+                    signature = private.sign(digest)
+                    public.verify(signature, digest)
+                case _:
+                    raise AssertionError("the halves of a key are of one kind")
+        except (InvalidSignature, ValueError) as error:
+            name = f"{self.selector}._domainkey.{self.domain}"
+            raise BadSignature(
+                f"the DKIM key {name} makes signatures that do not verify"
+            ) from error
+        return signature
+
+
+def check(algorithm: str, pkcs8: bytes) -> PublicKey:
+    """The public half of a key that is about to be stored, after the full arithmetic check.
+
+    Raises BrokenKey when the octets are damaged, of another kind, or too short to be of use.
+    """
+    return _loaded("to be stored", algorithm, pkcs8, checked=False).public_key()
+
+
+def _loaded(name: str, algorithm: str, pkcs8: bytes, *, checked: bool) -> PrivateKey:
+    try:
+        wanted = Algorithm(algorithm)
+        key = load_der_private_key(pkcs8, None, unsafe_skip_rsa_key_validation=checked)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BrokenKey(f"the DKIM key {name} cannot be read: {error}") from error
+
+    match wanted, key:
+        case Algorithm.RSA, RSAPrivateKey():
+            if key.key_size < _LEAST_RSA_BITS:
+                raise BrokenKey(f"the DKIM key {name} has {key.key_size} bits, too few")
+            return key
+        case Algorithm.ED25519, Ed25519PrivateKey():
+            return key
+        case _:
+            raise BrokenKey(f"the DKIM key {name} is no {wanted} key")
+
+
+def record(public: PublicKey) -> str:
+    """The text of the TXT record at ``<selector>._domainkey.<domain>`` (RFC 6376 section 3.6.1)."""
+    match public:
+        case RSAPublicKey():
+            kind, octets = (
+                "rsa",
+                public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+            )
+        case Ed25519PublicKey():
+            kind, octets = "ed25519", public.public_bytes_raw()
+        case _:
+            assert_never(public)
+    return f"v=DKIM1; k={kind}; p={b64encode(octets).decode()}"
+
+
+def strings(text: str) -> tuple[str, ...]:
+    """*text* in pieces that fit a TXT record's strings of 255 octets; receivers join them."""
+    return tuple(text[at : at + _TXT_STRING] for at in range(0, len(text), _TXT_STRING))
+
+
+def zone_text(text: str) -> str:
+    """*text* as a zone file wants it: quoted strings, none too long."""
+    return " ".join(f'"{string}"' for string in strings(text))

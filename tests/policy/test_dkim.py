@@ -1,0 +1,151 @@
+"""Signatures against an independent verifier, over messages nobody would write by hand."""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import dkim
+import pytest
+from dkim.canonicalization import Relaxed
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from policy.core.dkim import SIGNED, relaxed_body, relaxed_field, signed
+from posthouse.mail.dkim_key import Algorithm, SigningKey, record
+from posthouse.mail.message import Header, split
+from posthouse.running.keys import generate
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RSA = SigningKey.load("sender.example", "r1", Algorithm.RSA, generate(Algorithm.RSA))
+ED25519 = SigningKey.load("sender.example", "e1", Algorithm.ED25519, generate(Algorithm.ED25519))
+KEYS = {key.selector: key for key in (RSA, ED25519)}
+PLAIN = b"From: a@sender.example\r\nTo: b@there.example\r\nSubject: Hi\r\n\r\nHello\r\n"
+
+blanks = st.sampled_from([b"", b" ", b"  ", b"\t", b" \t ", b"   \t\t   "])
+words = st.sampled_from([b"", b"a", b"word", b"=20", "größe".encode(), b"\xff\xfe", b".", b":;"])
+texts = st.lists(st.tuples(words, blanks), max_size=6).map(
+    lambda pairs: b"".join(word + blank for word, blank in pairs)
+)
+bodies = st.lists(texts, max_size=8).map(b"\r\n".join)
+folds = st.sampled_from([b"\r\n ", b"\r\n\t", b"\r\n \t ", b" \r\n  "])
+values = st.lists(st.tuples(texts, folds), max_size=3).map(
+    lambda pairs: b"".join(text + fold for text, fold in pairs) + b"end"
+)
+names = st.sampled_from(
+    [b"To", b"to", b"CC", b"Subject", b"sUBJECT", b"Received", b"X-Own", b"References", b"List-ID"]
+)
+headers = st.tuples(
+    st.lists(st.tuples(names, blanks, values), max_size=8),
+    st.lists(st.tuples(st.just(b"From"), blanks, values), min_size=1, max_size=2),
+).map(lambda two: b"".join(n + b":" + b + v + b"\r\n" for n, b, v in (*two[0], *two[1])))
+
+
+def published(name: bytes, timeout: int = 5) -> bytes:
+    """The DNS of these tests: both selectors of sender.example."""
+    del timeout
+    return record(KEYS[name.split(b".")[0].decode()].public).encode()
+
+
+def accepted(message: bytes) -> list[bool]:
+    """What the verifier says of each signature, from the top."""
+
+    def verdict(index: int) -> bool:
+        try:
+            return bool(dkim.DKIM(message).verify(index, dnsfunc=published))
+        except dkim.ValidationError:
+            return False
+
+    return [
+        verdict(i) for i in range(len(Header.parse(split(message)[0]).values("DKIM-Signature")))
+    ]
+
+
+def sent(message: bytes, *keys: SigningKey) -> bytes:
+    header, body = split(message)
+    return bytes(signed(Header.parse(header), body, keys, NOW)) + body
+
+
+@settings(max_examples=300, deadline=None)
+@given(headers, bodies)
+@example(b"From: a@b.example\r\n", b"")
+@example(b"From: a@b.example\r\n", b"\r\n")
+@example(b"From: a@b.example\r\n", b" \t \r\n\r\n \r\n\r\n")
+@example(b"From: a@b.example\r\n", b"not ended")
+@example(b"From: a@b.example\r\n", b"not ended \t ")
+def test_both_signatures_verify_whatever_the_message(header: bytes, body: bytes) -> None:
+    """The last line is ended, as it is by the time a receiver sees it."""
+    ended = body if not body or body.endswith(b"\r\n") else body + b"\r\n"
+    head = bytes(signed(Header.parse(header + b"\r\n"), body, (RSA, ED25519), NOW))
+
+    assert [True, True] == accepted(head + ended)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(bodies, values)
+def test_canonical_forms_are_those_of_another_implementation(body: bytes, value: bytes) -> None:
+    theirs = Relaxed.canonicalize_body(body + b"\r\n")
+    [(name, line)] = Relaxed.canonicalize_headers([(b"Subject", b" " + value + b"\r\n")])
+
+    assert theirs == relaxed_body(body)
+    assert name + b":" + line == relaxed_field(b"subject", b"Subject: " + value + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.replace(b"Hello", b"Hullo"),
+        lambda m: m.replace(b"Subject: Hi", b"Subject: Ho"),
+        lambda m: b"From: other@evil.example\r\n" + m,
+        lambda m: m.replace(b"\r\n\r\n", b"\r\nFrom: other@evil.example\r\n\r\n", 1),
+    ],
+    ids=["body", "subject", "second From on top", "second From below"],
+)
+def test_a_changed_message_no_longer_verifies(change: object) -> None:
+    """Each signature covers the body, the fields, and the absence of a second From."""
+    assert callable(change)
+
+    assert [False, False] == accepted(change(sent(PLAIN, RSA, ED25519)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: b"Received: from x by y; now\r\n" + m,
+        lambda m: m.replace(b"Subject: Hi", b"subject:\r\n  Hi \t"),
+        lambda m: m + b"\r\n\r\n",
+        lambda m: m.replace(b"Hello", b"Hello  \t"),
+    ],
+    ids=["trace field", "refolded field", "empty lines at the end", "blanks at a line's end"],
+)
+def test_what_relays_do_on_the_way_is_forgiven(change: object) -> None:
+    assert callable(change)
+
+    assert [True, True] == accepted(change(sent(PLAIN, RSA, ED25519)))
+
+
+def test_the_field_says_what_was_signed_when_and_for_whom() -> None:
+    top, second = Header.parse(split(sent(PLAIN, RSA, ED25519))[0]).values("DKIM-Signature")
+
+    assert "v=1; a=rsa-sha256; c=relaxed/relaxed; d=sender.example; s=r1;" in top
+    assert f"t={int(NOW.timestamp())}; h=from:from:to:subject;" in top
+    assert "a=ed25519-sha256;" in second
+
+
+def test_no_line_of_a_signature_is_long() -> None:
+    header = b"".join(name + b": x@y.example\r\n" for name in SIGNED) + b"\r\n"
+    field = signed(Header.parse(header), b"", (RSA,), NOW).fields[0]
+
+    assert max(map(len, field.raw.split(b"\r\n"))) <= 90
+    assert [True] == accepted(sent(header + b"x\r\n", RSA))
+
+
+def test_without_keys_the_header_stays_as_it_is() -> None:
+    header = Header.parse(split(PLAIN)[0])
+
+    assert header is signed(header, b"Hello\r\n", (), NOW)
+
+
+def test_an_empty_body_has_the_hash_of_nothing() -> None:
+    """RFC 6376 section 3.4.4, the note on the empty body."""
+    empty = sha256(b"").digest()
+
+    assert [empty] * 3 == [sha256(relaxed_body(b)).digest() for b in (b"", b"\r\n", b" \r\n\r\n")]
