@@ -1,0 +1,155 @@
+"""What a report means for the delivery whose return path it came to.
+
+Precision before recall: whoever is suppressed by mistake gets no more mail, whoever is missed gets
+one message too many. Only a failure of recipient scope that says "there is no such mailbox" in its
+codes, or in plain words where the codes are vague, suppresses; and it suppresses the recipient in
+our own row, whatever address the report names.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bounces.core.dsn import Action, RecipientStatus, Report, ReportKind
+from posthouse.mail.events import EventKind
+from posthouse.mail.outcome import Scope
+from posthouse.mail.submission import Delivery
+
+RULES = 1  # version of the rules below; kept with every verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Suppress:
+    """The mailbox is gone: a bounce, and no more mail to the delivery's recipient."""
+
+    status: RecipientStatus
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Worth an event of that kind, and no more."""
+
+    kind: EventKind
+    rule: str
+    status: RecipientStatus | None = None
+    scope: Scope | None = None  # of a bounce
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Nothing that is not known already."""
+
+    rule: str
+
+
+Verdict: TypeAlias = Suppress | Note | Ignore
+
+_CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
+_REPLY = re.compile(r"^(?:[\w-]+ *; *)?([245])\d\d(?![\d.])")
+# Addresses, links and host names are somebody's choice of words, not the server's.
+_NAMES = re.compile(r"<[^>]*>|\S*[@/]\S*|\S+\[[^\]]*\]")
+
+# RFC 3463 section 3 by subject and detail; what is not listed goes by its subject alone.
+_SCOPES = {
+    "1.2": Scope.SITE, "1.7": Scope.SENDER, "1.8": Scope.SENDER, "1.9": Scope.SENDER,
+    "1.10": Scope.SITE, "2.3": Scope.MESSAGE, "3.4": Scope.MESSAGE,
+}  # fmt: skip
+_SCOPES_BY_SUBJECT = {
+    "1": Scope.RECIPIENT, "2": Scope.RECIPIENT, "3": Scope.SITE, "4": Scope.SITE,
+    "5": Scope.HOST, "6": Scope.MESSAGE, "7": Scope.SENDER,
+}  # fmt: skip
+
+_GONE = frozenset({"5.1.1", "5.1.6", "5.2.1"})
+# Says no more than that it failed, so the words decide. 5.1.10 is a null MX in RFC 7505 and an
+# unknown user where Exchange writes it.
+_VAGUE = frozenset({"5.0.0", "5.1.0", "5.1.10"})
+_GONE_WORDS = re.compile(
+    r"\b(?:user|recipient|mailbox|account|address)(?: \w+){0,3} (?:is )?"
+    r"(?:unknown|does(?: not|n't) exist|not found|no longer (?:exists|valid))"
+    r"|\b(?:unknown|no such|invalid|non-?existent) (?:local )?"
+    r"(?:user|recipient|mailbox|account|address)\b"
+    r"|\brecip(?:ient)?notfound\b",
+    re.IGNORECASE,
+)
+_OTHER_REASON = re.compile(
+    r"spam|unsolicited|\bbulk\b|black ?list|block ?list|block(?:ed|ing)|\brbl\b|dnsbl|reputation"
+    r"|polic(?:y|ies)|\bspf\b|\bdkim\b|\bdmarc\b|authenticat|relay|virus|access denied|\bsender\b"
+    r"|quota|\bfull\b|over ?size|max.{0,12}size|too (?:large|big|many)|rate limit|frequency"
+    r"|gr[ae]y ?list|suspend|try again|temporar",
+    re.IGNORECASE,
+)
+
+
+def decide(report: Report, delivery: Delivery) -> Verdict:
+    """The verdict on *report*, which came to the return path of *delivery*."""
+    match report.kind:
+        case ReportKind.DSN:
+            return _of_status(_speaking_for(report.recipients, delivery.recipient))
+        case ReportKind.FREE_TEXT:
+            hint = report.recipients[0]
+            return Note(EventKind.BOUNCED, "told in free text", hint, scope_of(hint))
+        case ReportKind.AUTO_REPLY:
+            return Note(EventKind.REPLIED, "automatic reply")
+        case ReportKind.COMPLAINT:
+            return Note(EventKind.COMPLAINED, "feedback report")
+        case ReportKind.UNRECOGNISED:
+            return Note(EventKind.RETURNED, "not recognised")
+
+
+def scope_of(status: RecipientStatus) -> Scope:
+    """How much of the work a failure speaks for; the message alone where it does not say."""
+    code = _CODE.search(status.status) or _CODE.search(status.diagnostic)
+    if code is None:
+        return Scope.MESSAGE
+    detail = _SCOPES.get(f"{code[2]}.{code[3]}")
+    return detail or _SCOPES_BY_SUBJECT.get(code[2], Scope.MESSAGE)
+
+
+def _speaking_for(recipients: tuple[RecipientStatus, ...], ours: str) -> RecipientStatus:
+    """The group about our recipient, or the mildest: an alias may have reached some of its own."""
+    wanted = ours.lower()
+    named = [
+        status
+        for status in recipients
+        if wanted in (status.final_recipient.lower(), status.original_recipient.lower())
+    ]
+    return min(named or recipients, key=_severity)
+
+
+def _severity(status: RecipientStatus) -> int:
+    verdict = _of_status(status)
+    match verdict:
+        case Ignore():
+            return 0
+        case Note():
+            return 1 if verdict.kind is EventKind.DELAYED else 2
+        case Suppress():
+            return 3
+
+
+def _of_status(status: RecipientStatus) -> Verdict:
+    match status.action:
+        case Action.DELAYED:
+            return Note(EventKind.DELAYED, "delayed", status)
+        case Action.DELIVERED | Action.RELAYED | Action.EXPANDED:
+            return Ignore("delivered")
+        case Action.FAILED:
+            return _of_failure(status)
+
+
+def _of_failure(status: RecipientStatus) -> Verdict:
+    """A bounce: the codes must agree that the mailbox is gone and no word may speak against it."""
+    bounced = Note(EventKind.BOUNCED, "another failure", status, scope_of(status))
+    words = " ".join(_NAMES.sub(" ", status.diagnostic).split())
+    reply = _REPLY.match(status.diagnostic)
+    codes = {code[0] for code in _CODE.finditer(f"{status.status} {status.diagnostic}")}
+    if reply is not None and reply[1] != "5":
+        return bounced
+    if _OTHER_REASON.search(words):
+        return bounced
+    if codes & _GONE and codes <= _GONE | _VAGUE:
+        return Suppress(status, "mailbox unknown by code")
+    if codes and codes <= _VAGUE and _GONE_WORDS.search(words):
+        return Suppress(status, "mailbox unknown by words")
+    return bounced
