@@ -1,0 +1,142 @@
+"""Log events as JSON lines (or readable ones on a terminal), the libraries' own included."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from posthouse.running.common_settings import LogFormat, LogLevel
+from posthouse.running.log_writer import LogWriter
+
+_NUMBERS = {
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.WARNING: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+}
+
+# Libraries that narrate: below this level nothing of theirs is of use to an operator. aiosmtpd
+# (mail.*) must never get lower: at "info" it logs each line a client sent, secrets included.
+_LOWEST_OF_OTHERS = {
+    "mail.log": logging.WARNING,
+    "mail.debug": logging.WARNING,
+    "aio_pika": logging.WARNING,
+    "aiormq": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "uvicorn.error": logging.WARNING,
+}
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def configure(
+    service: str,
+    *,
+    level: LogLevel = LogLevel.INFO,
+    form: LogFormat = LogFormat.AUTO,
+    stream: TextIO | None = None,
+) -> LogWriter:
+    """Send every log line of this process to *stream* (standard output), marked with *service*.
+
+    Call it once, before anything logs. Writing happens in the background: `flush()` the returned
+    writer before an `os._exit`; an ordinary exit does so by itself.
+    """
+    stream = stream or sys.stdout
+    writer = LogWriter(stream)
+    readable = form is LogFormat.CONSOLE or (form is LogFormat.AUTO and stream.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _Stamp(service),
+            structlog.processors.StackInfoRenderer(),
+            *(
+                _readable_lines(colors=stream.isatty())
+                if readable
+                else (_with_traceback, _json_line)
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_NUMBERS[level]),
+        logger_factory=lambda *_: writer,
+        cache_logger_on_first_use=True,
+    )
+    _capture_standard_logging(_NUMBERS[level])
+    return writer
+
+
+class _Stamp:
+    """Adds when, how bad and who."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __call__(self, _: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        level = "error" if method == "exception" else method
+        return {"timestamp": now, "level": level, "service": self._service, **event}
+
+
+def _with_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Turn exc_info into text: frames without local variables, which may hold secrets."""
+    given = event.pop("exc_info", None)
+    if given:
+        error = given if isinstance(given, BaseException) else _current(given)
+        if error is not None:
+            event["exception"] = "".join(traceback.format_exception(error))
+    return event
+
+
+def _current(given: object) -> BaseException | None:
+    return given[1] if isinstance(given, tuple) else sys.exception()
+
+
+def _json_line(_: WrappedLogger, __: str, event: Mapping[str, Any]) -> bytes:
+    try:
+        return _encode(event)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        # Lone surrogates, cycles, types that cannot be told: a poor line is better than none.
+        return _encode({key: _plain(value) for key, value in event.items()})
+
+
+def _plain(value: object) -> str:
+    return str(value).encode("ascii", "backslashreplace").decode()
+
+
+def _readable_lines(*, colors: bool) -> tuple[Processor, ...]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=colors, exception_formatter=structlog.dev.plain_traceback
+    )
+    return (renderer, _encoded)
+
+
+def _encoded(_: WrappedLogger, __: str, line: Any) -> bytes:
+    return str(line).encode(errors="backslashreplace")
+
+
+class _Captured(logging.Handler):
+    """Passes what libraries log through the same pipe as our own events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log = structlog.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "mail.log" and "login_data is deprecated" in str(record.msg):
+            return  # aiosmtpd complains of its own attribute at every login
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            text = str(record.msg)  # arguments that do not fit the text
+        self._log.log(record.levelno, text, logger=record.name, exc_info=record.exc_info)
+
+
+def _capture_standard_logging(level: int) -> None:
+    logging.basicConfig(handlers=[_Captured()], level=level, force=True)
+    logging.captureWarnings(capture=True)
+    for name, lowest in _LOWEST_OF_OTHERS.items():
+        logging.getLogger(name).setLevel(max(level, lowest))
