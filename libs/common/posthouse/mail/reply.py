@@ -19,8 +19,10 @@ class Reply:
         """Build a reply from the text behind each line's code.
 
         The enhanced code is taken from the first line when its class agrees with *code*
-        (RFC 2034 section 4); it may stand on every line and is removed from all of them.
+        (RFC 2034 section 4); it may stand on every line and is removed from all of them. What is
+        not printable becomes "?": a reply is a stranger's text, on its way to logs and pages.
         """
+        lines = tuple(line if line.isprintable() else _printable(line) for line in lines)
         first = _ENHANCED.match(lines[0]) if lines else None
         if first is None or first[1][0] != str(code)[0]:
             return cls(code, "\n".join(lines))
@@ -46,3 +48,7 @@ class Reply:
     def __str__(self) -> str:
         parts = (str(self.code), self.enhanced, self.text.replace("\n", " "))
         return " ".join(part for part in parts if part)
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in line)

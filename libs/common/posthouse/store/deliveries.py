@@ -28,6 +28,15 @@ class ClaimedDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Claims:
+    """What a claim brought."""
+
+    deliveries: tuple[ClaimedDelivery, ...]
+    due: tuple[Lane, ...]  # the lanes that had something due when it was made
+    held_by: Lane | None  # nothing, only because this lane's transactions are young: ask again soon
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """Where and how it was tried, and what the other side said."""
 
@@ -74,17 +83,26 @@ class DeliveryStore:
         self._hold = hold
         self._settling = GroupCommit(self._settle, most_items=200, writers=2)
 
-    async def claim(self, limit: int, *, lowest: Lane = Lane.BULK) -> list[ClaimedDelivery]:
+    async def claim(self, limit: int, *, lowest: Lane = Lane.BULK) -> Claims:
         """Up to *limit* deliveries of the highest lane that has any due, oldest first.
 
         Nothing when that lane is below *lowest*, or while a higher lane's transactions are young.
         The claim is on disk when this returns, so that a crash after it can be seen.
         """
         rows = await self._database.fetch("claim_deliveries", limit, self.lease, self._hold, lowest)
-        return [_claimed(row) for row in rows]
+        found = tuple(_claimed(row) for row in rows if row["id"] is not None)
+        held_by = rows[0]["held_by"]
+        return Claims(
+            found,
+            due=tuple(Lane(lane) for lane in rows[0]["due_lanes"] or ()),
+            held_by=None if held_by is None else Lane(held_by),
+        )
 
     async def claim_parked(self, site: str, limit: int) -> list[ClaimedDelivery]:
-        """Up to *limit* deliveries that wait for *site* to have room, highest lane first."""
+        """Up to *limit* deliveries that wait for *site* to have room, highest lane first.
+
+        None of a lane below one that has anything due elsewhere.
+        """
         rows = await self._database.fetch("claim_parked_deliveries", site, limit, self.lease)
         return [_claimed(row) for row in rows]
 

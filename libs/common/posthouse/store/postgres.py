@@ -43,7 +43,7 @@ class Postgres:
     """Runs named statements; every failure is one of `posthouse.store.failure`."""
 
     def __init__(self, url: str, *, connections: int = 8, background: bool = False) -> None:
-        """Open nothing yet. *background* work may be undone by a crash of the server, and redone."""
+        """Open nothing yet. A crash of the server may undo *background* work; it is redone."""
         self._url = url
         self._connections = connections
         self._settings = dict(_SERVER_SETTINGS)

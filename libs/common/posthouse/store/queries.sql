@@ -87,20 +87,24 @@ SELECT id, lane, $6 FROM done;
 
 -- name: claim_deliveries
 -- A lane may be taken from when no higher lane has anything due, nor anything that was claimed
--- within the hold time and has no result yet: strict lanes across all dispatchers.
-WITH busiest AS (
-    SELECT lane FROM generate_series(1, 5) AS lane
+-- within the hold time and has no result yet: strict lanes across all dispatchers. When nothing
+-- could be taken there is one row without an id: which lanes have something due, and which lane's
+-- young claims keep them waiting.
+WITH due AS (
+    SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, 5) AS lane
     WHERE EXISTS (SELECT FROM due_deliveries d
                   WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL)
-    ORDER BY lane LIMIT 1
 ), held AS (
-    SELECT FROM due_deliveries d
-    WHERE d.leased AND d.lane < (SELECT lane FROM busiest) AND d.claimed_at > now() - $3::interval
-    LIMIT 1
+    SELECT (
+        SELECT d.lane FROM due_deliveries d
+        WHERE d.leased AND d.lane < (SELECT lanes[1] FROM due)
+          AND d.claimed_at > now() - $3::interval
+        ORDER BY d.lane LIMIT 1
+    ) AS by
 ), picked AS (
     SELECT id, leased AS abandoned FROM due_deliveries
-    WHERE lane = (SELECT lane FROM busiest) AND due_at <= now() AND parked_at IS NULL
-      AND lane <= $4 AND NOT EXISTS (SELECT FROM held)
+    WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now() AND parked_at IS NULL
+      AND lane <= $4 AND (SELECT by IS NULL FROM held)
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE due_deliveries d
@@ -118,14 +122,20 @@ WITH busiest AS (
            jsonb_build_object('claim', c.claim - 1)
     FROM claimed c JOIN deliveries v ON v.id = c.id WHERE c.abandoned
 )
-SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at
-FROM claimed c JOIN deliveries v ON v.id = c.id
+SELECT due.lanes AS due_lanes, held.by AS held_by, v.*, c.claim, c.tries, c.abandoned, c.expired,
+       c.received_at, c.expires_at
+FROM due CROSS JOIN held LEFT JOIN (claimed c JOIN deliveries v ON v.id = c.id) ON true
 ORDER BY c.received_at;
 
 -- name: claim_parked_deliveries
-WITH picked AS (
-    SELECT id FROM due_deliveries WHERE parked_at = $1 ORDER BY lane, due_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
+WITH busiest AS (
+    SELECT min(lane) AS lane FROM generate_series(1, 5) AS lane
+    WHERE EXISTS (SELECT FROM due_deliveries d
+                  WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL)
+), picked AS (
+    SELECT id FROM due_deliveries
+    WHERE parked_at = $1 AND lane <= COALESCE((SELECT lane FROM busiest), 5)
+    ORDER BY lane, due_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE due_deliveries d
     SET due_at = now() + $3::interval, claim = d.claim + 1, leased = true, claimed_at = now(),
@@ -178,7 +188,10 @@ WITH input AS (
     RETURNING d.id
 ), kept AS (
     UPDATE due_deliveries d
-    SET due_at = LEAST(i.next_at, d.expires_at), leased = false, tries = d.tries + 1
+    SET leased = false, tries = d.tries + 1,
+        -- Look at it when its time runs out, if that is before the next try.
+        due_at = CASE WHEN d.expires_at BETWEEN now() AND i.next_at THEN d.expires_at
+                      ELSE i.next_at END
     FROM input i
     WHERE d.id = i.id AND d.claim = i.claim AND i.next_at IS NOT NULL
     RETURNING d.id

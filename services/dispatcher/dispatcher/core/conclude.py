@@ -1,0 +1,85 @@
+"""What follows from the outcome of an attempt: final or not, when again, is the address dead."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, assert_never
+
+from dispatcher.core.retry import next_try
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
+from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
+from posthouse.mail.reply import Reply
+
+# Addresses that are wrong or gone (RFC 3463 section 3.2 and 3.3). A full mailbox (5.2.2) is the
+# recipient's too, and may be emptied.
+_DEAD = frozenset({"5.1.1", "5.1.3", "5.1.6", "5.2.1"})
+_DEAD_WITHOUT_ENHANCED = frozenset({550, 551, 553})
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What to write down."""
+
+    kind: EventKind
+    next_at: datetime | None  # None: this was the last word
+    suppress: bool
+    detail: dict[str, Any]
+
+
+def conclude(
+    outcome: Outcome,
+    *,
+    lane: Lane,
+    tries: int,
+    received_at: datetime,
+    expires_at: datetime,
+    now: datetime,
+    jitter: float,
+) -> Conclusion:
+    """Judge an attempt that just ended; *tries* counts it. *jitter* in [0, 1)."""
+    detail = _detail(outcome)
+    match outcome:
+        case Delivered():
+            return Conclusion(EventKind.DELIVERED, None, suppress=False, detail=detail)
+        case Bounced():
+            return Conclusion(EventKind.BOUNCED, None, suppress=is_dead(outcome), detail=detail)
+        case Deferred() | Uncertain():
+            again = next_try(
+                lane,
+                tries,
+                received_at=received_at,
+                now=now,
+                jitter=jitter,
+                give_up_after=expires_at - received_at,
+            )
+            if again is None:
+                return Conclusion(EventKind.EXPIRED, None, suppress=False, detail=detail)
+            kind = EventKind.DEFERRED if isinstance(outcome, Deferred) else EventKind.UNCERTAIN
+            detail["next_at"] = again.isoformat()
+            return Conclusion(kind, again, suppress=False, detail=detail)
+        case _:
+            assert_never(outcome)
+
+
+def too_old() -> Conclusion:
+    """For a delivery that expired before it could be tried (again)."""
+    detail = {"reply": "older than its account lets mail become"}
+    return Conclusion(EventKind.EXPIRED, None, suppress=False, detail=detail)
+
+
+def is_dead(bounced: Bounced) -> bool:
+    """Whether the reply says that this very mailbox does not exist: the only ground to suppress."""
+    if bounced.scope is not Scope.RECIPIENT:
+        return False
+    reply = bounced.reply
+    if reply.enhanced is None:
+        return reply.code in _DEAD_WITHOUT_ENHANCED
+    return reply.enhanced in _DEAD
+
+
+def _detail(outcome: Outcome) -> dict[str, Any]:
+    reply: Reply = outcome.reply
+    detail: dict[str, Any] = {"code": reply.code, "enhanced": reply.enhanced, "reply": reply.text}
+    if isinstance(outcome, Bounced | Deferred):
+        detail["scope"] = outcome.scope.value
+    return detail
