@@ -1,10 +1,38 @@
 """Returned mail: whose delivery it speaks of, what it says, and what we write down."""
 
-from typing import Protocol
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import date
+from enum import StrEnum
+from typing import Any, Protocol, assert_never
 from uuid import UUID
 
-from posthouse.mail.events import Event
+import structlog
+from prometheus_client import Counter
+
+from bounces.core.dsn import RecipientStatus, Report, ReportKind, read
+from bounces.core.verdict import RULES, Ignore, Note, Suppress, Verdict, decide
+from posthouse.mail.events import Event, EventKind
+from posthouse.mail.return_path import InvalidReturnPath, verify
 from posthouse.mail.submission import Delivery
+
+log = structlog.get_logger()
+
+RETURNS = Counter(
+    "posthouse_returns_total",
+    "Returned messages taken, by what they are and what came of them "
+    "(suppressed, noted, ignored, repeated)",
+    ["kind", "verdict"],
+)
+REFUSED = Counter(
+    "posthouse_returns_refused_total",
+    "Returned messages refused at the door, by reason",
+    ["reason"],
+)
+
+# Larger messages are read in a thread, so that other conversations go on; and no longer than this.
+_LARGE = 1 << 16
+_READING_SECONDS = 1.0
 
 
 class Returns(Protocol):
@@ -21,3 +49,126 @@ class Returns(Protocol):
         second one writes nothing at all (a suppression that was removed by hand does not come
         back by a replay) and gives False.
         """
+
+
+class NotOurs(StrEnum):
+    """Why an address is no return path of ours."""
+
+    INVALID = "invalid"  # not signed by us, or too long ago
+    UNKNOWN = "unknown"  # signed, but the delivery is gone
+    FOREIGN = "foreign"  # signed for another host than it was sent to
+
+
+class Bounces:
+    """Finds the delivery that returned mail belongs to, and records what it means for it."""
+
+    def __init__(self, returns: Returns, keys: Sequence[bytes], today: Callable[[], date]) -> None:
+        self._returns = returns
+        self._keys = tuple(keys)
+        self._today = today
+
+    async def owner(self, address: str) -> Delivery | NotOurs:
+        """The delivery whose return path *address* is.
+
+        The whole address has to be the one that was signed: so every host is known that we ever
+        signed for, and no other.
+        """
+        local_part = address.rpartition("@")[0]
+        try:
+            delivery_id = verify(local_part, self._keys, self._today())
+        except InvalidReturnPath:
+            return NotOurs.INVALID
+        delivery = await self._returns.find(delivery_id)
+        if delivery is None:
+            return NotOurs.UNKNOWN
+        if delivery.return_path.lower() != address.lower():
+            return NotOurs.FOREIGN
+        return delivery
+
+    async def take(self, delivery: Delivery, content: bytes, client: str) -> None:
+        """Read *content*, which *client* (an address) sent to the return path of *delivery*.
+
+        Returns once what it means is committed.
+        """
+        report = await _read(content)
+        verdict = decide(report, delivery)
+        event = _event(delivery, report, verdict, client)
+        new = event is not None and await self._returns.record(
+            event, suppress=delivery.recipient if isinstance(verdict, Suppress) else None
+        )
+
+        came_of_it = "repeated" if event is not None and not new else _word(verdict)
+        RETURNS.labels(kind=report.kind, verdict=came_of_it).inc()
+        log.info(
+            "return_taken",
+            delivery=str(delivery.id),
+            submission=str(delivery.submission_id),
+            account=str(delivery.account_id),
+            kind=str(report.kind),
+            verdict=came_of_it,
+            rule=verdict.rule,
+            client=client,
+        )
+
+
+async def _read(content: bytes) -> Report:
+    if len(content) <= _LARGE:
+        return read(content)
+    try:
+        async with asyncio.timeout(_READING_SECONDS):
+            return await asyncio.to_thread(read, content)
+    except TimeoutError:
+        return Report(ReportKind.UNRECOGNISED)
+
+
+def _event(delivery: Delivery, report: Report, verdict: Verdict, client: str) -> Event | None:
+    match verdict:
+        case Suppress():
+            kind, about = EventKind.BOUNCED, _evidence(verdict.status)
+        case Note():
+            kind = verdict.kind
+            about = _evidence(verdict.status) | {"scope": verdict.scope, "excerpt": report.excerpt}
+        case Ignore():
+            return None
+        case _:
+            assert_never(verdict)
+    detail = about | {
+        "source": report.kind,
+        "rule": verdict.rule,
+        "rules": RULES,
+        "reporting_mta": report.reporting_mta,
+        "subject": report.subject,
+        "client": client,
+    }
+    return Event(
+        kind=kind,
+        account_id=delivery.account_id,
+        submission_id=delivery.submission_id,
+        delivery_id=delivery.id,
+        detail={name: value for name, value in detail.items() if value},
+    )
+
+
+def _evidence(status: RecipientStatus | None) -> dict[str, Any]:
+    if status is None:
+        return {}
+    return {
+        "action": status.action,
+        "status": status.status,
+        "diagnostic": status.diagnostic,
+        "final_recipient": status.final_recipient,
+        "original_recipient": status.original_recipient,
+        "remote_mta": status.remote_mta,
+    }
+
+
+def _word(verdict: Verdict) -> str:
+    match verdict:
+        case Suppress():
+            return "suppressed"
+        case Note():
+            return "noted"
+        case Ignore():
+            return "ignored"
+        case _:
+            assert_never(verdict)
