@@ -16,8 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
     load_der_private_key,
+    load_pem_private_key,
 )
 
 PrivateKey: TypeAlias = RSAPrivateKey | Ed25519PrivateKey
@@ -82,6 +85,21 @@ class SigningKey:
                 f"the DKIM key {name} makes signatures that do not verify"
             ) from error
         return signature
+
+
+def from_pem(pem: bytes) -> tuple[Algorithm, bytes]:
+    """Algorithm and PKCS#8 of a private key in an operator's file, after the full check.
+
+    Raises BrokenKey.
+    """
+    try:
+        key = load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BrokenKey(f"this is no private key in PEM: {error}") from error
+    algorithm = Algorithm.RSA if isinstance(key, RSAPrivateKey) else Algorithm.ED25519
+    pkcs8 = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    check(algorithm, pkcs8)
+    return algorithm, pkcs8
 
 
 def check(algorithm: str, pkcs8: bytes) -> PublicKey:

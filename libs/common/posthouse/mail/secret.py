@@ -4,6 +4,7 @@ Chance is an argument here; whoever creates a secret or a nonce draws it.
 """
 
 import hmac
+from enum import StrEnum
 from hashlib import blake2b
 
 from cryptography.exceptions import InvalidTag
@@ -17,6 +18,14 @@ NONCE_OCTETS = 12
 
 class UnsealError(ValueError):
     """The key does not fit: it is not the one this was sealed with, or the data is damaged."""
+
+
+class Purpose(StrEnum):
+    """What keys are derived for; a changed value makes everything under the old key unusable."""
+
+    CREDENTIALS = "credentials"  # pepper of `hash_secret`
+    DKIM_KEYS = "dkim-keys"  # `seal` and `unseal`
+    RETURN_PATHS = "return-paths"  # `posthouse.mail.return_path`
 
 
 def derive(master: bytes, purpose: str) -> bytes:

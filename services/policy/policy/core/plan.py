@@ -1,0 +1,133 @@
+"""From a submission and facts to deliveries: decided first, signed later and elsewhere."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from policy.core import dkim
+from policy.core.identity import Identity, Speaker, candidates, speaker
+from policy.core.steps import STEPS, Draft, Facts, Refusal, take
+from posthouse.mail import profile, return_path
+from posthouse.mail.dkim_key import SigningKey
+from posthouse.mail.message import Header
+from posthouse.mail.submission import Delivery, Rendition, Submission
+
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """What is true of every message of this installation."""
+
+    hostname: str
+    identity: Identity  # the relay's own domain, for messages of domains without keys
+    return_path_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A submission with everything that was looked up for it."""
+
+    submission: Submission
+    header: Header
+    identities: Mapping[str, Identity]  # the account's own sending domains, by name
+    suppressed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What becomes of a submission, but for the signatures."""
+
+    submission: Submission
+    rendition_id: UUID
+    header: Header
+    keys: tuple[SigningKey, ...]
+    deliveries: tuple[Delivery, ...]  # one per recipient; empty when all are suppressed
+    suppressed: tuple[str, ...]
+    detail: dict[str, Any]  # for the timeline
+
+
+def wanted_domains(submission: Submission, header: Header) -> tuple[str, ...]:
+    """The sending domains to look up before `plan`."""
+    return candidates(header, submission.sender)
+
+
+def plan(job: Job, relay: Relay, now: datetime, ids: Iterator[UUID]) -> Plan | Refusal:
+    """Decide what to send to whom; *ids* gives the new rows their names.
+
+    Raises UnknownProfile when this program is older than the message's profile.
+    """
+    submission = job.submission
+    wanted = wanted_domains(submission, job.header)
+    spoken = speaker(wanted, job.identities, relay.identity)
+    facts = Facts(
+        submission=submission,
+        received_at=_received_at(submission.id),
+        hostname=relay.hostname,
+        domain=spoken.domain,
+        suppressed=job.suppressed,
+    )
+    steps = STEPS[profile.by_name(submission.profile)]
+    draft = take(steps, Draft(job.header, submission.recipients), facts)
+    if isinstance(draft, Refusal):
+        return draft
+    rendition_id = next(ids)
+    sign = partial(
+        return_path.sign,
+        host=spoken.return_path_host,
+        key=relay.return_path_key,
+        today=now.date(),
+    )
+    return Plan(
+        submission=submission,
+        rendition_id=rendition_id,
+        header=draft.header,
+        keys=spoken.keys,
+        deliveries=tuple(
+            _delivery(id_, submission, rendition_id, recipient, sign(id_))
+            for recipient, id_ in zip(draft.recipients, ids, strict=False)
+        ),
+        suppressed=draft.suppressed,
+        detail=_detail(submission, draft, spoken),
+    )
+
+
+def _received_at(submission_id: UUID) -> datetime:
+    """When the submission came: a UUIDv7 begins with milliseconds since 1970 (RFC 9562 5.7)."""
+    return _UNIX_EPOCH + timedelta(milliseconds=submission_id.int >> 80)
+
+
+def _delivery(
+    id_: UUID, submission: Submission, rendition_id: UUID, recipient: str, path: str
+) -> Delivery:
+    return Delivery(
+        id=id_,
+        submission_id=submission.id,
+        account_id=submission.account_id,
+        rendition_id=rendition_id,
+        lane=submission.lane,
+        recipient=recipient,
+        return_path=path,
+    )
+
+
+def _detail(submission: Submission, draft: Draft, spoken: Speaker) -> dict[str, Any]:
+    detail: dict[str, Any] = {
+        "profile": submission.profile,
+        "deliveries": len(draft.recipients),
+        "message_id": draft.header.first("Message-ID"),
+        "signed": [f"{key.selector}._domainkey.{key.domain}" for key in spoken.keys],
+    }
+    return detail if spoken.note is None else {**detail, "note": spoken.note}
+
+
+def rendition(made: Plan, now: datetime) -> Rendition:
+    """The message as recipients get it, signed. This is the CPU time: keep it off the loop.
+
+    Raises BadSignature when a key does not fit itself.
+    """
+    header = dkim.signed(made.header, made.submission.body, made.keys, now)
+    return Rendition(made.rendition_id, made.submission.id, bytes(header))

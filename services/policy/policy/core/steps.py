@@ -1,0 +1,204 @@
+"""What is done to a message, one step at a time; a profile is a tuple of steps.
+
+A step takes a draft and facts and gives a draft or a refusal. It never mutates.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import format_datetime
+from ipaddress import ip_address
+from typing import TypeAlias
+
+from posthouse.mail.message import Header, field
+from posthouse.mail.profile import Profile
+from posthouse.mail.submission import Submission
+
+_NO_LINE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?\.?")
+_LITERAL = re.compile(r"\[[A-Za-z0-9.:]{2,60}\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about a message besides itself; gathered before the first step."""
+
+    submission: Submission
+    received_at: datetime  # UTC
+    hostname: str  # ours
+    domain: str  # the message speaks for it
+    suppressed: frozenset[str]  # of the recipients, exactly as the submission names them
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The message so far."""
+
+    header: Header
+    recipients: tuple[str, ...]
+    suppressed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The message is not sent, to nobody; *reason* is for its sender."""
+
+    reason: str
+
+
+Step: TypeAlias = Callable[[Draft, Facts], Draft | Refusal]
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseLoops:
+    """A message that passed *most_hops* servers goes round in circles (RFC 5321 section 6.3)."""
+
+    most_hops: int
+
+    def __call__(self, draft: Draft, facts: Facts) -> Draft | Refusal:
+        """Refuse when there are more Received fields than that."""
+        del facts
+        hops = sum(field.name == b"received" for field in draft.header.fields)
+        if hops > self.most_hops:
+            return Refusal(f"554 5.4.6 mail loop: {hops} Received fields, {self.most_hops} allowed")
+        return draft
+
+
+def refuse_bare_line_ends(draft: Draft, facts: Facts) -> Draft | Refusal:
+    """Nothing leaves with a CR, LF or NUL that is no line end: it could smuggle a message out.
+
+    Ingest refuses them at the door; this holds for every other way in.
+    """
+    for part in (bytes(draft.header), facts.submission.body):
+        if _bare(part):
+            return Refusal("554 5.6.0 a CR, LF or NUL that is no line end")
+    return draft
+
+
+def _bare(part: bytes) -> bool:
+    # Counting costs a tenth of the search and says whether there is anything to search for.
+    ends = part.count(b"\r\n")
+    if ends == part.count(b"\n") == part.count(b"\r") and b"\0" not in part:
+        return False
+    return _NO_LINE_END.search(part) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Remove every field called one of *names*, or beginning with *prefix* (both lower case)."""
+
+    names: frozenset[bytes]
+    prefix: bytes
+
+    def __call__(self, draft: Draft, facts: Facts) -> Draft:
+        """Drop the fields; those that stay keep their order and octets."""
+        del facts
+        kept = tuple(
+            field
+            for field in draft.header.fields
+            if field.name not in self.names and not field.name.startswith(self.prefix)
+        )
+        return replace(draft, header=Header(kept))
+
+
+def drop_suppressed(draft: Draft, facts: Facts) -> Draft:
+    """Recipients on the account's suppression list get no delivery, and an event instead."""
+    if not facts.suppressed:
+        return draft
+    return replace(
+        draft,
+        recipients=tuple(r for r in draft.recipients if r not in facts.suppressed),
+        suppressed=tuple(r for r in draft.recipients if r in facts.suppressed),
+    )
+
+
+def complete_from(draft: Draft, facts: Facts) -> Draft | Refusal:
+    """A message without From is from its envelope sender (RFC 6409 section 8.1).
+
+    Without either nobody can be named, and no signature can be made (RFC 6376 section 5.4).
+    """
+    if draft.header.first("From"):
+        return draft
+    if not facts.submission.sender:
+        return Refusal("554 5.6.0 no From field, and no envelope sender to take its place")
+    return _with(draft, "From", f"<{facts.submission.sender}>")
+
+
+def complete_date(draft: Draft, facts: Facts) -> Draft:
+    """A message without Date was written when we got it (RFC 6409 section 8.2)."""
+    if draft.header.first("Date"):
+        return draft
+    return _with(draft, "Date", format_datetime(facts.received_at))
+
+
+def complete_message_id(draft: Draft, facts: Facts) -> Draft:
+    """A message without Message-ID gets one under its sender's domain (RFC 6409 section 8.3).
+
+    Made of the submission's id, so that preparing it again gives the same.
+    """
+    if draft.header.first("Message-ID"):
+        return draft
+    return _with(draft, "Message-ID", f"<{facts.submission.id}@{facts.domain}>")
+
+
+def _with(draft: Draft, name: str, value: str) -> Draft:
+    """*draft* with *name* completed; an empty field of that name gives way."""
+    return replace(draft, header=draft.header.replace(name, value))
+
+
+def add_received(draft: Draft, facts: Facts) -> Draft:
+    """Our trace field on top (RFC 5321 section 4.4), in keywords of RFC 3848 and RFC 6531."""
+    submission = facts.submission
+    protocol = "UTF8SMTP" if submission.smtputf8 else "ESMTP"
+    received = field(
+        "Received",
+        f"from {_client(submission)} by {facts.hostname}"
+        f" with {protocol}{'S' if submission.tls else ''}A id {submission.id};"
+        f" {format_datetime(facts.received_at)}",
+    )
+    return replace(draft, header=Header((received, *draft.header.fields)))
+
+
+def _client(submission: Submission) -> str:
+    """The client's name for itself, with its address unless that is of no network of the world.
+
+    A private address tells receivers nothing and strangers how the customer's network looks.
+    """
+    helo = submission.helo
+    name = helo if _HOST_NAME.fullmatch(helo) or _LITERAL.fullmatch(helo) else "unknown"
+    try:
+        address = ip_address(submission.client)
+    except ValueError:
+        return name
+    if not address.is_global:
+        return name
+    return f"{name} ([{'IPv6:' if address.version == 6 else ''}{address}])"  # noqa: PLR2004
+
+
+# Not for readers: who else got it (RFC 5322 3.6.3), what only the last server may write (RFC 5321
+# 4.4), and what a client says to us.
+_HIDDEN = Strip(frozenset({b"bcc", b"resent-bcc", b"return-path"}), prefix=b"x-posthouse-")
+
+STEPS: dict[Profile, tuple[Step, ...]] = {
+    Profile.NATIVE: (
+        RefuseLoops(most_hops=50),
+        refuse_bare_line_ends,
+        _HIDDEN,
+        complete_from,
+        complete_date,
+        complete_message_id,
+        add_received,
+        drop_suppressed,
+    ),
+}
+
+
+def take(steps: tuple[Step, ...], draft: Draft, facts: Facts) -> Draft | Refusal:
+    """*draft* after all *steps*, or the first refusal."""
+    for step in steps:
+        result = step(draft, facts)
+        if isinstance(result, Refusal):
+            return result
+        draft = result
+    return draft
