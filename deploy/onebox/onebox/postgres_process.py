@@ -1,0 +1,164 @@
+"""Starts PostgreSQL's programs as a user they accept, and so that they do not outlive us."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from onebox.postgres_binaries import PostgresError
+
+_PR_SET_PDEATHSIG = 1
+_PROBE_SECONDS = 10
+_LARGEST = 10_000_000  # bytes of what was said; a larger file is set aside at the next start
+POLL_SECONDS = 0.01
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """How to run a program that refuses to run as root.
+
+    As root it runs in a user namespace, where we appear as somebody else and stay the owner of
+    our files; where namespaces are forbidden (many containers) it runs as another user.
+    """
+
+    prefix: tuple[str, ...] = ()
+    user: int | None = None  # None: as ourselves, as far as files are concerned
+    group: int | None = None
+
+    def start(self, command: Sequence[str | Path], output: Path) -> "Child":
+        """Start *command*; what it says is appended to *output*."""
+        with output.open("ab") as said:
+            return subprocess.Popen(  # noqa: S603 -- our own command
+                [*self.prefix, *map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env=_environment(),
+                user=self.user,
+                group=self.group,
+                extra_groups=None if self.user is None else (),
+                # Out of the terminal's reach: ctrl-C is for us, the database stops last.
+                start_new_session=True,
+                preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 -- one system call, no locks
+            )
+
+    def own(self, folder: Path) -> None:
+        """Make *folder* and all in it belong to whom the programs run as."""
+        user = os.geteuid() if self.user is None else self.user
+        group = os.getegid() if self.group is None else self.group
+        for path in (folder, *folder.rglob("*")):
+            if path.lstat().st_uid != user:
+                os.chown(path, user, group, follow_symlinks=False)
+
+
+Child = subprocess.Popen[bytes]
+
+
+def find_runner() -> Runner:
+    """The way that works here; PostgresError when there is none."""
+    if os.geteuid() != 0 and _has_name(os.geteuid()):
+        return Runner()
+    stand_in = _stand_in()
+    namespace = _namespace(stand_in)
+    if namespace is not None:
+        return Runner(prefix=namespace)
+    if os.geteuid() == 0:
+        return Runner(user=stand_in.pw_uid, group=stand_in.pw_gid)
+    raise PostgresError(
+        f"PostgreSQL needs a user with a name; user id {os.geteuid()} has none on this machine"
+    )
+
+
+def _has_name(user: int) -> bool:
+    """Whether *user* is known here: initdb refuses to work for a nameless one."""
+    return any(entry.pw_uid == user for entry in pwd.getpwall())
+
+
+def _stand_in() -> pwd.struct_passwd:
+    """A user to appear as: any but root will do."""
+    entries = {entry.pw_name: entry for entry in pwd.getpwall() if entry.pw_uid != 0}
+    for name in ("postgres", "nobody", *entries):
+        if name in entries:
+            return entries[name]
+    raise PostgresError("PostgreSQL does not run as root, and this machine knows no other user")
+
+
+def _namespace(stand_in: pwd.struct_passwd) -> tuple[str, ...] | None:
+    """The command that runs another in a user namespace, or None where that is not allowed."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return None
+    prefix = (
+        unshare,
+        "--user",
+        f"--map-user={stand_in.pw_uid}",
+        f"--map-group={stand_in.pw_gid}",
+        "--",
+    )
+    try:
+        probe = subprocess.run(  # noqa: S603 -- our own command
+            [*prefix, "true"], capture_output=True, timeout=_PROBE_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return prefix if probe.returncode == 0 else None
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what would point PostgreSQL at other data or change its language."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**ours, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _dies_with(parent: int) -> Callable[[], None]:
+    """What the child does before it becomes *command*: asks to be stopped when we are gone.
+
+    SIGQUIT is PostgreSQL's immediate shutdown: over in milliseconds, the next start recovers.
+    """
+
+    def prepare() -> None:
+        armed = _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0) == 0
+        if not armed or os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+class Said:
+    """The file that PostgreSQL writes its messages to, and what it said since the last start."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._from = 0
+
+    def start_anew(self) -> None:
+        """Forget what was said; set the file aside when it has grown large."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size > _LARGEST:
+            self.path.replace(self.path.with_suffix(".log.1"))
+        self._from = 0 if size > _LARGEST else size
+
+    def tail(self) -> str:
+        """The last lines said, as one."""
+        with contextlib.suppress(OSError), self.path.open(errors="replace") as said:
+            said.seek(self._from)
+            lines = [line.strip() for line in said.read().splitlines() if line.strip()]
+            return " / ".join(lines[-4:]) or "(it said nothing)"
+        return "(what it said cannot be read)"
+
+
+async def ended(child: Child, seconds: float) -> bool:
+    """Wait until *child* has ended, at most *seconds*; whether it has."""
+    end = time.monotonic() + seconds
+    while child.poll() is None and time.monotonic() < end:  # noqa: ASYNC110 -- no event tells
+        await asyncio.sleep(POLL_SECONDS)
+    return child.poll() is not None
