@@ -1,0 +1,165 @@
+"""One delivery from hand to result: find the way, speak SMTP, conclude."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from dispatcher.core.conclude import Conclusion, conclude, too_old
+from dispatcher.core.retry import MINIMUM_TRIES
+from dispatcher.core.routes import Route
+from dispatcher.core.smtp_client import Envelope
+from dispatcher.sites import Sites
+from dispatcher.window import Held
+from posthouse.mail.address import domain_of
+from posthouse.mail.outcome import Bounced, Deferred, Outcome, Scope
+from posthouse.mail.reply import Reply
+from posthouse.store.deliveries import Attempt, ClaimedDelivery, Settlement
+
+ATTEMPTS = Counter("posthouse_delivery_attempts_total", "Attempts that ended.", ["lane", "result"])
+DURATION = Histogram(
+    "posthouse_delivery_duration_seconds", "One attempt from start to result, in seconds.", ["lane"]
+)
+QUEUE_TIME = Histogram(
+    "posthouse_queue_time_seconds",
+    "From accepted to the start of the first attempt, in seconds.",
+    ["lane"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600),
+)
+
+log = structlog.get_logger()
+
+
+class Resolver(Protocol):
+    """Where a domain's mail goes."""
+
+    async def route(self, domain: str) -> Route | Deferred | Bounced:
+        """The servers to try, or why there are none."""
+
+
+class Report(Protocol):
+    """The end of a transaction."""
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """One for each recipient."""
+
+    @property
+    def host(self) -> str:
+        """The server it ended at."""
+
+    @property
+    def tls(self) -> str:
+        """TLS version and cipher, empty in clear."""
+
+
+class Sender(Protocol):
+    """Speaks SMTP to the servers of a route."""
+
+    async def send(self, route: Route, envelope: Envelope) -> Report:
+        """One transaction; never raises for what a server or the network does."""
+
+
+class Courier:
+    """Carries one delivery at a time; holds no state of its own between them."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        sender: Sender,
+        sites: Sites,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._resolver = resolver
+        self._sender = sender
+        self._sites = sites
+        self._now = now
+        self._chance = chance
+
+    async def carry(self, held: Held) -> Settlement | str:
+        """The result to write down, or the site that has no room for it now."""
+        claimed = held.claimed
+        if claimed.expired and claimed.tries >= MINIMUM_TRIES:
+            return self._settlement(claimed, too_old(), None)
+        started = self._now()
+        if not claimed.tries:
+            age = (started - claimed.received_at).total_seconds()
+            QUEUE_TIME.labels(held.lane.label).observe(max(age, 0))
+        route = await self._resolver.route(domain_of(claimed.delivery.recipient))
+        if not isinstance(route, Route):
+            return self._judged(claimed, route, started)
+        if not self._sites.enter(route):
+            return route.site
+        try:
+            delivery = claimed.delivery
+            report = await self._sender.send(
+                route,
+                Envelope(delivery.return_path, (delivery.recipient,), held.header, held.body),
+            )
+        finally:
+            self._sites.leave(route)
+        return self._judged(claimed, report.outcomes[0], started, route.site, report)
+
+    def _judged(
+        self,
+        claimed: ClaimedDelivery,
+        outcome: Outcome,
+        started: datetime,
+        site: str = "",
+        report: Report | None = None,
+    ) -> Settlement:
+        now = self._now()
+        lane = claimed.delivery.lane
+        DURATION.labels(lane.label).observe((now - started).total_seconds())
+        conclusion = conclude(
+            outcome,
+            lane=lane,
+            tries=claimed.tries + 1,
+            received_at=claimed.received_at,
+            expires_at=claimed.expires_at,
+            now=now,
+            jitter=self._chance(),
+        )
+        reply = outcome.reply
+        attempt = Attempt(
+            started_at=started,
+            outcome=type(outcome).__name__.lower(),
+            scope=outcome.scope if isinstance(outcome, Bounced | Deferred) else None,
+            site=site,
+            host=report.host if report else "",
+            tls=report.tls if report else "",
+            code=reply.code,
+            enhanced=reply.enhanced,
+            reply=reply.text,
+        )
+        return self._settlement(claimed, conclusion, attempt)
+
+    def _settlement(
+        self, claimed: ClaimedDelivery, conclusion: Conclusion, attempt: Attempt | None
+    ) -> Settlement:
+        delivery = claimed.delivery
+        ATTEMPTS.labels(delivery.lane.label, conclusion.kind.value).inc()
+        detail = {"recipient": delivery.recipient, **conclusion.detail}
+        if attempt is not None:
+            detail["host"] = attempt.host
+        log.info(
+            conclusion.kind.value,
+            delivery=delivery.id.hex,
+            submission=delivery.submission_id.hex,
+            claim=claimed.claim,
+            **conclusion.detail,
+            host=detail.get("host", ""),
+        )
+        return Settlement(
+            claimed, conclusion.kind, conclusion.next_at, attempt, detail, conclusion.suppress
+        )
+
+    def broken(self, held: Held, reason: str) -> Settlement:
+        """The result when our own code failed on this one: put off, so that others go on."""
+        outcome = Deferred(Reply(451, f"internal fault: {reason}", "4.3.0"), Scope.MESSAGE)
+        return self._judged(held.claimed, outcome, self._now())

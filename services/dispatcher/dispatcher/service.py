@@ -1,0 +1,305 @@
+"""The dispatcher: claims deliveries in strict lanes, sends them, writes down what came of it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from dispatcher.core.lanes import LaneLimits, worth_holding
+from dispatcher.courier import Courier
+from dispatcher.sites import Sites
+from dispatcher.window import Held, Window
+from posthouse.mail.lane import Lane
+from posthouse.store import StoreUnavailable
+from posthouse.store.deliveries import ClaimedDelivery, Claims, Settlement
+
+PAUSED = Counter(
+    "posthouse_lane_paused_seconds_total",
+    "Time in which a lane had something due and waited for a higher one.",
+    ["lane", "by"],
+)
+ABANDONED = Counter(
+    "posthouse_deliveries_abandoned_total",
+    "Claims that ended without a result: delivered or not, nobody knows; sent again.",
+)
+IN_HAND = Gauge("posthouse_deliveries_in_hand", "Deliveries this process holds.", ["state"])
+
+# Without a hint (lost, or its broker away) work is found this much later.
+POLL_SECONDS = 0.1
+# The same while young transactions of a higher lane keep a lower one waiting.
+HELD_POLL_SECONDS = 0.02
+# What is claimed ahead: what will start within this time, and at most so many.
+AHEAD_SECONDS = 0.04
+MOST_AHEAD = 200
+# Parked deliveries of sites that this process does not know of are looked for this often.
+PARKED_SECONDS = 1.0
+# When the store comes back, results go first: a claim of ours that ran out meanwhile may be one
+# that we hold the answer to, and whoever claims it now would send it twice.
+STORE_BACK_SECONDS = 1.0
+SETTLE_AGAIN_SECONDS = 0.2
+DRAIN_SECONDS = 0.05
+# No transaction starts on a lease with less than this left.
+LEASE_MARGIN_SECONDS = 3.0
+
+log = structlog.get_logger()
+
+
+class Deliveries(Protocol):
+    """What the dispatcher asks of the store; each raises StoreUnavailable."""
+
+    async def claim(self, limit: int, *, lowest: Lane) -> Claims:
+        """Lease up to *limit* deliveries of the highest lane that has any due."""
+
+    async def claim_parked(self, site: str, limit: int) -> list[ClaimedDelivery]:
+        """Lease up to *limit* deliveries parked for *site*."""
+
+    async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
+        """Put each back until its site has room."""
+
+    async def parked_sites(self) -> list[str]:
+        """The sites that deliveries are parked for."""
+
+    async def messages(self, renditions: Sequence[UUID]) -> dict[UUID, tuple[bytes, bytes]]:
+        """Header and body of each rendition."""
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Commit the result of a claim."""
+
+    async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
+        """Extend leases; the ids that are still ours."""
+
+    async def release(self, held: Sequence[ClaimedDelivery]) -> None:
+        """Give claims back untried."""
+
+
+class Dispatcher:
+    """Keeps as many transactions on the wire as the lanes allow."""
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        courier: Courier,
+        limits: LaneLimits,
+        sites: Sites,
+        *,
+        lease_seconds: float,
+    ) -> None:
+        self._deliveries = deliveries
+        self._courier = courier
+        self._sites = sites
+        self._lease = lease_seconds
+        self._window = Window(limits)
+        self._wake = asyncio.Event()
+        self._pace = Pace()
+        self._waited = LaneWait()
+        self._room_at_site = asyncio.Event()
+        self._more = False  # something is probably due that the last claim did not bring
+
+    def wake(self, lane: Lane) -> None:
+        """There may be something to claim in *lane*: call it when a hint arrives."""
+        self._more = True
+        if self._window.would_overtake(lane):
+            self._wake.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Send until *stopping*; then finish what is on the wire and give back the rest."""
+        async with asyncio.TaskGroup() as tasks:
+            beside = [
+                tasks.create_task(self._renew_forever(), name="renewing"),
+                tasks.create_task(self._unpark_forever(tasks), name="unparking"),
+            ]
+            ender = tasks.create_task(self._wake_at_end(stopping))
+            await self._claim_until(stopping, tasks)
+            await self._give_back(self._window.take_waiting())
+            while self._window.running:
+                await asyncio.sleep(DRAIN_SECONDS)
+            for task in (*beside, ender):
+                task.cancel()
+
+    async def _wake_at_end(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        self._wake.set()
+
+    async def _claim_until(self, stopping: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
+        while not stopping.is_set():
+            self._wake.clear()
+            wait = POLL_SECONDS
+            try:
+                wait = await self._claim(tasks)
+            except StoreUnavailable as error:
+                log.warning("claiming_interrupted", reason=str(error))
+                await asyncio.sleep(STORE_BACK_SECONDS)
+            if wait:
+                await _until(self._wake, wait)
+
+    async def _claim(self, tasks: asyncio.TaskGroup) -> float:
+        """Claim once; how long to wait for a wake-up before the next time, in seconds."""
+        room = self._window.room(self._reserve())
+        if room is None:
+            return POLL_SECONDS
+        lowest, limit = room
+        good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
+        claims = await self._deliveries.claim(limit, lowest=lowest)
+        self._waited.observe(claims)
+        taken = len(claims.deliveries)
+        self._more = len(claims.due) > (0 < taken < limit)
+        await self._hold(claims.deliveries, good_until, tasks)
+        if claims.held_by is not None:
+            return HELD_POLL_SECONDS
+        return 0 if taken and self._more else POLL_SECONDS
+
+    def _reserve(self) -> int:
+        return worth_holding(self._pace.rate(), AHEAD_SECONDS, MOST_AHEAD)
+
+    async def _hold(
+        self, claimed: Sequence[ClaimedDelivery], good_until: float, tasks: asyncio.TaskGroup
+    ) -> None:
+        if not claimed:
+            return
+        ABANDONED.inc(sum(c.abandoned for c in claimed))
+        messages = await self._deliveries.messages([c.delivery.rendition_id for c in claimed])
+        for c in claimed:
+            header, body = messages[c.delivery.rendition_id]
+            self._window.add(Held(c, header, body, good_until))
+        self._start(tasks)
+
+    def _start(self, tasks: asyncio.TaskGroup) -> None:
+        while held := self._window.start_next():
+            tasks.create_task(self._carry(held, tasks))
+        IN_HAND.labels("waiting").set(self._window.waiting)
+        IN_HAND.labels("running").set(len(self._window.running))
+
+    async def _carry(self, held: Held, tasks: asyncio.TaskGroup) -> None:
+        try:
+            # A lease that ran out while it waited is no longer ours; the row comes due by itself.
+            if _now() < held.good_until:
+                await self._carry_out(held)
+        finally:
+            self._window.finish(held)
+            self._pace.finished()
+            self._start(tasks)
+            if self._more and self._window.ahead(self._reserve()):
+                self._wake.set()
+            if self._sites.with_room():
+                self._room_at_site.set()
+
+    async def _carry_out(self, held: Held) -> None:
+        try:
+            result = await self._courier.carry(held)
+        # A fault of ours on one message must not stop the others; it is put off and logged.
+        except Exception as error:
+            log.exception("delivery_failed", delivery=held.claimed.delivery.id.hex)
+            result = self._courier.broken(held, type(error).__name__)
+        while True:
+            try:
+                if isinstance(result, Settlement):
+                    await self._deliveries.settle(result)
+                else:
+                    self._sites.parked(result)
+                    await self._deliveries.park([(held.claimed, result)])
+            except StoreUnavailable:
+                await asyncio.sleep(SETTLE_AGAIN_SECONDS)
+            else:
+                return
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease / 4)
+            in_hand = self._window.in_hand
+            if not in_hand:
+                continue
+            good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
+            try:
+                ours = await self._deliveries.renew([held.claimed for held in in_hand])
+            except StoreUnavailable as error:
+                log.warning("renewing_interrupted", reason=str(error))
+                continue
+            # What was claimed while we asked is young and not in the answer.
+            ours |= {
+                h.claimed.delivery.id for h in self._window.in_hand if h.good_until > good_until
+            }
+            for held in self._window.keep(ours, good_until):
+                log.warning("lease_lost", delivery=held.claimed.delivery.id.hex)
+
+    async def _unpark_forever(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            self._room_at_site.clear()
+            try:
+                if not await _until(self._room_at_site, PARKED_SECONDS):
+                    self._sites.parked(*await self._deliveries.parked_sites())
+                for site, room in self._sites.with_room():
+                    await self._unpark(site, room, tasks)
+            except StoreUnavailable:
+                await asyncio.sleep(PARKED_SECONDS)
+
+    async def _unpark(self, site: str, room: int, tasks: asyncio.TaskGroup) -> None:
+        good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
+        claimed = await self._deliveries.claim_parked(site, room)
+        if len(claimed) < room:
+            self._sites.emptied(site)
+        await self._hold(claimed, good_until, tasks)
+
+    async def _give_back(self, waiting: Sequence[Held]) -> None:
+        if waiting:
+            try:
+                await self._deliveries.release([held.claimed for held in waiting])
+            except StoreUnavailable as error:
+                log.warning("not_given_back", deliveries=len(waiting), reason=str(error))
+
+
+class Pace:
+    """How many transactions end a second, smoothed over about a second."""
+
+    def __init__(self) -> None:
+        self._rate = 0.0
+        self._since = _now()
+        self._ended = 0
+
+    def finished(self) -> None:
+        """Count one."""
+        self._ended += 1
+
+    def rate(self) -> float:
+        """Transactions a second, lately."""
+        elapsed = _now() - self._since
+        if elapsed >= 0.1:  # noqa: PLR2004 -- shorter spans measure chance
+            weight = min(1.0, elapsed)
+            self._rate += weight * (self._ended / elapsed - self._rate)
+            self._since, self._ended = _now(), 0
+        return self._rate
+
+
+class LaneWait:
+    """Adds up how long lanes that had something due waited for a higher one."""
+
+    def __init__(self) -> None:
+        self._since = _now()
+        self._waiting: tuple[Lane, ...] = ()
+        self._by: Lane | None = None
+
+    def observe(self, claims: Claims) -> None:
+        """Charge the time since the last claim to the lanes that waited, and note who waits now."""
+        now = _now()
+        if self._by is not None:
+            elapsed = min(now - self._since, 1.0)
+            for lane in self._waiting:
+                PAUSED.labels(lane.label, self._by.label).inc(elapsed)
+        self._since = now
+        self._by = claims.held_by or (claims.due[0] if claims.due else None)
+        self._waiting = tuple(lane for lane in claims.due if self._by and lane > self._by)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _until(event: asyncio.Event, seconds: float) -> bool:
+    """Whether *event* was set within *seconds*."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

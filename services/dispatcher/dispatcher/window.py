@@ -1,0 +1,108 @@
+"""The deliveries in hand: waiting for a free transaction, or on the wire."""
+
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
+from uuid import UUID
+
+from dispatcher.core.lanes import LaneLimits
+from posthouse.mail.lane import Lane
+from posthouse.store.deliveries import ClaimedDelivery
+
+
+@dataclass(slots=True)
+class Held:
+    """A claimed delivery with what it takes to send it."""
+
+    claimed: ClaimedDelivery
+    header: bytes
+    body: bytes
+    good_until: float  # the lease in loop time: no transaction may start after it
+
+    @property
+    def lane(self) -> Lane:
+        """The lane it travels in."""
+        return self.claimed.delivery.lane
+
+
+@dataclass(slots=True)
+class Window:
+    """Hands out what may start next: highest lane first, within each lane as it came."""
+
+    limits: LaneLimits
+    running: dict[UUID, Held] = field(default_factory=dict)
+    _waiting: list[tuple[int, int, Held]] = field(default_factory=list)
+    _order: count = field(default_factory=count)  # type: ignore[type-arg]
+
+    def add(self, held: Held) -> None:
+        """Let *held* wait for its turn."""
+        heappush(self._waiting, (held.lane, next(self._order), held))
+
+    def start_next(self) -> Held | None:
+        """The next one that may go on the wire now; it counts as running from here on."""
+        if not self._waiting or not self.limits.free(self._waiting[0][2].lane, len(self.running)):
+            return None
+        held = heappop(self._waiting)[2]
+        self.running[held.claimed.delivery.id] = held
+        return held
+
+    def finish(self, held: Held) -> None:
+        """Take *held* off the wire."""
+        del self.running[held.claimed.delivery.id]
+
+    def take_waiting(self) -> list[Held]:
+        """Empty the waiting room and return who was there."""
+        held = [entry[2] for entry in self._waiting]
+        self._waiting.clear()
+        return held
+
+    def keep(self, ours: set[UUID], good_until: float) -> list[Held]:
+        """Extend the leases of *ours*; what waits without one leaves and is returned."""
+        gone = []
+        for held in self.take_waiting():
+            if held.claimed.delivery.id in ours:
+                held.good_until = good_until
+                self.add(held)
+            else:
+                gone.append(held)
+        for id_, held in self.running.items():
+            if id_ in ours:
+                held.good_until = good_until
+        return gone
+
+    @property
+    def in_hand(self) -> list[Held]:
+        """Everything: waiting and running."""
+        return [*(entry[2] for entry in self._waiting), *self.running.values()]
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def ahead(self, reserve: int) -> int:
+        """How many more to claim so that *reserve* wait behind full lanes; 0 while half of it do."""
+        wanted = self.limits.free(Lane.BULK, len(self.running)) + reserve - self.waiting
+        return wanted if wanted > reserve // 2 else 0
+
+    def room(self, reserve: int) -> tuple[Lane, int] | None:
+        """The lowest lane to claim from and how many, or None when nothing more could start.
+
+        With enough in hand only what would overtake it is asked for: lanes above the highest one
+        that waits, as far as they have a transaction free.
+        """
+        if ahead := self.ahead(reserve):
+            return Lane.BULK, ahead
+        lowest = self.limits.lowest(len(self.running))
+        if lowest is None:
+            return None
+        if self._waiting:
+            above = self._waiting[0][0] - 1
+            if not above:
+                return None
+            lowest = min(lowest, Lane(above))
+        return lowest, self.limits.free(lowest, len(self.running))
+
+    def would_overtake(self, lane: Lane) -> bool:
+        """Whether a delivery of *lane* would go before everything that waits."""
+        return not self._waiting or lane < self._waiting[0][0]
