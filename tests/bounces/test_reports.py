@@ -4,41 +4,17 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from bounces.core.dsn import Report, read
-from bounces.core.verdict import Ignore, Note, Suppress, Verdict, decide
-from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
-
-REPORTS = sorted((Path(__file__).parent / "reports").glob("*.eml"))
-
-OURS = Delivery(
-    id=UUID(int=1),
-    submission_id=UUID(int=2),
-    account_id=UUID(int=3),
-    rendition_id=UUID(int=4),
-    lane=Lane.NORMAL,
-    recipient="ann@dest.example",
-    return_path="b+path@bounce.sender.example",
-)
+from bounces.core.verdict import Note, decide
+from servers.returned_mail import OURS, REPORTS, in_a_word
 
 
 def expectation(report: Path) -> dict[str, Any]:
     wanted: dict[str, Any] = json.loads(report.with_suffix(".json").read_text())
     return wanted
-
-
-def in_a_word(verdict: Verdict) -> str:
-    match verdict:
-        case Suppress():
-            return "suppress"
-        case Note():
-            return f"note {verdict.kind}"
-        case Ignore():
-            return "ignore"
 
 
 def assert_recipients(wanted: list[dict[str, str]], report: Report) -> None:

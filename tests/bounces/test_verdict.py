@@ -1,0 +1,114 @@
+"""Which failures end a recipient, as a table of codes and words."""
+
+from dataclasses import replace
+
+import pytest
+
+from bounces.core.dsn import Action, RecipientStatus, Report, ReportKind
+from bounces.core.verdict import Note, decide, scope_of
+from posthouse.mail.outcome import Scope
+from servers.returned_mail import OURS, in_a_word
+
+
+def failed(status: str, diagnostic: str) -> Report:
+    return Report(ReportKind.DSN, (RecipientStatus(Action.FAILED, status, diagnostic),))
+
+
+@pytest.mark.parametrize(
+    ("status", "diagnostic"),
+    [
+        ("5.1.1", ""),
+        ("5.1.1", "smtp; 550 5.1.1 <spam.trap@full.example>... User unknown"),  # only its name
+        ("5.1.1", "smtp; 550 5.1.1 no mailbox, see https://help.example/policy/blocked"),
+        ("5.1.6", "smtp; 551 5.1.6 moved"),
+        ("5.2.1", "smtp; 550 5.2.1 The account is disabled"),
+        ("5.1.1", "smtp; 550 5.0.0 failed"),  # one code is vague, the other is not
+        ("5.0.0", "smtp; 550 5.1.1 rejected"),
+        ("5.1.0", "smtp; 550 Unknown user ann@dest.example"),
+        ("5.0.0", "smtp; 550 User [ann@dest.example] does not exist"),
+        ("5.0.0", "X-Local; unknown user: ann"),
+        ("5.0.0", "smtp; 550 No such recipient here"),
+    ],
+)
+def test_a_mailbox_that_is_gone_suppresses(status: str, diagnostic: str) -> None:
+    assert in_a_word(decide(failed(status, diagnostic), OURS)) == "suppress"
+
+
+@pytest.mark.parametrize(
+    ("status", "diagnostic"),
+    [
+        ("", ""),
+        ("", "smtp; 550 User unknown"),  # no code at all: a report this poor is not believed
+        ("5.0.0", ""),
+        ("5.0.0", "smtp; 550 Rejected"),
+        ("5.0.0", "smtp; 550 Requested action not taken: mailbox unavailable"),
+        ("5.1.2", "smtp; 550 5.1.2 Host unknown"),
+        ("5.1.3", "smtp; 501 5.1.3 Bad recipient address syntax"),
+        ("5.1.8", "smtp; 553 5.1.8 Domain of sender address does not exist"),
+        ("5.1.10", "smtp; 556 5.1.10 null MX"),
+        ("5.1.1", "smtp; 550 5.7.1 Access denied"),
+        ("5.1.1", "smtp; 450 4.2.1 try later"),
+        ("5.1.1", "smtp; 421 busy"),
+        ("5.1.1", "smtp; 550 5.1.1 Mailbox full"),
+        ("5.1.1", "smtp; 550 5.1.1 Your reputation is poor"),
+        ("5.1.1", "smtp; 550 5.1.1 Sender rejected"),
+        ("5.2.2", "smtp; 552 5.2.2 over quota"),
+        ("5.3.4", "smtp; 552 5.3.4 too big"),
+        ("5.4.4", "X-Local; Host not found"),
+        ("5.6.0", "smtp; 554 5.6.0 scored as spam"),
+        ("5.7.1", "smtp; 550 5.7.1 User unknown"),
+        ("4.1.1", "smtp; 450 4.1.1 User unknown"),
+        ("5.0.0", "smtp; 550 User unknown, blocked by policy"),
+    ],
+)
+def test_any_other_failure_is_noted_and_no_more(status: str, diagnostic: str) -> None:
+    assert in_a_word(decide(failed(status, diagnostic), OURS)) == "note bounced"
+
+
+@pytest.mark.parametrize(
+    ("status", "diagnostic", "scope"),
+    [
+        ("5.1.1", "", Scope.RECIPIENT),
+        ("5.1.2", "", Scope.SITE),
+        ("5.1.7", "", Scope.SENDER),
+        ("5.2.3", "", Scope.MESSAGE),
+        ("5.3.0", "", Scope.SITE),
+        ("5.5.2", "", Scope.HOST),
+        ("5.7.1", "", Scope.SENDER),
+        ("5.9.9", "", Scope.MESSAGE),
+        ("", "smtp; 550 5.7.1 no", Scope.SENDER),
+        ("", "smtp; 550 from 5.7.1.9 you take nothing", Scope.MESSAGE),  # an address, not a code
+    ],
+)
+def test_a_failure_speaks_for_as_much_as_its_code_says(
+    status: str, diagnostic: str, scope: Scope
+) -> None:
+    assert scope is scope_of(RecipientStatus(Action.FAILED, status, diagnostic))
+
+
+@pytest.mark.parametrize("action", [Action.DELAYED, Action.RELAYED, Action.EXPANDED])
+def test_only_a_failure_suppresses_whatever_the_code_says(action: Action) -> None:
+    report = Report(ReportKind.DSN, (RecipientStatus(action, "5.1.1"),))
+    assert in_a_word(decide(report, OURS)) in ("note delayed", "ignore")
+
+
+def test_the_group_about_our_recipient_counts_whatever_its_case() -> None:
+    gone = RecipientStatus(Action.FAILED, "5.1.1", original_recipient="ANN@dest.example")
+    other = RecipientStatus(Action.DELIVERED, "2.0.0", final_recipient="bob@dest.example")
+    assert in_a_word(decide(Report(ReportKind.DSN, (other, gone)), OURS)) == "suppress"
+
+
+def test_among_strangers_the_mildest_group_counts() -> None:
+    delayed = RecipientStatus(Action.DELAYED, "4.0.0", final_recipient="x@elsewhere.example")
+    full = RecipientStatus(Action.FAILED, "5.2.2", final_recipient="y@elsewhere.example")
+    gone = RecipientStatus(Action.FAILED, "5.1.1", final_recipient="z@elsewhere.example")
+    assert in_a_word(decide(Report(ReportKind.DSN, (gone, full, delayed)), OURS)) == "note delayed"
+    assert in_a_word(decide(Report(ReportKind.DSN, (gone, full)), OURS)) == "note bounced"
+    assert in_a_word(decide(Report(ReportKind.DSN, (gone, gone)), OURS)) == "suppress"
+
+
+def test_a_hint_in_free_text_never_suppresses() -> None:
+    hint = replace(failed("5.1.1", "550 5.1.1 user unknown"), kind=ReportKind.FREE_TEXT)
+    verdict = decide(hint, OURS)
+    assert isinstance(verdict, Note)
+    assert verdict.scope is Scope.RECIPIENT
