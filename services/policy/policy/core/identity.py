@@ -24,6 +24,13 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Unusable:
+    """The account owns the domain, but its keys cannot be used: nothing is sent for it unsigned."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Speaker:
     """What a message is sent as."""
 
@@ -54,7 +61,7 @@ def _ascii(domain: str) -> str:
         return domain
     try:
         return idna.encode(domain, uts46=True).decode()
-    except idna.IDNAError:
+    except UnicodeError:
         return domain  # no domain of anybody's; the look-up will say so
 
 
@@ -64,16 +71,30 @@ def candidates(header: Header, sender: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(d for d in (from_domain(header), envelope) if d))
 
 
-def speaker(wanted: tuple[str, ...], known: Mapping[str, Identity], relay: Identity) -> Speaker:
+def speaker(
+    wanted: tuple[str, ...], known: Mapping[str, Identity | Unusable], relay: Identity
+) -> Speaker | Unusable:
     """Choose among the domains *wanted*, of which the account owns those in *known*.
 
     The first owned domain names the message and takes its bounces, so that SPF aligns with From;
     the first with keys signs. Without any the *relay* signs, if it has a key.
     """
-    owned = [known[domain] for domain in wanted if domain in known]
+    owned: list[Identity] = []
+    for domain in wanted:
+        match known.get(domain):
+            case Unusable() as unusable:
+                return unusable
+            case Identity() as identity:
+                owned.append(identity)
+                if identity.keys:
+                    break
+            case None:
+                pass
+
     own = owned[0] if owned else relay
     host = own.return_path_host or relay.return_path_host or relay.domain
-    signing = next((identity for identity in owned if identity.keys), relay)
+    # Only the last one can have keys: the search ends there.
+    signing = owned[-1] if owned and owned[-1].keys else relay
     note = None
     if not signing.keys:
         note = "unsigned: neither the sending domain nor the relay has a DKIM key"

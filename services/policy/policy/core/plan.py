@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from policy.core import dkim
-from policy.core.identity import Identity, Speaker, candidates, speaker
+from policy.core.identity import Identity, Speaker, Unusable, speaker
 from policy.core.steps import STEPS, Draft, Facts, Refusal, take
 from posthouse.mail import profile, return_path
 from posthouse.mail.dkim_key import SigningKey
@@ -33,7 +33,8 @@ class Job:
 
     submission: Submission
     header: Header
-    identities: Mapping[str, Identity]  # the account's own sending domains, by name
+    domains: tuple[str, ...]  # it may speak for, first choice first: `identity.candidates`
+    identities: Mapping[str, Identity | Unusable]  # those of them that the account owns
     suppressed: frozenset[str]
 
 
@@ -50,19 +51,18 @@ class Plan:
     detail: dict[str, Any]  # for the timeline
 
 
-def wanted_domains(submission: Submission, header: Header) -> tuple[str, ...]:
-    """The sending domains to look up before `plan`."""
-    return candidates(header, submission.sender)
+Decision: TypeAlias = Plan | Refusal | Unusable
 
 
-def plan(job: Job, relay: Relay, now: datetime, ids: Iterator[UUID]) -> Plan | Refusal:
+def plan(job: Job, relay: Relay, now: datetime, ids: Iterator[UUID]) -> Decision:
     """Decide what to send to whom; *ids* gives the new rows their names.
 
     Raises UnknownProfile when this program is older than the message's profile.
     """
     submission = job.submission
-    wanted = wanted_domains(submission, job.header)
-    spoken = speaker(wanted, job.identities, relay.identity)
+    spoken = speaker(job.domains, job.identities, relay.identity)
+    if isinstance(spoken, Unusable):
+        return spoken
     facts = Facts(
         submission=submission,
         received_at=_received_at(submission.id),
@@ -74,8 +74,9 @@ def plan(job: Job, relay: Relay, now: datetime, ids: Iterator[UUID]) -> Plan | R
     draft = take(steps, Draft(job.header, submission.recipients), facts)
     if isinstance(draft, Refusal):
         return draft
+
     rendition_id = next(ids)
-    sign = partial(
+    path = partial(
         return_path.sign,
         host=spoken.return_path_host,
         key=relay.return_path_key,
@@ -87,7 +88,15 @@ def plan(job: Job, relay: Relay, now: datetime, ids: Iterator[UUID]) -> Plan | R
         header=draft.header,
         keys=spoken.keys,
         deliveries=tuple(
-            _delivery(id_, submission, rendition_id, recipient, sign(id_))
+            Delivery(
+                id=id_,
+                submission_id=submission.id,
+                account_id=submission.account_id,
+                rendition_id=rendition_id,
+                lane=submission.lane,
+                recipient=recipient,
+                return_path=path(id_),
+            )
             for recipient, id_ in zip(draft.recipients, ids, strict=False)
         ),
         suppressed=draft.suppressed,
@@ -98,20 +107,6 @@ def plan(job: Job, relay: Relay, now: datetime, ids: Iterator[UUID]) -> Plan | R
 def _received_at(submission_id: UUID) -> datetime:
     """When the submission came: a UUIDv7 begins with milliseconds since 1970 (RFC 9562 5.7)."""
     return _UNIX_EPOCH + timedelta(milliseconds=submission_id.int >> 80)
-
-
-def _delivery(
-    id_: UUID, submission: Submission, rendition_id: UUID, recipient: str, path: str
-) -> Delivery:
-    return Delivery(
-        id=id_,
-        submission_id=submission.id,
-        account_id=submission.account_id,
-        rendition_id=rendition_id,
-        lane=submission.lane,
-        recipient=recipient,
-        return_path=path,
-    )
 
 
 def _detail(submission: Submission, draft: Draft, spoken: Speaker) -> dict[str, Any]:

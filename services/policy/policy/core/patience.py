@@ -1,0 +1,19 @@
+"""How often a submission that fails is tried again before it is put aside."""
+
+# A failure that is told from an exception; the tries are a lease apart.
+_MOST_FAILURES = 5
+# A message that takes the whole process with it leaves no failure, only claims without a result.
+# More of them are allowed: somebody else's crash counts too.
+_MOST_CLAIMS = 10
+
+
+def worn_out(claims: int) -> str | None:
+    """Why a submission claimed for the *claims*-th time is not tried again, if so."""
+    if claims > _MOST_CLAIMS:
+        return f"taken up {_MOST_CLAIMS} times, and never with a result"
+    return None
+
+
+def last_failure(claims: int) -> bool:
+    """Whether a failure under the *claims*-th claim is the last one allowed."""
+    return claims >= _MOST_FAILURES

@@ -1,0 +1,47 @@
+"""What the policy service can be told."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from posthouse.mail.dkim_key import BrokenKey, from_pem
+from posthouse.running.common_settings import Common, WithBroker, WithDatabase, WithSecretKey
+from posthouse.running.settings import Settings
+
+
+class WithPolicy(Settings):
+    """What preparing a message needs to know, in any size of installation."""
+
+    return_path_host: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+$", max_length=200)] = None
+    """Host that returned mail of domains without a return-path host of their own comes back to.
+    Its MX record leads to the bounces service. Default: the host name of this relay."""
+
+    relay_dkim_domain: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+$")] = None
+    """Domain that signs for sending domains without DKIM keys. Default: such mail is not signed."""
+
+    relay_dkim_selector: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] = "posthouse"
+    """Selector under which the relay's own DKIM key is published."""
+
+    relay_dkim_key: SecretStr | None = None
+    """The relay's own DKIM key: RSA or Ed25519, PKCS#8 in PEM, not encrypted."""
+
+    policy_batch: Annotated[int, Field(ge=1, le=1000)] = 64
+    """Most submissions that are prepared and committed together."""
+
+    @model_validator(mode="after")
+    def _a_relay_key_is_whole(self) -> Self:
+        if (self.relay_dkim_domain is None) != (self.relay_dkim_key is None):
+            raise ValueError(
+                "POSTHOUSE_RELAY_DKIM_DOMAIN and POSTHOUSE_RELAY_DKIM_KEY are set together or not "
+                "at all"
+            )
+        if self.relay_dkim_key is not None:
+            try:
+                from_pem(self.relay_dkim_key.get_secret_value().encode())
+            except BrokenKey as error:
+                raise ValueError(f"POSTHOUSE_RELAY_DKIM_KEY: {error}") from error
+        return self
+
+
+class PolicySettings(Common, WithDatabase, WithBroker, WithSecretKey, WithPolicy):
+    """Settings of the policy service."""
