@@ -40,7 +40,6 @@ PARKED_SECONDS = 1.0
 # that we hold the answer to, and whoever claims it now would send it twice.
 STORE_BACK_SECONDS = 1.0
 SETTLE_AGAIN_SECONDS = 0.2
-DRAIN_SECONDS = 0.05
 # No transaction starts on a lease with less than this left.
 LEASE_MARGIN_SECONDS = 3.0
 
@@ -96,6 +95,7 @@ class Dispatcher:
         self._pace = Pace()
         self._waited = LaneWait()
         self._room_at_site = asyncio.Event()
+        self._idle = asyncio.Event()
         self._more = False  # something is probably due that the last claim did not bring
 
     def wake(self, lane: Lane) -> None:
@@ -115,7 +115,8 @@ class Dispatcher:
             await self._claim_until(stopping, tasks)
             await self._give_back(self._window.take_waiting())
             while self._window.running:
-                await asyncio.sleep(DRAIN_SECONDS)
+                self._idle.clear()
+                await self._idle.wait()
             for task in (*beside, ender):
                 task.cancel()
 
@@ -185,6 +186,8 @@ class Dispatcher:
                 self._wake.set()
             if self._sites.with_room():
                 self._room_at_site.set()
+            if not self._window.running:
+                self._idle.set()
 
     async def _carry_out(self, held: Held) -> None:
         try:

@@ -81,7 +81,7 @@ class Window:
         return len(self._waiting)
 
     def ahead(self, reserve: int) -> int:
-        """How many more to claim so that *reserve* wait behind full lanes; 0 while half of it do."""
+        """How many to claim so that *reserve* wait behind full lanes; 0 while half of it do."""
         wanted = self.limits.free(Lane.BULK, len(self.running)) + reserve - self.waiting
         return wanted if wanted > reserve // 2 else 0
 

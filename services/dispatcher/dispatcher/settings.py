@@ -1,0 +1,44 @@
+"""What the dispatcher can be told."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+from dispatcher.core.lanes import LaneLimits
+from dispatcher.core.routes import StaticRoutes
+from posthouse.running.common_settings import Separated
+from posthouse.running.settings import Settings
+
+
+def _limits(given: object) -> object:
+    return LaneLimits.parse(given) if isinstance(given, str) else given
+
+
+def _routes(given: object) -> object:
+    return StaticRoutes.parse(given) if isinstance(given, str) else given
+
+
+class DispatcherSettings(Settings):
+    """How mail leaves."""
+
+    lane_limits: Annotated[LaneLimits, BeforeValidator(_limits), PlainSerializer(str)] = LaneLimits(
+        (24, 22, 20, 20, 20)
+    )
+    """For lanes 1 to 5: how many transactions may run, per process, for one more of that lane to
+    start. What a higher lane has more is kept free for it."""
+
+    site_limit: Annotated[int, Field(ge=1)] = 10
+    """Most transactions at a time to one destination, per process; static routes are exempt."""
+
+    routes: Annotated[StaticRoutes, BeforeValidator(_routes)] = StaticRoutes.parse("")
+    """Where mail goes instead of to its MX: a smarthost "relay.example:25" or "127.0.0.1:2600" for
+    everything, "example.com=[10.0.0.1]:25" for one domain; separated by commas."""
+
+    nameservers: Annotated[tuple[str, ...], Separated] = ()
+    """DNS servers to ask, as addresses; none: the system's own."""
+
+    messages_per_connection: Annotated[int, Field(ge=1)] = 100
+    """After so many messages a connection to a destination is closed and opened anew."""
+
+    lease_seconds: Annotated[float, Field(ge=5, le=600)] = 20.0
+    """How long a delivery stays with a process that died before others take it."""
