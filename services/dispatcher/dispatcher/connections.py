@@ -1,0 +1,210 @@
+"""The connections that are open: kept per route, opened host by host, closed when idle."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from dispatcher.core.envelope import Envelope
+from dispatcher.core.judge import not_encrypted, unreachable
+from dispatcher.core.routes import Ourselves, Route, Tls, addresses_of
+from dispatcher.core.smtp_client import SmtpClient
+from dispatcher.mx_resolver import MxResolver, system_addresses
+from dispatcher.smtp_connection import (
+    Endpoint,
+    HandshakeFailed,
+    SmtpConnection,
+    Timeouts,
+    opportunistic_context,
+    said,
+)
+from posthouse.mail.outcome import Deferred, Outcome, Scope
+
+log = structlog.get_logger()
+
+# Addresses that one attempt tries at most: a site that swallows packets on all of its hosts
+# shall not hold a worker for an hour.
+MOST_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What is kept open between messages."""
+
+    idle_seconds: float = 30.0
+    messages_per_connection: int = 100
+    idle_per_route: int = 100
+    idle_at_all: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of one attempt, and where it ended."""
+
+    outcome: Outcome
+    host: str  # the last server spoken to, "mx.example[192.0.2.1]:25"; "" if there was none
+    tls: str  # version and cipher, "" in clear
+
+
+class Connections:
+    """Sends messages over connections that it opens, keeps and closes."""
+
+    def __init__(
+        self,
+        helo: str,
+        resolver: MxResolver,
+        ourselves: Ourselves,
+        *,
+        context: ssl.SSLContext | None = None,
+        timeouts: Timeouts | None = None,
+        keeping: Keeping | None = None,
+    ) -> None:
+        self._helo = helo
+        self._resolver = resolver
+        self._ourselves = ourselves
+        self._context = context or opportunistic_context()
+        self._timeouts = timeouts or Timeouts()
+        self._keeping = keeping or Keeping()
+        self._idle: dict[Route, list[SmtpConnection]] = {}
+        self._idle_count = 0
+
+    async def send(
+        self, route: Route, return_path: str, recipient: str, header: bytes, body: bytes
+    ) -> Sent:
+        """Send one message to one recipient, over a kept connection if there is one.
+
+        Never raises for what a server or the network does. Goes on to the next host while the
+        trouble is the host's; a host that just failed is not asked twice. Cancelling it cuts
+        the connection, so that the message may or may not have arrived.
+        """
+        envelope = Envelope(return_path, (recipient,), header, body)
+        while (kept := self._take(route)) is not None:
+            sent = await self._over(kept, route, envelope)
+            if sent is None:
+                continue  # it had died of age: as if it had never been kept
+            if not _host_failed(sent.outcome):
+                return sent
+            return await self._afresh(route, envelope, sent)
+        return await self._afresh(route, envelope)
+
+    async def close(self) -> None:
+        """Take leave of every server; takes at most the QUIT timeout."""
+        idle = [connection for kept in self._idle.values() for connection in kept]
+        self._idle.clear()
+        self._idle_count = 0
+        for connection in idle:
+            connection.leave()
+        await asyncio.gather(*(connection.gone() for connection in idle))
+
+    async def _afresh(self, route: Route, envelope: Envelope, failed: Sent | None = None) -> Sent:
+        """Send over a new connection to the first host in order, but not where it *failed*."""
+        sent = failed or Sent(unreachable("there is no host to connect to"), "", "")
+        tries = 0
+        for host in route.hosts:
+            addresses = await self._addresses(route, host)
+            if isinstance(addresses, Deferred):
+                sent = sent if sent.host else Sent(addresses, "", "")
+                continue
+            for address in addresses[: MOST_TRIES - tries]:
+                endpoint = Endpoint(host, address, route.port)
+                if failed and failed.host == str(endpoint):
+                    continue
+                tries += 1
+                sent = await self._to(endpoint, route, envelope)
+                if not _host_failed(sent.outcome):
+                    return sent
+        return sent
+
+    async def _to(self, endpoint: Endpoint, route: Route, envelope: Envelope) -> Sent:
+        connection = await self._open(endpoint, route.tls)
+        if isinstance(connection, Deferred):
+            return Sent(connection, str(endpoint), "")
+        sent = await self._over(connection, route, envelope)
+        assert sent is not None  # only a kept connection can have died of age
+        return sent
+
+    async def _addresses(self, route: Route, host: str) -> tuple[str, ...] | Deferred:
+        if route.static:
+            return addresses_of(host, await system_addresses(host))
+        return addresses_of(host, await self._resolver.addresses(host), self._ourselves)
+
+    async def _over(
+        self, connection: SmtpConnection, route: Route, envelope: Envelope
+    ) -> Sent | None:
+        """Send over *connection* and keep it; None if a kept one had been closed meanwhile."""
+        was_kept = connection.messages > 0
+        finished = await connection.send(envelope)
+        if finished.untouched and was_kept:
+            return None
+        self._keep(route, connection)
+        return Sent(finished.outcomes[0], str(connection.endpoint), connection.tls)
+
+    # Opening
+
+    async def _open(self, endpoint: Endpoint, tls: Tls) -> SmtpConnection | Deferred:
+        """A conversation that is ready for a message, or why there is none."""
+        try:
+            return await self._converse(endpoint, tls)
+        except HandshakeFailed as failure:
+            log.info("tls_failed", host=str(endpoint), reason=str(failure), tls=tls)
+            if tls is Tls.REQUIRED:
+                return not_encrypted(f"TLS with {endpoint}: {failure}")
+        # RFC 7435 section 3: opportunistic means that broken TLS is no worse than none.
+        return await self._converse(endpoint, Tls.NONE)
+
+    async def _converse(self, endpoint: Endpoint, tls: Tls) -> SmtpConnection | Deferred:
+        connection = SmtpConnection(endpoint, SmtpClient(self._helo, tls), self._timeouts)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeouts.connect):
+                await loop.create_connection(lambda: connection, endpoint.address, endpoint.port)
+        except OSError as error:  # TimeoutError is one
+            return unreachable(f"connecting to {endpoint}: {said(error)}")
+        failed = await connection.until_ready(self._context)
+        return failed or connection
+
+    # Keeping
+
+    def _take(self, route: Route) -> SmtpConnection | None:
+        """The connection used last: it is the least likely to have died of age."""
+        kept = self._idle.get(route)
+        while kept:
+            connection = kept.pop()
+            self._idle_count -= 1
+            if not kept:
+                del self._idle[route]
+            if connection.is_idle:
+                return connection
+        return None
+
+    def _keep(self, route: Route, connection: SmtpConnection) -> None:
+        if not connection.is_idle:
+            return
+        kept = self._idle.get(route, [])
+        keeping = self._keeping
+        if (
+            connection.messages >= keeping.messages_per_connection
+            or len(kept) >= keeping.idle_per_route
+            or self._idle_count >= keeping.idle_at_all
+        ):
+            connection.leave()
+            return
+        kept.append(connection)
+        self._idle[route] = kept
+        self._idle_count += 1
+        connection.keep(keeping.idle_seconds, partial(self._forget, route))
+
+    def _forget(self, route: Route, connection: SmtpConnection) -> None:
+        kept = self._idle.get(route, [])
+        if connection in kept:
+            kept.remove(connection)
+            self._idle_count -= 1
+            if not kept:
+                del self._idle[route]
+
+
+def _host_failed(outcome: Outcome) -> bool:
+    """Whether another host of the route may do better."""
+    return isinstance(outcome, Deferred) and outcome.scope is Scope.HOST

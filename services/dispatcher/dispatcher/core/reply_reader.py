@@ -1,0 +1,69 @@
+"""Bytes of an SMTP server into replies (RFC 5321 section 4.2), however they were cut."""
+
+from posthouse.mail.reply import Reply
+
+# RFC 5321 section 4.5.3.1.5 allows 512 octets a line; servers exceed it in links and sermons.
+LINE_LIMIT = 4096
+# An EHLO reply has some twenty lines.
+LINES_LIMIT = 128
+
+_CODE_LENGTH = 3
+
+
+class GarbledReply(ValueError):
+    """The server does not speak SMTP; the text says what was seen."""
+
+
+class ReplyReader:
+    """Collects lines until a reply is complete. Fed and emptied by one conversation."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._lines: list[str] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left of an unfinished reply."""
+        return not (self._rest or self._lines)
+
+    def feed(self, data: bytes) -> list[Reply]:
+        """Take what arrived, return the replies it completes; raises GarbledReply."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > LINE_LIMIT:
+            raise GarbledReply("a reply line without end")
+        replies = []
+        for line in lines:
+            reply = self._line(line)
+            if reply is not None:
+                replies.append(reply)
+        return replies
+
+    def clear(self) -> None:
+        """Forget everything that is not a complete reply yet."""
+        self._rest = b""
+        self._lines = []
+
+    def _line(self, raw: bytes) -> Reply | None:
+        """Take one line without its LF (a lone LF ends a line too: nothing hangs on it here)."""
+        line = raw.removesuffix(b"\r")
+        code, divider = line[:_CODE_LENGTH], line[_CODE_LENGTH : _CODE_LENGTH + 1]
+        plausible = code.isdigit() and b"2" <= code[:1] <= b"5" and divider in (b" ", b"-", b"")
+        if len(line) > LINE_LIMIT or not plausible:
+            raise GarbledReply(f"not an SMTP reply: {line[:80]!r}")
+        self._lines.append(_shown(line[_CODE_LENGTH + 1 :]))
+        if divider == b"-":
+            if len(self._lines) >= LINES_LIMIT:
+                raise GarbledReply("a reply without end")
+            return None
+        # Where the codes of the lines differ, the last one counts, as in other clients.
+        reply = Reply.from_lines(int(code), tuple(self._lines))
+        self._lines = []
+        return reply
+
+
+def _shown(text: bytes) -> str:
+    """The text fit for logs and the database: no control characters, no broken UTF-8."""
+    shown = text.decode("utf-8", "replace")
+    if shown.isprintable():
+        return shown
+    return "".join(character if character.isprintable() else " " for character in shown)

@@ -1,0 +1,360 @@
+"""One SMTP conversation, client side, without sockets: bytes and calls in, actions out.
+
+The rules (RFC 5321, PIPELINING RFC 2920, STARTTLS RFC 3207):
+
+- ``_awaited`` holds what replies are owed for, oldest first; the function that ``_ON_REPLY``
+  names deals with a reply. Nothing awaited means idle: a transaction may begin.
+- With PIPELINING all commands of a transaction are written at once; without, ``_unsent`` holds
+  those that wait for the reply before them.
+- Each recipient gets exactly one outcome. A conversation that breaks off before the final dot
+  was written is Deferred, between the dot and its reply Uncertain, whatever broke it off.
+- A 421 may answer anything and ends the conversation. So does whatever is out of step: a reply
+  to nothing, or one that arrived before its command was written. A stray 250 that passed for
+  the answer to the final dot would lose mail.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from dispatcher.core.content import on_the_wire
+from dispatcher.core.envelope import Envelope, Unsendable, commands
+from dispatcher.core.judge import (
+    SERVICE_CLOSING,
+    Stage,
+    interrupted,
+    judge,
+    not_encrypted,
+    refused,
+    turned_away,
+    unanswered,
+)
+from dispatcher.core.reply_reader import GarbledReply, ReplyReader
+from dispatcher.core.routes import Tls
+from posthouse.mail.outcome import Deferred, Outcome
+from posthouse.mail.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write these, in this order."""
+
+    chunks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Begin the TLS handshake, then call tls_started()."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Greetings are exchanged; transactions may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The transaction is over."""
+
+    outcomes: tuple[Outcome, ...]  # in the order of the recipients
+    untouched: bool = False  # the server left before it answered anything of it
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The conversation is over; nothing more may be written."""
+
+    reason: Deferred
+
+
+Action: TypeAlias = Send | StartTls | Ready | Finished | Closed
+
+_OUT_OF_STEP = "the server's replies are out of step"
+
+
+class _Transaction:
+    """What is known of the message on its way."""
+
+    __slots__ = ("accepted", "answered", "asked", "envelope", "outcomes")
+
+    def __init__(self, envelope: Envelope) -> None:
+        self.envelope = envelope
+        self.outcomes: list[Outcome | None] = [None] * len(envelope.recipients)
+        self.asked = 0  # recipients that the server has answered for
+        self.accepted = 0  # those it took
+        self.answered = False  # whether the server has answered anything of it
+
+    @property
+    def is_settled(self) -> bool:
+        return None not in self.outcomes
+
+    def settle(self, outcome: Outcome) -> None:
+        """Give *outcome* to every recipient that has none yet."""
+        self.outcomes = [known or outcome for known in self.outcomes]
+
+
+class SmtpClient:
+    """The client's side of one connection, from the greeting on."""
+
+    def __init__(self, helo: str, tls: Tls) -> None:
+        self._helo = helo
+        self._tls = tls
+        self._encrypted = False
+        self._reader = ReplyReader()
+        self._extensions: dict[str, str] = {}
+        self._awaited: deque[Stage] = deque([Stage.GREETING])
+        self._unsent: deque[tuple[Stage, bytes]] = deque()
+        self._transaction: _Transaction | None = None
+        self._needs_reset = False  # MAIL was taken, and no final dot followed
+        self._starts_tls = False
+        self._closed = False
+        self._actions: list[Action] = []
+
+    @property
+    def stage(self) -> Stage | None:
+        """What is waited for; None when idle, closed, or while TLS is being started."""
+        return self._awaited[0] if self._awaited else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a transaction may begin."""
+        return not (self._awaited or self._starts_tls or self._closed)
+
+    def receive(self, data: bytes) -> list[Action]:
+        """Take what the server sent."""
+        if self._starts_tls or self._closed:
+            # Clear text behind the 220 to STARTTLS may be somebody else's (CVE-2011-0411).
+            return []
+        try:
+            replies = self._reader.feed(data)
+        except GarbledReply as error:
+            self._break_off(str(error))
+            return self._taken()
+        for reply in replies:
+            self._on_reply(reply)
+            if self._starts_tls or self._closed:
+                return self._taken()
+        if self._is_about_to_speak and not self._reader.is_empty:
+            self._break_off(_OUT_OF_STEP, flushed=False)
+        return self._taken()
+
+    def tls_started(self) -> list[Action]:
+        """The handshake succeeded: what was learnt in clear is forgotten (RFC 3207 section 4.2)."""
+        self._starts_tls = False
+        self._encrypted = True
+        self._reader.clear()
+        self._say(Stage.EHLO, f"EHLO {self._helo}\r\n".encode())
+        return self._taken()
+
+    def begin(self, envelope: Envelope) -> list[Action]:
+        """Start a transaction; only when idle."""
+        assert self.is_idle
+        self._transaction = _Transaction(envelope)
+        try:
+            lines = commands(envelope, self._extensions)
+        except Unsendable as error:
+            self._transaction.settle(error.outcome)
+            self._finish()
+            return self._taken()
+        if not self._reader.is_empty:
+            self._break_off(_OUT_OF_STEP)
+            return self._taken()
+        if self._needs_reset:
+            lines.insert(0, (Stage.RSET, b"RSET\r\n"))
+            self._needs_reset = False
+        self._speak(lines)
+        return self._taken()
+
+    def quit(self) -> list[Action]:
+        """Take leave; only when idle."""
+        assert self.is_idle
+        self._say(Stage.QUIT, b"QUIT\r\n")
+        return self._taken()
+
+    def lost(self, reason: str, *, flushed: bool = True) -> list[Action]:
+        """The connection is gone or given up; *flushed*: all that was written had left us."""
+        if not self._closed:
+            self._break_off(reason, flushed=flushed)
+        return self._taken()
+
+    # What we say
+
+    @property
+    def _is_about_to_speak(self) -> bool:
+        return bool(self._actions) and isinstance(self._actions[-1], Send)
+
+    def _speak(self, lines: list[tuple[Stage, bytes]]) -> None:
+        if "PIPELINING" in self._extensions:
+            self._awaited.extend([stage for stage, _ in lines])
+            self._actions.append(Send((b"".join([line for _, line in lines]),)))
+        else:
+            self._unsent.extend(lines)
+            self._say(*self._unsent.popleft())
+
+    def _say(self, stage: Stage, *chunks: bytes) -> None:
+        self._awaited.append(stage)
+        self._actions.append(Send(chunks))
+
+    def _taken(self) -> list[Action]:
+        actions, self._actions = self._actions, []
+        return actions
+
+    # What we hear
+
+    def _on_reply(self, reply: Reply) -> None:
+        if self._is_about_to_speak:
+            # In one packet with the reply before it, so it cannot answer what we say to that.
+            self._break_off(_OUT_OF_STEP, flushed=False)
+            return
+        if not self._awaited:
+            self._close(turned_away(reply, Stage.QUIT))
+            return
+        stage = self._awaited.popleft()
+        if reply.code == SERVICE_CLOSING:
+            self._close(turned_away(reply, stage))
+            return
+        _ON_REPLY[stage](self, reply)
+        if self._unsent and not self._awaited:
+            self._say(*self._unsent.popleft())
+
+    def _on_greeting(self, reply: Reply) -> None:
+        if reply.is_success:
+            self._say(Stage.EHLO, f"EHLO {self._helo}\r\n".encode())
+        else:
+            self._close(turned_away(reply, Stage.GREETING))
+
+    def _on_ehlo(self, reply: Reply) -> None:
+        if reply.is_permanent:
+            self._say(Stage.HELO, f"HELO {self._helo}\r\n".encode())
+        elif not reply.is_success:
+            self._close(turned_away(reply, Stage.EHLO))
+        else:
+            _, *lines = reply.text.upper().split("\n")
+            self._extensions = dict(line.partition(" ")[::2] for line in lines)
+            self._go_on_or_encrypt()
+
+    def _on_helo(self, reply: Reply) -> None:
+        self._extensions = {}
+        if reply.is_success:
+            self._go_on_or_encrypt()
+        else:
+            self._close(turned_away(reply, Stage.HELO))
+
+    def _go_on_or_encrypt(self) -> None:
+        if self._encrypted or self._tls is Tls.NONE:
+            self._actions.append(Ready())
+        elif "STARTTLS" in self._extensions:
+            self._say(Stage.STARTTLS, b"STARTTLS\r\n")
+        elif self._tls is Tls.REQUIRED:
+            self._close(not_encrypted("TLS is required, and the host does not offer STARTTLS"))
+        else:
+            self._actions.append(Ready())
+
+    def _on_starttls(self, reply: Reply) -> None:
+        if reply.is_success:
+            self._starts_tls = True
+            self._actions.append(StartTls())
+        elif self._tls is Tls.REQUIRED:
+            self._close(turned_away(reply, Stage.STARTTLS))
+        else:
+            self._actions.append(Ready())
+
+    def _on_rset(self, reply: Reply) -> None:
+        if not reply.is_success:
+            self._close(turned_away(reply, Stage.RSET))
+
+    def _on_mail(self, reply: Reply) -> None:
+        transaction = self._current
+        transaction.answered = True
+        if reply.is_success:
+            return
+        transaction.settle(refused(reply, Stage.MAIL, recipients=len(transaction.outcomes)))
+        if self._unsent:
+            self._unsent.clear()
+            self._finish()
+
+    def _on_rcpt(self, reply: Reply) -> None:
+        transaction = self._current
+        number = transaction.asked
+        transaction.asked += 1
+        if reply.is_success:
+            transaction.accepted += 1
+        elif transaction.outcomes[number] is None:
+            transaction.outcomes[number] = refused(reply, Stage.RCPT)
+        if self._unsent and transaction.is_settled:
+            self._unsent.clear()
+            self._needs_reset = True
+            self._finish()
+
+    def _on_data(self, reply: Reply) -> None:
+        transaction = self._current
+        if not reply.is_intermediate:
+            transaction.settle(refused(reply, Stage.DATA, recipients=transaction.accepted))
+            self._needs_reset = True
+            self._finish()
+            if reply.is_success:
+                self._break_off(_OUT_OF_STEP)
+        elif not transaction.is_settled:
+            envelope = transaction.envelope
+            self._say(Stage.DOT, *on_the_wire(envelope.header, envelope.body))
+        elif not transaction.accepted:
+            # RFC 2920 section 3.1: all recipients were refused, and still it waits for a
+            # message. A lone dot ends that, and its answer speaks for nobody.
+            self._say(Stage.DOT, b".\r\n")
+        else:
+            # MAIL was refused and RCPT taken: a dot might deliver an empty message.
+            self._break_off(_OUT_OF_STEP)
+
+    def _on_dot(self, reply: Reply) -> None:
+        transaction = self._current
+        transaction.settle(judge(reply, Stage.DOT, recipients=transaction.accepted))
+        self._finish()
+
+    def _on_quit(self, reply: Reply) -> None:
+        self._close(turned_away(reply, Stage.QUIT))
+
+    # How it ends
+
+    @property
+    def _current(self) -> _Transaction:
+        assert self._transaction is not None
+        return self._transaction
+
+    def _finish(self, *, untouched: bool = False) -> None:
+        outcomes = tuple(outcome for outcome in self._current.outcomes if outcome is not None)
+        self._actions.append(Finished(outcomes, untouched))
+        self._transaction = None
+
+    def _break_off(self, reason: str, *, flushed: bool = True) -> None:
+        if self.stage is not Stage.DOT:
+            self._close(interrupted(self.stage, reason))
+            return
+        if flushed and self._transaction is not None:
+            self._transaction.settle(unanswered(reason))
+        self._close(interrupted(None, f"{reason} while sending the message"))
+
+    def _close(self, reason: Deferred) -> None:
+        self._closed = True
+        self._awaited.clear()
+        self._unsent.clear()
+        # What was not written yet must not be.
+        self._actions = [action for action in self._actions if not isinstance(action, Send)]
+        if self._transaction is not None:
+            self._transaction.settle(reason)
+            self._finish(untouched=not self._transaction.answered)
+        self._actions.append(Closed(reason))
+
+
+_ON_REPLY: dict[Stage, Callable[[SmtpClient, Reply], None]] = {
+    Stage.GREETING: SmtpClient._on_greeting,  # noqa: SLF001 - the table is part of the class
+    Stage.EHLO: SmtpClient._on_ehlo,  # noqa: SLF001
+    Stage.HELO: SmtpClient._on_helo,  # noqa: SLF001
+    Stage.STARTTLS: SmtpClient._on_starttls,  # noqa: SLF001
+    Stage.RSET: SmtpClient._on_rset,  # noqa: SLF001
+    Stage.MAIL: SmtpClient._on_mail,  # noqa: SLF001
+    Stage.RCPT: SmtpClient._on_rcpt,  # noqa: SLF001
+    Stage.DATA: SmtpClient._on_data,  # noqa: SLF001
+    Stage.DOT: SmtpClient._on_dot,  # noqa: SLF001
+    Stage.QUIT: SmtpClient._on_quit,  # noqa: SLF001
+}

@@ -1,0 +1,128 @@
+"""Questions to DNS: mail exchangers and addresses."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+
+from dispatcher.core.routes import (
+    AddressAnswer,
+    Addresses,
+    Exchangers,
+    LookupFailed,
+    MailExchanger,
+    MxAnswer,
+    NoRecords,
+    NoSuchName,
+    is_address,
+)
+from dispatcher.ttl_cache import TtlCache
+
+DNS_PORT = 53
+
+# One question to one name server, and the whole lookup with its repetitions, in seconds.
+QUESTION_TIMEOUT = 3.0
+LOOKUP_TIMEOUT = 10.0
+
+# How long an answer is believed at least and at most, whatever its TTL says.
+SHORTEST_TTL = 5.0
+LONGEST_TTL = 3600.0
+# Seconds for which "there is nothing" and "no answer" are believed.
+NOTHING_TTL = 60.0
+FAILURE_TTL = 5.0
+
+MOST_HOSTS = 20_000
+
+
+class MxResolver:
+    """Asks the given name servers ("192.0.2.1" or "127.0.0.1:5353"), or the system's."""
+
+    def __init__(self, nameservers: Sequence[str] = ()) -> None:
+        self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+        if nameservers:
+            self._resolver.nameservers = [_nameserver(text) for text in nameservers]
+        self._resolver.timeout = QUESTION_TIMEOUT
+        self._resolver.lifetime = LOOKUP_TIMEOUT
+        self._addresses: TtlCache[str, AddressAnswer] = TtlCache(
+            most=MOST_HOSTS, shortest=SHORTEST_TTL, longest=LONGEST_TTL
+        )
+
+    async def exchangers(self, domain: str) -> tuple[MxAnswer, float]:
+        """The MX records of *domain* (ASCII), and for how many seconds they hold."""
+        answer = await self._ask(domain, dns.rdatatype.MX)
+        if not isinstance(answer, dns.resolver.Answer):
+            return answer, FAILURE_TTL if isinstance(answer, LookupFailed) else NOTHING_TTL
+        records = tuple(MailExchanger(mx.preference, _host(mx.exchange)) for mx in answer)
+        return Exchangers(records), _ttl(answer)
+
+    async def addresses(self, host: str) -> AddressAnswer:
+        """The addresses of *host* (ASCII), IPv4 first; an address is its own."""
+        if is_address(host):
+            return Addresses((host,))
+        return await self._addresses.get(host, lambda: self._ask_for_addresses(host))
+
+    async def _ask_for_addresses(self, host: str) -> tuple[AddressAnswer, float]:
+        answers = await asyncio.gather(
+            self._ask(host, dns.rdatatype.A), self._ask(host, dns.rdatatype.AAAA)
+        )
+        found = [answer for answer in answers if isinstance(answer, dns.resolver.Answer)]
+        if found:
+            addresses = tuple(record.address for answer in found for record in answer)
+            return Addresses(addresses), min(map(_ttl, found))
+        for answer in answers:
+            if isinstance(answer, LookupFailed):
+                return answer, FAILURE_TTL
+        # A name without records of one type is there, even if the other answer denies it.
+        return NoRecords() if NoRecords() in answers else NoSuchName(), NOTHING_TTL
+
+    async def _ask(
+        self, name: str, kind: dns.rdatatype.RdataType
+    ) -> dns.resolver.Answer | NoSuchName | NoRecords | LookupFailed:
+        try:
+            # From the root: a search domain must not turn a stranger's name into one of ours.
+            question = dns.name.from_text(name, dns.name.root)
+            return await self._resolver.resolve(question, kind)
+        except dns.resolver.NXDOMAIN:
+            return NoSuchName()
+        except dns.resolver.NoAnswer:
+            return NoRecords()
+        except (dns.exception.DNSException, OSError) as error:
+            return LookupFailed(f"{kind.name}: {' '.join(str(error).split())}")
+
+
+async def system_addresses(host: str) -> AddressAnswer:
+    """The addresses of *host* as this machine sees it: hosts file, search domains and all.
+
+    For hosts that the operator named; what strangers name is asked of DNS alone.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(LOOKUP_TIMEOUT):
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        return LookupFailed(error.strerror or "no address")
+    except TimeoutError:
+        return LookupFailed("timed out")
+    return Addresses(tuple(dict.fromkeys(str(address[0]) for *_, address in found)))
+
+
+def _nameserver(text: str) -> dns.nameserver.Do53Nameserver:
+    """A name server from "192.0.2.1", "192.0.2.1:5353", "2001:db8::1" or "[2001:db8::1]:5353"."""
+    if is_address(text):
+        return dns.nameserver.Do53Nameserver(text, DNS_PORT)
+    address, _, port = text.rpartition(":")
+    return dns.nameserver.Do53Nameserver(address.strip("[]"), int(port))
+
+
+def _host(name: dns.name.Name) -> str:
+    return "" if name == dns.name.root else name.to_text(omit_final_dot=True).lower()
+
+
+def _ttl(answer: dns.resolver.Answer) -> float:
+    return float(answer.chaining_result.minimum_ttl)

@@ -1,0 +1,47 @@
+"""A bounded memory of what outside sources said, for as long as they said it holds."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class TtlCache(Generic[Key, Value]):
+    """Remembers values for their time to live; asks once for all who ask at the same time."""
+
+    def __init__(self, *, most: int, shortest: float, longest: float) -> None:
+        self._most = most
+        self._shortest = shortest
+        self._longest = longest
+        self._known: dict[Key, tuple[float, Value]] = {}
+        self._asked: dict[Key, asyncio.Event] = {}
+
+    async def get(self, key: Key, ask: Callable[[], Awaitable[tuple[Value, float]]]) -> Value:
+        """The value of *key*; *ask* gives it with its time to live in seconds."""
+        while True:
+            known = self._known.get(key)
+            if known is not None and known[0] > time.monotonic():
+                return known[1]
+            asked = self._asked.get(key)
+            if asked is None:
+                return await self._ask(key, ask)
+            # Whoever asks may be cancelled or fail; then one of those who waited asks.
+            await asked.wait()
+
+    async def _ask(self, key: Key, ask: Callable[[], Awaitable[tuple[Value, float]]]) -> Value:
+        self._asked[key] = answered = asyncio.Event()
+        try:
+            value, seconds = await ask()
+        finally:
+            del self._asked[key]
+            answered.set()
+        self._known.pop(key, None)
+        if len(self._known) >= self._most:
+            # The one learnt first: close enough to the one to expire first.
+            del self._known[next(iter(self._known))]
+        seconds = min(max(seconds, self._shortest), self._longest)
+        self._known[key] = (time.monotonic() + seconds, value)
+        return value
