@@ -44,12 +44,14 @@ async def _run_all(
     services: Mapping[str, Service], stopping: asyncio.Event, health: Health | None, grace: float
 ) -> set[str]:
     failures: set[str] = set()
+    tasks: set[asyncio.Task[None]] = set()
     async with asyncio.TaskGroup() as group:
-        tasks = {
+        # First in line for the event: "not ready" is said before anybody stops taking work.
+        ending = group.create_task(_end(tasks, stopping, health, grace), name="ending")
+        tasks |= {
             group.create_task(_watch(name, service, stopping, failures), name=name)
             for name, service in services.items()
         }
-        ending = group.create_task(_end(tasks, stopping, health, grace), name="ending")
         with _Signals(stopping, tasks):
             await asyncio.wait(tasks)
         ending.cancel()

@@ -1,0 +1,36 @@
+"""Ids sort by time and never repeat."""
+
+from datetime import UTC, datetime, timedelta
+
+from posthouse.running.backoff import wait_before_retry
+from posthouse.running.identity import earliest_id, new_id
+
+
+def test_ids_are_uuid_version_7_in_increasing_order() -> None:
+    ids = [new_id() for _ in range(10_000)]
+
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+    assert {(7, "specified in RFC 4122")} == {(each.version, each.variant) for each in ids}
+
+
+def test_an_id_holds_the_time_it_was_made() -> None:
+    before = datetime.now(UTC)
+    made = new_id()
+    after = datetime.now(UTC)
+
+    assert earliest_id(before) <= made < earliest_id(after + timedelta(milliseconds=1))
+
+
+def test_the_earliest_id_of_an_instant_is_exact_to_the_millisecond() -> None:
+    when = datetime(2026, 11, 21, 23, 59, 59, 999_999, tzinfo=UTC)
+
+    assert str(earliest_id(when)) == "01a2008d-73ff-7000-8000-000000000000"
+    assert earliest_id(when) < earliest_id(when + timedelta(microseconds=1))
+
+
+def test_waits_double_up_to_the_longest_and_chance_only_shortens() -> None:
+    waits = [wait_before_retry(failures, 0.0) for failures in (1, 2, 3, 7, 1000)]
+
+    assert waits == [0.1, 0.2, 0.4, 5.0, 5.0]
+    assert wait_before_retry(1, 0.5, first=1.0) == 0.75
