@@ -11,7 +11,6 @@ from prometheus_client import Counter, Histogram
 from dispatcher.core.conclude import Conclusion, conclude, too_old
 from dispatcher.core.retry import MINIMUM_TRIES
 from dispatcher.core.routes import Route
-from dispatcher.core.smtp_client import Envelope
 from dispatcher.sites import Sites
 from dispatcher.window import Held
 from posthouse.mail.address import domain_of
@@ -40,12 +39,12 @@ class Resolver(Protocol):
         """The servers to try, or why there are none."""
 
 
-class Report(Protocol):
+class Sent(Protocol):
     """The end of a transaction."""
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
-        """One for each recipient."""
+    def outcome(self) -> Outcome:
+        """What came of it."""
 
     @property
     def host(self) -> str:
@@ -59,8 +58,13 @@ class Report(Protocol):
 class Sender(Protocol):
     """Speaks SMTP to the servers of a route."""
 
-    async def send(self, route: Route, envelope: Envelope) -> Report:
+    async def send(
+        self, route: Route, return_path: str, recipient: str, header: bytes, body: bytes
+    ) -> Sent:
         """One transaction; never raises for what a server or the network does."""
+
+    async def close(self) -> None:
+        """Take leave of every server."""
 
 
 class Courier:
@@ -97,13 +101,12 @@ class Courier:
             return route.site
         try:
             delivery = claimed.delivery
-            report = await self._sender.send(
-                route,
-                Envelope(delivery.return_path, (delivery.recipient,), held.header, held.body),
+            sent = await self._sender.send(
+                route, delivery.return_path, delivery.recipient, held.header, held.body
             )
         finally:
             self._sites.leave(route)
-        return self._judged(claimed, report.outcomes[0], started, route.site, report)
+        return self._judged(claimed, sent.outcome, started, route.site, sent)
 
     def _judged(
         self,
@@ -111,7 +114,7 @@ class Courier:
         outcome: Outcome,
         started: datetime,
         site: str = "",
-        report: Report | None = None,
+        sent: Sent | None = None,
     ) -> Settlement:
         now = self._now()
         lane = claimed.delivery.lane
@@ -131,8 +134,8 @@ class Courier:
             outcome=type(outcome).__name__.lower(),
             scope=outcome.scope if isinstance(outcome, Bounced | Deferred) else None,
             site=site,
-            host=report.host if report else "",
-            tls=report.tls if report else "",
+            host=sent.host if sent else "",
+            tls=sent.tls if sent else "",
             code=reply.code,
             enhanced=reply.enhanced,
             reply=reply.text,
@@ -158,6 +161,10 @@ class Courier:
         return Settlement(
             claimed, conclusion.kind, conclusion.next_at, attempt, detail, conclusion.suppress
         )
+
+    async def close(self) -> None:
+        """Take leave of every server."""
+        await self._sender.close()
 
     def broken(self, held: Held, reason: str) -> Settlement:
         """The result when our own code failed on this one: put off, so that others go on."""

@@ -119,6 +119,7 @@ class Dispatcher:
                 await self._idle.wait()
             for task in (*beside, ender):
                 task.cancel()
+        await self._courier.close()
 
     async def _wake_at_end(self, stopping: asyncio.Event) -> None:
         await stopping.wait()

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 from dispatcher.core.lanes import LaneLimits
 from dispatcher.core.routes import StaticRoutes
 from posthouse.running.common_settings import Separated
-from posthouse.running.settings import Settings
+from posthouse.running.program import ProgramSettings
 
 
 def _limits(given: object) -> object:
@@ -18,7 +18,7 @@ def _routes(given: object) -> object:
     return StaticRoutes.parse(given) if isinstance(given, str) else given
 
 
-class DispatcherSettings(Settings):
+class DispatcherSettings(ProgramSettings):
     """How mail leaves."""
 
     lane_limits: Annotated[LaneLimits, BeforeValidator(_limits), PlainSerializer(str)] = LaneLimits(

@@ -1,0 +1,112 @@
+"""A service as a program of its own: its settings, what stands behind it, its wiring, its run."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from posthouse.broker import Broker, check_connected
+from posthouse.broker.rabbitmq import RabbitMqBroker
+from posthouse.running import logs
+from posthouse.running.common_settings import Common, WithBroker, WithDatabase
+from posthouse.running.health import CannotListen, Check, Health
+from posthouse.running.service import Service, main, run
+from posthouse.running.settings import SettingsError, load
+from posthouse.store import StoreUnavailable
+from posthouse.store.migrate import NEEDED_VERSION
+from posthouse.store.postgres import Postgres
+from posthouse.store.recent import RecentMessages
+
+# How long a program waits for a database that does not answer, or has an old schema, at its start.
+_SCHEMA_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What every service is wired to."""
+
+    database: Postgres
+    background: Postgres  # the same database; a crash may undo what was written through it
+    broker: Broker
+    recent: RecentMessages
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A service ready to run, with what its readiness depends on."""
+
+    services: Mapping[str, Service]
+    checks: Mapping[str, Check]
+
+
+class ProgramSettings(Common, WithDatabase, WithBroker):
+    """What every service program needs."""
+
+
+S = TypeVar("S", bound=ProgramSettings)
+
+
+@asynccontextmanager
+async def backing(
+    settings: ProgramSettings, broker: Broker, *, recent: int
+) -> AsyncIterator[Backing]:
+    """Connections to the database, beside *broker*; *recent*: octets of messages to remember."""
+    url = settings.database_url.get_secret_value()
+    size = settings.database_pool_size
+    async with (
+        Postgres(url, connections=size) as database,
+        Postgres(url, connections=size, background=True) as background,
+    ):
+        yield Backing(database, background, broker, RecentMessages(recent))
+
+
+def shared_checks(behind: Backing) -> dict[str, Check]:
+    """Readiness of what stands behind a service: a round trip each."""
+
+    async def database() -> None:
+        await behind.database.run("round_trip")
+
+    async def broker() -> None:
+        await check_connected(behind.broker)
+
+    return {"database": database, "broker": broker}
+
+
+def run_program(
+    name: str,
+    model: type[S],
+    wire: Callable[[S, Backing], Wired],
+    *,
+    also_known: frozenset[str] = frozenset(),
+) -> int:
+    """Run the service *name* on RabbitMQ until a signal; the exit status."""
+    try:
+        settings = load(model, os.environ, also_known=also_known)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    logs.configure(name, level=settings.log_level, form=settings.log_format)
+    return main(_run(settings, wire))
+
+
+async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
+    try:
+        async with (
+            RabbitMqBroker.open(settings.broker_url.get_secret_value()) as broker,
+            backing(settings, broker, recent=0) as behind,
+        ):
+            await behind.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
+            wired = wire(settings, behind)
+            health = Health(settings.health_listen, {**shared_checks(behind), **wired.checks})
+            return await run(wired.services, health=health, grace=settings.grace_seconds)
+    except (StoreUnavailable, CannotListen) as error:
+        log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
+        await asyncio.sleep(0)
+        return 1

@@ -1,0 +1,10 @@
+"""Run the dispatcher as a program of its own."""
+
+import sys
+
+from dispatcher.settings import DispatcherSettings
+from dispatcher.wiring import wire
+from posthouse.running.program import run_program
+
+if __name__ == "__main__":
+    sys.exit(run_program("dispatcher", DispatcherSettings, wire))

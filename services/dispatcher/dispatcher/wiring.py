@@ -1,0 +1,51 @@
+"""The only place of the dispatcher that names concrete things."""
+
+from datetime import timedelta
+
+from dispatcher.connections import Connections, Keeping
+from dispatcher.core.routes import Ourselves
+from dispatcher.courier import Courier
+from dispatcher.mx_resolver import MxResolver
+from dispatcher.router import Router
+from dispatcher.service import Dispatcher
+from dispatcher.settings import DispatcherSettings
+from dispatcher.sites import Sites
+from posthouse.broker import deliveries_queue
+from posthouse.broker.hints import Listener
+from posthouse.running.program import Backing, Wired
+from posthouse.store.deliveries import DeliveryStore
+from posthouse.store.housekeeping import Housekeeping
+
+
+def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
+    """The dispatcher, what wakes it, and the housekeeping that one dispatcher does for all."""
+    resolver = MxResolver(settings.nameservers)
+    ourselves = Ourselves(frozenset({settings.hostname}))
+    sites = Sites(settings.site_limit)
+    connections = Connections(
+        settings.hostname,
+        resolver,
+        ourselves,
+        keeping=Keeping(messages_per_connection=settings.messages_per_connection),
+    )
+    courier = Courier(Router(resolver, ourselves, static=settings.routes), connections, sites)
+    dispatcher = Dispatcher(
+        DeliveryStore(
+            behind.database,
+            behind.background,
+            behind.recent,
+            lease=timedelta(seconds=settings.lease_seconds),
+        ),
+        courier,
+        settings.lane_limits,
+        sites,
+        lease_seconds=settings.lease_seconds,
+    )
+    return Wired(
+        services={
+            "dispatcher": dispatcher,
+            "dispatcher-hints": Listener(behind.broker, deliveries_queue, dispatcher.wake),
+            "housekeeping": Housekeeping(behind.database),
+        },
+        checks={},
+    )
