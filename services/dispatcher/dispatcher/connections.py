@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -43,9 +43,22 @@ class Keeping:
 class Sent:
     """What came of one attempt, and where it ended."""
 
-    outcome: Outcome
-    host: str  # the last server spoken to, "mx.example[192.0.2.1]:25"; "" if there was none
-    tls: str  # version and cipher, "" in clear
+    outcomes: tuple[Outcome, ...]  # in the order of the recipients
+    host: str = ""  # the last server tried, "mx.example[192.0.2.1]:25"
+    tls: str = ""  # version and cipher, "" in clear
+
+    def left_over(self, recipients: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of *recipients* for whom another host of the route may do better."""
+        pairs = zip(recipients, self.outcomes, strict=True)
+        return tuple(recipient for recipient, outcome in pairs if _host_failed(outcome))
+
+    def then(self, again: "Sent") -> "Sent":
+        """With the outcomes of *again*, which tried those left over once more."""
+        answers = iter(again.outcomes)
+        outcomes = tuple(
+            next(answers) if _host_failed(outcome) else outcome for outcome in self.outcomes
+        )
+        return Sent(outcomes, again.host, again.tls)
 
 
 class Connections:
@@ -70,24 +83,19 @@ class Connections:
         self._idle: dict[Route, list[SmtpConnection]] = {}
         self._idle_count = 0
 
-    async def send(
-        self, route: Route, return_path: str, recipient: str, header: bytes, body: bytes
-    ) -> Sent:
-        """Send one message to one recipient, over a kept connection if there is one.
+    async def send(self, route: Route, envelope: Envelope) -> Sent:
+        """Send one message, over a kept connection if there is one.
 
-        Never raises for what a server or the network does. Goes on to the next host while the
-        trouble is the host's; a host that just failed is not asked twice. Cancelling it cuts
-        the connection, so that the message may or may not have arrived.
+        Never raises for what a server or the network does. Goes on to the next host with the
+        recipients for whom the trouble is the host's. Cancelling it cuts the connection, so
+        that the message may or may not have arrived.
         """
-        envelope = Envelope(return_path, (recipient,), header, body)
-        while (kept := self._take(route)) is not None:
+        sent = None
+        while sent is None and (kept := self._take(route)) is not None:
             sent = await self._over(kept, route, envelope)
-            if sent is None:
-                continue  # it had died of age: as if it had never been kept
-            if not _host_failed(sent.outcome):
-                return sent
+        if sent is None or sent.left_over(envelope.recipients):
             return await self._afresh(route, envelope, sent)
-        return await self._afresh(route, envelope)
+        return sent
 
     async def close(self) -> None:
         """Take leave of every server; takes at most the QUIT timeout."""
@@ -98,37 +106,35 @@ class Connections:
             connection.leave()
         await asyncio.gather(*(connection.gone() for connection in idle))
 
-    async def _afresh(self, route: Route, envelope: Envelope, failed: Sent | None = None) -> Sent:
-        """Send over a new connection to the first host in order, but not where it *failed*."""
-        sent = failed or Sent(unreachable("there is no host to connect to"), "", "")
+    async def _afresh(self, route: Route, envelope: Envelope, failed: Sent | None) -> Sent:
+        """Send over new connections, host by host, but not again where it *failed*."""
+        everyone = len(envelope.recipients)
+        sent = failed or Sent((unreachable("there is no host to connect to"),) * everyone)
+        unknown: Deferred | None = None
         tries = 0
         for host in route.hosts:
             addresses = await self._addresses(route, host)
             if isinstance(addresses, Deferred):
-                sent = sent if sent.host else Sent(addresses, "", "")
+                unknown = addresses
                 continue
             for address in addresses[: MOST_TRIES - tries]:
                 endpoint = Endpoint(host, address, route.port)
                 if failed and failed.host == str(endpoint):
                     continue
                 tries += 1
-                sent = await self._to(endpoint, route, envelope)
-                if not _host_failed(sent.outcome):
+                left = replace(envelope, recipients=sent.left_over(envelope.recipients))
+                sent = sent.then(await self._to(endpoint, route, left))
+                if not sent.left_over(envelope.recipients):
                     return sent
-        return sent
+        return Sent((unknown,) * everyone) if unknown and not sent.host else sent
 
     async def _to(self, endpoint: Endpoint, route: Route, envelope: Envelope) -> Sent:
         connection = await self._open(endpoint, route.tls)
         if isinstance(connection, Deferred):
-            return Sent(connection, str(endpoint), "")
+            return Sent((connection,) * len(envelope.recipients), str(endpoint))
         sent = await self._over(connection, route, envelope)
         assert sent is not None  # only a kept connection can have died of age
         return sent
-
-    async def _addresses(self, route: Route, host: str) -> tuple[str, ...] | Deferred:
-        if route.static:
-            return addresses_of(host, await system_addresses(host))
-        return addresses_of(host, await self._resolver.addresses(host), self._ourselves)
 
     async def _over(
         self, connection: SmtpConnection, route: Route, envelope: Envelope
@@ -139,7 +145,12 @@ class Connections:
         if finished.untouched and was_kept:
             return None
         self._keep(route, connection)
-        return Sent(finished.outcomes[0], str(connection.endpoint), connection.tls)
+        return Sent(finished.outcomes, str(connection.endpoint), connection.tls)
+
+    async def _addresses(self, route: Route, host: str) -> tuple[str, ...] | Deferred:
+        if route.static:
+            return addresses_of(host, await system_addresses(host))
+        return addresses_of(host, await self._resolver.addresses(host), self._ourselves)
 
     # Opening
 
