@@ -90,8 +90,7 @@ class Bounces:
 
         Returns once what it means is committed.
         """
-        report = await _read(content)
-        verdict = decide(report, delivery)
+        report, verdict = await _understand(content, delivery)
         event = _event(delivery, report, verdict, client)
         new = event is not None and await self._returns.record(
             event, suppress=delivery.recipient if isinstance(verdict, Suppress) else None
@@ -111,14 +110,20 @@ class Bounces:
         )
 
 
-async def _read(content: bytes) -> Report:
+async def _understand(content: bytes, delivery: Delivery) -> tuple[Report, Verdict]:
     if len(content) <= _LARGE:
-        return read(content)
+        return _read_and_decide(content, delivery)
     try:
         async with asyncio.timeout(_READING_SECONDS):
-            return await asyncio.to_thread(read, content)
+            return await asyncio.to_thread(_read_and_decide, content, delivery)
     except TimeoutError:
-        return Report(ReportKind.UNRECOGNISED)
+        report = Report(ReportKind.UNRECOGNISED)
+        return report, decide(report, delivery)
+
+
+def _read_and_decide(content: bytes, delivery: Delivery) -> tuple[Report, Verdict]:
+    report = read(content)
+    return report, decide(report, delivery)
 
 
 def _event(delivery: Delivery, report: Report, verdict: Verdict, client: str) -> Event | None:

@@ -18,7 +18,9 @@ _GROUPS = 1000  # recipients of one report that are looked at
 _TEXT = 1 << 16  # octets of readable text that are looked at
 _EXCERPT = 1000  # characters that are kept of a message nobody could read
 
-_STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
+CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
+"""An enhanced status code (RFC 3463): class, subject, detail."""
+
 _STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _RECEIPT_PARTS = frozenset(
     {"message/disposition-notification", "message/global-disposition-notification"}
@@ -129,7 +131,7 @@ def _groups(body: bytes) -> Iterator[Mapping[str, str]]:
 
 def _recipient(group: Mapping[str, str]) -> RecipientStatus | None:
     """The recipient that *group* speaks of; None when it is about the message or says nothing."""
-    found = _STATUS.search(group.get("status", ""))
+    found = CODE.search(group.get("status", ""))
     status = found[0] if found else ""
     action = _action(group.get("action", ""), status)
     if action is None or not ("final-recipient" in group or "action" in group):

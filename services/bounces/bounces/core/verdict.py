@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bounces.core.dsn import Action, RecipientStatus, Report, ReportKind
+from bounces.core.dsn import CODE, Action, RecipientStatus, Report, ReportKind
 from posthouse.mail.events import EventKind
 from posthouse.mail.outcome import Scope
 from posthouse.mail.submission import Delivery
@@ -45,10 +45,8 @@ class Ignore:
 
 Verdict: TypeAlias = Suppress | Note | Ignore
 
-_CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
-_REPLY = re.compile(r"^(?:[\w-]+ *; *)?([245])\d\d(?![\d.])")
-# Addresses, links and host names are somebody's choice of words, not the server's.
-_NAMES = re.compile(r"<[^>]*>|\S*[@/]\S*|\S+\[[^\]]*\]")
+_WORDS = 500  # characters of a diagnostic that are looked at
+_REPLY = re.compile(r"(?:[\w-]+ *; *)?([245])\d\d(?![\d.])")
 
 # RFC 3463 section 3 by subject and detail; what is not listed goes by its subject alone.
 _SCOPES = {
@@ -69,15 +67,13 @@ _GONE_WORDS = re.compile(
     r"(?:unknown|does(?: not|n't) exist|not found|no longer (?:exists|valid))"
     r"|\b(?:unknown|no such|invalid|non-?existent) (?:local )?"
     r"(?:user|recipient|mailbox|account|address)\b"
-    r"|\brecip(?:ient)?notfound\b",
-    re.IGNORECASE,
+    r"|\brecip(?:ient)?notfound\b"
 )
 _OTHER_REASON = re.compile(
     r"spam|unsolicited|\bbulk\b|black ?list|block ?list|block(?:ed|ing)|\brbl\b|dnsbl|reputation"
     r"|polic(?:y|ies)|\bspf\b|\bdkim\b|\bdmarc\b|authenticat|relay|virus|access denied|\bsender\b"
     r"|quota|\bfull\b|over ?size|max.{0,12}size|too (?:large|big|many)|rate limit|frequency"
-    r"|gr[ae]y ?list|suspend|try again|temporar",
-    re.IGNORECASE,
+    r"|gr[ae]y ?list|suspend|try again|temporar"
 )
 
 
@@ -99,7 +95,7 @@ def decide(report: Report, delivery: Delivery) -> Verdict:
 
 def scope_of(status: RecipientStatus) -> Scope:
     """How much of the work a failure speaks for; the message alone where it does not say."""
-    code = _CODE.search(status.status) or _CODE.search(status.diagnostic)
+    code = CODE.search(status.status) or CODE.search(status.diagnostic)
     if code is None:
         return Scope.MESSAGE
     detail = _SCOPES.get(f"{code[2]}.{code[3]}")
@@ -141,15 +137,25 @@ def _of_status(status: RecipientStatus) -> Verdict:
 def _of_failure(status: RecipientStatus) -> Verdict:
     """A bounce: the codes must agree that the mailbox is gone and no word may speak against it."""
     bounced = Note(EventKind.BOUNCED, "another failure", status, scope_of(status))
-    words = " ".join(_NAMES.sub(" ", status.diagnostic).split())
     reply = _REPLY.match(status.diagnostic)
-    codes = {code[0] for code in _CODE.finditer(f"{status.status} {status.diagnostic}")}
-    if reply is not None and reply[1] != "5":
+    codes = {code[0] for code in CODE.finditer(f"{status.status} {status.diagnostic}")}
+    if (reply and reply[1] != "5") or not codes or not codes <= _GONE | _VAGUE:
         return bounced
+    words = _words(status.diagnostic)
     if _OTHER_REASON.search(words):
         return bounced
-    if codes & _GONE and codes <= _GONE | _VAGUE:
+    if codes & _GONE:
         return Suppress(status, "mailbox unknown by code")
-    if codes and codes <= _VAGUE and _GONE_WORDS.search(words):
+    if _GONE_WORDS.search(words):
         return Suppress(status, "mailbox unknown by words")
     return bounced
+
+
+def _words(diagnostic: str) -> str:
+    """What the server says, in lower case: addresses, links and host names are others' words."""
+    tokens = diagnostic[:_WORDS].lower().split()
+    return " ".join(
+        token
+        for token in tokens
+        if not ("@" in token or "/" in token or "<" in token or "[" in token[1:])
+    )
