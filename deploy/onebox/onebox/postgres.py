@@ -14,7 +14,7 @@ from typing import Self
 import asyncpg
 import structlog
 
-from onebox.postgres_binaries import Binaries, PostgresError, find_binaries
+from onebox.postgres_binaries import Binaries, NoPostgres, PostgresError, find_binaries
 from onebox.postgres_folder import (
     NAME,
     FolderInUse,
@@ -27,6 +27,8 @@ from onebox.postgres_folder import (
 )
 from onebox.postgres_process import POLL_SECONDS, Child, Runner, Said, ended, find_runner
 from posthouse.running.backoff import wait_before_retry
+
+__all__ = ["DidNotStart", "EmbeddedPostgres", "FolderInUse", "NoPostgres", "PostgresError", "dsn"]
 
 log = structlog.get_logger()
 
@@ -177,10 +179,10 @@ class EmbeddedPostgres:
 
     def _hand_over(self, runner: Runner, *folders: Path) -> None:
         """Give *folders* to the user the server runs as, who must also get to them."""
-        if runner.user is not None:
-            os.chown(self._folder, runner.user, -1)
+        runner.own(self._folder)
         for folder in folders:
-            runner.own(folder)
+            for path in (folder, *folder.rglob("*")):
+                runner.own(path)
 
     async def _make_data(self, binaries: Binaries, runner: Runner) -> None:
         """Run initdb beside the place and move its work there: half-made data is never used."""

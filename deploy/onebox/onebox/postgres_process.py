@@ -51,13 +51,11 @@ class Runner:
                 preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 -- one system call, no locks
             )
 
-    def own(self, folder: Path) -> None:
-        """Make *folder* and all in it belong to whom the programs run as."""
+    def own(self, path: Path) -> None:
+        """Make *path* belong to whom the programs run as."""
         user = os.geteuid() if self.user is None else self.user
-        group = os.getegid() if self.group is None else self.group
-        for path in (folder, *folder.rglob("*")):
-            if path.lstat().st_uid != user:
-                os.chown(path, user, group, follow_symlinks=False)
+        if path.lstat().st_uid != user:
+            os.chown(path, user, -1, follow_symlinks=False)
 
 
 Child = subprocess.Popen[bytes]
