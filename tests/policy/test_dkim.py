@@ -42,7 +42,7 @@ headers = st.tuples(
 def published(name: bytes, timeout: int = 5) -> bytes:
     """The DNS of these tests: both selectors of sender.example."""
     del timeout
-    return record(KEYS[name.split(b".")[0].decode()].public).encode()
+    return record(KEYS[name.split(b".")[0].decode()].private.public_key()).encode()
 
 
 def accepted(message: bytes) -> list[bool]:

@@ -11,12 +11,10 @@ from typing import NamedTuple, Self
 # A field: a name of printable ASCII without colon, a colon, and lines that continue it. Blanks
 # before the colon and lines of nothing but blanks are obsolete but legal (RFC 5322 section 4).
 # Possessive, so that a hostile header costs one pass.
-_FIELD = rb"[!-9;-~]++[ \t]*+:[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+"
+_FIELD = rb"([!-9;-~]++)[ \t]*+:[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+"
 _HEADER = re.compile(rb"(?:" + _FIELD + rb")*+")
 # One field, or one line that is none: whatever is there is kept.
-_PIECE = re.compile(
-    rb"(([!-9;-~]++)[ \t]*+:[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+)|[^\n]*+\n|[^\n]++"
-)
+_PIECE = re.compile(rb"(" + _FIELD + rb"|[^\n]*+\n|[^\n]++)")
 _NAME = re.compile(r"[!-9;-~]+")
 # Everything that any reader takes for the end of a line, or cannot print.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
@@ -112,9 +110,7 @@ class Header:
         # Only the last CRLF is the empty line; one further up is a line that is no field.
         ends = header.endswith(b"\r\n\r\n") or header == b"\r\n"
         block = header[:-2] if ends else header
-        return cls(
-            tuple(Field(p[2].lower() if p[2] else b"", p[0]) for p in _PIECE.finditer(block))
-        )
+        return cls(tuple([Field(name.lower(), raw) for raw, name in _PIECE.findall(block)]))
 
     def __bytes__(self) -> bytes:
         return b"".join([raw for _, raw in self.fields]) + b"\r\n"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeAlias
 
@@ -153,22 +154,22 @@ def add_received(draft: Draft, facts: Facts) -> Draft:
     protocol = "UTF8SMTP" if submission.smtputf8 else "ESMTP"
     received = field(
         "Received",
-        f"from {_client(submission)} by {facts.hostname}"
+        f"from {_client(submission.helo, submission.client)} by {facts.hostname}"
         f" with {protocol}{'S' if submission.tls else ''}A id {submission.id};"
         f" {format_datetime(facts.received_at)}",
     )
     return replace(draft, header=Header((received, *draft.header.fields)))
 
 
-def _client(submission: Submission) -> str:
+@lru_cache(maxsize=1024)  # an application's machines are few, and an address costs 10 µs to read
+def _client(helo: str, client: str) -> str:
     """The client's name for itself, with its address unless that is of no network of the world.
 
     A private address tells receivers nothing and strangers how the customer's network looks.
     """
-    helo = submission.helo
     name = helo if _HOST_NAME.fullmatch(helo) or _LITERAL.fullmatch(helo) else "unknown"
     try:
-        address = ip_address(submission.client)
+        address = ip_address(client)
     except ValueError:
         return name
     if not address.is_global:
