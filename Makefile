@@ -1,0 +1,88 @@
+# `make demo` and `make up` are all that is needed to try Posthouse; each sets up what it needs.
+
+PYTHON ?= python3
+ARGS ?=
+DATA ?= ./data
+
+MEMBERS := libs/common services/ingest services/policy services/dispatcher services/bounces deploy/onebox
+CHECKED := libs services deploy/onebox tests $(wildcard bench)
+PURE := tests/mail tests/ingest tests/policy tests/dispatcher tests/bounces tests/running tests/contract
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
+
+# A stamp carries the digest of what it stands for: set-up is done again when that changes.
+digest = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
+RUNTIME := .venv/.runtime-$(call digest,requirements.lock $(MEMBERS:%=%/pyproject.toml))
+DEVELOPMENT := .venv/.development-$(call digest,requirements-dev.lock)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup setup-dev demo up check format test chaos soak bench demo-compose lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: setup ## Show the whole relay at work, then end
+	@$(BIN)/posthouse demo $(ARGS)
+
+up: setup ## Run the relay until ctrl-C; its data is kept in DATA (./data)
+	@$(BIN)/posthouse up --data $(DATA) $(ARGS)
+
+setup: $(RUNTIME) ## Make .venv with what Posthouse needs to run
+
+setup-dev: $(RUNTIME) $(DEVELOPMENT) ## ... and with what its tests need
+
+check: setup-dev ## Format, lint, types, boundaries and quick tests: under a minute
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/mypy $(CHECKED)
+	$(BIN)/lint-imports
+	$(BIN)/pytest --quiet --numprocesses 2 -m "not rabbitmq and not long" $(wildcard $(PURE))
+
+format: setup-dev ## Put the code into its form
+	$(BIN)/ruff format $(CHECKED)
+	$(BIN)/ruff check --fix $(CHECKED)
+
+test: setup-dev ## All tests, with real servers: up to ten minutes
+	$(BIN)/pytest -m "not long" $(ARGS)
+
+chaos: setup-dev ## The long fault tests: 20,000 messages, everything killed in turn
+	$(BIN)/pytest -m long tests/chaos $(ARGS)
+
+soak: setup-dev ## An hour of steady load with a kill a minute
+	$(BIN)/python -m bench.soak $(ARGS)
+
+bench: setup-dev ## The measurements that README quotes, beside Postfix where it can be had
+	$(BIN)/python -m bench $(ARGS)
+
+demo-compose: setup ## The demo against the containers of docker-compose.yml
+	docker compose up --build --wait
+	@$(BIN)/posthouse demo --compose $(ARGS)
+
+UV ?= $(firstword $(shell command -v uv) $(wildcard $(BIN)/uv) uv)
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links --upgrade
+
+lock: ## Choose the newest versions that fit requirements*.in
+	$(COMPILE) requirements.in --output-file requirements.lock
+	$(COMPILE) requirements-dev.in --output-file requirements-dev.lock
+
+clean: ## Remove .venv and every cache; data stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	find $(CHECKED) -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@PYTHON="$(PYTHON)" deploy/venv.sh
+
+$(RUNTIME): .venv/bin/python
+	@echo "==> packages to run Posthouse (half a minute)"
+	@$(PIP) --require-hashes -r requirements.lock
+	@echo "==> Posthouse itself"
+	@$(PIP) --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	@rm -f .venv/.runtime-* && touch $@
+
+$(DEVELOPMENT): $(RUNTIME)
+	@echo "==> packages to test Posthouse (half a minute)"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@rm -f .venv/.development-* && touch $@
