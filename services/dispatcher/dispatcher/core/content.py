@@ -8,14 +8,22 @@ def flaw(header: bytes, body: bytes) -> str | None:
     smuggling), so each may only occur as CRLF or not at all (RFC 5321 section 2.3.8).
     """
     for part in (header, body):
-        line_ends = part.count(b"\r\n")
-        if part.count(b"\n") != line_ends or part.count(b"\r") != line_ends:
+        if _has_bare_line_end(part):
             return "it holds a bare CR or LF"
         if b"\0" in part:
             return "it holds a NUL"
     if not header.endswith(b"\r\n"):
         return "its header does not end with a line end"
     return None
+
+
+def _has_bare_line_end(part: bytes) -> bool:
+    # splitlines() ends a line at CRLF, CR and LF alike, so putting CRLF back between the lines
+    # gives the same length only if nothing else was there: half the price of counting each.
+    end = 2 if part.endswith(b"\r\n") else 0
+    if not end and part.endswith((b"\r", b"\n")):
+        return True
+    return len(b"\r\n".join(part.splitlines())) + end != len(part)
 
 
 def on_the_wire(header: bytes, body: bytes) -> tuple[bytes, ...]:

@@ -1,5 +1,7 @@
 """Bytes of an SMTP server into replies (RFC 5321 section 4.2), however they were cut."""
 
+from functools import lru_cache
+
 from posthouse.mail.reply import Reply
 
 # RFC 5321 section 4.5.3.1.5 allows 512 octets a line; servers exceed it in links and sermons.
@@ -45,20 +47,35 @@ class ReplyReader:
 
     def _line(self, raw: bytes) -> Reply | None:
         """Take one line without its LF (a lone LF ends a line too: nothing hangs on it here)."""
-        line = raw.removesuffix(b"\r")
-        code, divider = line[:_CODE_LENGTH], line[_CODE_LENGTH : _CODE_LENGTH + 1]
-        plausible = code.isdigit() and b"2" <= code[:1] <= b"5" and divider in (b" ", b"-", b"")
-        if len(line) > LINE_LIMIT or not plausible:
-            raise GarbledReply(f"not an SMTP reply: {line[:80]!r}")
-        self._lines.append(_shown(line[_CODE_LENGTH + 1 :]))
+        if not self._lines and raw[_CODE_LENGTH : _CODE_LENGTH + 1] != b"-":
+            return _one_line_reply(raw)
+        code, divider, text = _parts(raw)
+        self._lines.append(text)
         if divider == b"-":
             if len(self._lines) >= LINES_LIMIT:
                 raise GarbledReply("a reply without end")
             return None
         # Where the codes of the lines differ, the last one counts, as in other clients.
-        reply = Reply.from_lines(int(code), tuple(self._lines))
+        reply = Reply.from_lines(code, tuple(self._lines))
         self._lines = []
         return reply
+
+
+# A server says the same few things for every message.
+@lru_cache(maxsize=1024)
+def _one_line_reply(raw: bytes) -> Reply:
+    code, _, text = _parts(raw)
+    return Reply.from_lines(code, (text,))
+
+
+def _parts(raw: bytes) -> tuple[int, bytes, str]:
+    """Code, what divides it from the text, and the text."""
+    line = raw.removesuffix(b"\r")
+    code, divider = line[:_CODE_LENGTH], line[_CODE_LENGTH : _CODE_LENGTH + 1]
+    plausible = code.isdigit() and b"2" <= code[:1] <= b"5" and divider in (b" ", b"-", b"")
+    if len(line) > LINE_LIMIT or not plausible:
+        raise GarbledReply(f"not an SMTP reply: {line[:80]!r}")
+    return int(code), divider, _shown(line[_CODE_LENGTH + 1 :])
 
 
 def _shown(text: bytes) -> str:
