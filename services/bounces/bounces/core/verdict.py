@@ -8,7 +8,7 @@ our own row, whatever address the report names.
 
 import re
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from bounces.core.dsn import CODE, Action, RecipientStatus, Report, ReportKind
 from posthouse.mail.events import EventKind
@@ -91,6 +91,8 @@ def decide(report: Report, delivery: Delivery) -> Verdict:
             return Note(EventKind.COMPLAINED, "feedback report")
         case ReportKind.UNRECOGNISED:
             return Note(EventKind.RETURNED, "not recognised")
+        case _:
+            assert_never(report.kind)
 
 
 def scope_of(status: RecipientStatus) -> Scope:
@@ -122,6 +124,8 @@ def _severity(status: RecipientStatus) -> int:
             return 1 if verdict.kind is EventKind.DELAYED else 2
         case Suppress():
             return 3
+        case _:
+            assert_never(verdict)
 
 
 def _of_status(status: RecipientStatus) -> Verdict:
@@ -132,6 +136,8 @@ def _of_status(status: RecipientStatus) -> Verdict:
             return Ignore("delivered")
         case Action.FAILED:
             return _of_failure(status)
+        case _:
+            assert_never(status.action)
 
 
 def _of_failure(status: RecipientStatus) -> Verdict:
