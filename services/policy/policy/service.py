@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from functools import partial
 from typing import Protocol, TypeVar, assert_never
 from uuid import UUID
 
+import prometheus_client
 import structlog
-from prometheus_client import Counter
 
 from policy.batch import Failed, Made, Result, make
 from policy.core.identity import candidates
@@ -26,12 +27,12 @@ from posthouse.running.backoff import wait_before_retry
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.submissions import ClaimedSubmission, Prepared
 
-MESSAGES = Counter(
+MESSAGES = prometheus_client.Counter(
     "posthouse_policy_messages_total",
     "Submissions policy has finished with, by what became of them; postponed ones come again",
     ["outcome"],
 )
-SUPPRESSED = Counter(
+SUPPRESSED = prometheus_client.Counter(
     "posthouse_policy_suppressed_recipients_total",
     "Recipients left out because they are on the account's suppression list",
 )
@@ -87,23 +88,26 @@ class PolicyService:
         identities: Identities,
         relay: Relay,
         *,
-        wake: asyncio.Event,
-        announce: Callable[[frozenset[Lane]], None],
+        announce: Callable[[Lane, int], None],
         pace: Pace | None = None,
     ) -> None:
-        """*wake* is set when a submission may be due.
+        """*announce* is told, after their commit, how many deliveries a lane has got.
 
-        *announce* is told, after the commit, which lanes have new deliveries; it must neither
-        wait nor raise.
+        It must neither wait nor raise.
         """
         self._submissions = submissions
         self._suppressions = suppressions
         self._identities = identities
         self._relay = relay
-        self._wake = wake
         self._announce = announce
         self._pace = pace or Pace()
+        self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
+
+    def wake(self, lane: Lane) -> None:
+        """A submission of *lane* may be due: look now."""
+        del lane  # whatever it is, the highest lane with anything due goes first
+        self._woken.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping* is set; the batches in hand are finished first."""
@@ -132,12 +136,12 @@ class PolicyService:
         # One worker asks and waits at a time: an idle relay is asked once, not once per worker.
         async with self._turn:
             while not stopping.is_set():
-                self._wake.clear()
+                self._woken.clear()
                 claim = partial(self._submissions.claim, self._pace.batch)
                 batch = await self._insist(claim, stopping)
                 if batch:
                     return batch
-                await _wait(self._wake, self._pace.poll_seconds)
+                await _wait(self._woken, self._pace.poll_seconds)
         return []
 
     async def _process(self, batch: list[ClaimedSubmission], stopping: asyncio.Event) -> None:
@@ -198,8 +202,9 @@ class PolicyService:
         kept = await self._keep(prepared, stopping)
         for one in kept:
             _tell(one)
-        if lanes := frozenset(d.lane for one in kept for d in one.deliveries[:1]):
-            self._announce(lanes)
+        news = Counter(d.lane for one in kept for d in one.deliveries)
+        for lane, count in news.items():
+            self._announce(lane, count)
 
     async def _keep(self, prepared: list[Prepared], stopping: asyncio.Event) -> list[Prepared]:
         """Commit; should the store refuse the batch for one of it, the others one by one."""

@@ -5,7 +5,8 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 
 from posthouse.mail.dkim_key import BrokenKey, from_pem
-from posthouse.running.common_settings import Common, WithBroker, WithDatabase, WithSecretKey
+from posthouse.running.common_settings import WithSecretKey
+from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import Settings
 
 
@@ -43,5 +44,5 @@ class WithPolicy(Settings):
         return self
 
 
-class PolicySettings(Common, WithDatabase, WithBroker, WithSecretKey, WithPolicy):
+class PolicySettings(ProgramSettings, WithSecretKey, WithPolicy):
     """Settings of the policy service."""

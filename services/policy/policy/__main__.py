@@ -1,0 +1,10 @@
+"""Run policy as a program of its own."""
+
+import sys
+
+from policy.settings import PolicySettings
+from policy.wiring import wire
+from posthouse.running.program import run_program
+
+if __name__ == "__main__":
+    sys.exit(run_program("policy", PolicySettings, wire))

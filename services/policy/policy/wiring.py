@@ -1,0 +1,37 @@
+"""The only place of policy that names concrete things."""
+
+from time import monotonic
+
+from policy.identities import Identities
+from policy.relay import relay
+from policy.service import Pace, PolicyService
+from policy.settings import PolicySettings
+from posthouse.broker import deliveries_queue, submissions_queue
+from posthouse.broker.hints import Announcer, Listener
+from posthouse.mail.secret import Purpose, derive
+from posthouse.running.program import Backing, Wired, broker_check
+from posthouse.store.accounts import AccountStore
+from posthouse.store.submissions import SubmissionStore
+from posthouse.store.suppressions import SuppressionStore
+
+
+def wire(settings: PolicySettings, behind: Backing) -> Wired:
+    """Policy, what wakes it, and what carries its news to the dispatchers."""
+    secret_key = settings.secret_key.get_secret_value()
+    announcer = Announcer(behind.broker, deliveries_queue)
+    service = PolicyService(
+        SubmissionStore(behind.database, behind.background, behind.recent),
+        SuppressionStore(behind.database),
+        Identities(AccountStore(behind.database), derive(secret_key, Purpose.DKIM_KEYS), monotonic),
+        relay(settings, settings.hostname, secret_key),
+        announce=announcer.announce,
+        pace=Pace(batch=settings.policy_batch),
+    )
+    return Wired(
+        services={
+            "policy": service,
+            "policy-hints": Listener(behind.broker, submissions_queue, service.wake),
+            "policy-news": announcer,
+        },
+        checks={"broker": broker_check(behind.broker)},
+    )
