@@ -12,7 +12,7 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.sites import Sites
 from posthouse.broker import deliveries_queue
 from posthouse.broker.hints import Listener
-from posthouse.running.program import Backing, Wired
+from posthouse.running.program import Backing, Wired, broker_check
 from posthouse.store.deliveries import DeliveryStore
 from posthouse.store.housekeeping import Housekeeping
 
@@ -47,5 +47,5 @@ def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
             "dispatcher-hints": Listener(behind.broker, deliveries_queue, dispatcher.wake),
             "housekeeping": Housekeeping(behind.database),
         },
-        checks={},
+        checks={"broker": broker_check(behind.broker)},
     )
