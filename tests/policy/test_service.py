@@ -1,0 +1,349 @@
+"""Batches through the service: what is committed, what comes again, what is parked."""
+# ruff: noqa: D102 -- the fake's methods are those of the ports, and promise the same
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from policy.core.identity import Identity
+from policy.core.plan import Relay
+from policy.identities import Identities
+from policy.service import Pace, PolicyService
+from posthouse.mail.dkim_key import Algorithm
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
+from posthouse.mail.secret import seal
+from posthouse.mail.submission import Submission
+from posthouse.running.identity import new_id
+from posthouse.running.keys import generate
+from posthouse.store import StoreRefused, StoreUnavailable
+from posthouse.store.accounts import SealedKey, SendingDomain
+from posthouse.store.submissions import ClaimedSubmission, Prepared
+from servers.patience import until
+
+ACCOUNT = UUID(int=1)
+SEALING_KEY = b"s" * 32
+RSA = generate(Algorithm.RSA)
+
+
+def submission(**changes: Any) -> Submission:
+    plain = Submission(
+        id=new_id(),
+        account_id=ACCOUNT,
+        credential_id=UUID(int=2),
+        profile="native",
+        lane=Lane.NORMAL,
+        sender="news@sender.example",
+        recipients=("a@there.example",),
+        smtputf8=False,
+        client="10.0.0.1",
+        helo="app",
+        tls="",
+        header=b"From: news@sender.example\r\n\r\n",
+        body=b"Hello\r\n",
+    )
+    return replace(plain, **changes)
+
+
+@dataclass
+class Store:
+    """A store in memory that remembers what it was told; `away` makes each answer fail so often."""
+
+    due: list[ClaimedSubmission] = field(default_factory=list)
+    prepared: list[Prepared] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    refused: dict[UUID, tuple[EventKind, str]] = field(default_factory=dict)
+    suppressed_pairs: set[tuple[UUID, str]] = field(default_factory=set)
+    questions: Counter[str] = field(default_factory=Counter)
+    away: Counter[str] = field(default_factory=Counter)
+    indigestible: set[UUID] = field(default_factory=set)
+    domain: SendingDomain | None = None
+
+    def add(self, *some: Submission, claims: int = 1, expired: bool = False) -> None:
+        self.due += [ClaimedSubmission(s, claims, expired) for s in some]
+
+    def _asked(self, question: str) -> None:
+        self.questions[question] += 1
+        if self.away[question]:
+            self.away[question] -= 1
+            raise StoreUnavailable(f"{question} is away")
+
+    async def claim(self, limit: int) -> list[ClaimedSubmission]:
+        self._asked("claim")
+        batch, self.due = self.due[:limit], self.due[limit:]
+        return batch
+
+    async def prepare(self, prepared: Sequence[Prepared]) -> None:
+        self._asked("prepare")
+        if any(p.claimed.submission.id in self.indigestible for p in prepared):
+            raise StoreRefused("cannot be stored")
+        self.batches.append(len(prepared))
+        self.prepared += prepared
+
+    async def refuse(
+        self, claimed: ClaimedSubmission, reason: str, kind: EventKind = EventKind.REFUSED
+    ) -> None:
+        self._asked("refuse")
+        self.refused[claimed.submission.id] = (kind, reason)
+
+    async def suppressed(self, wanted: Collection[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
+        self._asked("suppressed")
+        return self.suppressed_pairs & set(wanted)
+
+    async def sending_domain(self, account_id: UUID, name: str) -> SendingDomain | None:
+        self._asked("sending_domain")
+        return self.domain if (account_id, name) == (ACCOUNT, "sender.example") else None
+
+    @property
+    def ids(self) -> set[UUID]:
+        return {p.claimed.submission.id for p in self.prepared}
+
+
+@dataclass
+class Running:
+    """A service at work, and what came of it."""
+
+    store: Store
+    service: PolicyService
+    stopping: asyncio.Event
+    announced: Counter[Lane]
+
+
+@asynccontextmanager
+async def running(store: Store, *, batch: int = 64, poll: float = 0.01) -> Any:
+    """The service at work; told to stop at the end, and waited for."""
+    announced: Counter[Lane] = Counter()
+    service = PolicyService(
+        store,
+        store,
+        Identities(store, SEALING_KEY, asyncio.get_running_loop().time),
+        Relay("relay.example", Identity("relay.example", None, ()), b"k" * 32),
+        announce=lambda lane, count: announced.update({lane: count}),
+        pace=Pace(batch=batch, poll_seconds=poll),
+    )
+    stopping = asyncio.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(service.run(stopping))
+        yield Running(store, service, stopping, announced)
+        stopping.set()
+
+
+def sealed(pkcs8: bytes = RSA, key: bytes = SEALING_KEY) -> SendingDomain:
+    return SendingDomain(
+        "sender.example",
+        None,
+        (SealedKey("s1", "rsa-sha256", seal(pkcs8, key, b"n" * 12)),),
+    )
+
+
+async def test_a_batch_is_prepared_in_one_commit_and_then_announced() -> None:
+    store = Store(domain=sealed())
+    store.add(submission(recipients=("a@x.example", "b@x.example")), submission())
+
+    async with running(store) as run:
+        await until(lambda: len(store.prepared) == 2)
+        await until(lambda: run.announced == {Lane.NORMAL: 3})
+
+    assert store.batches == [2]
+    assert store.questions["suppressed"] == 1
+    assert store.questions["sending_domain"] == 1
+    assert all(b"DKIM-Signature:" in p.renditions[0].header for p in store.prepared)
+
+
+async def test_suppressed_recipients_are_asked_for_once_a_batch_and_left_out() -> None:
+    store = Store(suppressed_pairs={(ACCOUNT, "dead@x.example"), (UUID(int=9), "a@x.example")})
+    store.add(submission(recipients=("dead@x.example", "a@x.example")))
+    store.add(submission(recipients=("dead@x.example",)))
+
+    async with running(store):
+        await until(lambda: len(store.prepared) == 2)
+
+    first, second = store.prepared
+    assert [d.recipient for d in first.deliveries] == ["a@x.example"]
+    assert first.suppressed == second.suppressed == ("dead@x.example",)
+    assert (second.deliveries, second.renditions) == ((), ())
+
+
+async def test_a_message_that_fails_does_not_hold_up_its_batch() -> None:
+    """It is left to come due again, and nothing is written about it."""
+    bad, good = submission(profile="of a later version"), submission()
+    store = Store()
+    store.add(bad, good)
+
+    async with running(store):
+        await until(lambda: good.id in store.ids)
+
+    assert store.ids == {good.id}
+    assert store.refused == {}
+
+
+async def test_after_five_claims_a_failing_message_is_parked_with_the_reason() -> None:
+    bad = submission(profile="of a later version")
+    store = Store()
+    store.add(bad, claims=5)
+
+    async with running(store):
+        await until(lambda: bad.id in store.refused)
+
+    kind, reason = store.refused[bad.id]
+    assert kind is EventKind.REFUSED
+    assert "no profile is called 'of a later version'" in reason
+
+
+async def test_a_message_that_took_ten_processes_with_it_is_not_touched_again() -> None:
+    deadly = submission()
+    store = Store()
+    store.add(deadly, claims=11)
+
+    async with running(store):
+        await until(lambda: deadly.id in store.refused)
+
+    assert store.prepared == []
+
+
+async def test_a_refused_message_is_parked_at_once() -> None:
+    loop = submission(header=b"Received: x\r\n" * 51 + b"From: a@b.example\r\n\r\n")
+    store = Store()
+    store.add(loop)
+
+    async with running(store):
+        await until(lambda: loop.id in store.refused)
+
+    assert store.refused[loop.id][1].startswith("554 5.4.6 ")
+
+
+async def test_an_expired_message_is_not_prepared() -> None:
+    old = submission()
+    store = Store()
+    store.add(old, expired=True)
+
+    async with running(store):
+        await until(lambda: old.id in store.refused)
+
+    assert store.refused[old.id][0] is EventKind.EXPIRED
+    assert store.prepared == []
+
+
+@pytest.mark.parametrize(
+    ("domain", "why"),
+    [
+        (sealed(key=b"another installation's key......"), "cannot be opened"),
+        (sealed(RSA[:-30]), r"s1._domainkey.sender.example cannot be read"),
+    ],
+)
+async def test_a_broken_dkim_key_is_said_and_nothing_goes_out_unsigned(
+    domain: SendingDomain, why: str
+) -> None:
+    waiting, worn = submission(), submission()
+    store = Store(domain=domain)
+    store.add(waiting)
+    store.add(worn, claims=5)
+
+    async with running(store):
+        await until(lambda: worn.id in store.refused)
+
+    assert why in store.refused[worn.id][1]
+    assert store.prepared == []
+
+
+@pytest.mark.parametrize("question", ["claim", "suppressed", "sending_domain", "prepare", "refuse"])
+async def test_a_store_that_is_away_is_asked_again_until_it_answers(question: str) -> None:
+    """Above all the suppression list: nothing is sent to whom it was not asked about."""
+    good, old = submission(), submission()
+    store = Store(away=Counter({question: 2}), suppressed_pairs={(ACCOUNT, "a@there.example")})
+    store.add(good)
+    store.add(old, expired=True)
+
+    async with running(store):
+        await until(lambda: good.id in store.ids and old.id in store.refused)
+
+    assert [p.suppressed for p in store.prepared] == [("a@there.example",)]
+
+
+async def test_what_the_store_will_never_take_does_not_hold_up_its_batch() -> None:
+    bad, worn, good = submission(), submission(), submission()
+    store = Store(indigestible={bad.id, worn.id})
+    store.add(bad, good)
+    store.add(worn, claims=5)
+
+    async with running(store) as run:
+        await until(lambda: good.id in store.ids and worn.id in store.refused)
+
+    assert store.ids == {good.id}
+    assert store.refused[worn.id] == (EventKind.REFUSED, "StoreRefused: cannot be stored")
+    assert run.announced == {Lane.NORMAL: 1}
+
+
+async def test_a_mistake_of_ours_costs_one_batch_and_not_the_service() -> None:
+    lost, good = submission(), submission()
+    store = Store()
+    unforeseen: Any = None
+    store.add(replace(lost, recipients=unforeseen))
+    async with running(store, batch=1):
+        store.add(good)
+        await until(lambda: good.id in store.ids)
+
+    assert store.ids == {good.id}
+
+
+async def test_a_wake_up_is_heard_at_once() -> None:
+    """Between polls an hour apart."""
+    store = Store()
+
+    async with running(store, poll=3600) as run:
+        await until(lambda: store.questions["claim"] == 1)
+        store.add(submission())
+        run.service.wake(Lane.NORMAL)
+        await until(lambda: bool(store.prepared))
+        run.stopping.set()
+        run.service.wake(Lane.NORMAL)
+
+
+async def test_an_idle_service_asks_once_per_poll_however_many_workers_it_has() -> None:
+    store = Store()
+    clock = asyncio.get_running_loop().time
+
+    async with running(store, poll=0.05):
+        started = clock()
+        await until(lambda: store.questions["claim"] >= 8)
+        polls = (clock() - started) / 0.05
+
+    assert store.questions["claim"] <= polls + 3
+
+
+async def test_told_to_stop_it_finishes_the_batch_in_hand() -> None:
+    store = Store(away=Counter({"suppressed": 1}))
+    store.add(*(submission() for _ in range(30)))
+
+    async with running(store, batch=30) as run:
+        await until(lambda: bool(store.questions["claim"]))
+        run.stopping.set()
+
+    assert len(store.prepared) + len(store.due) in {0, 30}
+
+
+async def test_told_to_stop_while_the_store_is_away_it_leaves_the_batch_to_its_lease() -> None:
+    store = Store(away=Counter({"suppressed": 10_000}))
+    store.add(submission())
+
+    async with running(store):
+        await until(lambda: bool(store.questions["suppressed"]))
+
+    assert store.prepared == []
+
+
+async def test_many_batches_are_prepared_each_message_once() -> None:
+    store = Store(domain=sealed())
+    some = [submission() for _ in range(300)]
+    store.add(*some)
+
+    async with running(store):
+        await until(lambda: len(store.prepared) >= 300)
+
+    assert Counter(s.id for s in some) == Counter(p.claimed.submission.id for p in store.prepared)

@@ -1,0 +1,136 @@
+"""Policy on the real store: from an accepted submission to deliveries that wait to be claimed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import dkim
+import pytest_asyncio
+from pydantic import SecretBytes, SecretStr
+
+from policy.settings import PolicySettings
+from policy.wiring import wire
+from posthouse.broker.embedded import EmbeddedBroker
+from posthouse.mail.dkim_key import Algorithm, check, record
+from posthouse.mail.lane import Lane
+from posthouse.mail.secret import Purpose, derive, seal
+from posthouse.mail.submission import Submission
+from posthouse.running.identity import new_id
+from posthouse.running.keys import generate
+from posthouse.running.program import Backing
+from posthouse.store.accounts import AccountStore, NewKey
+from posthouse.store.postgres import Postgres
+from posthouse.store.recent import RecentMessages
+from posthouse.store.submissions import SubmissionStore
+from posthouse.store.suppressions import SuppressionStore
+from servers.patience import until
+
+SECRET_KEY = b"k" * 32
+KEY = generate(Algorithm.RSA)
+DNS = record(check(Algorithm.RSA, KEY)).encode()
+
+
+def submission(account: UUID, *recipients: str) -> Submission:
+    return Submission(
+        id=new_id(),
+        account_id=account,
+        credential_id=new_id(),
+        profile="native",
+        lane=Lane.HIGH,
+        sender="news@sender.example",
+        recipients=recipients,
+        smtputf8=False,
+        client="10.0.0.1",
+        helo="app",
+        tls="",
+        header=b"From: news@sender.example\r\nBcc: b@x.example\r\nSubject: Hi\r\n\r\n",
+        body=b"Hello  there \r\n\r\n",
+    )
+
+
+@pytest_asyncio.fixture
+async def behind(database: str) -> AsyncIterator[Backing]:
+    async with Postgres(database) as store, EmbeddedBroker.open() as broker:
+        yield Backing(store, store, broker, RecentMessages(0))
+
+
+@pytest_asyncio.fixture
+async def account(behind: Backing) -> UUID:
+    """An account that may send as sender.example, and has a key for it."""
+    accounts = AccountStore(behind.database)
+    id_ = await accounts.create_account("shop")
+    sealed = seal(KEY, derive(SECRET_KEY, Purpose.DKIM_KEYS), b"n" * 12)
+    key = NewKey("s1", "rsa-sha256", sealed, DNS.decode())
+    await accounts.create_sending_domain(id_, "sender.example", [key], verified=True)
+    return id_
+
+
+async def test_a_submission_becomes_deliveries_that_can_be_claimed(
+    behind: Backing, account: UUID, database: str
+) -> None:
+    """Signed, without the suppressed recipient, and gone from the list of what is due."""
+    store = SubmissionStore(behind.database, behind.background, behind.recent)
+    await SuppressionStore(behind.database).add(account, "dead@x.example", "bounced", {})
+    sent = submission(account, "a@x.example", "dead@x.example", "b@x.example")
+    settings = PolicySettings(
+        database_url=SecretStr(database),
+        broker_url=SecretStr("amqp://unused"),
+        secret_key=SecretBytes(SECRET_KEY),
+        hostname="relay.example",
+    )
+    stopping = asyncio.Event()
+    heard: list[bytes] = []
+
+    async def hear(body: bytes) -> None:
+        heard.append(body)
+
+    async with asyncio.TaskGroup() as group:
+        for service in wire(settings, behind).services.values():
+            group.create_task(service.run(stopping))
+        hearing = group.create_task(behind.broker.consume("deliveries.2", hear, prefetch=1))
+        await store.accept(sent)
+        await until(lambda: bool(heard))
+        stopping.set()
+        hearing.cancel()
+
+    rows = await _rows(database, "SELECT recipient, lane, return_path FROM deliveries ORDER BY id")
+    assert [(r["recipient"], r["lane"]) for r in rows] == [("a@x.example", 2), ("b@x.example", 2)]
+    assert all(r["return_path"].endswith("@relay.example") for r in rows)
+    assert len(await _rows(database, "SELECT FROM due_deliveries")) == 2
+    assert await _rows(database, "SELECT FROM due_submissions") == []
+
+    [rendition] = await _rows(database, "SELECT header, body FROM renditions")
+    assert dkim.verify(rendition["header"] + sent.body, dnsfunc=lambda *_, **__: DNS)
+    assert b"Bcc" not in rendition["header"]
+    events = await _rows(database, "SELECT kind FROM events ORDER BY kind")
+    assert [r["kind"] for r in events] == ["accepted", "prepared", "suppressed"]
+
+
+async def test_a_database_that_cannot_be_reached_ends_nothing(behind: Backing) -> None:
+    """The service waits for it, and still stops when it is told to."""
+    nowhere = Postgres("postgresql://nobody@127.0.0.1:1/none")
+    settings = PolicySettings(
+        database_url=SecretStr("postgresql://unused"),
+        broker_url=SecretStr("amqp://unused"),
+        secret_key=SecretBytes(SECRET_KEY),
+        hostname="relay.example",
+    )
+    service = wire(settings, Backing(nowhere, nowhere, behind.broker, behind.recent)).services
+    stopping = asyncio.Event()
+
+    async with asyncio.timeout(20):
+        running = asyncio.ensure_future(service["policy"].run(stopping))
+        await asyncio.sleep(0.3)
+        assert not running.done()
+        stopping.set()
+        await running
+
+
+async def _rows(database: str, query: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(database)
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(query)
+        return rows
+    finally:
+        await connection.close()
