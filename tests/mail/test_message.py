@@ -84,27 +84,27 @@ def test_an_edit_leaves_all_other_fields_byte_for_byte(content: bytes) -> None:
     kept = [f for f in header.fields if f.name not in {b"x", b"y"}]
 
     assert [f for f in edited.fields[1:] if f.name != b"x"] == kept
-    assert ("new",) == edited.values("X")
+    assert edited.values("X") == ("new",)
 
 
 def test_names_are_compared_without_case_and_values_unfolded() -> None:
     header = Header.parse(b"SUBJECT : one\r\n two\r\nsubject:three \t\r\n\r\n")
 
-    assert ("one two", "three") == header.values("Subject")
-    assert "one two" == header.first("subject")
+    assert header.values("Subject") == ("one two", "three")
+    assert header.first("subject") == "one two"
     assert header.first("from") is None
-    assert () == header.values("from")
+    assert header.values("from") == ()
 
 
 def test_octets_that_are_not_utf8_read_as_replacement_characters() -> None:
-    assert "caf\ufffd" == Header.parse(b"Subject: caf\xe9\r\n\r\n").first("subject")
+    assert Header.parse(b"Subject: caf\xe9\r\n\r\n").first("subject") == "caf\ufffd"
 
 
 def test_replacing_keeps_the_place_of_the_first_and_drops_the_others() -> None:
     header = Header.parse(b"A: 1\r\nB: 2\r\na: 3\r\n\r\n")
 
-    assert b"A: new\r\nB: 2\r\n\r\n" == bytes(header.replace("A", "new"))
-    assert b"A: 1\r\nB: 2\r\na: 3\r\nC: new\r\n\r\n" == bytes(header.replace("C", "new"))
+    assert bytes(header.replace("A", "new")) == b"A: new\r\nB: 2\r\n\r\n"
+    assert bytes(header.replace("C", "new")) == b"A: 1\r\nB: 2\r\na: 3\r\nC: new\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_what_looks_like_an_escape_stays_text() -> None:
     """No decoding happens on the way: %0a and encoded words are just text."""
     made = field("X-Note", "a%0ab =?utf-8?q?=0D=0A?=")
 
-    assert b"X-Note: a%0ab =?utf-8?q?=0D=0A?=\r\n" == made.raw
+    assert made.raw == b"X-Note: a%0ab =?utf-8?q?=0D=0A?=\r\n"
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=400))
