@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from onebox.certificate import self_signed
 from onebox.postgres import EmbeddedPostgres
@@ -47,6 +48,10 @@ class PlaceSettings(Settings):
 
     secret_key: SecretKey | None = None
     """At least 32 random bytes in base64. Default: the one in the data folder."""
+
+    hostname: str = Field(default_factory=socket.gethostname, min_length=1, max_length=255)
+    """Name this relay gives itself, in greetings and in its certificate. Default: the machine's
+    own name."""
 
 
 @dataclass(frozen=True, slots=True)

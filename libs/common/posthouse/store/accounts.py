@@ -8,6 +8,7 @@ from uuid import UUID
 
 from posthouse.mail.lane import Lane
 from posthouse.store.postgres import Postgres
+from posthouse.store.queries import QUERIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +148,16 @@ class AccountStore:
         verified: bool = False,
     ) -> None:
         """Make a sending domain with its DKIM keys; raises StoreRefused when it exists."""
-        rows = await self._database.fetch(
-            "create_sending_domain", account_id, name, return_path_host, verified
-        )
-        for k in keys:
-            await self._database.run(
-                "create_dkim_key", rows[0]["id"], k.selector, k.algorithm, k.sealed, k.record
+        # Together: a verified domain that lacks a key would send unsigned.
+        async with self._database.connection() as connection, connection.transaction():
+            domain_id = await connection.fetchval(
+                QUERIES["create_sending_domain"], account_id, name, return_path_host, verified
             )
+            for k in keys:
+                await connection.execute(
+                    QUERIES["create_dkim_key"],
+                    *(domain_id, k.selector, k.algorithm, k.sealed, k.record),
+                )
 
     async def verify_sending_domain(self, account_id: UUID, name: str) -> bool:
         """Mark the domain as verified; whether there is one of that name."""

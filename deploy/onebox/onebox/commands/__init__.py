@@ -1,0 +1,1 @@
+"""One module a command of `posthouse`, imported when it is called."""

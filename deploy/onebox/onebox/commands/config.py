@@ -1,0 +1,98 @@
+"""`posthouse config`."""
+
+import base64
+import os
+from collections.abc import Iterable, Mapping
+
+import click
+
+from onebox.commands.invocation import json_option, place, print_json
+from onebox.place import PlaceSettings
+from onebox.programs import SERVICES, known_names
+from onebox.up import read_settings
+from posthouse.mail.secret import KEY_OCTETS
+from posthouse.running.settings import (
+    Described,
+    Settings,
+    SettingsError,
+    describe,
+    effective,
+    load,
+)
+
+_ONEBOX = "up"
+_KEY = "POSTHOUSE_SECRET_KEY"
+
+
+@click.group
+def config() -> None:
+    """Settings: whether they are right, what is in force, what there is."""
+
+
+@config.command("check")
+@click.argument(
+    "programs", nargs=-1, type=click.Choice([_ONEBOX, *SERVICES]), metavar="[PROGRAM]..."
+)
+@json_option
+def check(programs: tuple[str, ...], *, as_json: bool) -> None:
+    """Check the environment's settings for PROGRAM: up, ingest, policy, dispatcher, bounces.
+
+    Without PROGRAM: the four services where a RabbitMQ is set, otherwise `posthouse up`.
+    """
+    split = any(os.environ.get(f"POSTHOUSE_BROKER_URL{form}") for form in ("", "_FILE"))
+    chosen = programs or (tuple(SERVICES) if split else (_ONEBOX,))
+    mistakes: dict[str, None] = {}
+    found: dict[str, Mapping[str, str]] = {}
+    for program in chosen:
+        try:
+            found[program] = _read(program, os.environ)
+        except SettingsError as error:
+            mistakes |= dict.fromkeys(error.mistakes)
+    if mistakes:
+        raise click.ClickException("\n".join(mistakes))
+    if as_json:
+        print_json(found)
+        return
+    for program, values in found.items():
+        click.echo(f"# {program}")
+        for name, value in values.items():
+            click.echo(f"{name}={value}")
+
+
+def _read(program: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The effective settings, masked; raises SettingsError."""
+    if program != _ONEBOX:
+        return effective(load(SERVICES[program], environ, also_known=known_names()))
+    given = dict(environ)
+    if not any(given.get(name) for name in (_KEY, f"{_KEY}_FILE")):
+        # The first start makes one; until then any will do to check the rest.
+        missing = not place().secret_key_file.exists()
+        given |= {_KEY: base64.b64encode(bytes(KEY_OCTETS)).decode()} if missing else {}
+    told = read_settings(given)
+    parts: Iterable[Settings] = (told.ingest, told.policy, told.dispatcher, told.bounces)
+    values = {name: value for part in parts for name, value in effective(part).items()}
+    own = effective(load(PlaceSettings, given, also_known=known_names()))
+    return {**values, **own}
+
+
+@config.command
+def reference() -> None:
+    """Print every setting as a table in Markdown."""
+    click.echo("| Variable | Default | Read by | Meaning |\n| --- | --- | --- | --- |")
+    for setting, readers in _all_settings():
+        secret = f" (or {setting.variable}_FILE)" if setting.secret else ""
+        default = "required" if setting.default is None else f"`{setting.default}`"
+        click.echo(
+            f"| `{setting.variable}`{secret} | {default if setting.default != '' else ''} "
+            f"| {', '.join(readers)} | {setting.doc.replace('|', chr(92) + '|')} |"
+        )
+
+
+def _all_settings() -> list[tuple[Described, list[str]]]:
+    """Every setting once, those that most programs share first, and who reads it."""
+    found: dict[str, tuple[Described, list[str]]] = {}
+    models: dict[str, type[Settings]] = {**SERVICES, _ONEBOX: PlaceSettings}
+    for program, model in models.items():
+        for setting in describe(model):
+            found.setdefault(setting.variable, (setting, []))[1].append(program)
+    return sorted(found.values(), key=lambda item: -len(item[1]))

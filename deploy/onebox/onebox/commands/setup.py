@@ -1,0 +1,67 @@
+"""`posthouse init` and `posthouse migrate`."""
+
+import asyncio
+import time
+
+import click
+
+from onebox.commands.invocation import data_option, place, plainly, run, settings
+from onebox.place import Place
+from posthouse.store import StoreUnavailable
+from posthouse.store.migrate import NEEDED_VERSION, Migration
+from posthouse.store.migrate import migrate as apply_migrations
+
+_PAUSE_SECONDS = 0.5
+
+
+@click.command
+@data_option
+def init() -> None:
+    """Make what an installation needs; what is there already stays as it is."""
+    where = place()
+    with plainly():
+        made = where.ensure(settings().hostname)
+    for path in made:
+        click.echo(f"made {path}")
+    run(_prepare(where))
+    click.echo(f"the database has schema {NEEDED_VERSION}")
+    if where.given_key is None:
+        click.echo(
+            f"Keep a copy of {where.secret_key_file} elsewhere: without it DKIM keys and "
+            "credentials in the database are of no use."
+        )
+
+
+async def _prepare(where: Place) -> None:
+    async with where.open_database() as (url, _):
+        await apply_migrations(url)
+
+
+@click.command
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for a database that does not answer yet.",
+)
+@data_option
+def migrate(seconds: float) -> None:
+    """Apply the migrations that the configured database lacks; safe to run at any time."""
+    done = run(_migrate(place(), seconds))
+    for migration in done:
+        click.echo(f"applied {migration.version:04} {migration.name}")
+    click.echo(f"the database has schema {NEEDED_VERSION}")
+
+
+async def _migrate(where: Place, seconds: float) -> list[Migration]:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            async with where.open_database() as (url, _):
+                return await apply_migrations(url)
+        except StoreUnavailable:
+            if time.monotonic() > end:
+                raise
+        await asyncio.sleep(_PAUSE_SECONDS)

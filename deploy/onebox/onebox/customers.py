@@ -1,0 +1,160 @@
+"""What an operator makes for a customer: credentials, and domains that sign."""
+
+import base64
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from posthouse.mail.address import Address, InvalidAddress
+from posthouse.mail.dkim_key import Algorithm, check, record
+from posthouse.mail.lane import Lane
+from posthouse.mail.secret import KEY_OCTETS, NONCE_OCTETS, Purpose, derive, hash_secret, seal
+from posthouse.running.keys import generate
+from posthouse.store import StoreRefused
+from posthouse.store.accounts import AccountStore, NewKey
+
+_USERNAME_OCTETS = 5  # eight base32 digits
+
+
+class NoAccount(Exception):
+    """There is no account of that name."""
+
+
+class NoDomain(Exception):
+    """Not a domain, or none of that account."""
+
+
+class NameTaken(Exception):
+    """There is one of that name already."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCredential:
+    """A credential as its user needs it; the secret is shown this once."""
+
+    username: str
+    secret: str
+
+
+async def account_id(accounts: AccountStore, name: str) -> UUID:
+    """The account called *name*; raises NoAccount, naming those there are."""
+    found = await accounts.account(name)
+    if found is None:
+        known = ", ".join(repr(name) for name, _ in await accounts.accounts()) or "none yet"
+        raise NoAccount(f"no account is called {name!r}; there is: {known}")
+    return found
+
+
+async def ensure_account(accounts: AccountStore, name: str) -> UUID:
+    """The account called *name*, made when there is none."""
+    found = await accounts.account(name)
+    if found is not None:
+        return found
+    try:
+        return await accounts.create_account(name)
+    except StoreRefused:  # somebody else was quicker
+        return await account_id(accounts, name)
+
+
+async def create_credential(
+    accounts: AccountStore,
+    account: UUID,
+    secret_key: bytes,
+    *,
+    username: str | None,
+    lane: Lane,
+    highest_lane: Lane,
+    note: str,
+) -> NewCredential:
+    """Make a credential with a secret of 256 random bits; raises NameTaken."""
+    chosen = username or f"ph-{_random_name()}"
+    secret = secrets.token_urlsafe(KEY_OCTETS)
+    pepper = derive(secret_key, Purpose.CREDENTIALS)
+    try:
+        await accounts.create_credential(
+            account,
+            chosen,
+            hash_secret(secret, pepper),
+            lane=lane,
+            highest_lane=highest_lane,
+            note=note,
+        )
+    except StoreRefused as error:
+        raise NameTaken(f"there is a credential called {chosen!r} already") from error
+    return NewCredential(chosen, secret)
+
+
+async def add_domain(
+    accounts: AccountStore,
+    account: UUID,
+    name: str,
+    secret_key: bytes,
+    *,
+    algorithms: Iterable[Algorithm],
+    return_path_host: str | None = None,
+    verified: bool,
+    today: date,
+) -> tuple[NewKey, ...]:
+    """Make the sending domain *name* with a DKIM key for each of *algorithms*; raises NameTaken."""
+    sealing_key = derive(secret_key, Purpose.DKIM_KEYS)
+    keys = tuple(_new_key(algorithm, sealing_key, today) for algorithm in algorithms)
+    try:
+        await accounts.create_sending_domain(
+            account, name, keys, return_path_host=return_path_host, verified=verified
+        )
+    except StoreRefused as error:
+        raise NameTaken(f"the account has the domain {name} already") from error
+    return keys
+
+
+async def ensure_domain(
+    accounts: AccountStore, account: UUID, name: str, secret_key: bytes, *, today: date
+) -> None:
+    """Let the account send as *name* at once: made with all keys if it has it not, verified."""
+    if await accounts.verify_sending_domain(account, name):
+        return
+    await add_domain(
+        accounts, account, name, secret_key, algorithms=Algorithm, verified=True, today=today
+    )
+
+
+async def domain_rows(accounts: AccountStore, account: str, name: str) -> list[Any]:
+    """The domain *name* of that account, a row for each key; raises NoDomain."""
+    rows = [
+        row
+        for row in await accounts.sending_domains()
+        if (row["account"], row["name"]) == (account, name)
+    ]
+    if not rows:
+        raise NoDomain(f"the account {account!r} has no domain {name}")
+    return rows
+
+
+def domain_name(text: str) -> str:
+    """*text* as sending domains are kept: in lower case, an IDN as A-labels; raises NoDomain."""
+    try:
+        address = Address.parse(f"postmaster@{text.rstrip('.')}")
+    except InvalidAddress as error:
+        raise NoDomain(f"{text!r} is not a domain") from error
+    if address.is_literal or "." not in address.domain:
+        raise NoDomain(f"{text!r} is not a domain that can be published in DNS")
+    return address.ascii_domain
+
+
+def _new_key(algorithm: Algorithm, sealing_key: bytes, today: date) -> NewKey:
+    pkcs8 = generate(algorithm)
+    return NewKey(
+        # The month tells, at rotation, which of the published keys is the old one.
+        selector=f"ph{today:%Y%m}-{algorithm.partition('-')[0]}",
+        algorithm=algorithm.value,
+        sealed=seal(pkcs8, sealing_key, os.urandom(NONCE_OCTETS)),
+        record=record(check(algorithm, pkcs8)),
+    )
+
+
+def _random_name() -> str:
+    return base64.b32encode(secrets.token_bytes(_USERNAME_OCTETS)).decode().lower()

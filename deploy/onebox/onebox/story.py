@@ -1,0 +1,125 @@
+"""What happened to a message, in sentences."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
+from posthouse.store.timeline import Timeline
+
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WORD = 11  # letters of the longest kind of event, and one
+_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+_KILO = 1024
+
+
+def tell(timeline: Timeline) -> Iterator[str]:
+    """The story of one message, a line an event, oldest first."""
+    yield from _introduction(timeline.submission)
+    recipients = {delivery["id"]: delivery["recipient"] for delivery in timeline.deliveries}
+    # Event and attempt were written by one statement: they carry the same time.
+    attempts = {(a["delivery_id"], a["finished_at"]): a for a in timeline.attempts}
+    for event in timeline.events:
+        key = (event["delivery_id"], event["at"])
+        yield _line(event["at"], event["kind"], _event(event, recipients, attempts.pop(key, None)))
+    for attempt in attempts.values():
+        text = f"{recipients[attempt['delivery_id']]} {_host(attempt)}: {_reply(attempt)}"
+        yield _line(attempt["finished_at"], attempt["outcome"], text)
+    for delivery in timeline.deliveries:
+        if delivery["due_at"] is not None:
+            yield _waiting(delivery)
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: "4.2 s", "3 min", "2 d"."""
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0.0):.1f} s"
+
+
+def _introduction(submission: Mapping[str, Any]) -> Iterator[str]:
+    recipients = submission["recipients"]
+    more = f" and {len(recipients) - 1} more" if len(recipients) > 1 else ""
+    arrived = _UNIX_EPOCH + timedelta(milliseconds=submission["id"].int >> 80)
+    yield f"message {submission['id'].hex}, {arrived:%Y-%m-%d}"
+    yield (
+        f"  from {submission['sender'] or '<>'} to {recipients[0]}{more}, "
+        f"lane {Lane(submission['lane']).label}, {_size(submission['size'])}, "
+        f"by {submission['client']} {_secured(submission['tls'])}"
+    )
+
+
+def _line(at: datetime, kind: str, text: str) -> str:
+    return f"  {at:%H:%M:%S.%f}"[:-3] + f"  {kind:<{_WORD}}{text}".rstrip()
+
+
+def _event(
+    event: Mapping[str, Any], recipients: Mapping[Any, str], attempt: Mapping[str, Any] | None
+) -> str:
+    detail: Mapping[str, Any] = event["detail"] or {}
+    recipient = recipients.get(event["delivery_id"], detail.get("recipient", ""))
+    if attempt is not None:
+        text = f"{recipient} {_host(attempt)}: {_reply(attempt)}"
+        return f"{text}; next try {_clock(detail['next_at'])}" if "next_at" in detail else text
+    match EventKind(event["kind"]):
+        case EventKind.PREPARED:
+            return _prepared(detail)
+        case EventKind.ACCEPTED:
+            return "committed, the client has its 250"
+        case EventKind.SUPPRESSED:
+            return f"{recipient}: on the suppression list, not attempted"
+        case _:
+            return f"{recipient}: {_described(detail)}" if recipient else _described(detail)
+
+
+def _prepared(detail: Mapping[str, Any]) -> str:
+    signed = detail.get("signed") or ()
+    by = " and ".join(signed) if signed else "nobody"
+    count = detail.get("deliveries", 0)
+    note = f" ({detail['note']})" if "note" in detail else ""
+    return f"{count} {'delivery' if count == 1 else 'deliveries'}, signed by {by}{note}"
+
+
+def _described(detail: Mapping[str, Any]) -> str:
+    """Every fact of an event that has no words of its own."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in detail.items()
+        if name != "recipient" and value not in (None, "", [], {})
+    )
+
+
+def _host(attempt: Mapping[str, Any]) -> str:
+    if not attempt["host"]:
+        return "without a connection"
+    return f"by {attempt['host']} {_secured(attempt['tls'])}"
+
+
+def _secured(tls: str) -> str:
+    return f"over {tls}" if tls else "without TLS"
+
+
+def _reply(attempt: Mapping[str, Any]) -> str:
+    parts = (attempt["code"] or "", attempt["enhanced"] or "", attempt["reply"])
+    return " ".join(str(part) for part in parts if part)
+
+
+def _waiting(delivery: Mapping[str, Any]) -> str:
+    if delivery["leased"]:
+        return f"  in progress   {delivery['recipient']}"
+    where = f", parked at {delivery['parked_at']}" if delivery["parked_at"] else ""
+    return (
+        f"  waiting       {delivery['recipient']}: after {delivery['tries']} tries, "
+        f"next {delivery['due_at']:%Y-%m-%d %H:%M:%S}{where}, "
+        f"given up {delivery['expires_at']:%Y-%m-%d %H:%M}"
+    )
+
+
+def _clock(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%H:%M:%S}"
+
+
+def _size(octets: int) -> str:
+    return f"{octets} octets" if octets < _KILO else f"{octets / _KILO:.1f} KiB"
