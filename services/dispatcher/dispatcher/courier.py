@@ -8,7 +8,9 @@ from typing import Protocol
 import structlog
 from prometheus_client import Counter, Histogram
 
+from dispatcher.connections import Sent
 from dispatcher.core.conclude import Conclusion, conclude, too_old
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.retry import MINIMUM_TRIES
 from dispatcher.core.routes import Route
 from dispatcher.sites import Sites
@@ -39,28 +41,10 @@ class Resolver(Protocol):
         """The servers to try, or why there are none."""
 
 
-class Sent(Protocol):
-    """The end of a transaction."""
-
-    @property
-    def outcome(self) -> Outcome:
-        """What came of it."""
-
-    @property
-    def host(self) -> str:
-        """The server it ended at."""
-
-    @property
-    def tls(self) -> str:
-        """TLS version and cipher, empty in clear."""
-
-
 class Sender(Protocol):
     """Speaks SMTP to the servers of a route."""
 
-    async def send(
-        self, route: Route, return_path: str, recipient: str, header: bytes, body: bytes
-    ) -> Sent:
+    async def send(self, route: Route, envelope: Envelope) -> Sent:
         """One transaction; never raises for what a server or the network does."""
 
     async def close(self) -> None:
@@ -101,12 +85,11 @@ class Courier:
             return route.site
         try:
             delivery = claimed.delivery
-            sent = await self._sender.send(
-                route, delivery.return_path, delivery.recipient, held.header, held.body
-            )
+            envelope = Envelope(delivery.return_path, (delivery.recipient,), held.header, held.body)
+            sent = await self._sender.send(route, envelope)
         finally:
             self._sites.leave(route)
-        return self._judged(claimed, sent.outcome, started, route.site, sent)
+        return self._judged(claimed, sent.outcomes[0], started, route.site, sent)
 
     def _judged(
         self,
