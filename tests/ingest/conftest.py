@@ -1,173 +1,16 @@
-"""A door on free ports, with an intake and a directory that remember what they were asked."""
+"""Doors that are open while a test runs."""
 
-import asyncio
-import base64
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from uuid import UUID
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import trustme
+from servers.door import QUICK, OpenDoor, Running, Wire, running_door, write_certificate
 
 from ingest.certificate import Certificate
-from ingest.core.limits import Limits
-from ingest.listener import Listener
-from ingest.service import IngestService
-from posthouse.mail.lane import Lane
-from posthouse.mail.secret import hash_secret
-from posthouse.mail.submission import Submission
-from posthouse.running.endpoint import Endpoint
-from posthouse.running.identity import new_id
-from posthouse.store.accounts import Login
-
-PEPPER = b"p" * 32
-SECRET = "the secret"
-PLAIN = base64.b64encode(b"\0user\0the secret").decode()
-DOMAINS = frozenset({"a.example", "b.example"})
-
-LOGIN = Login(
-    account_id=UUID(int=1),
-    credential_id=UUID(int=2),
-    username="user",
-    secret_hash=hash_secret(SECRET, PEPPER),
-    profile="native",
-    lane=Lane.NORMAL,
-    highest_lane=Lane.VERY_HIGH,
-    domains=DOMAINS,
-)
-
-
-@dataclass
-class RememberingIntake:
-    """Keeps submissions in a list, or fails as told, or waits until told to go on."""
-
-    accepted: list[Submission] = field(default_factory=list)
-    failure: Exception | None = None
-    open: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: int = 0
-
-    def __post_init__(self) -> None:
-        self.open.set()
-
-    async def accept(self, submission: Submission) -> None:
-        self.asked += 1
-        await self.open.wait()
-        if self.failure is not None:
-            raise self.failure
-        self.accepted.append(submission)
-
-
-@dataclass
-class RememberingDirectory:
-    """Knows the logins it was given."""
-
-    logins: dict[str, Login] = field(default_factory=lambda: {"user": LOGIN})
-    asked: list[str] = field(default_factory=list)
-    failure: Exception | None = None
-
-    async def login(self, username: str) -> Login | None:
-        self.asked.append(username)
-        if self.failure is not None:
-            raise self.failure
-        return self.logins.get(username)
-
-
-class Wire:
-    """A client that says exactly what it is told, octet by octet if need be."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def reply(self) -> str:
-        """The next reply, its lines joined by newlines; "" at the end of the connection."""
-        lines = []
-        async with asyncio.timeout(5):
-            while line := (await self.reader.readline()).decode("ascii"):
-                assert line.endswith("\r\n")
-                lines.append(line[:-2])
-                if line[3:4] == " ":
-                    break
-        return "\n".join(lines)
-
-    async def say(self, line: str) -> str:
-        """Send a command and give its reply."""
-        await self.send(line.encode() + b"\r\n")
-        return await self.reply()
-
-    async def log_in(self) -> None:
-        assert (await self.say("EHLO client.example")).startswith("250-")
-        assert await self.say(f"AUTH PLAIN {PLAIN}") == "235 2.7.0 Authentication successful"
-
-    async def envelope(self, sender: str = "jo@a.example", *recipients: str) -> None:
-        assert await self.say(f"MAIL FROM:<{sender}>") == "250 2.1.0 Ok"
-        for recipient in recipients or ("x@there.example",):
-            assert await self.say(f"RCPT TO:<{recipient}>") == "250 2.1.5 Ok"
-
-    async def message(self, content: bytes) -> str:
-        """Send an envelope and *content*, which must end as data does; the reply to it."""
-        await self.envelope()
-        assert (await self.say("DATA")).startswith("354 ")
-        await self.send(content)
-        return await self.reply()
-
-    async def start_tls(self, context: ssl.SSLContext) -> None:
-        assert await self.say("STARTTLS") == "220 2.0.0 Ready to start TLS"
-        await self.writer.start_tls(context, server_hostname="localhost")
-
-    async def is_closed(self) -> bool:
-        async with asyncio.timeout(5):
-            try:
-                return await self.reader.read() == b""
-            except ConnectionError:
-                return True
-
-
-@dataclass
-class Running:
-    """A door that serves, and what stands behind it."""
-
-    service: IngestService
-    intake: RememberingIntake
-    directory: RememberingDirectory
-    stopping: asyncio.Event
-    task: asyncio.Task[None]
-    stack: AsyncExitStack
-
-    @property
-    def address(self) -> Endpoint:
-        return self.service.addresses[0]
-
-    async def connect(
-        self, listener: int = 0, *, tls: ssl.SSLContext | None = None, greeting: bool = True
-    ) -> Wire:
-        """A client of the listener of that number, the greeting read."""
-        address = self.service.addresses[listener]
-        reader, writer = await asyncio.open_connection(
-            address.host, address.port, ssl=tls, server_hostname="localhost" if tls else None
-        )
-        wire = Wire(reader, writer)
-        self.stack.callback(writer.close)
-        if greeting:
-            assert await wire.reply() == "220 mx.posthouse.example ESMTP Posthouse"
-        return wire
-
-    async def logged_in(self) -> Wire:
-        wire = await self.connect()
-        await wire.log_in()
-        return wire
-
-
-OpenDoor = Callable[..., Awaitable[Running]]
-
-QUICK = Limits(login_failure_seconds=0.0)
 
 
 @pytest.fixture
@@ -175,39 +18,12 @@ async def open_door(certificate: Certificate) -> AsyncIterator[OpenDoor]:
     """Open doors with the given listeners (modes of TLS) and limits; they close with the test."""
     async with AsyncExitStack() as stack:
 
-        async def open_(*modes: str, **limits: object) -> Running:
+        async def open_(*modes: str, **limits: Any) -> Running:
             return await stack.enter_async_context(
-                _running(modes or ("none",), certificate, replace(QUICK, **limits))
+                running_door(modes or ("none",), certificate, replace(QUICK, **limits))
             )
 
         yield open_
-
-
-@asynccontextmanager
-async def _running(
-    modes: tuple[str, ...], certificate: Certificate, limits: Limits
-) -> AsyncIterator[Running]:
-    intake, directory = RememberingIntake(), RememberingDirectory()
-    service = IngestService(
-        [Listener.parse(f"127.0.0.1:0/{mode}") for mode in modes],
-        hostname="mx.posthouse.example",
-        intake=intake,
-        directory=directory,
-        pepper=PEPPER,
-        certificate=certificate,
-        new_id=new_id,
-        clock=asyncio.get_running_loop().time,
-        limits=limits,
-    )
-    service.bind()
-    stopping = asyncio.Event()
-    task = asyncio.create_task(service.run(stopping))
-    async with AsyncExitStack() as stack:
-        yield Running(service, intake, directory, stopping, task, stack)
-    stopping.set()
-    intake.open.set()
-    async with asyncio.timeout(5):
-        await task
 
 
 @pytest.fixture
@@ -239,9 +55,3 @@ def client_tls(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def write_certificate(authority: trustme.CA, folder: Path) -> Certificate:
-    issued = authority.issue_cert("localhost")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    for number, blob in enumerate(issued.cert_chain_pems):
-        blob.write_to_path(folder / "chain.pem", append=number > 0)
-    return Certificate(folder / "chain.pem", folder / "key.pem")

@@ -128,7 +128,14 @@ class IngestService:
 def _listening_socket(listener: Listener) -> socket.socket:
     endpoint = listener.endpoint
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    # Named as TCP: on a socket that does not say so asyncio leaves Nagle's algorithm on, and each
+    # reply to a pipelining client waits for a delayed acknowledgement.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((endpoint.host, endpoint.port), family=family, backlog=_BACKLOG)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((endpoint.host, endpoint.port))
+        bound.listen(_BACKLOG)
     except OSError as error:
+        bound.close()
         raise CannotListen(f"cannot listen on {listener}: {error.strerror or error}") from error
+    return bound

@@ -59,6 +59,7 @@ class SmtpConnection(SMTP):
         self._idle_commands = 0
         self._deadline = 0.0
         self._last = replies.OK
+        self._outbox = bytearray()  # replies to commands that came together leave together
 
     # What the door asks of its guests.
 
@@ -78,10 +79,12 @@ class SmtpConnection(SMTP):
         """Send *reply*; it goes out no later than when we next wait for the client."""
         self._last = reply
         self._errors += replies.is_protocol_error(reply)
-        self._writer.write(replies.wire(reply))
+        self._outbox += replies.wire(reply)
 
     async def read_line(self) -> bytes | Reply:
         """The next line with its end; a Reply when it is longer than any command may be."""
+        if b"\n" not in self.octets_read:
+            self._flush()
         self._waiting = True
         too_long = False
         try:
@@ -106,6 +109,7 @@ class SmtpConnection(SMTP):
 
     async def read_more(self) -> None:
         """Wait until octets_read has grown."""
+        self._flush()
         if self._reader.at_eof():
             raise ClientGone
         try:
@@ -194,9 +198,16 @@ class SmtpConnection(SMTP):
             return
         self._leaving = True
         self.answer(reply)
+        self._flush()
         self.transport.close()
 
+    def _flush(self) -> None:
+        if self._outbox:
+            self._writer.write(bytes(self._outbox))
+            self._outbox.clear()
+
     async def _drain(self) -> None:
+        self._flush()
         try:
             await self._writer.drain()
         except OSError as error:

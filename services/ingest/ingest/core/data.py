@@ -9,7 +9,9 @@ from enum import Enum
 
 LINE_LIMIT = 2_048  # RFC 5322 says 998; what is a little longer is common and does no harm
 
+_DOT = b"\r\n."  # a line that begins with a dot: the last one, or one with a dot too many
 _END = b"\r\n.\r\n"
+_NO_TEXT = b"\r\n\0"
 
 
 class Flaw(Enum):
@@ -27,6 +29,7 @@ class DataReader:
         self._limit = limit
         # The line end of the DATA command itself: a dot may follow at once.
         self._content = bytearray(b"\r\n")
+        self._stuffed = False
         self._too_big = False
 
     def feed(self, buffer: bytearray) -> bool:
@@ -34,7 +37,7 @@ class DataReader:
         content = self._content
         known = len(content)
         content += buffer
-        end = content.find(_END, max(known - len(_END) + 1, 0))
+        end = self._find_end(max(known - len(_END) + 1, 0))
         if end < 0:
             buffer.clear()
             if len(content) > self._limit + len(_END):
@@ -43,6 +46,14 @@ class DataReader:
         del buffer[: end + len(_END) - known]
         del content[end + 2 :]
         return True
+
+    def _find_end(self, start: int) -> int:
+        """Where data ends, -1 when it goes on; in passing, whether any line begins with a dot."""
+        dot = self._content.find(_DOT, start)
+        if dot < 0 or self._content.startswith(_END, dot):
+            return dot
+        self._stuffed = True
+        return self._content.find(_END, dot)
 
     @property
     def octets(self) -> int:
@@ -59,12 +70,15 @@ class DataReader:
         content = self._content
         if self._too_big or len(content) > self._limit + 2:
             return Flaw.TOO_BIG
-        line_ends = content.count(b"\r\n")
-        if content.count(b"\n") != line_ends or content.count(b"\r") != line_ends or 0 in content:
+        # Every CR, LF and NUL must be half of a CRLF.
+        text = content.translate(None, _NO_TEXT)
+        if len(content) - len(text) != 2 * content.count(b"\r\n"):
             return Flaw.BARE_LINE_END
         if _has_longer_line(content, LINE_LIMIT):
             return Flaw.LONG_LINE
-        return bytes(content.replace(b"\r\n.", b"\r\n")[2:])
+        if self._stuffed:
+            content = content.replace(_DOT, b"\r\n")
+        return bytes(content[2:])
 
 
 def _has_longer_line(content: bytearray, limit: int) -> bool:
