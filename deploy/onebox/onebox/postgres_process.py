@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from onebox.postgres_binaries import PostgresError
 
@@ -36,20 +37,29 @@ class Runner:
 
     def start(self, command: Sequence[str | Path], output: Path) -> "Child":
         """Start *command*; what it says is appended to *output*."""
-        with output.open("ab") as said:
-            return subprocess.Popen(  # noqa: S603 -- our own command
-                [*self.prefix, *map(str, command)],
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                env=_environment(),
-                user=self.user,
-                group=self.group,
-                extra_groups=None if self.user is None else (),
-                # Out of the terminal's reach: ctrl-C is for us, the database stops last.
-                start_new_session=True,
-                preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 -- one system call, no locks
-            )
+        try:
+            with output.open("ab") as said:
+                return self._spawn([*self.prefix, *map(str, command)], said)
+        except PermissionError as error:
+            raise PostgresError(
+                f"user {os.geteuid() if self.user is None else self.user} may not run"
+                f" {command[0]}, or not enter a folder above it"
+            ) from error
+
+    def _spawn(self, command: list[str], said: IO[bytes]) -> "Child":
+        return subprocess.Popen(  # noqa: S603 -- our own command
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=_environment(),
+            user=self.user,
+            group=self.group,
+            extra_groups=None if self.user is None else (),
+            # Out of the terminal's reach: ctrl-C is for us, the database stops last.
+            start_new_session=True,
+            preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 -- one system call, no locks
+        )
 
     def own(self, path: Path) -> None:
         """Make *path* belong to whom the programs run as."""
