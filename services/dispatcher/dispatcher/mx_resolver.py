@@ -26,7 +26,7 @@ from dispatcher.ttl_cache import TtlCache
 
 DNS_PORT = 53
 
-# One question to one name server, and the whole lookup with its repetitions, in seconds.
+# One question to one name server, and a whole lookup with its repetitions, in seconds.
 QUESTION_TIMEOUT = 3.0
 LOOKUP_TIMEOUT = 10.0
 
@@ -41,14 +41,17 @@ MOST_HOSTS = 20_000
 
 
 class MxResolver:
-    """Asks the given name servers ("192.0.2.1" or "127.0.0.1:5353"), or the system's."""
+    """Asks the given name servers ("192.0.2.1" or "127.0.0.1:5353"), or the system's.
 
-    def __init__(self, nameservers: Sequence[str] = ()) -> None:
+    A lookup with all its repetitions takes at most *timeout* seconds.
+    """
+
+    def __init__(self, nameservers: Sequence[str] = (), *, timeout: float = LOOKUP_TIMEOUT) -> None:
         self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
         if nameservers:
             self._resolver.nameservers = [_nameserver(text) for text in nameservers]
         self._resolver.timeout = QUESTION_TIMEOUT
-        self._resolver.lifetime = LOOKUP_TIMEOUT
+        self._resolver.lifetime = timeout
         self._addresses: TtlCache[str, AddressAnswer] = TtlCache(
             most=MOST_HOSTS, shortest=SHORTEST_TTL, longest=LONGEST_TTL
         )

@@ -151,14 +151,14 @@ _SCOPE_OF_RCPT = {
 
 def _scope_of_code(reply: Reply, stage: Stage) -> Scope:
     """The scope of a reply without a telling enhanced code."""
+    if reply.is_success or reply.is_intermediate:
+        return Scope.HOST  # out of step: says nothing about our mail
     if stage is Stage.RCPT:
         if reply.is_permanent and says_no_such_user(reply.text):
             return Scope.RECIPIENT
         return _SCOPE_OF_RCPT.get(reply.code, Scope.RECIPIENT)
     if reply.code == _NO_STORAGE:
         return Scope.HOST
-    if reply.is_success or reply.is_intermediate:
-        return Scope.HOST  # out of step: says nothing about our mail
     if stage is Stage.MAIL and reply.code != _FULL_OR_TOO_MANY:
         return Scope.SENDER
     return Scope.MESSAGE

@@ -72,8 +72,8 @@ def _parts(raw: bytes) -> tuple[int, bytes, str]:
     """Code, what divides it from the text, and the text."""
     line = raw.removesuffix(b"\r")
     code, divider = line[:_CODE_LENGTH], line[_CODE_LENGTH : _CODE_LENGTH + 1]
-    plausible = code.isdigit() and b"2" <= code[:1] <= b"5" and divider in (b" ", b"-", b"")
-    if len(line) > LINE_LIMIT or not plausible:
+    plausible = len(code) == _CODE_LENGTH and code.isdigit() and b"2" <= code[:1] <= b"5"
+    if not plausible or divider not in (b" ", b"-", b"") or len(line) > LINE_LIMIT:
         raise GarbledReply(f"not an SMTP reply: {line[:80]!r}")
     return int(code), divider, _shown(line[_CODE_LENGTH + 1 :])
 

@@ -73,8 +73,10 @@ class StaticRoutes:
         smarthost: NextHop | None = None
         by_domain: dict[str, NextHop] = {}
         for entry in text.replace(",", " ").split():
-            domain, divider, target = entry.rpartition("=")
-            if divider and not domain:
+            domain, divider, target = entry.partition("=")
+            if not divider:
+                domain, target = "", entry
+            elif not domain:
                 raise InvalidRoute(f"{entry!r} names no domain before the '='")
             if (domain.lower() in by_domain) if domain else (smarthost is not None):
                 raise InvalidRoute(f"{entry!r} is the second route for {domain or 'all domains'}")
