@@ -217,16 +217,14 @@ class Dispatcher:
                 continue
             good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
             try:
-                ours = await self._deliveries.renew([held.claimed for held in in_hand])
+                renewed = await self._deliveries.renew([held.claimed for held in in_hand])
             except StoreUnavailable as error:
                 log.warning("renewing_interrupted", reason=str(error))
                 continue
-            # What was claimed while we asked is young and not in the answer.
-            ours |= {
-                h.claimed.delivery.id for h in self._window.in_hand if h.good_until > good_until
-            }
-            for held in self._window.keep(ours, good_until):
-                log.warning("lease_lost", delivery=held.claimed.delivery.id.hex)
+            self._window.extend(renewed, good_until)
+            # Those that ended meanwhile are gone from the window; the rest was taken from us.
+            lost = {held.claimed.delivery.id for held in in_hand} - renewed
+            self._window.drop_waiting(lost)
 
     async def _unpark_forever(self, tasks: asyncio.TaskGroup) -> None:
         while True:

@@ -56,19 +56,17 @@ class Window:
         self._waiting.clear()
         return held
 
-    def keep(self, ours: set[UUID], good_until: float) -> list[Held]:
-        """Extend the leases of *ours*; what waits without one leaves and is returned."""
-        gone = []
+    def extend(self, renewed: set[UUID], good_until: float) -> None:
+        """The leases of *renewed* hold until *good_until*."""
+        for held in self.in_hand:
+            if held.claimed.delivery.id in renewed:
+                held.good_until = good_until
+
+    def drop_waiting(self, lost: set[UUID]) -> None:
+        """Forget those of *lost* that have not started: they are somebody else's now."""
         for held in self.take_waiting():
-            if held.claimed.delivery.id in ours:
-                held.good_until = good_until
+            if held.claimed.delivery.id not in lost:
                 self.add(held)
-            else:
-                gone.append(held)
-        for id_, held in self.running.items():
-            if id_ in ours:
-                held.good_until = good_until
-        return gone
 
     @property
     def in_hand(self) -> list[Held]:
