@@ -81,15 +81,13 @@ def speaker(
     """
     owned: list[Identity] = []
     for domain in wanted:
-        match known.get(domain):
-            case Unusable() as unusable:
-                return unusable
-            case Identity() as identity:
-                owned.append(identity)
-                if identity.keys:
-                    break
-            case None:
-                pass
+        identity = known.get(domain)
+        if isinstance(identity, Unusable):
+            return identity
+        if identity is not None:
+            owned.append(identity)
+            if identity.keys:
+                break
 
     own = owned[0] if owned else relay
     host = own.return_path_host or relay.return_path_host or relay.domain
