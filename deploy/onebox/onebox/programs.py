@@ -8,9 +8,10 @@ from dispatcher.settings import DispatcherSettings
 from ingest.settings import IngestSettings
 from onebox.place import PlaceSettings
 from policy.settings import PolicySettings
+from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import Settings, names
 
-SERVICES: Mapping[str, type[Settings]] = {
+SERVICES: Mapping[str, type[ProgramSettings]] = {
     "ingest": IngestSettings,
     "policy": PolicySettings,
     "dispatcher": DispatcherSettings,

@@ -22,6 +22,7 @@ from posthouse.running.settings import (
 
 _ONEBOX = "up"
 _KEY = "POSTHOUSE_SECRET_KEY"
+_BROKER = "POSTHOUSE_BROKER_URL"
 
 
 @click.group
@@ -39,8 +40,7 @@ def check(programs: tuple[str, ...], *, as_json: bool) -> None:
 
     Without PROGRAM: the four services where a RabbitMQ is set, otherwise `posthouse up`.
     """
-    split = any(os.environ.get(f"POSTHOUSE_BROKER_URL{form}") for form in ("", "_FILE"))
-    chosen = programs or (tuple(SERVICES) if split else (_ONEBOX,))
+    chosen = programs or (tuple(SERVICES) if _is_given(_BROKER, os.environ) else (_ONEBOX,))
     mistakes: dict[str, None] = {}
     found: dict[str, Mapping[str, str]] = {}
     for program in chosen:
@@ -64,7 +64,7 @@ def _read(program: str, environ: Mapping[str, str]) -> Mapping[str, str]:
     if program != _ONEBOX:
         return effective(load(SERVICES[program], environ, also_known=known_names()))
     given = dict(environ)
-    if not any(given.get(name) for name in (_KEY, f"{_KEY}_FILE")):
+    if not _is_given(_KEY, environ):
         # The first start makes one; until then any will do to check the rest.
         missing = not place().secret_key_file.exists()
         given |= {_KEY: base64.b64encode(bytes(KEY_OCTETS)).decode()} if missing else {}
@@ -72,7 +72,13 @@ def _read(program: str, environ: Mapping[str, str]) -> Mapping[str, str]:
     parts: Iterable[Settings] = (told.ingest, told.policy, told.dispatcher, told.bounces)
     values = {name: value for part in parts for name, value in effective(part).items()}
     own = effective(load(PlaceSettings, given, also_known=known_names()))
-    return {**values, **own}
+    # What nobody gave stands in the data folder, or (the broker) in the process itself.
+    made = {name: "" for name in (_KEY, _BROKER) if not _is_given(name, environ)}
+    return {**values, **own, **made}
+
+
+def _is_given(name: str, environ: Mapping[str, str]) -> bool:
+    return any(environ.get(f"{name}{form}") for form in ("", "_FILE"))
 
 
 @config.command
@@ -81,11 +87,17 @@ def reference() -> None:
     click.echo("| Variable | Default | Read by | Meaning |\n| --- | --- | --- | --- |")
     for setting, readers in _all_settings():
         secret = f" (or {setting.variable}_FILE)" if setting.secret else ""
-        default = "required" if setting.default is None else f"`{setting.default}`"
         click.echo(
-            f"| `{setting.variable}`{secret} | {default if setting.default != '' else ''} "
-            f"| {', '.join(readers)} | {setting.doc.replace('|', chr(92) + '|')} |"
+            f"| `{setting.variable}`{secret} | {_default(setting)} | {', '.join(readers)} "
+            f"| {setting.doc.replace('|', '&#124;')} |"
         )
+
+
+def _default(setting: Described) -> str:
+    if setting.default is not None:
+        return f"`{setting.default}`" if setting.default else ""
+    in_onebox = {described.variable for described in describe(PlaceSettings)} | {_BROKER}
+    return "required but for `up`" if setting.variable in in_onebox else "required"
 
 
 def _all_settings() -> list[tuple[Described, list[str]]]:

@@ -116,6 +116,6 @@ def plainly() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def print_json(value: object) -> None:
+def print_json(value: object, *, indent: int | None = 2) -> None:
     """Print *value* for a program to read; times in ISO 8601, ids as text."""
-    click.echo(json.dumps(value, default=str, indent=2))
+    click.echo(json.dumps(value, default=str, indent=indent))

@@ -13,26 +13,38 @@ from posthouse.store.timeline import Timeline, TimelineStore
 
 
 @click.command
-@click.argument("id_", metavar="ID")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @json_option
 @data_option
-def message(id_: str, *, as_json: bool) -> None:
-    """Tell the story of the message ID, as named in the reply "250 ... queued as ID"."""
+def message(ids: tuple[str, ...], *, as_json: bool) -> None:
+    """Tell the story of the message ID, as named in the reply "250 ... queued as ID".
+
+    As JSON it is a line for each message.
+    """
+    wanted = [_id(text) for text in ids]
+
+    async def work(database: Postgres) -> list[Timeline]:
+        store = TimelineStore(database)
+        return [_known(one, await store.of_submission(one)) for one in wanted]
+
+    for timeline in with_store(work):
+        if as_json:
+            print_json(asdict(timeline), indent=None)
+            continue
+        for line in tell(timeline):
+            print_line(line)
+
+
+def _id(text: str) -> UUID:
     try:
-        wanted = UUID(id_.strip("<>"))
+        return UUID(text.strip("<>"))
     except ValueError as error:
-        raise click.ClickException(f"{id_!r} is not the id of a message: 32 hex digits") from error
+        raise click.ClickException(f"{text!r} is not the id of a message: 32 hex digits") from error
 
-    async def work(database: Postgres) -> Timeline | None:
-        return await TimelineStore(database).of_submission(wanted)
 
-    found = with_store(work)
+def _known(wanted: UUID, found: Timeline | None) -> Timeline:
     if found is None:
         raise click.ClickException(
             f"there is no message {wanted.hex}, or it is older than messages are kept"
         )
-    if as_json:
-        print_json(asdict(found))
-        return
-    for line in tell(found):
-        print_line(line)
+    return found

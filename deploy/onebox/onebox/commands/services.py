@@ -1,18 +1,22 @@
 """`posthouse ingest`, `policy`, `dispatcher` and `bounces`: one service as a program of its own."""
 
-import runpy
+import sys
+from importlib import import_module
 
 import click
 
-_HELP = "Run the {0} service until it is stopped. Everything is set by POSTHOUSE_ variables."
+from onebox.programs import SERVICES, known_names
+from posthouse.running.program import run_program
 
 
 def _verb(name: str) -> click.Command:
     def run() -> None:
-        # As `python -m NAME`: a service is started in one way, whoever starts it.
-        runpy.run_module(name, run_name="__main__")
+        wiring = import_module(f"{name}.wiring")
+        # Services of one installation may share an environment.
+        sys.exit(run_program(name, SERVICES[name], wiring.wire, also_known=known_names()))
 
-    return click.command(name, help=_HELP.format(name))(run)
+    text = f"Run the {name} service until it is stopped; everything is set by the environment."
+    return click.command(name, help=text)(run)
 
 
 ingest = _verb("ingest")

@@ -12,6 +12,7 @@ from posthouse.store.migrate import NEEDED_VERSION, Migration
 from posthouse.store.migrate import migrate as apply_migrations
 
 _PAUSE_SECONDS = 0.5
+_WAIT_SECONDS = 60.0
 
 
 @click.command
@@ -23,7 +24,7 @@ def init() -> None:
         made = where.ensure(settings().hostname)
     for path in made:
         click.echo(f"made {path}")
-    run(_prepare(where))
+    run(_migrate(where, _WAIT_SECONDS))
     click.echo(f"the database has schema {NEEDED_VERSION}")
     if where.given_key is None:
         click.echo(
@@ -32,17 +33,12 @@ def init() -> None:
         )
 
 
-async def _prepare(where: Place) -> None:
-    async with where.open_database() as (url, _):
-        await apply_migrations(url)
-
-
 @click.command
 @click.option(
     "--wait",
     "seconds",
     type=click.FloatRange(min=0),
-    default=60.0,
+    default=_WAIT_SECONDS,
     show_default=True,
     help="Seconds to wait for a database that does not answer yet.",
 )
