@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import structlog
+from pydantic import SecretStr
 
 from bounces.listener import ReturnListener
 from bounces.settings import BouncesSettings
@@ -20,8 +21,7 @@ from ingest.service import IngestService
 from ingest.settings import IngestSettings
 from ingest.wiring import wire as wire_ingest
 from onebox.place import NoPlace, Place, PlaceSettings
-from onebox.postgres import EmbeddedPostgres
-from onebox.postgres_folder import PostgresError
+from onebox.postgres import EmbeddedPostgres, PostgresError
 from policy.settings import PolicySettings
 from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
@@ -34,6 +34,7 @@ from posthouse.running.service import Service, main, run
 from posthouse.running.settings import Settings, SettingsError, load, names
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.migrate import migrate
+from posthouse.store.postgres import Postgres
 
 # Messages between intake and delivery are remembered up to this many octets, so that one process
 # does not read back what it just wrote.
@@ -120,11 +121,11 @@ async def _run(settings: UpSettings) -> int:
         async with AsyncExitStack() as stack:
             postgres, url = await _database(settings.place, stack)
             await migrate(url)
+            if postgres is not None:
+                await _end_leases(url)
             broker = await stack.enter_async_context(_broker(settings.broker_url))
-            told = settings.ingest.model_copy(update={"database_url": _secret(url)})
-            behind = await stack.enter_async_context(
-                backing(told, broker, recent=_REMEMBERED)
-            )
+            told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
+            behind = await stack.enter_async_context(backing(told, broker, recent=_REMEMBERED))
             wired = [
                 wire_ingest(settings.ingest, behind),
                 wire_policy(settings.policy, behind),
@@ -145,18 +146,19 @@ async def _run(settings: UpSettings) -> int:
         return 1
 
 
-def _secret(url: str) -> Any:
-    from pydantic import SecretStr
-
-    return SecretStr(url)
-
-
 async def _database(place: Place, stack: AsyncExitStack) -> tuple[EmbeddedPostgres | None, str]:
     if place.database_url is not None:
         return None, place.database_url
     postgres = await place.start_server()
     stack.push_async_callback(postgres.stop)
     return postgres, postgres.dsn
+
+
+async def _end_leases(url: str) -> None:
+    """Nobody else works on this database: whoever held a lease is dead; no need to wait for it."""
+    async with Postgres(url, connections=1) as database:
+        await database.run("end_submission_leases")
+        await database.run("end_delivery_leases")
 
 
 @asynccontextmanager

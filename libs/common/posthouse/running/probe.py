@@ -1,4 +1,4 @@
-"""Ask a service on this host whether it is ready: exit status 0 or 1, for container health checks."""
+"""Is the service on this host ready? Exit status 0 or 1, for container health checks."""
 
 import sys
 import urllib.error

@@ -110,7 +110,9 @@ async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
         ):
             await behind.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
             wired = wire(settings, behind)
-            health = Health(settings.health_listen, {"database": database_check(behind), **wired.checks})
+            health = Health(
+                settings.health_listen, {"database": database_check(behind), **wired.checks}
+            )
             return await run(wired.services, health=health, grace=settings.grace_seconds)
     except (StoreUnavailable, CannotListen) as error:
         log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all

@@ -14,7 +14,7 @@ class SuppressionStore:
         self._database = database
 
     async def suppressed(self, wanted: Collection[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
-        """Which of the (account, address) pairs are on the list; addresses compare as stored."""
+        """Which of the (account, address) pairs are on the list, as asked; case is ignored."""
         if not wanted:
             return set()
         rows = await self._database.fetch("find_suppressed", *columns(list(wanted), 2))
