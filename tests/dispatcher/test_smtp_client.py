@@ -61,6 +61,17 @@ def test_half_a_reply_while_idle_spoils_the_connection_for_the_next_message() ->
     assert isinstance(closed, Closed)
 
 
+def test_a_message_begun_after_the_end_is_untouched() -> None:
+    client = ready()
+    client.lost("connection reset")
+
+    (finished,) = client.begin(ENVELOPE)
+
+    assert isinstance(finished, Finished)
+    assert finished.untouched
+    assert isinstance(finished.outcomes[0], Deferred)
+
+
 def test_a_greeting_with_its_ehlo_reply_in_one_packet_is_out_of_step() -> None:
     client = SmtpClient("relay.example", Tls.NONE)
 

@@ -109,7 +109,7 @@ class SmtpConnection(asyncio.Protocol):
         return self._transport is not None and self._client.is_idle
 
     async def send(self, envelope: Envelope) -> Finished:
-        """Send one message; only when idle. Cancelling it cuts the connection."""
+        """Send one message; only when nothing is underway. Cancelling it cuts the connection."""
         self._on_closed = None
         self.messages += 1
         end = await self._until(self._client.begin(envelope))
@@ -122,10 +122,13 @@ class SmtpConnection(asyncio.Protocol):
         self._wait_for(seconds)
 
     def leave(self) -> None:
-        """Say QUIT and close on its reply or the QUIT timeout; only when idle."""
+        """Say QUIT and close on its reply or the QUIT timeout; cut if something is underway."""
         self._on_closed = None
-        self._waiter = self._loop.create_future()
-        self._perform(self._client.quit())
+        if self.is_idle:
+            self._waiter = self._loop.create_future()
+            self._perform(self._client.quit())
+        else:
+            self.cut("no longer needed")
 
     async def gone(self) -> None:
         """Wait until the connection is closed after leave()."""

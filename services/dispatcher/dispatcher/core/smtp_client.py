@@ -108,7 +108,7 @@ class SmtpClient:
         self._transaction: _Transaction | None = None
         self._needs_reset = False  # MAIL was taken, and no final dot followed
         self._starts_tls = False
-        self._closed = False
+        self._end: Deferred | None = None  # why the conversation is over
         self._actions: list[Action] = []
 
     @property
@@ -119,11 +119,11 @@ class SmtpClient:
     @property
     def is_idle(self) -> bool:
         """Whether a transaction may begin."""
-        return not (self._awaited or self._starts_tls or self._closed)
+        return not (self._awaited or self._starts_tls or self._end)
 
     def receive(self, data: bytes) -> list[Action]:
         """Take what the server sent."""
-        if self._starts_tls or self._closed:
+        if self._starts_tls or self._end:
             # Clear text behind the 220 to STARTTLS may be somebody else's (CVE-2011-0411).
             return []
         try:
@@ -133,7 +133,7 @@ class SmtpClient:
             return self._taken()
         for reply in replies:
             self._on_reply(reply)
-            if self._starts_tls or self._closed:
+            if self._starts_tls or self._end:
                 return self._taken()
         if self._is_about_to_speak and not self._reader.is_empty:
             self._break_off(_OUT_OF_STEP, flushed=False)
@@ -148,9 +148,16 @@ class SmtpClient:
         return self._taken()
 
     def begin(self, envelope: Envelope) -> list[Action]:
-        """Start a transaction; only when idle."""
-        assert self.is_idle
+        """Start a transaction; only when idle, or when the conversation is over already.
+
+        The server may end it at any time, so the caller need not know that.
+        """
         self._transaction = _Transaction(envelope)
+        if self._end is not None:
+            self._transaction.settle(self._end)
+            self._finish(untouched=True)
+            return self._taken()
+        assert self.is_idle
         try:
             lines = commands(envelope, self._extensions)
         except Unsendable as error:
@@ -174,7 +181,7 @@ class SmtpClient:
 
     def lost(self, reason: str, *, flushed: bool = True) -> list[Action]:
         """The connection is gone or given up; *flushed*: all that was written had left us."""
-        if not self._closed:
+        if self._end is None:
             self._break_off(reason, flushed=flushed)
         return self._taken()
 
@@ -335,7 +342,7 @@ class SmtpClient:
         self._close(interrupted(None, f"{reason} while sending the message"))
 
     def _close(self, reason: Deferred) -> None:
-        self._closed = True
+        self._end = reason
         self._awaited.clear()
         self._unsent.clear()
         # What was not written yet must not be.
