@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import trustme
-from servers.door import QUICK, OpenDoor, Running, Wire, running_door, write_certificate
 
 from ingest.certificate import Certificate
+from servers.door import QUICK, OpenDoor, Running, Wire, running_door, write_certificate
 
 
 @pytest.fixture
@@ -53,5 +53,3 @@ def client_tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
-
-

@@ -7,9 +7,9 @@ from email.message import EmailMessage
 
 import aiosmtplib
 import pytest
-from servers.door import LOGIN, PLAIN, SECRET, OpenDoor, Running, Wire
 
 from posthouse.mail.lane import Lane
+from servers.door import LOGIN, PLAIN, SECRET, OpenDoor, Running, Wire
 
 GOOD = b"From: Jo <jo@a.example>\r\nSubject: hello\r\n\r\nBody\r\n.\r\n"
 
@@ -133,7 +133,7 @@ async def test_nothing_without_login(door: Running, line: str) -> None:
     assert await client.say(line) == "530 5.7.0 Authentication required"
 
 
-async def test_commands_out_of_order(door: Running, client: Wire) -> None:
+async def test_commands_out_of_order(client: Wire) -> None:
     assert await client.say("RCPT TO:<x@there.example>") == "503 5.5.1 Send MAIL first"
     assert await client.say("DATA") == "503 5.5.1 Send MAIL first"
     await client.say("MAIL FROM:<jo@a.example>")
@@ -172,8 +172,10 @@ async def test_rset_and_ehlo_forget_the_envelope_but_not_the_login(client: Wire)
         ("MAIL FROM:<jo@a.example> XYZ=1", "555 5.5.4 MAIL parameter 'XYZ' not recognized"),
         (
             "MAIL FROM:<jo@x.example>",
-            "550 5.7.1 Sender domain x.example is not one of this account's verified domains: "
-            "a.example, b.example",
+            (
+                "550 5.7.1 Sender domain x.example is not one of this account's verified domains: "
+                "a.example, b.example"
+            ),
         ),
         ("MAIL FROM:<jo@sub.a.example>", "550 5.7.1 Sender domain sub.a.example is not one of"),
     ],

@@ -53,6 +53,7 @@ class RememberingIntake:
         self.open.set()
 
     async def accept(self, submission: Submission) -> None:
+        """As Intake promises."""
         self.asked += 1
         await self.open.wait()
         if self.failure is not None:
@@ -67,9 +68,15 @@ class RememberingDirectory:
     logins: dict[str, Login] = field(default_factory=lambda: {"user": LOGIN})
     asked: list[str] = field(default_factory=list)
     failure: Exception | None = None
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.open.set()
 
     async def login(self, username: str) -> Login | None:
+        """As Directory promises."""
         self.asked.append(username)
+        await self.open.wait()
         if self.failure is not None:
             raise self.failure
         return self.logins.get(username)
@@ -83,6 +90,7 @@ class Wire:
         self.writer = writer
 
     async def send(self, data: bytes) -> None:
+        """Send *data* as it is."""
         self.writer.write(data)
         await self.writer.drain()
 
@@ -103,10 +111,12 @@ class Wire:
         return await self.reply()
 
     async def log_in(self) -> None:
+        """Greet and authenticate."""
         assert (await self.say("EHLO client.example")).startswith("250-")
         assert await self.say(f"AUTH PLAIN {PLAIN}") == "235 2.7.0 Authentication successful"
 
     async def envelope(self, sender: str = "jo@a.example", *recipients: str) -> None:
+        """Give a sender and recipients that are taken."""
         assert await self.say(f"MAIL FROM:<{sender}>") == "250 2.1.0 Ok"
         for recipient in recipients or ("x@there.example",):
             assert await self.say(f"RCPT TO:<{recipient}>") == "250 2.1.5 Ok"
@@ -123,10 +133,12 @@ class Wire:
         return await self.reply()
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Go on encrypted."""
         assert await self.say("STARTTLS") == "220 2.0.0 Ready to start TLS"
         await self.writer.start_tls(context, server_hostname="localhost")
 
     async def is_closed(self) -> bool:
+        """Whether the other side closed, and said nothing more before."""
         async with asyncio.timeout(5):
             try:
                 return await self.reader.read() == b""
@@ -147,6 +159,7 @@ class Running:
 
     @property
     def address(self) -> Endpoint:
+        """Of the first listener."""
         return self.service.addresses[0]
 
     async def connect(
@@ -164,6 +177,7 @@ class Running:
         return wire
 
     async def logged_in(self) -> Wire:
+        """A client of the first listener that may send."""
         wire = await self.connect()
         await wire.log_in()
         return wire
@@ -172,10 +186,11 @@ class Running:
 class OpenDoor(Protocol):
     """Opens a door with listeners of these TLS modes and with these limits."""
 
-    def __call__(self, *modes: str, **limits: Any) -> Awaitable[Running]: ...
+    def __call__(self, *modes: str, **limits: Any) -> Awaitable[Running]:
+        """Modes are those of TlsMode, limits those of Limits."""
+
 
 QUICK = Limits(login_failure_seconds=0.0)
-
 
 
 @asynccontextmanager
@@ -199,11 +214,12 @@ async def running_door(
     stopping = asyncio.Event()
     task = asyncio.create_task(service.run(stopping))
     async with AsyncExitStack() as stack:
-        yield Running(service, intake, directory, stopping, task, stack)
+        running = Running(service, intake, directory, stopping, task, stack)
+        yield running
     stopping.set()
     intake.open.set()
     async with asyncio.timeout(5):
-        await task
+        await running.task
 
 
 def write_certificate(authority: trustme.CA, folder: Path) -> Certificate:

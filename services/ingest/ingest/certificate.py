@@ -6,12 +6,14 @@ from pathlib import Path
 
 import structlog
 
+from posthouse.running.health import CannotListen
+
 log = structlog.get_logger()
 
 _POLL_SECONDS = 30.0
 
 
-class CannotUseCertificate(Exception):
+class CannotUseCertificate(CannotListen):
     """The certificate or its key cannot be read, or they do not belong together."""
 
 

@@ -16,15 +16,12 @@ from ingest.door import Door, Guests, Intake
 from ingest.listener import Listener, TlsMode
 from ingest.smtp_session import SmtpSession
 from posthouse.running.endpoint import Endpoint
+from posthouse.running.health import CannotListen
 
 log = structlog.get_logger()
 
 _BACKLOG = 512
 _HANDSHAKE_SECONDS = 30.0
-
-
-class CannotListen(Exception):
-    """A listener's address cannot be used, or it lacks the certificate that its mode needs."""
 
 
 class IngestService:
@@ -53,6 +50,7 @@ class IngestService:
         self._listeners = tuple(listeners)
         self._certificate = certificate
         self._sockets: list[socket.socket] = []
+        self._addresses: tuple[Endpoint, ...] = ()
         self._door = Door(
             hostname=hostname,
             limits=limits,
@@ -71,11 +69,12 @@ class IngestService:
         """
         if not self._sockets:
             self._sockets = [_listening_socket(listener) for listener in self._listeners]
+            self._addresses = tuple(Endpoint(*s.getsockname()[:2]) for s in self._sockets)
 
     @property
     def addresses(self) -> tuple[Endpoint, ...]:
         """Where each listener really is, in their order, once bound: ports asked as 0 are known."""
-        return tuple(Endpoint(*s.getsockname()[:2]) for s in self._sockets)
+        return self._addresses
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve until *stopping*, then let every session finish the command it is at.

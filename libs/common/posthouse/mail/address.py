@@ -23,7 +23,7 @@ _QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])*"')
 _QUOTED_PAIR = re.compile(r"\\(.)")
 
 
-class InvalidAddress(ValueError):  # noqa: N818 - the docstring is the message
+class InvalidAddress(ValueError):
     """Not an address that mail can be sent to; the text quotes what was seen and says why."""
 
 
