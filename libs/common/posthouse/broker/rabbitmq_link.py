@@ -1,0 +1,213 @@
+"""One connection to RabbitMQ that comes back by itself.
+
+Built on aio-pika's plain connection: its robust one leaves consumers behind after some losses
+(mosquito/aio-pika#231, #632) and does not notice a cancelled one (#334), so what has to be opened
+again is opened here, where it can be seen.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from prometheus_client import Gauge
+
+from posthouse.broker import BrokerState, BrokerUnavailable
+from posthouse.broker.attempt import reason
+from posthouse.running.backoff import wait_before_retry
+
+log = structlog.get_logger()
+
+CONNECTED = Gauge("posthouse_amqp_connected", "1 while connected to RabbitMQ", ["purpose"])
+BLOCKED = Gauge("posthouse_amqp_blocked", "1 while RabbitMQ takes nothing (alarm)", ["purpose"])
+
+HEARTBEAT = 6  # seconds; a peer gone silently is given up after three and a half of them
+ANSWER_WITHIN = 5.0  # seconds for everything that we ask of the broker
+_PROVE_WITHIN = 2.0  # seconds
+CLOSE_WITHIN = 2.0  # seconds; then whatever is left of a connection or channel ends by itself
+_LONGEST_PAUSE = 1.0  # seconds between two tries to connect
+_LOOK_EVERY = 0.5  # seconds; the library tells nobody that a connection was blocked: we look
+
+
+@contextmanager
+def broker_failures() -> Iterator[None]:
+    """Map what aio-pika raises to BrokerUnavailable."""
+    try:
+        yield
+    except CONNECTION_EXCEPTIONS as error:  # TimeoutError is an OSError
+        raise BrokerUnavailable(reason(error)) from error
+    except asyncio.CancelledError as error:
+        # What waits on a closing channel is "cancelled" by the library, though nobody cancelled us.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BrokerUnavailable("the channel was closed") from error
+
+
+class Link:
+    """Keeps one connection for as long as `keep` runs."""
+
+    def __init__(self, url: str, purpose: str) -> None:
+        self._url = url
+        self._purpose = purpose
+        self._connection: AbstractConnection | None = None
+        self._trouble = "not connected yet"
+        self._blocked = False
+        self._doubtful = False
+        self._stir = asyncio.Event()  # the connection is to be looked at now
+        self._up = asyncio.Event()
+        self._waiting: set[asyncio.Timeout] = set()
+        self.generation = 0  # how many connections there were: a channel belongs to one of them
+
+    @property
+    def state(self) -> BrokerState:
+        """Whether something published over this connection now would be taken."""
+        connection = self._connection
+        if connection is None or self._doubtful or not connection.connected.is_set():
+            return BrokerState.AWAY
+        return BrokerState.BLOCKED if self._blocked else BrokerState.CONNECTED
+
+    async def up(self) -> None:
+        """Return as soon as there is a connection."""
+        await self._up.wait()
+
+    async def keep(self) -> None:
+        """Connect, and again whenever the connection is lost, until cancelled."""
+        failures = 0
+        while True:
+            try:
+                await self._stay_connected()
+                failures = 0
+            # Whatever goes wrong with a connection, the next one is tried for: a link that ended
+            # for a reason nobody foresaw would leave the service deaf.
+            except Exception as error:  # noqa: BLE001
+                failures += 1
+                self._note_failure(reason(error))
+            chance = random.random()  # noqa: S311 -- spreads reconnects, guards no secret
+            await asyncio.sleep(wait_before_retry(failures, chance, longest=_LONGEST_PAUSE))
+
+    async def channel(self, *, confirms: bool) -> AbstractChannel:
+        """Open a channel; raises BrokerUnavailable."""
+        connection = self._connection
+        if connection is None:
+            raise BrokerUnavailable(self._trouble)
+        with broker_failures():
+            async with asyncio.timeout(ANSWER_WITHIN):
+                channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+                await channel.initialize()
+        return channel
+
+    @asynccontextmanager
+    async def patience(self) -> AsyncIterator[None]:
+        """Bound the time for an answer to something published; raises BrokerUnavailable.
+
+        It ends at once when the broker blocks us. When it is over, the connection has to show that
+        the broker answers at all.
+        """
+        if self.state is not BrokerState.CONNECTED:
+            raise BrokerUnavailable(self._why_not())
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN) as limit:
+                self._waiting.add(limit)
+                try:
+                    yield
+                finally:
+                    self._waiting.discard(limit)
+        except TimeoutError as error:
+            if self.state is not BrokerState.CONNECTED:
+                raise BrokerUnavailable(self._why_not()) from error
+            self._doubt()
+            text = f"the broker did not answer within {ANSWER_WITHIN:g} seconds"
+            raise BrokerUnavailable(text) from error
+
+    def _doubt(self) -> None:
+        self._doubtful = True
+        self._stir.set()
+
+    def _why_not(self) -> str:
+        return "the broker takes nothing (alarm)" if self._blocked else self._trouble
+
+    def _note_failure(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.warning("broker_unreachable", purpose=self._purpose, reason=trouble)
+        self._trouble = trouble
+
+    async def _stay_connected(self) -> None:
+        connection = await aio_pika.connect(
+            self._url,
+            timeout=ANSWER_WITHIN,
+            heartbeat=HEARTBEAT,
+            name=f"posthouse {self._purpose}",
+        )
+        self._connection = connection
+        self.generation += 1
+        self._trouble = "the connection was lost"
+        self._up.set()
+        CONNECTED.labels(self._purpose).set(1)
+        log.info("broker_connected", purpose=self._purpose)
+        try:
+            await self._watch(connection)
+            log.warning("broker_lost", purpose=self._purpose, reason=self._trouble)
+        finally:
+            self._connection = None
+            self._doubtful = False
+            self._up.clear()
+            self._note_blocked(blocked=False)
+            CONNECTED.labels(self._purpose).set(0)
+            await _close(connection)
+
+    async def _watch(self, connection: AbstractConnection) -> None:
+        connection.close_callbacks.add(lambda *_: self._stir.set())
+        while connection.connected.is_set():
+            self._note_blocked(blocked=await _is_blocked(connection))
+            if self._doubtful:
+                await _prove(connection)
+                self._doubtful = False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._stir.wait()
+            self._stir.clear()
+
+    def _note_blocked(self, *, blocked: bool) -> None:
+        if blocked is self._blocked:
+            return
+        self._blocked = blocked
+        BLOCKED.labels(self._purpose).set(blocked)
+        log.warning("broker_blocked" if blocked else "broker_unblocked", purpose=self._purpose)
+        if blocked:
+            now = asyncio.get_running_loop().time()
+            for limit in self._waiting:
+                if not limit.expired():
+                    limit.reschedule(now)
+
+
+async def _is_blocked(connection: AbstractConnection) -> bool:
+    """Whether `ready`, which returns at once on a connection that may publish, does not."""
+    transport = connection.transport
+    if transport is None:
+        return False
+    try:
+        async with asyncio.timeout(0):
+            await transport.ready()
+    except TimeoutError:
+        return True
+    return False
+
+
+async def _prove(connection: AbstractConnection) -> None:
+    """Return if the broker answers: a queue may be slow or broken while others are well."""
+    try:
+        async with asyncio.timeout(_PROVE_WITHIN), connection.channel(publisher_confirms=False):
+            pass
+    except TimeoutError as error:
+        raise BrokerUnavailable("the broker does not answer") from error
+
+
+async def _close(connection: AbstractConnection) -> None:
+    with suppress(*CONNECTION_EXCEPTIONS):
+        async with asyncio.timeout(CLOSE_WITHIN):
+            await connection.close()
