@@ -1,0 +1,47 @@
+"""A server process of the tests that cannot outlive them."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_GUARDIAN = Path(__file__).with_name("guardian.py")
+
+
+class Guarded:
+    """A command that runs until it is told to end, or until this process ends in any way."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], output: Path) -> None:
+        with output.open("ab") as sink:
+            self._guardian = subprocess.Popen(
+                [sys.executable, "-I", str(_GUARDIAN), *command],
+                stdin=subprocess.PIPE,
+                stdout=sink,
+                stderr=sink,
+                env=dict(env),
+            )
+
+    @property
+    def running(self) -> bool:
+        """It has not ended yet."""
+        return self._guardian.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the server a signal, if it has not ended."""
+        if self._guardian.stdin is None:
+            return
+        with suppress(BrokenPipeError):
+            self._guardian.stdin.write(number.name.removeprefix("SIG").encode() + b"\n")
+            self._guardian.stdin.flush()
+
+    def end(self, number: signal.Signals, patience: float = 20.0) -> None:
+        """Send a signal that ends the server, and return when it has; at last it is killed."""
+        self.send(number)
+        try:
+            self._guardian.wait(patience)
+        except subprocess.TimeoutExpired:
+            if self._guardian.stdin is not None:
+                self._guardian.stdin.close()
+            self._guardian.wait(patience)
