@@ -12,17 +12,22 @@ class RecentMessages:
     """
 
     def __init__(self, octets: int) -> None:
-        self._room = octets
+        self._octets = octets
+        self._held = 0
         self._messages: OrderedDict[UUID, tuple[bytes, bytes]] = OrderedDict()
 
     def put(self, key: UUID, header: bytes, body: bytes) -> None:
-        """Remember a message; a body shared with another entry is counted for each."""
+        """Remember a message; a body shared with another entry is counted for each.
+
+        One that is larger than everything together may be is not remembered.
+        """
+        self.take(key)
         size = len(header) + len(body)
-        if size > self._room and not self._messages:
+        if size > self._octets:
             return
         self._messages[key] = (header, body)
-        self._room -= size
-        while self._room < 0:
+        self._held += size
+        while self._held > self._octets:
             self.take(next(iter(self._messages)))
 
     def get(self, key: UUID) -> tuple[bytes, bytes] | None:
@@ -33,5 +38,10 @@ class RecentMessages:
         """The message, which then is here no more."""
         found = self._messages.pop(key, None)
         if found:
-            self._room += len(found[0]) + len(found[1])
+            self._held -= len(found[0]) + len(found[1])
         return found
+
+    @property
+    def octets(self) -> int:
+        """How much is held: header and body of everything that is here."""
+        return self._held
