@@ -27,6 +27,12 @@ def store_failures() -> Iterator[None]:
         raise StoreFull(str(error)) from error
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         raise StoreRefused(str(error)) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+        TimeoutError,
+    ) as error:
         text = str(error) or type(error).__name__
         raise StoreUnavailable(text) from error
