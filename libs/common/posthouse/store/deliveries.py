@@ -130,7 +130,14 @@ class DeliveryStore:
         await self._settling.add(settlement)
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
-        await self._database.run("settle_deliveries", *columns([_row(s) for s in batch], 18))
+        # Two results for one delivery: the older claim was lost, or it is the same said twice.
+        latest: dict[UUID, Settlement] = {}
+        for s in batch:
+            known = latest.get(s.claimed.delivery.id)
+            if known is None or known.claimed.claim < s.claimed.claim:
+                latest[s.claimed.delivery.id] = s
+        rows = [_row(s) for s in latest.values()]
+        await self._database.run("settle_deliveries", *columns(rows, 18))
 
     async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend the leases; returns the ids that are still ours."""

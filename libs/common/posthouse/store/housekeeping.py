@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 
 import structlog
 from prometheus_client import Gauge
 
-from posthouse.store.failure import StoreUnavailable, store_failures
+from posthouse.store.failure import StoreRefused, StoreUnavailable
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 from posthouse.store.timeline import QueueLine, TimelineStore
@@ -19,7 +19,7 @@ QUEUE_OLDEST = Gauge(
     ["stage", "lane", "state"],
 )
 
-# One process does this for all; the others stand by for the lock.
+# One process at a time; the others leave out their turn.
 _LOCK = 0x686F7573656B6570
 
 # How long each kind of row is kept. Longer than mail may wait, or a queued message loses its body.
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 
 class Housekeeping:
-    """Runs in every dispatcher; works in the one that holds the lock."""
+    """Runs in every dispatcher, but never in two at once."""
 
     def __init__(
         self,
@@ -56,38 +56,59 @@ class Housekeeping:
         """Work until *stopping*; a database that is away is tried again at the next round."""
         while not stopping.is_set():
             try:
-                await self._hold_lock(stopping)
-            except StoreUnavailable as error:
+                await self.take_turn()
+            except (StoreUnavailable, StoreRefused) as error:
                 log.warning("housekeeping_interrupted", reason=str(error))
             await _pause(stopping, self._every)
 
-    async def _hold_lock(self, stopping: asyncio.Event) -> None:
-        # The lock lives as long as this connection: a dead process gives it up by dying.
-        async with self._database.connection() as connection:
-            while not stopping.is_set():
-                row = await connection.fetchrow(QUERIES["try_lock"], _LOCK)
-                if row["locked"]:
-                    await self.round()
-                    await connection.execute("SELECT pg_advisory_unlock($1::bigint)", _LOCK)
-                await _pause(stopping, self._every)
+    async def take_turn(self) -> bool:
+        """Work one round, unless another process does just now: then False."""
+        # The lock lives as long as this transaction: a process that dies or hangs gives it up.
+        async with self._database.connection() as connection, connection.transaction():
+            row = await connection.fetchrow(QUERIES["try_lock"], _LOCK)
+            if row["locked"]:
+                await self._round()
+            return bool(row["locked"])
 
-    async def round(self) -> None:
-        """One round of everything."""
-        await self._database.run("create_partitions", datetime.now(UTC))
+    async def _round(self) -> None:
+        await self._create_partitions()
         await self._drop_old_partitions()
         await self._database.run("unpark_expired_deliveries")
         self._show(await self._timeline.queue())
 
+    async def _create_partitions(self) -> None:
+        for row in await self._database.fetch("missing_partitions", list(self._retention)):
+            table, day = row["parent"], row["day"]
+            try:
+                made = await self._database.first("create_partition", table, day)
+            except (StoreUnavailable, StoreRefused) as error:
+                # Days are made a week ahead: the next round is soon enough, and until then the
+                # mail goes on. What is in the way of one is in the way of the others.
+                log.warning("partition_not_created", table=table, day=str(day), reason=str(error))
+                return
+            if made and made["created"]:
+                log.info("partition_created", table=table, day=str(day))
+            else:
+                reason = "the default partition holds too many rows of that day to move them"
+                log.warning("partition_not_created", table=table, day=str(day), reason=reason)
+
     async def _drop_old_partitions(self) -> None:
-        today = datetime.now(UTC)
-        for parent, kept in self._retention.items():
-            oldest = (today - kept).date()
-            for row in await self._database.fetch("old_partitions", [parent], oldest):
-                with store_failures():
-                    async with self._database.connection() as connection:
-                        # The name comes from the catalogue and matched `_[0-9]{8}`.
-                        await connection.execute(f'DROP TABLE "{row["name"]}"')
+        for table, kept in self._retention.items():
+            for row in await self._database.fetch("old_partitions", table, kept):
+                if await self._is_needed(row["day"]):
+                    log.warning("partition_needed", partition=row["name"])
+                    break
+                try:
+                    await self._database.run("drop_partition", row["name"])
+                except StoreUnavailable as error:
+                    log.warning("partition_not_dropped", partition=row["name"], reason=str(error))
+                    return
                 log.info("partition_dropped", partition=row["name"])
+
+    async def _is_needed(self, day: date) -> bool:
+        """Whether something that came in on *day* or before is still open, however long ago."""
+        row = await self._database.first("oldest_open_day")
+        return row is not None and row["day"] is not None and row["day"] <= day
 
     def _show(self, lines: list[QueueLine]) -> None:
         now = {(line.stage, line.lane.label, line.state): line for line in lines}

@@ -1,6 +1,6 @@
 """Submissions: accepted by ingest, claimed and prepared by policy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -76,9 +76,13 @@ class SubmissionStore:
         """Up to *limit* submissions of the highest lane that has any due, oldest first."""
         rows = await self._background.fetch("claim_submissions", limit, self._lease)
         contents = await self._contents([row["id"] for row in rows])
+        for row in rows:
+            if row["id"] not in contents:
+                await self._put_aside(row, EventKind.REFUSED, "its content is no longer kept")
         return [
             ClaimedSubmission(_submission(row, *contents[row["id"]]), row["claim"], row["expired"])
             for row in rows
+            if row["id"] in contents
         ]
 
     async def _contents(self, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, bytes]]:
@@ -118,15 +122,20 @@ class SubmissionStore:
         self, claimed: ClaimedSubmission, reason: str, kind: EventKind = EventKind.REFUSED
     ) -> None:
         """Put the submission aside with the *reason*; nothing of it will be sent."""
-        submission = claimed.submission
+        await self._put_aside(
+            {
+                "id": claimed.submission.id,
+                "claim": claimed.claims,
+                "account_id": claimed.submission.account_id,
+            },
+            kind,
+            reason,
+        )
+
+    async def _put_aside(self, row: Mapping[str, Any], kind: EventKind, reason: str) -> None:
         await self._database.run(
             "refuse_submission",
-            submission.id,
-            claimed.claims,
-            submission.account_id,
-            kind,
-            {"reason": reason},
-            reason,
+            *(row["id"], row["claim"], row["account_id"], kind, {"reason": reason}, reason),
         )
 
 

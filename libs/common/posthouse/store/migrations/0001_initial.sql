@@ -63,9 +63,9 @@ CREATE TABLE suppressions (
     reason       text NOT NULL,
     delivery_id  uuid,
     evidence     jsonb NOT NULL DEFAULT '{}',
-    created_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (account_id, address)
+    created_at   timestamptz NOT NULL DEFAULT now()
 );
+CREATE UNIQUE INDEX suppressions_address ON suppressions (account_id, lower(address));
 
 -- What came in, what was decided, what happened: written once, never updated.
 
@@ -163,6 +163,7 @@ CREATE TABLE due_deliveries (
     tries        integer NOT NULL DEFAULT 0,  -- attempts that had a result
     leased       boolean NOT NULL DEFAULT false,
     claimed_at   timestamptz,
+    abandoned    boolean NOT NULL DEFAULT false,  -- the claim before this one had no result
     parked_at    text                         -- the site whose limit it waits for, or null
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
         autovacuum_vacuum_cost_delay = 0);
@@ -180,27 +181,9 @@ CREATE TABLE parked_submissions (
     parked_at  timestamptz NOT NULL DEFAULT now()
 );
 
--- Days of partitions: created ahead, dropped when their retention has passed.
-
-CREATE FUNCTION create_partitions(first_day date, last_day date) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    parent text;
-    day date;
-BEGIN
-    FOREACH parent IN ARRAY
-        ARRAY['contents', 'submissions', 'renditions', 'deliveries', 'attempts', 'events']
-    LOOP
-        FOR day IN SELECT d::date FROM generate_series(first_day, last_day, interval '1 day') AS g(d)
-        LOOP
-            IF to_regclass(parent || to_char(day, '"_"YYYYMMDD')) IS NULL THEN
-                EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-                    parent || to_char(day, '"_"YYYYMMDD'), parent,
-                    first_id_of(day::timestamp AT TIME ZONE 'UTC'),
-                    first_id_of((day + 1)::timestamp AT TIME ZONE 'UTC'));
-            END IF;
-        END LOOP;
-    END LOOP;
-END $$;
+-- Days of partitions: created ahead, dropped when their retention has passed. Both need a moment
+-- without readers: rather than let all mail queue up behind a dump that runs for hours, they give
+-- up and are tried again later.
 
 -- Ids of a clock that was far off still find a place.
 CREATE TABLE contents_default PARTITION OF contents DEFAULT;
@@ -210,4 +193,41 @@ CREATE TABLE deliveries_default PARTITION OF deliveries DEFAULT;
 CREATE TABLE attempts_default PARTITION OF attempts DEFAULT;
 CREATE TABLE events_default PARTITION OF events DEFAULT;
 
-SELECT create_partitions((now() AT TIME ZONE 'UTC')::date - 2, (now() AT TIME ZONE 'UTC')::date + 7);
+-- Rows of that day that a clock ahead of its time put into the default partition move over. False
+-- when they are too many to move in a moment: that day stays where it is.
+CREATE FUNCTION create_partition(parent text, day date) RETURNS boolean LANGUAGE plpgsql
+SET lock_timeout = '500ms' AS $$
+DECLARE
+    partition text := parent || to_char(day, '"_"YYYYMMDD');
+    fallback text := parent || '_default';
+    key text := CASE parent WHEN 'attempts' THEN 'delivery_id' ELSE 'id' END;
+    first uuid := first_id_of(day::timestamp AT TIME ZONE 'UTC');
+    beyond uuid := first_id_of((day + 1)::timestamp AT TIME ZONE 'UTC');
+    strays integer;
+BEGIN
+    EXECUTE format('SELECT count(*) FROM (SELECT FROM %I WHERE %I >= $1 AND %2$I < $2 LIMIT 1001) s',
+        fallback, key) INTO strays USING first, beyond;
+    IF strays > 1000 THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', partition, parent);
+    IF strays > 0 THEN
+        EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', fallback);
+        EXECUTE format('WITH strays AS (DELETE FROM %I WHERE %I >= $1 AND %2$I < $2 RETURNING *)
+                        INSERT INTO %I SELECT * FROM strays', fallback, key, partition)
+            USING first, beyond;
+    END IF;
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+        parent, partition, first, beyond);
+    RETURN true;
+END $$;
+
+CREATE FUNCTION drop_partition(partition text) RETURNS void LANGUAGE plpgsql
+SET lock_timeout = '500ms' AS $$
+BEGIN
+    EXECUTE format('DROP TABLE %I', partition);
+END $$;
+
+SELECT create_partition(parent, (now() AT TIME ZONE 'UTC')::date + ahead)
+FROM unnest(ARRAY['contents', 'submissions', 'renditions', 'deliveries', 'attempts', 'events'])
+    AS parent, generate_series(-2, 7) AS ahead;
