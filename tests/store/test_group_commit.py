@@ -1,0 +1,128 @@
+"""The group commit: what is written together, and who hears about what."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from posthouse.store import StoreRefused, StoreUnavailable
+from posthouse.store.group_commit import GroupCommit
+
+
+class Ledger:
+    """Remembers what was written together; holds each write until let go, fails when told to."""
+
+    def __init__(self) -> None:
+        self.written: list[list[str]] = []
+        self.underway: list[list[str]] = []
+        self.go = asyncio.Event()
+        self.failures: dict[str, Exception] = {}
+
+    async def write(self, batch: Sequence[str]) -> None:
+        """All of *batch*, or none of it."""
+        self.underway.append(list(batch))
+        await self.go.wait()
+        for item in batch:
+            if item in self.failures:
+                raise self.failures[item]
+        self.written.append(list(batch))
+
+
+async def settle() -> None:
+    """Let every task run until it waits for something."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+async def test_an_idle_one_writes_at_once(ledger: Ledger) -> None:
+    commit = GroupCommit(ledger.write, most_items=100)
+    ledger.go.set()
+    await commit.add("a")
+    await commit.add("b")
+    assert ledger.written == [["a"], ["b"]]
+
+
+async def test_what_comes_while_one_is_written_is_written_together(ledger: Ledger) -> None:
+    commit = GroupCommit(ledger.write, most_items=100)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(commit.add("a"))
+        await settle()
+        for item in "bcd":
+            tasks.create_task(commit.add(item))
+        await settle()
+        assert ledger.underway == [["a"]]
+        ledger.go.set()
+    assert ledger.written == [["a"], ["b", "c", "d"]]
+
+
+async def test_several_writers_write_side_by_side(ledger: Ledger) -> None:
+    commit = GroupCommit(ledger.write, most_items=100, writers=2)
+    async with asyncio.TaskGroup() as tasks:
+        for item in "abcd":
+            tasks.create_task(commit.add(item))
+            await settle()
+        assert ledger.underway == [["a"], ["b"]]
+        ledger.go.set()
+    assert sorted(ledger.written) == [["a"], ["b"], ["c", "d"]]
+
+
+async def test_no_batch_exceeds_its_bounds(ledger: Ledger) -> None:
+    """Neither in items nor, once one has reached them, in octets."""
+    commit = GroupCommit(ledger.write, most_items=3, most_octets=10, size=len)
+    async with asyncio.TaskGroup() as tasks:
+        for item in ("first", "a", "b", "c", "d", "x" * 9, "yy", "z" * 50, "e"):
+            tasks.create_task(commit.add(item))
+            await settle()
+        ledger.go.set()
+    assert ledger.written == [
+        ["first"], ["a", "b", "c"], ["d", "x" * 9], ["yy", "z" * 50], ["e"],
+    ]  # fmt: skip
+
+
+async def test_one_that_is_refused_fails_alone(ledger: Ledger) -> None:
+    ledger.failures["bad"] = StoreRefused("never")
+    commit = GroupCommit(ledger.write, most_items=100)
+    tasks = [asyncio.ensure_future(commit.add(item)) for item in ("first", "a", "bad", "b")]
+    await settle()
+    ledger.go.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [None, None, ledger.failures["bad"], None] == results
+    assert ledger.written == [["first"], ["a"], ["b"]]
+
+
+async def test_a_store_that_is_away_is_told_to_the_batch_and_to_no_other(ledger: Ledger) -> None:
+    ledger.failures["b"] = StoreUnavailable("away")
+    commit = GroupCommit(ledger.write, most_items=2)
+    tasks = [asyncio.ensure_future(commit.add(item)) for item in "abcde"]
+    await settle()
+    ledger.go.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    away = ledger.failures["b"]
+    assert [away, away, None, None, None] == results
+    await commit.add("later")
+    assert ledger.written == [["c", "d"], ["e"], ["later"]]
+
+
+@pytest.mark.parametrize("moment", ["waiting", "underway"])
+async def test_a_caller_that_gives_up_takes_no_other_along(ledger: Ledger, moment: str) -> None:
+    """Its own item is written nevertheless: a result that nobody waits for is still true."""
+    commit = GroupCommit(ledger.write, most_items=100)
+    first = asyncio.ensure_future(commit.add("first"))
+    await settle()
+    if moment == "underway":
+        ledger.go.set()
+        await first
+        ledger.go.clear()
+    tasks = [asyncio.ensure_future(commit.add(item)) for item in "abc"]
+    await settle()
+    tasks[1 if moment == "waiting" else 0].cancel()
+    ledger.go.set()
+    results = await asyncio.gather(first, *tasks, return_exceptions=True)
+    assert sum(isinstance(result, asyncio.CancelledError) for result in results) == 1
+    assert results.count(None) == 3
+    assert {"a", "b", "c", "first"} == {item for batch in ledger.written for item in batch}

@@ -1,0 +1,97 @@
+"""Migrations: once, in order, one process at a time, never a changed file."""
+
+import asyncio
+import subprocess
+import sys
+
+import asyncpg
+import pytest
+
+from posthouse.store import StoreRefused, StoreUnavailable
+from posthouse.store.migrate import MIGRATIONS, NEEDED_VERSION, migrate
+from posthouse.store.postgres import Postgres
+
+AT_ONCE = """
+import asyncio, sys
+from posthouse.store.migrate import migrate
+print(len(asyncio.run(migrate(sys.argv[1]))))
+"""
+
+
+async def test_each_migration_is_applied_once(empty_database: str) -> None:
+    assert await migrate(empty_database) == list(MIGRATIONS)
+    assert await migrate(empty_database) == []
+
+
+async def test_processes_that_migrate_at_once_apply_each_migration_once(
+    empty_database: str,
+) -> None:
+    """Four processes start together; all succeed, one of them did the work."""
+    command = [sys.executable, "-c", AT_ONCE, empty_database]
+    processes = [
+        await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE) for _ in range(4)
+    ]
+    said = [(await process.communicate())[0].split()[-1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0]
+    assert sorted(said) == [b"0", b"0", b"0", b"%d" % len(MIGRATIONS)]
+
+
+async def test_a_file_that_was_changed_after_it_was_applied_is_refused(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("UPDATE schema_migrations SET digest = 'of another file'")
+    await connection.close()
+    with pytest.raises(StoreRefused, match="migration 0001 initial was changed after"):
+        await migrate(database)
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(empty_database: str) -> None:
+    """It is one transaction; the next start begins where this one did."""
+    connection = await asyncpg.connect(empty_database)
+    await connection.execute("CREATE TABLE events (in_the_way integer)")
+    with pytest.raises(StoreUnavailable, match="events"):
+        await migrate(empty_database)
+    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert {row["tablename"] for row in tables} == {"events", "schema_migrations"}
+    await connection.execute("DROP TABLE events")
+    await connection.close()
+    assert await migrate(empty_database) == list(MIGRATIONS)
+
+
+async def test_a_service_waits_for_the_schema_it_needs(empty_database: str) -> None:
+    async with Postgres(empty_database) as database, asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(database.wait_for_schema(NEEDED_VERSION, seconds=20))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        await migrate(empty_database)
+
+
+async def test_a_service_does_not_start_on_an_old_schema(database: str) -> None:
+    """It says what it found, what it needs, and the command that helps."""
+    async with Postgres(database) as old:
+        with pytest.raises(StoreUnavailable) as raised:
+            await old.wait_for_schema(NEEDED_VERSION + 1, seconds=0.3)
+    text = str(raised.value)
+    assert f"version {NEEDED_VERSION}, this program needs {NEEDED_VERSION + 1}" in text
+    assert "run `posthouse migrate`" in text
+
+
+async def test_a_service_does_not_start_on_an_empty_database(empty_database: str) -> None:
+    async with Postgres(empty_database) as empty:
+        with pytest.raises(StoreUnavailable, match="run `posthouse migrate`"):
+            await empty.wait_for_schema(NEEDED_VERSION, seconds=0.3)
+
+
+async def test_a_service_without_database_does_not_blame_the_schema() -> None:
+    async with Postgres("postgresql://posthouse@127.0.0.1:1/posthouse") as nowhere:
+        with pytest.raises(StoreUnavailable) as raised:
+            await nowhere.wait_for_schema(NEEDED_VERSION, seconds=0.3)
+    assert "migrate" not in str(raised.value)
+
+
+async def test_a_newer_schema_will_do(database: str) -> None:
+    """A rolling upgrade migrates first; the old programs go on."""
+    connection = await asyncpg.connect(database)
+    await connection.execute("INSERT INTO schema_migrations VALUES (9999, 'later', '')")
+    await connection.close()
+    async with Postgres(database) as newer:
+        await newer.wait_for_schema(NEEDED_VERSION, seconds=0)
