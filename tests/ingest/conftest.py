@@ -1,16 +1,27 @@
 """Doors that are open while a test runs."""
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import trustme
+import uvloop
 
 from ingest.certificate import Certificate
 from servers.door import QUICK, OpenDoor, Running, Wire, running_door, write_certificate
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that programs run on; where TLS is spoken, which each loop does itself, both."""
+    if "tls" in item.name:
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

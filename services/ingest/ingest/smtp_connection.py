@@ -7,6 +7,7 @@ every reply and logs every line, so it is replaced.
 
 import ssl
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReaderProtocol
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -37,6 +38,15 @@ class ClientGone(Exception):
     """The client closed the connection, or it broke."""
 
 
+@dataclass(slots=True)
+class Transaction:
+    """An envelope in the making."""
+
+    sender: str
+    smtputf8: bool
+    recipients: dict[str, None] = field(default_factory=dict)  # in order, each once
+
+
 class SmtpConnection(SMTP):
     """One connection; subclasses carry out its commands in smtp_VERB methods."""
 
@@ -53,6 +63,7 @@ class SmtpConnection(SMTP):
         self._tls = ""  # version and cipher, "" in clear
         self._greeted = False
         self._login: Login | None = None
+        self._mail: Transaction | None = None
         self._waiting = False  # for a line from the client
         self._leaving = False
         self._errors = 0
@@ -187,10 +198,14 @@ class SmtpConnection(SMTP):
 
     def _stage(self) -> gate.Stage:
         return gate.Stage(
-            must_start_tls=self._listener.tls is TlsMode.STARTTLS_REQUIRED and not self._tls,
+            must_start_tls=self._must_start_tls,
             greeted=self._greeted,
             authenticated=self._login is not None,
         )
+
+    @property
+    def _must_start_tls(self) -> bool:
+        return self._listener.tls is TlsMode.STARTTLS_REQUIRED and not self._tls
 
     def leave(self, reply: Reply) -> None:
         """Send a last *reply*; what the client sent beyond it is not read."""
@@ -237,6 +252,7 @@ class SmtpConnection(SMTP):
         self._writer._transport = transport  # type: ignore[attr-defined]  # noqa: SLF001
         self._greeted = False
         self._login = None
+        self._mail = None
         self._note_tls()
 
     def _note_tls(self) -> None:

@@ -1,22 +1,19 @@
-"""What a client may say: the commands of SMTP submission (RFC 5321, RFC 6409, RFC 4954)."""
+"""What a client sends: envelope and message (RFC 5321, RFC 6409)."""
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from typing import assert_never
 
 import structlog
 from prometheus_client import Counter, Histogram
 
-from ingest.authenticator import Denial
 from ingest.core import commands, replies
-from ingest.core.commands import Credentials
 from ingest.core.data import LINE_LIMIT, DataReader, Flaw
 from ingest.core.examination import examine
 from ingest.core.refusal import Reason, Refusal
 from ingest.core.sender import check_sender
-from ingest.listener import TlsMode
-from ingest.smtp_connection import SmtpConnection
+from ingest.smtp_connection import Transaction
+from ingest.smtp_login import SmtpLogin
 from posthouse.mail.message import split
 from posthouse.mail.reply import Reply
 from posthouse.mail.submission import Submission
@@ -25,7 +22,6 @@ from posthouse.store.accounts import Login
 
 log = structlog.get_logger()
 
-LOGINS = Counter("posthouse_smtp_auth", "Logins tried", ["mechanism", "result"])
 RECEIVED = Counter(
     "posthouse_messages_received", "Messages committed and answered 250", ["listener", "lane"]
 )
@@ -41,184 +37,10 @@ RECEIVING = Histogram(
 _PROGRESS_OCTETS = 262_144
 
 
-@dataclass(slots=True)
-class _Transaction:
-    """An envelope in the making."""
-
-    sender: str
-    smtputf8: bool
-    recipients: dict[str, None] = field(default_factory=dict)  # in order, each once
-
-
-class SmtpSession(SmtpConnection):
+class SmtpSession(SmtpLogin):
     """One client's conversation."""
 
-    _helo = ""
-    _extended = False  # greeted by EHLO, so that AUTH is known
-    _failed_logins = 0
-    _mail: _Transaction | None = None
-
-    # Greeting and small talk.
-
-    async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802
-        """Greet, and tell the extensions."""
-        if self._greet(hostname, extended=True):
-            self.answer(
-                replies.ehlo(
-                    self.hostname,
-                    size=self._door.limits.message_octets,
-                    starttls=self._offers_tls,
-                    auth=self._offers_auth,
-                )
-            )
-
-    async def smtp_HELO(self, hostname: str) -> None:  # noqa: N802
-        """Greet a client without extensions: it can neither log in nor send."""
-        if self._greet(hostname, extended=False):
-            self.answer(Reply(250, self.hostname))
-
-    def _greet(self, hostname: str, *, extended: bool) -> bool:
-        # Clients give whatever their machine is called ("vm", "localhost"): all of it is taken.
-        if not hostname:
-            self.answer(replies.NEEDS_NAME)
-            return False
-        self._greeted = True
-        self._extended = extended
-        self._helo = hostname
-        self._mail = None
-        return True
-
-    async def smtp_NOOP(self, _: str) -> None:  # noqa: N802
-        """Do nothing; what stands behind it is ignored (RFC 5321 section 4.1.1.9)."""
-        self.answer(replies.OK)
-
-    async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
-        """Forget the envelope."""
-        if argument:
-            self.answer(replies.NO_ARGUMENT)
-            return
-        self._mail = None
-        self.answer(replies.OK)
-
-    async def smtp_HELP(self, _: str) -> None:  # noqa: N802
-        """Name the documents we follow."""
-        self.answer(replies.HELP)
-
-    async def smtp_VRFY(self, _: str) -> None:  # noqa: N802
-        """Tell nothing about addresses (RFC 5321 section 7.3)."""
-        self.answer(replies.CANNOT_VERIFY)
-
-    async def smtp_EXPN(self, _: str) -> None:  # noqa: N802
-        """There are no lists here."""
-        self.answer(replies.NOT_IMPLEMENTED)
-
-    async def smtp_QUIT(self, argument: str) -> None:  # noqa: N802
-        """Part friends."""
-        if argument:
-            self.answer(replies.NO_ARGUMENT)
-        else:
-            self.leave(replies.GOODBYE)
-
-    # TLS and login.
-
-    @property
-    def _offers_tls(self) -> bool:
-        wants = self._listener.tls in (TlsMode.OPPORTUNISTIC, TlsMode.STARTTLS_REQUIRED)
-        return wants and not self._tls and self._door.tls is not None
-
-    @property
-    def _offers_auth(self) -> bool:
-        """In clear only where the listener's mode says so (aiosmtpd issue 281: and on 465)."""
-        in_clear = self._listener.tls in (TlsMode.NONE, TlsMode.OPPORTUNISTIC)
-        return self._login is None and (bool(self._tls) or in_clear)
-
-    async def smtp_STARTTLS(self, argument: str) -> None:  # noqa: N802
-        """Go on encrypted (RFC 3207)."""
-        if argument:
-            self.answer(replies.NO_ARGUMENT)
-        elif self._tls:
-            self.answer(replies.ALREADY_TLS)
-        elif not self._offers_tls or self._door.tls is None:
-            self.answer(replies.NO_TLS_HERE)
-        else:
-            self.answer(replies.READY_FOR_TLS)
-            await self.start_tls(self._door.tls)
-            self._mail = None
-
-    async def smtp_AUTH(self, argument: str) -> None:  # noqa: N802
-        """Log in (RFC 4954); mechanisms are named in any case."""
-        mechanism, _, initial = argument.partition(" ")
-        mechanism = mechanism.upper()
-        if refused := self._refuse_auth(mechanism, initial):
-            self.answer(refused)
-            return
-        credentials = await self._ask(mechanism, initial.strip())
-        if isinstance(credentials, Reply):
-            self.answer(credentials)
-            return
-        try:
-            login = await self._door.authenticator.authenticate(credentials, self._client)
-        except StoreUnavailable as error:
-            LOGINS.labels(mechanism, "unavailable").inc()
-            log.warning("auth_unavailable", client=self._client, reason=str(error))
-            self.answer(replies.AUTH_UNAVAILABLE)
-            return
-        await self._conclude_auth(login, mechanism, credentials.username)
-
-    def _refuse_auth(self, mechanism: str, initial: str) -> Reply | None:
-        if self._login is not None:
-            return replies.ALREADY_AUTHENTICATED
-        if not self._extended:
-            return replies.NEEDS_EHLO
-        if self._mail is not None:
-            return replies.AUTH_IN_TRANSACTION
-        if not self._offers_auth:
-            return replies.AUTH_NOT_OFFERED
-        if not mechanism or " " in initial.strip():
-            return replies.AUTH_SYNTAX
-        return None if mechanism in ("PLAIN", "LOGIN") else replies.AUTH_MECHANISM
-
-    async def _ask(self, mechanism: str, initial: str) -> Credentials | Reply:
-        """Get what *mechanism* needs from the client; a Reply says why it cannot be had."""
-        if mechanism == "PLAIN":
-            message = await self._response(initial, "")
-            return message if isinstance(message, Reply) else commands.read_plain(message)
-        username = await self._response(initial, "VXNlcm5hbWU6")  # "Username:"
-        if isinstance(username, Reply):
-            return username
-        secret = await self._response("", "UGFzc3dvcmQ6")  # "Password:"
-        return secret if isinstance(secret, Reply) else commands.read_login(username, secret)
-
-    async def _response(self, initial: str, challenge: str) -> bytes | Reply:
-        if initial:
-            return commands.read_response(initial)
-        self.answer(Reply(334, challenge))
-        line = await self.read_line()
-        text = line if isinstance(line, Reply) else commands.read_line(line)
-        return text if isinstance(text, Reply) else commands.read_response(text)
-
-    async def _conclude_auth(self, login: Login | Denial, mechanism: str, username: str) -> None:
-        match login:
-            case Login():
-                self._login = login
-                self._failed_logins = 0
-                self.answer(replies.LOGGED_IN)
-                result = "accepted"
-            case Denial.WRONG:
-                self._failed_logins += 1
-                await asyncio.sleep(self._door.limits.login_failure_seconds)
-                self.answer(replies.AUTH_FAILED)
-                result = "refused"
-            case Denial.TOO_MANY_GUESSES:
-                self.leave(replies.TOO_MANY_LOGINS)
-                result = "too_many"
-            case _:
-                assert_never(login)
-        LOGINS.labels(mechanism, result).inc()
-        if self._login is None:
-            log.info("auth_failed", client=self._client, mechanism=mechanism, username=username)
-        if self._failed_logins >= self._door.limits.login_failures:
-            self.leave(replies.TOO_MANY_LOGINS)
+    _held = 0  # octets of the message at work
 
     # The envelope.
 
@@ -239,7 +61,7 @@ class SmtpSession(SmtpConnection):
             elif mail.size > limit:
                 self._refuse(Refusal(Reason.SIZE, replies.too_big(limit)))
             else:
-                self._mail = _Transaction(str(mail.sender), mail.smtputf8)
+                self._mail = Transaction(str(mail.sender), mail.smtputf8)
                 self.answer(replies.SENDER_OK)
 
     async def _current_login(self) -> Login | None:
@@ -285,37 +107,41 @@ class SmtpSession(SmtpConnection):
         else:
             started = time.perf_counter()
             self.answer(replies.SEND_DATA)
-            content = await self._receive()
-            self._mail = None
-            if isinstance(content, Refusal):
-                self._refuse(content)
-            else:
-                await self._judge(mail, login, content)
+            try:
+                content = await self._receive()
+                self._mail = None
+                if isinstance(content, Refusal):
+                    self._refuse(content)
+                else:
+                    await self._judge(mail, login, content)
+            finally:
+                self._hold(0)
             RECEIVING.observe(time.perf_counter() - started)
 
     async def _receive(self) -> bytes | Refusal:
         """Read to the end of the data, whatever is wrong with it."""
-        guests = self._door.guests
         data = DataReader(self._door.limits.message_octets)
-        held, progress, full = 0, 0, False
-        try:
-            while not data.feed(self.octets_read):
-                guests.octets += data.octets - held
-                held = data.octets
-                if guests.hold_too_much:
-                    full = True
-                    data.give_up()
-                if held - progress > _PROGRESS_OCTETS:
-                    progress = held
-                    self._reset_timeout()
-                await self.read_more()
-        finally:
-            guests.octets -= held
+        progress, full = 0, False
+        while not data.feed(self.octets_read):
+            self._hold(data.octets)
+            if self._door.guests.hold_too_much:
+                full = True
+                data.give_up()
+            if data.octets - progress > _PROGRESS_OCTETS:
+                progress = data.octets
+                self._reset_timeout()
+            await self.read_more()
+        self._hold(data.octets)
         self._reset_timeout()
         result = data.result()
         if full:
             return Refusal(Reason.FULL, replies.FULL)
         return result if isinstance(result, bytes) else self._flawed(result)
+
+    def _hold(self, octets: int) -> None:
+        """Have all sessions together count what this one keeps in memory by now."""
+        self._door.guests.octets += octets - self._held
+        self._held = octets
 
     def _flawed(self, flaw: Flaw) -> Refusal:
         match flaw:
@@ -328,7 +154,7 @@ class SmtpSession(SmtpConnection):
             case _:
                 assert_never(flaw)
 
-    async def _judge(self, mail: _Transaction, login: Login, content: bytes) -> None:
+    async def _judge(self, mail: Transaction, login: Login, content: bytes) -> None:
         header, body = split(content)
         lane = examine(
             header,
@@ -368,6 +194,7 @@ class SmtpSession(SmtpConnection):
             self._turn_away(replies.FAULT, error)
         else:
             trouble.over()
+            self._errors = 0
             self.answer(replies.queued(submission.id))
             RECEIVED.labels(self._label, submission.lane.label).inc()
             log.info(
@@ -401,3 +228,36 @@ class SmtpSession(SmtpConnection):
         reason = Reason.FULL if reply is replies.FULL else Reason.FAULT
         REJECTED.labels(reason).inc()
         log.error("not_accepted", reason=str(error) or type(error).__name__, client=self._client)
+
+    # Small talk.
+
+    async def smtp_NOOP(self, _: str) -> None:  # noqa: N802
+        """Do nothing; what stands behind it is ignored (RFC 5321 section 4.1.1.9)."""
+        self.answer(replies.OK)
+
+    async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
+        """Forget the envelope."""
+        if argument:
+            self.answer(replies.NO_ARGUMENT)
+            return
+        self._mail = None
+        self.answer(replies.OK)
+
+    async def smtp_HELP(self, _: str) -> None:  # noqa: N802
+        """Name the documents we follow."""
+        self.answer(replies.HELP)
+
+    async def smtp_VRFY(self, _: str) -> None:  # noqa: N802
+        """Tell nothing about addresses (RFC 5321 section 7.3)."""
+        self.answer(replies.CANNOT_VERIFY)
+
+    async def smtp_EXPN(self, _: str) -> None:  # noqa: N802
+        """There are no lists here."""
+        self.answer(replies.NOT_IMPLEMENTED)
+
+    async def smtp_QUIT(self, argument: str) -> None:  # noqa: N802
+        """Part friends."""
+        if argument:
+            self.answer(replies.NO_ARGUMENT)
+        else:
+            self.leave(replies.GOODBYE)
