@@ -51,6 +51,13 @@ def test_a_domain_of_its_own_comes_before_the_smarthost() -> None:
     assert routes.hop_for("sub.example.com") == NextHop("smart.example", 26, has_mx=False)
 
 
+def test_routes_are_shown_as_they_can_be_written() -> None:
+    routes = StaticRoutes.parse("smart.example:26 b.example=mx.b c.example=[2001:db8::1]:26")
+
+    assert str(routes) == "[smart.example]:26, b.example=mx.b, c.example=[2001:db8::1]:26"
+    assert routes == StaticRoutes.parse(str(routes))
+
+
 def test_without_routes_dns_is_asked() -> None:
     assert StaticRoutes.parse("").hop_for("example.com") is None
 

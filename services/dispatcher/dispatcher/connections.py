@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
+from prometheus_client import Counter
 
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.judge import not_encrypted, unreachable
@@ -21,6 +22,12 @@ from dispatcher.smtp_connection import (
     said,
 )
 from posthouse.mail.outcome import Deferred, Outcome, Scope
+
+OPENED = Counter(
+    "posthouse_tls_outbound_total",
+    'Conversations begun, by TLS version, "none" in clear.',
+    ["version"],
+)
 
 log = structlog.get_logger()
 
@@ -82,6 +89,7 @@ class Connections:
         self._keeping = keeping or Keeping()
         self._idle: dict[Route, list[SmtpConnection]] = {}
         self._idle_count = 0
+        self._closing = False
 
     async def send(self, route: Route, envelope: Envelope) -> Sent:
         """Send one message, over a kept connection if there is one.
@@ -93,12 +101,13 @@ class Connections:
         sent = None
         while sent is None and (kept := self._take(route)) is not None:
             sent = await self._over(kept, route, envelope)
-        if sent is None or sent.left_over(envelope.recipients):
+        if sent is None or any(map(_host_failed, sent.outcomes)):
             return await self._afresh(route, envelope, sent)
         return sent
 
     async def close(self) -> None:
-        """Take leave of every server; takes at most the QUIT timeout."""
+        """Take leave of every server, and keep none from here on; at most the QUIT timeout."""
+        self._closing = True
         idle = [connection for kept in self._idle.values() for connection in kept]
         self._idle.clear()
         self._idle_count = 0
@@ -145,7 +154,7 @@ class Connections:
         if finished.untouched and was_kept:
             return None
         self._keep(route, connection)
-        return Sent(finished.outcomes, str(connection.endpoint), connection.tls)
+        return Sent(finished.outcomes, connection.peer, connection.tls)
 
     async def _addresses(self, route: Route, host: str) -> tuple[str, ...] | Deferred:
         if route.static:
@@ -174,6 +183,8 @@ class Connections:
         except OSError as error:  # TimeoutError is one
             return unreachable(f"connecting to {endpoint}: {said(error)}")
         failed = await connection.until_ready(self._context)
+        if failed is None:
+            OPENED.labels(connection.tls.partition(" ")[0] or "none").inc()
         return failed or connection
 
     # Keeping
@@ -196,7 +207,8 @@ class Connections:
         kept = self._idle.get(route, [])
         keeping = self._keeping
         if (
-            connection.messages >= keeping.messages_per_connection
+            self._closing
+            or connection.messages >= keeping.messages_per_connection
             or len(kept) >= keeping.idle_per_route
             or self._idle_count >= keeping.idle_at_all
         ):

@@ -108,10 +108,10 @@ async def system_addresses(host: str) -> AddressAnswer:
     try:
         async with asyncio.timeout(LOOKUP_TIMEOUT):
             found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        return LookupFailed(error.strerror or "no address")
     except TimeoutError:
         return LookupFailed("timed out")
+    except (OSError, UnicodeError) as error:
+        return LookupFailed(str(error))
     return Addresses(tuple(dict.fromkeys(str(address[0]) for *_, address in found)))
 
 

@@ -86,9 +86,10 @@ class SmtpConnection(asyncio.Protocol):
     """One conversation over one socket; at most one caller waits for it at a time."""
 
     def __init__(self, endpoint: Endpoint, client: SmtpClient, timeouts: Timeouts) -> None:
-        self.endpoint = endpoint
+        self.peer = str(endpoint)
         self.tls = ""  # version and cipher once encrypted
         self.messages = 0  # transactions begun
+        self._host = endpoint.host
         self._client = client
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
@@ -151,7 +152,7 @@ class SmtpConnection(asyncio.Protocol):
 
     async def _encrypt(self, context: ssl.SSLContext) -> None:
         assert self._transport is not None
-        host = self.endpoint.host
+        host = self._host
         try:
             encrypted = await self._loop.start_tls(
                 self._transport,
@@ -163,7 +164,8 @@ class SmtpConnection(asyncio.Protocol):
         except asyncio.CancelledError:
             self.cut("we stopped waiting")
             raise
-        except OSError as error:  # ssl.SSLError and TimeoutError are among them
+        except (OSError, ValueError) as error:
+            # ssl.SSLError and TimeoutError are OSErrors; ValueError: a name unfit for SNI.
             self.cut("the TLS handshake failed")
             raise HandshakeFailed(said(error)) from error
         if encrypted is None:

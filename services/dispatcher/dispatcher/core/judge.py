@@ -31,6 +31,10 @@ _ABOUT_HOSTS = frozenset(
     {Stage.GREETING, Stage.EHLO, Stage.HELO, Stage.STARTTLS, Stage.RSET, Stage.QUIT}
 )
 
+# "Must issue STARTTLS first", "authentication required" (RFC 3207, RFC 4954): says how this
+# conversation was held, which a TLS failure of the moment or the operator's mistake may explain.
+_MENDABLE = frozenset({530, 535, 538})
+
 SERVICE_CLOSING = 421  # RFC 5321 section 3.8: may answer any command
 _FULL_OR_TOO_MANY = 552
 _NO_STORAGE = 452
@@ -53,7 +57,8 @@ def refused(reply: Reply, stage: Stage, *, recipients: int = 1) -> Deferred | Bo
     if recipients > 1 and scope is Scope.RECIPIENT:
         # One reply for several mailboxes cannot say which of them is meant.
         scope = Scope.MESSAGE
-    if reply.is_permanent and stage not in _ABOUT_HOSTS and not _means_too_many(reply, stage):
+    may_be_final = stage not in _ABOUT_HOSTS and reply.code not in _MENDABLE
+    if reply.is_permanent and may_be_final and not _means_too_many(reply, stage):
         return Bounced(reply, scope)
     return Deferred(reply, scope)
 

@@ -46,6 +46,10 @@ class Route:
     tls: Tls
     static: bool = False  # set by the operator, who may well mean this machine
 
+    def __hash__(self) -> int:
+        # Routes are keys on the hot path; what makes them differ is nearly always this.
+        return hash((self.hosts, self.port))
+
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
@@ -54,6 +58,9 @@ class NextHop:
     name: str
     port: int
     has_mx: bool  # look up the MX of *name*, which is a domain
+
+    def __str__(self) -> str:
+        return self.name if self.has_mx else f"[{self.name}]:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,10 @@ class StaticRoutes:
     def hop_for(self, domain: str) -> NextHop | None:
         """The next hop for mail to *domain* (lower case), or None to ask DNS."""
         return self.by_domain.get(domain, self.smarthost)
+
+    def __str__(self) -> str:
+        own = [f"{domain}={hop}" for domain, hop in self.by_domain.items()]
+        return ", ".join([str(self.smarthost), *own] if self.smarthost else own)
 
 
 _NEXT_HOP = re.compile(
