@@ -1,0 +1,124 @@
+"""A program of the product as a child process that a test may strike."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+POSTHOUSE = Path(sys.executable).with_name("posthouse")
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 40.0
+_LOOK_SECONDS = 0.02
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+class Program:
+    """One service, or the whole onebox; ends with the tests, however those end."""
+
+    def __init__(
+        self, command: Sequence[str | Path], env: Mapping[str, str], log: Path, health: int
+    ) -> None:
+        """*health* is the port of its health checks; what it says is appended to *log*."""
+        self._command = [str(part) for part in command]
+        self._env = {**_surroundings(), **env}
+        self._log = log
+        self._health = health
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._child is not None, "not started"
+        return self._child.pid
+
+    async def start(self) -> None:
+        """Start it; returns when it says that it is ready."""
+        self.launch()
+        async with asyncio.timeout(_READY_SECONDS):
+            while not await is_ready(self._health):
+                assert self._child is not None
+                assert self._child.poll() is None, f"{self._command[-1]} ended: {self.said()}"
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    def launch(self) -> None:
+        """Start it without waiting for anything."""
+        with self._log.open("ab") as said:
+            self._child = subprocess.Popen(
+                self._command,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 -- one system call, no locks
+            )
+
+    async def kill(self) -> None:
+        """End it as a power cut does; returns when it is gone."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """End it in good order; returns when it is gone, and holds it to exit status 0."""
+        assert await self._end(signal.SIGTERM) == 0, f"did not end well: {self.said()}"
+
+    async def ended(self, seconds: float) -> int:
+        """The exit status of a program that ends by itself; TimeoutError when it does not."""
+        assert self._child is not None
+        async with asyncio.timeout(seconds):
+            while (status := self._child.poll()) is None:
+                await asyncio.sleep(_LOOK_SECONDS)
+        return status
+
+    def freeze(self) -> None:
+        """Have it stand still, unaware of it, its connections open."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def close(self) -> None:
+        """End it, if it still runs, whatever state it is in."""
+        if self._child is not None and self._child.poll() is None:
+            await self.kill()
+
+    def said(self) -> str:
+        """The end of its log."""
+        return self._log.read_text(errors="replace")[-2000:]
+
+    async def _end(self, number: signal.Signals) -> int:
+        os.kill(self.pid, number)
+        return await self.ended(_STOP_SECONDS)
+
+
+async def is_ready(port: int) -> bool:
+    """Whether the service whose health is asked at *port* of this host says that it is ready."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    try:
+        writer.write(b"GET /healthz/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return b" 200 " in await reader.readline()
+    except OSError:
+        return False
+    finally:
+        writer.close()
+
+
+def _surroundings() -> dict[str, str]:
+    """Ours, without the settings of whoever runs the tests."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("POSTHOUSE_")}
+
+
+def _dies_with(parent: int) -> Callable[[], None]:
+    def prepare() -> None:
+        armed = _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0
+        if not armed or os.getppid() != parent:
+            os._exit(1)
+
+    return prepare

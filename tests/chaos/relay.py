@@ -1,0 +1,239 @@
+"""A whole relay whose parts can be struck one by one: in one process, or in many."""
+
+import asyncio
+import base64
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from bench.load_session import Door
+from chaos.ports import lasting_ports
+from chaos.program import POSTHOUSE, Program
+from onebox.customers import create_credential, ensure_account, ensure_domain
+from onebox.postgres import EmbeddedPostgres, dsn
+from posthouse.mail.lane import Lane
+from posthouse.mail.secret import KEY_OCTETS
+from posthouse.store.accounts import AccountStore
+from posthouse.store.migrate import migrate
+from posthouse.store.postgres import Postgres
+from servers.rabbitmq import RabbitNode
+
+SENDER_DOMAIN = "client.example"
+# What a process that died has in hand comes due again this soon: the shortest that may be set.
+LEASE_SECONDS = 5
+
+
+class Part(Protocol):
+    """Something of a relay that ends and comes back; each call returns when that is done."""
+
+    async def start(self) -> None:
+        """Bring it up."""
+
+    async def kill(self) -> None:
+        """End it as a power cut does."""
+
+    async def stop(self) -> None:
+        """End it in good order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Ways in: one whose mail is normal unless it says otherwise, one whose mail is bulk."""
+
+    normal: Door
+    bulk: Door
+
+
+class Relay(Protocol):
+    """What tests know of a relay, whatever it is made of."""
+
+    database_url: str
+    sink_port: int  # where everything is sent to
+    customer: Customer
+    parts: Mapping[str, Part]
+
+
+class Onebox:
+    """Everything in one process, the database as its child."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        within: tuple[str, ...] = (),
+    ) -> None:
+        """*settings* come on top of ours; *within* is a command that runs the program."""
+        self._key = os.urandom(KEY_OCTETS)
+        door, bounces, health, self.sink_port = lasting_ports(4)
+        self._door = door
+        self.folder = folder
+        env = {
+            "POSTHOUSE_DATA": str(folder / "data"),
+            "POSTHOUSE_INGEST_LISTENERS": f"127.0.0.1:{door}/none",
+            "POSTHOUSE_BOUNCES_LISTEN": f"127.0.0.1:{bounces}",
+            **_common(self._key, health),
+            **_sending(self.sink_port),
+            **(settings or {}),
+        }
+        command = (*within, POSTHOUSE, "up")
+        self.program = Program(command, env, folder / "onebox.log", health)
+        self.parts: Mapping[str, Part] = {"onebox": self.program}
+        self.database_url = dsn(folder / "data" / "postgres")
+
+    async def start(self) -> None:
+        """Return when mail can be submitted."""
+        await self.program.start()
+        self.customer = await make_customer(self.database_url, self._key, self._door)
+
+    async def close(self) -> None:
+        """End it."""
+        await self.program.close()
+
+
+class Split:
+    """Every service a process of its own, on a PostgreSQL of our own and the RabbitMQ given."""
+
+    def __init__(
+        self,
+        folder: Path,
+        broker_url: str,
+        rabbitmq: RabbitNode | None,
+        *,
+        dispatchers: int = 2,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Without *rabbitmq* the broker is not ours to strike."""
+        self._key = os.urandom(KEY_OCTETS)
+        self._door, bounces, self.sink_port, *health = lasting_ports(6 + dispatchers)
+        self._postgres = PostgresPart(folder / "postgres")
+        self.database_url = self._postgres.url
+        env = {
+            "POSTHOUSE_DATABASE_URL": self.database_url,
+            "POSTHOUSE_BROKER_URL": broker_url,
+            "POSTHOUSE_INGEST_LISTENERS": f"127.0.0.1:{self._door}/none",
+            "POSTHOUSE_BOUNCES_LISTEN": f"127.0.0.1:{bounces}",
+            **_sending(self.sink_port),
+            **(settings or {}),
+        }
+
+        def program(name: str, log: str) -> Program:
+            port = health.pop()
+            own = {**env, **_common(self._key, port)}
+            return Program((POSTHOUSE, name), own, folder / f"{log}.log", port)
+
+        self.dispatchers = {
+            name: program("dispatcher", name)
+            for name in (f"dispatcher {number}" for number in range(1, dispatchers + 1))
+        }
+        self._programs = {
+            **{name: program(name, name) for name in ("ingest", "policy", "bounces")},
+            **self.dispatchers,
+        }
+        self.parts: Mapping[str, Part] = {
+            **self._programs,
+            "postgres": self._postgres,
+            **({"rabbitmq": RabbitPart(rabbitmq)} if rabbitmq is not None else {}),
+        }
+
+    async def start(self) -> None:
+        """Return when mail can be submitted and every service is ready."""
+        await self._postgres.start()
+        await migrate(self.database_url)
+        self.customer = await make_customer(self.database_url, self._key, self._door)
+        async with asyncio.TaskGroup() as tasks:
+            for program in self._programs.values():
+                tasks.create_task(program.start())
+
+    async def close(self) -> None:
+        """End everything but the broker."""
+        for program in self._programs.values():
+            await program.close()
+        await self._postgres.stop()
+
+
+class PostgresPart:
+    """A PostgreSQL on a folder of its own that keeps what was committed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = EmbeddedPostgres(folder)
+        self.url = self._server.dsn
+
+    async def start(self) -> None:
+        """See Part."""
+        await self._server.start()
+
+    async def kill(self) -> None:
+        """See Part."""
+        os.kill(self._server.pid, signal.SIGKILL)
+        await self._server.stop()  # lets go of the folder
+
+    async def stop(self) -> None:
+        """See Part."""
+        await self._server.stop()
+
+
+class RabbitPart:
+    """The broker; its calls block, and the sink has to go on meanwhile."""
+
+    def __init__(self, node: RabbitNode) -> None:
+        self._node = node
+
+    async def start(self) -> None:
+        """See Part."""
+        await asyncio.to_thread(self._node.start)
+
+    async def kill(self) -> None:
+        """See Part."""
+        await asyncio.to_thread(self._node.kill)
+
+    async def stop(self) -> None:
+        """See Part."""
+        await asyncio.to_thread(self._node.stop)
+
+    async def wipe(self) -> None:
+        """Have it come back with no memory of queues or hints."""
+        await asyncio.to_thread(self._node.wipe)
+
+
+async def make_customer(database_url: str, key: bytes, port: int) -> Customer:
+    """An account with a domain that signs, and two credentials for the listener at *port*."""
+    async with Postgres(database_url, connections=1) as database:
+        accounts = AccountStore(database)
+        account = await ensure_account(accounts, "tests")
+        await ensure_domain(accounts, account, SENDER_DOMAIN, key, today=datetime.now(UTC).date())
+
+        async def door(lane: Lane) -> Door:
+            made = await create_credential(
+                accounts,
+                account,
+                key,
+                username=None,
+                lane=lane,
+                highest_lane=Lane.VERY_HIGH,
+                note="",
+            )
+            return Door("127.0.0.1", port, made.username, made.secret)
+
+        return Customer(normal=await door(Lane.NORMAL), bulk=await door(Lane.BULK))
+
+
+def _common(key: bytes, health: int) -> dict[str, str]:
+    return {
+        "POSTHOUSE_HOSTNAME": "relay.example",
+        "POSTHOUSE_SECRET_KEY": base64.b64encode(key).decode(),
+        "POSTHOUSE_HEALTH_LISTEN": f"127.0.0.1:{health}",
+        "POSTHOUSE_LOG_LEVEL": "warning",
+        "POSTHOUSE_LOG_FORMAT": "json",
+    }
+
+
+def _sending(sink_port: int) -> dict[str, str]:
+    return {
+        "POSTHOUSE_ROUTES": f"127.0.0.1:{sink_port}",
+        "POSTHOUSE_LEASE_SECONDS": str(LEASE_SECONDS),
+    }
