@@ -11,12 +11,14 @@ import trustme
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as Received
 
-from dispatcher.connections import Connections, Keeping
+from dispatcher.connections import Connections, Keeping, Sent
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.routes import Ourselves, Route, Tls
 from dispatcher.mx_resolver import MxResolver
+from dispatcher.router import Router
 from dispatcher.smtp_connection import Timeouts
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
+from servers.dns_stub import DnsStub, dns_stub
 from servers.mx import Manners, Mx, Peer, mx, polite
 
 HEADER = b"Subject: hi\r\n\r\n"
@@ -231,6 +233,53 @@ async def test_nobody_there_defers() -> None:
 
     assert isinstance(outcome, Deferred)
     assert (Scope.HOST, "4.4.1") == (outcome.scope, outcome.reply.enhanced)
+
+
+ZONE = {
+    ("example.com", "MX"): ("10 gone.example.", "20 bad.example.", "30 good.example."),
+    ("bad.example", "A"): ("127.0.0.1",),
+    ("good.example", "A"): ("127.0.0.2",),
+    ("lost.example", "MX"): ("10 gone.example.",),
+}
+
+
+async def send_by_dns(domain: str, port: int, ourselves: Ourselves) -> Sent:
+    """From the domain to its outcome, as a dispatcher does it."""
+    async with dns_stub(DnsStub(ZONE)) as stub:
+        resolver = MxResolver([stub.address])
+        found = await Router(resolver, ourselves, port=port).route(domain)
+        assert isinstance(found, Route)
+        sender = Connections("relay.example", resolver, ourselves)
+        sent = await sender.send(found, MESSAGE)
+        await sender.close()
+        return sent
+
+
+async def test_mail_finds_its_way_past_hosts_that_are_gone_or_broken() -> None:
+    elsewhere = Ourselves(frozenset(), networks=())
+    async with two_hosts(hangs_up) as (bad, good, to):
+        sent = await send_by_dns("example.com", to.port, elsewhere)
+
+    assert isinstance(sent.outcomes[0], Delivered)
+    assert f"good.example[127.0.0.2]:{to.port}" == sent.host
+    assert (1, 1) == (bad.connections, good.connections)
+
+
+async def test_an_exchanger_that_is_this_machine_is_never_connected_to() -> None:
+    async with mx() as server:
+        sent = await send_by_dns("example.com", server.port, Ourselves(frozenset()))
+
+    outcome = sent.outcomes[0]
+    assert isinstance(outcome, Deferred)
+    assert ("4.4.6", Scope.SITE) == (outcome.reply.enhanced, outcome.scope)
+    assert server.connections == 0
+
+
+async def test_exchangers_without_an_address_defer() -> None:
+    sent = await send_by_dns("lost.example", 25, Ourselves(frozenset()))
+
+    assert isinstance(sent.outcomes[0], Deferred)
+    assert "gone.example" in sent.outcomes[0].reply.text
 
 
 async def test_only_recipients_in_trouble_go_on_to_the_next_host() -> None:
