@@ -1,10 +1,12 @@
 """`posthouse send`."""
 
+import re
 import smtplib
 import ssl
 import sys
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +17,7 @@ from onebox.commands.invocation import LANE
 from posthouse.mail.lane import Lane
 
 _SECONDS = 30
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 _REFUSED = 300  # and above
 
 
@@ -85,9 +88,11 @@ def send(
 
 def _read(path: Path) -> bytes:
     try:
-        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
         raise click.ClickException(f"cannot read {path}: {error.strerror}") from error
+    # Files have the line ends of their system; SMTP has one kind.
+    return _LINE_END.sub(b"\r\n", content)
 
 
 def _composed(
@@ -104,7 +109,7 @@ def _composed(
     if lane is not None:
         message["X-Priority"] = str(lane.value)
     message.set_content(body)
-    return message.as_bytes()
+    return message.as_bytes(policy=SMTP)
 
 
 def _submit(relay: _Relay, sender: str, recipients: tuple[str, ...], content: bytes) -> str:

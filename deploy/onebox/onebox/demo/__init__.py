@@ -1,0 +1,1 @@
+"""The whole story on one machine, told and checked: `posthouse demo`."""
