@@ -76,9 +76,9 @@ def test_an_unsigned_message_says_so() -> None:
 
 
 def test_an_event_without_words_of_its_own_shows_its_facts() -> None:
-    returned = event("bounced", {"status": "5.1.1", "rule": "gone"}, delivery_id=DELIVERY)
+    returned = event("replied", {"rule": "automatic reply", "rules": 1}, delivery_id=DELIVERY)
     story = list(tell(Timeline(SUBMISSION, [delivery()], [], [returned])))
-    assert story[-1].endswith("b@y.example: status 5.1.1, rule gone")
+    assert story[-1].endswith("b@y.example: rule automatic reply, rules 1")
 
 
 def test_what_still_waits_says_until_when() -> None:
@@ -104,3 +104,20 @@ def test_durations_are_for_people() -> None:
         "2 h",
         "1 d",
     ]
+
+
+def test_a_report_that_came_back_is_told_with_its_evidence() -> None:
+    detail = {
+        "status": "5.1.1",
+        "diagnostic": "smtp; 550 no such user",
+        "reporting_mta": "mx.y.example",
+        "rule": "mailbox unknown by code",
+    }
+    story = list(
+        tell(
+            Timeline(SUBMISSION, [delivery()], [], [event("bounced", detail, delivery_id=DELIVERY)])
+        )
+    )
+    assert story[-1].endswith(
+        "b@y.example: report from mx.y.example: 5.1.1 (smtp; 550 no such user)"
+    )

@@ -20,7 +20,10 @@ def tell(timeline: Timeline) -> Iterator[str]:
     recipients = {delivery["id"]: delivery["recipient"] for delivery in timeline.deliveries}
     # Event and attempt were written by one statement: they carry the same time.
     attempts = {(a["delivery_id"], a["finished_at"]): a for a in timeline.attempts}
-    for event in timeline.events:
+    # What policy decided comes before what follows from it, though it was written with it.
+    for event in sorted(
+        timeline.events, key=lambda e: (e["at"], e["kind"] != EventKind.PREPARED.value)
+    ):
         key = (event["delivery_id"], event["at"])
         yield _line(event["at"], event["kind"], _event(event, recipients, attempts.pop(key, None)))
     for attempt in attempts.values():
@@ -70,6 +73,8 @@ def _event(
             return "committed, the client has its 250"
         case EventKind.SUPPRESSED:
             return f"{recipient}: on the suppression list, not attempted"
+        case EventKind.BOUNCED | EventKind.DELAYED if "status" in detail:
+            return _reported(recipient, detail)
         case _:
             return f"{recipient}: {_described(detail)}" if recipient else _described(detail)
 
@@ -80,6 +85,12 @@ def _prepared(detail: Mapping[str, Any]) -> str:
     count = detail.get("deliveries", 0)
     note = f" ({detail['note']})" if "note" in detail else ""
     return f"{count} {'delivery' if count == 1 else 'deliveries'}, signed by {by}{note}"
+
+
+def _reported(recipient: str, detail: Mapping[str, Any]) -> str:
+    """What a report says that came back to the return path."""
+    by = f" from {detail['reporting_mta']}" if detail.get("reporting_mta") else ""
+    return f"{recipient}: report{by}: {detail['status']} ({detail.get('diagnostic') or 'no words'})"
 
 
 def _described(detail: Mapping[str, Any]) -> str:

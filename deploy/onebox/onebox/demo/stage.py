@@ -80,7 +80,13 @@ class Stage:
 def local_stage() -> Iterator[Stage]:
     """A whole relay of our own in a folder that goes afterwards, and a sink beside it."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="posthouse-demo-")))
+        folder = Path(
+            stack.enter_context(
+                TemporaryDirectory(prefix="posthouse-demo-", ignore_cleanup_errors=True)
+            )
+        )
+        if os.geteuid() == 0:
+            folder.chmod(0o711)  # root's PostgreSQL may run as another user, see `Place.ensure`
         posthouse = (sys.executable, "-c", "from onebox.cli import main; main()")
         bounces = f"127.0.0.1:{_free_port()}"
         sink = stack.enter_context(

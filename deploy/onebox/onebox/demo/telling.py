@@ -35,7 +35,7 @@ class Teller:
 
     def verdict(self, check: Check) -> None:
         """Whether a claim holds."""
-        word, style = ("holds ", "green") if check.holds else ("FAILED", "bold red")
+        word, style = ("ok", "green") if check.holds else ("FAILED", "bold red")
         self._print(f"   {word}  {check.claim}: {check.seen}", style=style)
 
     @contextmanager
