@@ -96,5 +96,5 @@ def amqp_url(rabbitmq_server: RabbitServer) -> str:
 def rabbitmq_node(rabbitmq_server: RabbitServer) -> RabbitNode:
     """The same RabbitMQ, for tests that do something to it."""
     if not isinstance(rabbitmq_server, PrivateNode | ContainerNode):
-        missing("a RabbitMQ that may be restarted", "POSTHOUSE_TEST_AMQP_URL names one in use")
+        pytest.skip("POSTHOUSE_TEST_AMQP_URL names a RabbitMQ that we may not restart")
     return rabbitmq_server

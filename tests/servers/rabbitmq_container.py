@@ -49,7 +49,7 @@ class ContainerNode:
 
     def stop(self) -> None:
         """See RabbitNode."""
-        self._container.get_wrapped_container().stop(timeout=20)
+        self._container.get_wrapped_container().stop(timeout=10)
 
     def kill(self) -> None:
         """See RabbitNode."""
