@@ -41,4 +41,4 @@ class DispatcherSettings(ProgramSettings):
     """After so many messages a connection to a destination is closed and opened anew."""
 
     lease_seconds: Annotated[float, Field(ge=5, le=600)] = 20.0
-    """How long a delivery stays with a process that died before others take it."""
+    """How long work stays with a process that died before others take it up."""

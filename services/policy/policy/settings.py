@@ -29,6 +29,9 @@ class WithPolicy(Settings):
     policy_batch: Annotated[int, Field(ge=1, le=1000)] = 64
     """Most submissions that are prepared and committed together."""
 
+    lease_seconds: Annotated[float, Field(ge=5, le=600)] = 20.0
+    """How long work stays with a process that died before others take it up."""
+
     @model_validator(mode="after")
     def _a_relay_key_is_whole(self) -> Self:
         if (self.relay_dkim_domain is None) != (self.relay_dkim_key is None):

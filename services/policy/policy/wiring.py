@@ -1,5 +1,6 @@
 """The only place of policy that names concrete things."""
 
+from datetime import timedelta
 from time import monotonic
 
 from policy.identities import Identities
@@ -20,7 +21,12 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
     secret_key = settings.secret_key.get_secret_value()
     announcer = Announcer(behind.broker, deliveries_queue)
     service = PolicyService(
-        SubmissionStore(behind.database, behind.background, behind.recent),
+        SubmissionStore(
+            behind.database,
+            behind.background,
+            behind.recent,
+            lease=timedelta(seconds=settings.lease_seconds),
+        ),
         SuppressionStore(behind.database),
         Identities(AccountStore(behind.database), derive(secret_key, Purpose.DKIM_KEYS), monotonic),
         relay(settings, settings.hostname, secret_key),
