@@ -20,7 +20,7 @@ from onebox.demo.submitting import Accepted, Parcel, Sender, submit
 from onebox.demo.telling import Teller
 from posthouse.mail.lane import Lane
 
-_BULK = 400
+_BULK = 320
 _UNDER_WAY = 40  # bulk messages at the sink before the express comes
 _EXPRESS = (
     *((Lane.VERY_HIGH, f"alert{n}") for n in range(1, 5)),

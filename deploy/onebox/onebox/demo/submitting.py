@@ -15,7 +15,7 @@ from posthouse.mail.lane import Lane
 from posthouse.running.endpoint import Endpoint
 
 _SECONDS = 30
-_CONNECTIONS = 4
+_CONNECTIONS = 8
 _OK = 250
 _QUEUED_AS = re.compile(rb"queued as ([0-9a-f]{32})")
 _TEXT = "The rider changed horses and was gone before the dust had settled.\n" * 20
