@@ -1,0 +1,269 @@
+"""An SMTP load generator: so many messages over so many kept connections, each one timed.
+
+    python -m bench.load --to 127.0.0.1:2525 -n 20000 -c 20 --auth user:secret --lanes 1=1,5=99
+
+Closed loop by default: each connection sends its next message when it has its reply. With --rate
+messages fall due on a clock, and one that finds no free connection waits: its latency counts from
+when it was due, so that a server that stalls cannot hide it by being sent less. Loopback only.
+"""
+
+import argparse
+import asyncio
+import ipaddress
+import json
+import random
+import ssl
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench.load_session import CannotConnect, Door, Session, SessionLost
+
+_LINE = b"x" * 76 + b"\r\n"
+_HEADER_OCTETS = 230
+_RETRY_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be sent, and how."""
+
+    door: Door
+    messages: int = 1000
+    connections: int = 10
+    size: int = 10_240  # octets of a message, about
+    sender: str = "news@sender.example"
+    recipient: str = "user{n}@dest.example"  # {n} is the message's number
+    lanes: Sequence[tuple[int, int]] = ()  # X-Priority and its weight; none: no such field
+    pipelining: bool = True
+    rate: float = 0.0  # messages a second; 0: closed loop
+    first: int = 0  # number of the first message
+    persist: bool = False  # connect and send again until each message has a 2xx or 5xx
+    seed: int = 0  # of the mix of lanes
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One message with its reply; times are seconds since the epoch."""
+
+    id: str  # its number, in X-Bench-Id
+    lane: int  # its X-Priority; 0 without
+    recipient: str
+    submitted: float  # its first MAIL command, or when it was due
+    answered: float
+    code: int  # of the reply that decided; 0 when the connection was lost before it
+    tries: int
+
+    @property
+    def accepted(self) -> bool:
+        """Whether somebody took responsibility for it."""
+        return 200 <= self.code < 300
+
+
+@dataclass
+class Load:
+    """Runs a plan; `sent` grows as replies come."""
+
+    plan: Plan
+    sent: list[Sent] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        host = self.plan.door.host
+        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            raise ValueError(f"{host} is not a loopback address")
+        lines = max(round((self.plan.size - _HEADER_OCTETS) / len(_LINE)), 1)
+        self._body = b"\r\n" + _LINE * lines + b".\r\n"
+        self._jobs = self._all_jobs()
+        self._began = time.time()
+
+    async def run(self) -> list[Sent]:
+        """Send everything; each message with its reply, in the order of the replies.
+
+        Raises CannotConnect, unless the plan is to persist.
+        """
+        self._began = time.time()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(self.plan.connections, self.plan.messages)):
+                    tasks.create_task(self._work())
+        except* CannotConnect as group:
+            raise group.exceptions[0] from None
+        return self.sent
+
+    def _all_jobs(self) -> Iterator[tuple[int, int]]:
+        """Number and lane of each message."""
+        plan = self.plan
+        lanes = [lane for lane, _ in plan.lanes] or [0]
+        weights = [weight for _, weight in plan.lanes] or [1]
+        chance = random.Random(plan.seed)  # noqa: S311 -- which message goes in which lane
+        numbers = range(plan.first, plan.first + plan.messages)
+        return zip(numbers, chance.choices(lanes, weights, k=plan.messages), strict=True)
+
+    async def _work(self) -> None:
+        session: Session | None = None
+        for number, lane in self._jobs:
+            submitted = await self._due(number)
+            recipient = self.plan.recipient.replace("{n}", str(number))
+            text = self._text(number, lane, recipient)
+            session, code = await self._try(session, recipient, text)
+            tries = 1
+            while self.plan.persist and not (200 <= code < 300 or code >= 500):
+                await asyncio.sleep(_RETRY_SECONDS)
+                session, code = await self._try(session, recipient, text)
+                tries += 1
+            self.sent.append(
+                Sent(str(number), lane, recipient, submitted, time.time(), code, tries)
+            )
+        if session is not None:
+            session.close()
+
+    async def _due(self, number: int) -> float:
+        """When message *number* is submitted, once that time has come."""
+        if not self.plan.rate:
+            return time.time()
+        due = self._began + (number - self.plan.first) / self.plan.rate
+        await asyncio.sleep(max(due - time.time(), 0))
+        return due
+
+    async def _try(
+        self, session: Session | None, recipient: str, text: bytes
+    ) -> tuple[Session | None, int]:
+        """The session for the next message, and the code of the reply; 0 when it was lost."""
+        envelope = (
+            f"MAIL FROM:<{self.plan.sender}>\r\n".encode(),
+            f"RCPT TO:<{recipient}>\r\n".encode(),
+            b"DATA\r\n",
+        )
+        try:
+            session = session or await Session.open(self.plan.door)
+            return session, await session.send(envelope, text, pipelining=self.plan.pipelining)
+        except SessionLost:
+            return None, 0
+        except CannotConnect:
+            if self.plan.persist:
+                return None, 0
+            raise
+
+    def _text(self, number: int, lane: int, recipient: str) -> bytes:
+        priority = f"X-Priority: {lane}\r\n" if lane else ""
+        header = (
+            f"From: {self.plan.sender}\r\nTo: {recipient}\r\nSubject: Message {number}\r\n"
+            f"Date: {formatdate(self._began)}\r\nMessage-ID: <{number}.{self._began}@load>\r\n"
+            f"X-Bench-Id: {number}\r\n{priority}"
+        )
+        return header.encode() + self._body
+
+
+def summary(sent: Sequence[Sent]) -> dict[str, object]:
+    """Counts, accepted messages a second, and percentiles of the accept latency by lane."""
+    accepted = [message for message in sent if message.accepted]
+    began = min((message.submitted for message in sent), default=0.0)
+    ended = max((message.answered for message in sent), default=0.0)
+    return {
+        "messages": len(sent),
+        "accepted": len(accepted),
+        "codes": {str(code): n for code, n in Counter(m.code for m in sent).most_common()},
+        "tried_again": sum(message.tries > 1 for message in sent),
+        "seconds": round(ended - began, 3),
+        "accepted_per_second": round(len(accepted) / (ended - began), 1) if sent else None,
+        "latency_ms": {"all": latencies(accepted)}
+        | {
+            str(lane): latencies([message for message in accepted if message.lane == lane])
+            for lane in sorted({message.lane for message in accepted} - {0})
+        },
+    }
+
+
+def latencies(sent: Sequence[Sent]) -> dict[str, float]:
+    """Percentiles of the time from submission to reply, in milliseconds."""
+    times = sorted(message.answered - message.submitted for message in sent)
+    if not times:
+        return {}
+    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+    return {
+        name: round(times[max(round(share * len(times)) - 1, 0)] * 1000, 2)
+        for name, share in shares.items()
+    }
+
+
+def log_line(message: Sent) -> str:
+    """A message as the log has it: tab-separated, times with microseconds."""
+    return (
+        f"{message.submitted:.6f}\t{message.answered:.6f}\t{message.code}\t{message.id}\t"
+        f"{message.lane}\t{message.tries}\t{message.recipient}\n"
+    )
+
+
+def lanes(text: str) -> tuple[tuple[int, int], ...]:
+    """Read "1=1,5=99": lane and weight."""
+    pairs = (part.partition("=") for part in text.split(","))
+    return tuple((int(lane), int(weight or 1)) for lane, _, weight in pairs)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program; exit status 1 when not every message was accepted."""
+    given = _parser().parse_args(arguments)
+    host, _, port = given.to.rpartition(":")
+    user, _, secret = given.auth.partition(":")
+    # Certificates here are made for the day: what is measured is encryption, not trust.
+    tls = ssl._create_unverified_context() if given.starttls else None  # noqa: S323, SLF001
+    plan = Plan(
+        Door(host.strip("[]"), int(port), user, secret, tls),
+        messages=given.messages,
+        connections=given.connections,
+        size=given.size,
+        sender=given.sender,
+        recipient=given.recipient,
+        lanes=given.lanes,
+        pipelining=not given.no_pipelining,
+        rate=given.rate,
+        first=given.first,
+        persist=given.persist,
+        seed=given.seed,
+    )
+    loops = import_module("uvloop" if find_spec("uvloop") else "asyncio")
+    with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
+        began = time.process_time()
+        try:
+            sent = runner.run(Load(plan).run())
+        except CannotConnect as error:
+            sys.exit(f"cannot connect to {error}")
+    cpu = time.process_time() - began
+    if given.log:
+        given.log.write_text("".join(map(log_line, sent)))
+    each = round(cpu / len(sent) * 1e6, 1) if sent else None
+    print(json.dumps(summary(sent) | {"cpu_us_per_message": each}))
+    return 0 if all(message.accepted for message in sent) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--to", default="127.0.0.1:2525", metavar="HOST:PORT")
+    add("-n", "--messages", type=int, default=1000)
+    add("-c", "--connections", type=int, default=10)
+    add("--size", type=int, default=10_240, help="octets of a message")
+    add("--sender", default="news@sender.example")
+    add("--recipient", default="user{n}@dest.example", help="{n} is the message's number")
+    add("--lanes", type=lanes, default=(), metavar="1=1,5=99", help="mix of X-Priority")
+    add("--auth", default="", metavar="USER:SECRET", help="AUTH PLAIN")
+    add("--starttls", action="store_true", help="encrypt; any certificate will do")
+    add("--no-pipelining", action="store_true", help="wait for each reply")
+    add("--rate", type=float, default=0.0, help="messages a second; default: as fast as taken")
+    add("--first", type=int, default=0, help="number of the first message")
+    add("--persist", action="store_true", help="go on until each message is accepted or refused")
+    add("--seed", type=int, default=0, help="of the mix of lanes")
+    add("--log", type=Path, help="file for a line per message")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,147 @@
+"""One SMTP connection of the load generator: as little work per message as can be."""
+
+import asyncio
+import base64
+import ssl
+from dataclasses import dataclass
+from typing import Self, cast
+
+# A relay that says nothing for so long has lost the message.
+_SILENCE_SECONDS = 60.0
+_PERMANENT = 500
+
+
+class CannotConnect(Exception):
+    """No conversation could be started; the text says why."""
+
+
+class SessionLost(Exception):
+    """The connection ended before the reply came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where to connect, and how to get in."""
+
+    host: str
+    port: int
+    user: str = ""  # AUTH PLAIN with it; "": nobody logs in
+    secret: str = ""
+    tls: ssl.SSLContext | None = None  # STARTTLS with it; None: in clear
+
+
+class Session(asyncio.Protocol):
+    """Asks and waits: one command, or one group of them, at a time."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._input = b""
+        self._codes: list[int] = []
+        self._wanted = 0
+        self._answer: asyncio.Future[list[int]] | None = None
+        self._lost = False
+        self._asked = self._loop.time()
+        self._watch: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def open(cls, door: Door) -> Self:
+        """A session that is ready for its first message. Raises CannotConnect."""
+        loop = asyncio.get_running_loop()
+        try:
+            _, session = await loop.create_connection(cls, door.host, door.port)
+        except OSError as error:
+            raise CannotConnect(f"{door.host}:{door.port}: {error}") from error
+        try:
+            await session.enter(door)
+        except (SessionLost, ssl.SSLError) as error:
+            session.close()
+            raise CannotConnect(f"{door.host}:{door.port}: {error}") from error
+        return session
+
+    async def send(self, envelope: tuple[bytes, ...], text: bytes, *, pipelining: bool) -> int:
+        """Send one message; the code of the reply that decided. Raises SessionLost.
+
+        *envelope* is MAIL, RCPT and DATA; *text* ends with the dot's line.
+        """
+        if pipelining:
+            codes = await self._ask(b"".join(envelope), len(envelope))
+        else:
+            codes = [(await self._ask(command, 1))[0] for command in envelope]
+        if codes[-1] == 354:
+            return (await self._ask(text, 1))[0]
+        await self._ask(b"RSET\r\n", 1)
+        return next(code for code in codes if code >= 400)
+
+    def close(self) -> None:
+        """Say QUIT and leave without waiting for the answer."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if not self._transport.is_closing():
+            self._transport.write(b"QUIT\r\n")
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to watch for silence."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits."""
+        self._lost = True
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(SessionLost(str(exc or "the other side closed")))
+
+    def data_received(self, data: bytes) -> None:
+        """Count replies; the last line of each has a space behind its code."""
+        *lines, self._input = (self._input + data).split(b"\n")
+        self._codes += [int(line[:3]) for line in lines if line[3:4] != b"-"]
+        if self._answer is not None and len(self._codes) >= self._wanted:
+            codes, self._codes = self._codes[: self._wanted], self._codes[self._wanted :]
+            if not self._answer.done():
+                self._answer.set_result(codes)
+            self._answer = None
+
+    async def enter(self, door: Door) -> None:
+        """EHLO, and what the door asks for. Raises SessionLost."""
+        await self._expect(b"", 220)
+        await self._expect(b"EHLO load.sender.example\r\n", 250)
+        if door.tls is not None:
+            await self._expect(b"STARTTLS\r\n", 220)
+            secure = await self._loop.start_tls(
+                self._transport, self, door.tls, server_hostname=door.host
+            )
+            self._transport = cast("asyncio.Transport", secure)
+            await self._expect(b"EHLO load.sender.example\r\n", 250)
+        if door.user:
+            plain = base64.b64encode(f"\0{door.user}\0{door.secret}".encode())
+            await self._expect(b"AUTH PLAIN " + plain + b"\r\n", 235)
+
+    async def _expect(self, command: bytes, wanted: int) -> None:
+        (code,) = await self._ask(command, 1)
+        if code != wanted:
+            said = command.split()[0].decode() if command else "the connection"
+            raise SessionLost(f"{said} was answered {code}")
+
+    def _ask(self, octets: bytes, replies: int) -> "asyncio.Future[list[int]]":
+        self._answer = answer = self._loop.create_future()
+        if self._lost:
+            answer.set_exception(SessionLost("the other side closed"))
+            return answer
+        self._wanted = replies
+        self._asked = self._loop.time()
+        if octets:
+            self._transport.write(octets)
+        if len(self._codes) >= replies:
+            self.data_received(b"")
+        return answer
+
+    def _look(self) -> None:
+        silent = self._loop.time() - self._asked
+        if self._answer is not None and silent > _SILENCE_SECONDS:
+            self._transport.abort()
+        else:
+            self._watch = self._loop.call_later(_SILENCE_SECONDS / 2, self._look)

@@ -1,0 +1,186 @@
+"""The load generator: sends what the plan says, times it, and counts honestly."""
+
+import asyncio
+import json
+import re
+import ssl
+import sys
+from collections import Counter
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+import trustme
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from bench.load import Load, Plan, Sent, lanes, latencies, summary
+from bench.load_session import CannotConnect, Door
+from bench.sink import Sink
+from bench.sink_session import Manners, Refusal
+
+
+def door(sink: Sink) -> Door:
+    return Door(sink.host, sink.port)
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+async def test_every_message_arrives_once_with_its_number(pipelining: bool) -> None:
+    async with Sink(Manners(keep=True)) as sink:
+        plan = Plan(door(sink), messages=100, connections=7, size=2000, pipelining=pipelining)
+        sent = await Load(plan).run()
+        assert {message.id for message in sent} == {str(number) for number in range(100)}
+        assert Counter(arrival.id for arrival in sink.arrivals) == Counter(m.id for m in sent)
+        assert all(message.accepted and message.tries == 1 for message in sent)
+        assert all(message.submitted <= message.answered for message in sent)
+        assert sink.connections == 7
+
+        arrival = next(arrival for arrival in sink.arrivals if arrival.id == "42")
+        assert arrival.recipients == ("user42@dest.example",)
+        assert 1900 < arrival.size < 2100
+        message = message_from_bytes(arrival.content)
+        assert set(message.keys()) == {"From", "To", "Subject", "Date", "Message-ID", "X-Bench-Id"}
+
+
+async def test_lanes_are_mixed_by_weight() -> None:
+    async with Sink(Manners(keep=True)) as sink:
+        plan = Plan(door(sink), messages=400, size=500, lanes=lanes("1=1,5=3"), first=1000)
+        sent = await Load(plan).run()
+        mix = Counter(message.lane for message in sent)
+        assert set(mix) == {1, 5}
+        assert 60 < mix[1] < 140
+        by_id = {message.id: message.lane for message in sent}
+        for arrival in sink.arrivals:
+            found = re.search(rb"X-Priority: (\d)", arrival.content)
+            assert found
+            assert by_id[arrival.id] == int(found[1])
+        assert min(map(int, by_id)) == 1000
+
+
+async def test_a_refused_recipient_is_counted_and_the_next_message_goes_on() -> None:
+    manners = Manners([Refusal("user1@*", "550 5.1.1 No"), Refusal("user2@*", "450 4.2.1 Later")])
+    async with Sink(manners) as sink:
+        sent = await Load(Plan(door(sink), messages=10, connections=1)).run()
+        assert [message.code for message in sent] == [250, 550, 450] + [250] * 7
+        assert len(sink.arrivals) == 8
+
+
+async def test_a_lost_connection_costs_one_message_unless_it_persists() -> None:
+    async with Sink(Manners(cut=0.2, soft=0.1, seed=3)) as sink:
+        sent = await Load(Plan(door(sink), messages=50, connections=3)).run()
+        codes = Counter(message.code for message in sent)
+        assert set(codes) == {250, 451, 0}
+        assert len(sink.arrivals) == 50
+
+    async with Sink(Manners(cut=0.2, soft=0.1, seed=3)) as sink:
+        sent = await Load(Plan(door(sink), messages=50, connections=3, persist=True)).run()
+        assert all(message.accepted for message in sent)
+        assert sum(message.tries for message in sent) == len(sink.arrivals)
+        assert len(sink.arrivals) > 50
+
+
+async def test_it_waits_for_a_server_that_comes_back_only_if_it_persists() -> None:
+    async with Sink() as sink:
+        port = sink.port
+    with pytest.raises(CannotConnect, match=str(port)):
+        await Load(Plan(Door("127.0.0.1", port), messages=3)).run()
+
+    load = Load(Plan(Door("127.0.0.1", port), messages=3, persist=True))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(load.run())
+        await asyncio.sleep(0.25)
+        sink = Sink(port=port)
+        tasks.create_task(sink.start())
+    assert len(sink.arrivals) == 3
+    await sink.stop()
+
+
+async def test_at_a_rate_latency_counts_from_when_a_message_was_due() -> None:
+    """One connection to a server of 50 ms a message cannot take 100 a second."""
+    async with Sink(Manners(delay=0.05)) as sink:
+        sent = await Load(Plan(door(sink), messages=10, connections=1, rate=100)).run()
+    due = [message.submitted - sent[0].submitted for message in sent]
+    assert due == pytest.approx([number / 100 for number in range(10)])
+    assert sent[-1].answered - sent[-1].submitted > 0.3
+
+
+async def test_it_logs_in_under_tls() -> None:
+    authority = trustme.CA()
+    server, client = (
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+    )
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    taken = []
+
+    class Handler:
+        async def handle_DATA(self, _: SMTP, session: Session, __: Envelope) -> str:  # noqa: N802
+            taken.append((session.ssl is not None, session.authenticated))
+            return "250 Ok"
+
+    def authenticate(*given: object) -> AuthResult:
+        login = given[-1]
+        right = (login.login, login.password) == (b"user", b"secret")  # type: ignore[attr-defined]
+        return AuthResult(success=right, handled=right)
+
+    listener = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(Handler(), tls_context=server, authenticator=authenticate, auth_required=True),
+        "127.0.0.1",
+        0,
+    )
+    port = listener.sockets[0].getsockname()[1]
+    way_in = Door("127.0.0.1", port, "user", "secret", client)
+    sent = await Load(Plan(way_in, messages=4, connections=2)).run()
+    assert [message.code for message in sent] == [250] * 4
+    assert taken == [(True, True)] * 4
+
+    with pytest.raises(CannotConnect, match="AUTH was answered 535"):
+        await Load(Plan(Door("127.0.0.1", port, "user", "wrong", client), messages=1)).run()
+    listener.close()
+
+
+def test_it_sends_to_loopback_only() -> None:
+    with pytest.raises(ValueError, match="not a loopback address"):
+        Load(Plan(Door("192.0.2.1", 25)))
+
+
+def message(latency: float, code: int = 250) -> Sent:
+    return Sent("1", 3, "a@dest.example", 100.0, 100.0 + latency, code, 1)
+
+
+def test_percentiles_are_of_accepted_messages() -> None:
+    sent = [message(number / 1000) for number in range(1, 101)] + [message(9.0, 451)]
+    counted = summary(sent)
+    assert (counted["messages"], counted["accepted"]) == (101, 100)
+    assert counted["codes"] == {"250": 100, "451": 1}
+    by_lane = counted["latency_ms"]
+    assert isinstance(by_lane, dict)
+    assert by_lane["3"] == {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
+    assert latencies([]) == {}
+
+
+async def test_as_a_program_it_prints_its_summary_and_says_by_its_status_if_all_went_well(
+    tmp_path: Path,
+) -> None:
+    async def run(port: int, *arguments: str) -> tuple[int | None, str]:
+        program = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bench.load", "--to", f"127.0.0.1:{port}", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=Path(__file__).parents[2],
+        )
+        said, _ = await program.communicate()
+        return program.returncode, said.decode()
+
+    log = tmp_path / "sent.tsv"
+    async with Sink(Manners([Refusal("dead*", "550 5.1.1 No")])) as sink:
+        status, said = await run(sink.port, "-n", "20", "--lanes", "2", "--log", str(log))
+        assert status == 0
+        assert json.loads(said)["accepted"] == 20
+        assert [line.split("\t")[2:5:2] for line in log.read_text().splitlines()] == [
+            ["250", "2"]
+        ] * 20
+        status, _ = await run(sink.port, "-n", "1", "--recipient", "dead@dest.example")
+        assert status == 1
+    status, said = await run(sink.port)
+    assert status == 1
+    assert "cannot connect to 127.0.0.1" in said
