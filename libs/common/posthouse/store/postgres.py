@@ -58,6 +58,7 @@ class Postgres:
             self._settings["synchronous_commit"] = "off"
         self._pool: asyncpg.Pool[Any] | None = None
         self._opening = asyncio.Lock()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,7 +67,8 @@ class Postgres:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections; statements under way get a few seconds."""
+        """Close all connections for good; statements under way get a few seconds."""
+        self._closed = True
         pool, self._pool = self._pool, None
         if pool is None:
             return
@@ -79,6 +81,8 @@ class Postgres:
         # The pool is made at the first statement and made again until it succeeds, so that a
         # service can start while its database is away. Waiting for one's turn counts.
         async with asyncio.timeout(CONNECT_SECONDS), self._opening:
+            if self._closed:
+                raise StoreUnavailable("the connections were closed")
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self._url,

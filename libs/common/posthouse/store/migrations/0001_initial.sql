@@ -2,13 +2,12 @@
 
 -- Time-ordered ids (RFC 9562 version 7). Rows that pile up are partitioned by the day in their id,
 -- so that retention is a dropped partition and never a delete.
+-- The 12 bits after the milliseconds hold their fraction (section 6.2, method 3), so that what one
+-- statement writes sorts in the order it was written.
 CREATE FUNCTION new_id() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
-    SELECT encode(
-        set_bit(set_bit(
-            overlay(uuid_send(gen_random_uuid())
-                PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
-                FROM 1 FOR 6),
-            52, 1), 53, 1), 'hex')::uuid
+    SELECT (overlay(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 4096000)::bigint), 15, '0')
+                PLACING '7' FROM 13 FOR 0)
+            || right(gen_random_uuid()::text, 17))::uuid
 $$;
 
 CREATE FUNCTION first_id_of(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
