@@ -18,7 +18,7 @@ DEVELOPMENT := .venv/.development-$(call digest,requirements-dev.lock)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo up check format test chaos soak bench demo-compose lock clean
+.PHONY: help setup setup-dev demo up check format test chaos bench demo-compose lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -49,9 +49,6 @@ test: setup-dev ## All tests, with real servers: up to ten minutes
 
 chaos: setup-dev ## The long fault tests: 20,000 messages, everything killed in turn
 	$(BIN)/pytest -m long tests/chaos $(ARGS)
-
-soak: setup-dev ## An hour of steady load with a kill a minute
-	$(BIN)/python -m bench.soak $(ARGS)
 
 bench: setup-dev ## The measurements that README quotes, beside Postfix where it can be had
 	$(BIN)/python -m bench $(ARGS)

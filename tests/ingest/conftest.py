@@ -11,7 +11,7 @@ import pytest
 import trustme
 import uvloop
 
-from ingest.certificate import Certificate
+from posthouse.running.certificate import Certificate
 from servers.door import QUICK, OpenDoor, Running, Wire, running_door, write_certificate
 
 

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from ingest.authenticator import Authenticator, Denial
-from ingest.certificate import CannotUseCertificate, Certificate
+from posthouse.running.certificate import CannotUseCertificate, Certificate
 from ingest.core.commands import Credentials
 from posthouse.mail.secret import hash_secret
 from posthouse.store import StoreUnavailable
@@ -298,7 +298,7 @@ async def test_a_renewed_certificate_is_used_without_a_restart(
 ) -> None:
     certificate = write(authority, tmp_path)
     before = certificate._seen
-    watching = asyncio.create_task(certificate.watch(poll_seconds=0.01))
+    watching = asyncio.create_task(certificate.run(asyncio.Event(), poll_seconds=0.01))
     write(authority, tmp_path)
     async with asyncio.timeout(5):
         while certificate._seen == before:  # noqa: ASYNC110

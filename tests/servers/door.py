@@ -12,7 +12,7 @@ from uuid import UUID
 
 import trustme
 
-from ingest.certificate import Certificate
+from posthouse.running.certificate import Certificate
 from ingest.core.limits import Limits
 from ingest.listener import Listener
 from ingest.service import IngestService

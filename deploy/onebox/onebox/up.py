@@ -5,33 +5,30 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import structlog
 from pydantic import SecretStr
 
 from bounces.listener import ReturnListener
-from bounces.settings import BouncesSettings
 from bounces.wiring import wire as wire_bounces
-from dispatcher.settings import DispatcherSettings
 from dispatcher.wiring import wire as wire_dispatcher
 from ingest.service import IngestService
-from ingest.settings import IngestSettings
 from ingest.wiring import wire as wire_ingest
-from onebox.place import NoPlace, Place, PlaceSettings
+from onebox.place import NoPlace, Place
 from onebox.postgres import EmbeddedPostgres, PostgresError
-from policy.settings import PolicySettings
+from onebox.up_settings import UpSettings, read_place, read_settings
 from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.broker.rabbitmq import RabbitMqBroker
 from posthouse.running import logs
+from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen, Health
 from posthouse.running.program import Wired, backing, database_check
 from posthouse.running.service import Service, main, run
-from posthouse.running.settings import Settings, SettingsError, load, names
+from posthouse.running.settings import SettingsError
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres
@@ -40,79 +37,20 @@ from posthouse.store.postgres import Postgres
 # does not read back what it just wrote.
 _REMEMBERED = 64 << 20
 
-_MODELS = (IngestSettings, PolicySettings, DispatcherSettings, BouncesSettings, PlaceSettings)
-
 log = structlog.get_logger()
-S = TypeVar("S", bound=Settings)
-
-
-@dataclass(frozen=True, slots=True)
-class UpSettings:
-    """What each service was told."""
-
-    place: Place
-    broker_url: str | None  # None: the broker is in this process
-    ingest: IngestSettings
-    policy: PolicySettings
-    dispatcher: DispatcherSettings
-    bounces: BouncesSettings
-
-
-def read_settings(environ: Mapping[str, str]) -> UpSettings:
-    """Settings for every service out of one environment; SettingsError lists all mistakes.
-
-    What the data folder provides need not be given: database, secret key, certificate.
-    """
-    known = known_names()
-    place = Place.told(load(PlaceSettings, environ, also_known=known))
-    given = _completed(place, environ)
-    mistakes: set[str] = set()
-
-    def read(model: type[S]) -> S | None:
-        try:
-            return load(model, given, also_known=known)
-        except SettingsError as error:
-            mistakes.update(error.mistakes)
-            return None
-
-    found = [read(model) for model in _MODELS[:4]]
-    if mistakes:
-        raise SettingsError(sorted(mistakes))
-    return UpSettings(place, environ.get("POSTHOUSE_BROKER_URL"), *found)  # type: ignore[arg-type]
-
-
-def known_names() -> frozenset[str]:
-    """Every variable that any program of the product reads."""
-    return frozenset().union(*(names(model) for model in _MODELS))
-
-
-def _completed(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
-    given = dict(environ)
-    if not any(name in given for name in ("POSTHOUSE_SECRET_KEY", "POSTHOUSE_SECRET_KEY_FILE")):
-        given["POSTHOUSE_SECRET_KEY_FILE"] = str(place.secret_key_file)
-    given.setdefault("POSTHOUSE_DATABASE_URL", "postgresql:///posthouse")
-    given.setdefault("POSTHOUSE_BROKER_URL", "amqp:///")
-    for service in ("INGEST", "BOUNCES"):
-        given.setdefault(f"POSTHOUSE_{service}_TLS_CERTIFICATE", str(place.certificate_file))
-        given.setdefault(f"POSTHOUSE_{service}_TLS_KEY", str(place.certificate_key_file))
-    return given
 
 
 def run_up(environ: Mapping[str, str]) -> int:
     """Run the whole relay until a signal; the exit status."""
     try:
-        place = Place.told(load(PlaceSettings, environ, also_known=known_names()))
-        place.ensure(environ.get("POSTHOUSE_HOSTNAME", "localhost"))
+        place, hostname = read_place(environ)
+        place.ensure(hostname)
         settings = read_settings(environ)
     except (SettingsError, NoPlace) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    logs.configure(
-        "posthouse",
-        level=settings.ingest.log_level,
-        form=settings.ingest.log_format,
-        stream=sys.stderr,
-    )
+    common = settings.ingest
+    logs.configure("posthouse", level=common.log_level, form=common.log_format, stream=sys.stderr)
     return main(_run(settings))
 
 
@@ -133,14 +71,12 @@ async def _run(settings: UpSettings) -> int:
                 wire_bounces(settings.bounces, behind),
             ]
             checks = {name: check for w in wired for name, check in w.checks.items()}
-            health = Health(
-                settings.ingest.health_listen, {"database": database_check(behind), **checks}
-            )
+            health = Health(told.health_listen, {"database": database_check(behind), **checks})
             services: dict[str, Service] = {n: s for w in wired for n, s in w.services.items()}
             services["ready"] = _Ready(settings, wired, health, postgres)
             if postgres is not None:
                 services["postgres"] = postgres
-            return await run(services, health=health, grace=settings.ingest.grace_seconds)
+            return await run(services, health=health, grace=told.grace_seconds)
     except (PostgresError, StoreUnavailable, StoreRefused, CannotListen) as error:
         log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
         return 1
@@ -162,8 +98,8 @@ async def _end_leases(url: str) -> None:
 
 
 @asynccontextmanager
-async def _broker(url: str | None) -> AsyncIterator[Broker]:
-    opening = EmbeddedBroker.open() if url is None else RabbitMqBroker.open(url)
+async def _broker(url: SecretStr | None) -> AsyncIterator[Broker]:
+    opening = EmbeddedBroker.open() if url is None else RabbitMqBroker.open(url.get_secret_value())
     async with opening as broker:
         yield broker
 
@@ -184,12 +120,15 @@ class _Ready:
         self._postgres = postgres
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Print the line, then wait."""
-        sys.stdout.write(msgspec.json.encode(await self._line()).decode() + "\n")
+        """Print the line, and the same for people where people read; then wait."""
+        facts = await self._facts()
+        sys.stdout.write(msgspec.json.encode(facts).decode() + "\n")
         sys.stdout.flush()
+        if sys.stderr.isatty():
+            sys.stderr.write(_readable(facts))
         await stopping.wait()
 
-    async def _line(self) -> dict[str, Any]:
+    async def _facts(self) -> dict[str, Any]:
         ingest, bounces = self._services["ingest"], self._services["bounces"]
         assert isinstance(ingest, IngestService)
         assert isinstance(bounces, ReturnListener)
@@ -197,18 +136,30 @@ class _Ready:
         pids = dict.fromkeys(("ingest", "policy", "dispatcher", "bounces"), os.getpid())
         if self._postgres is not None:
             pids["postgres"] = self._postgres.pid
+        folder = str(self._settings.place.folder.absolute())
         return {
             "event": "ready",
             "submission": [
-                {"host": at.host, "port": at.port, "tls": listener.tls.value}
-                for listener, at in listeners
+                {**_address(at), "tls": listener.tls.value} for listener, at in listeners
             ],
             "bounces": _address(await bounces.address()),
             "health": _address(self._health.address),
-            "data": str(self._settings.place.folder.absolute()),
+            "data": folder,
             "pids": pids,
+            "credential": f"posthouse --data {folder} credential create --domain example.com",
         }
 
 
-def _address(endpoint: Any) -> dict[str, Any]:
+def _address(endpoint: Endpoint) -> dict[str, Any]:
     return {"host": endpoint.host, "port": endpoint.port}
+
+
+def _readable(facts: Mapping[str, Any]) -> str:
+    lines = ["", "Posthouse is ready."]
+    lines += [f"  submission  {at['host']}:{at['port']}  {at['tls']}" for at in facts["submission"]]
+    lines += [
+        f"  {name:<10}  {facts[name]['host']}:{facts[name]['port']}{rest}"
+        for name, rest in (("bounces", ""), ("health", "  /healthz/ready, /metrics"))
+    ]
+    lines += [f"  data        {facts['data']}", "A user and secret for an application:"]
+    return "\n".join([*lines, f"  {facts['credential']}", "Ctrl-C ends it.", "", ""])

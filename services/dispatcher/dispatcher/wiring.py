@@ -20,7 +20,7 @@ from posthouse.store.housekeeping import Housekeeping
 def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
     """The dispatcher, what wakes it, and the housekeeping that one dispatcher does for all."""
     resolver = MxResolver(settings.nameservers)
-    ourselves = Ourselves(frozenset({settings.hostname}))
+    ourselves = Ourselves(frozenset({settings.hostname.lower()}))
     sites = Sites(settings.site_limit)
     connections = Connections(
         settings.hostname,

@@ -9,12 +9,12 @@ from uuid import UUID
 import structlog
 
 from ingest.authenticator import Authenticator, Directory
-from ingest.certificate import Certificate
 from ingest.core.limits import Limits
 from ingest.core.trouble import StoreTrouble
 from ingest.door import Door, Guests, Intake
 from ingest.listener import Listener, TlsMode
 from ingest.smtp_session import SmtpSession
+from posthouse.running.certificate import Certificate
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
 
@@ -48,7 +48,6 @@ class IngestService:
             if listener.tls.needs_certificate and certificate is None:
                 raise CannotListen(f"{listener} needs a TLS certificate, and none is set")
         self._listeners = tuple(listeners)
-        self._certificate = certificate
         self._sockets: list[socket.socket] = []
         self._addresses: tuple[Endpoint, ...] = ()
         self._door = Door(
@@ -85,18 +84,15 @@ class IngestService:
         logging.getLogger("mail.log").disabled = True
         self.bind()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(self._watch_certificate())
-                servers = [
-                    await self._serve(listener, bound)
-                    for listener, bound in zip(self._listeners, self._sockets, strict=True)
-                ]
-                log.info("listening", addresses=[str(a) for a in self.addresses])
-                await stopping.wait()
-                for server in servers:
-                    server.close()
-                await self._empty()
-                watching.cancel()
+            servers = [
+                await self._serve(listener, bound)
+                for listener, bound in zip(self._listeners, self._sockets, strict=True)
+            ]
+            log.info("listening", addresses=[str(a) for a in self.addresses])
+            await stopping.wait()
+            for server in servers:
+                server.close()
+            await self._empty()
         finally:
             for guest in tuple(self._door.guests.inside):
                 guest.abort()
@@ -118,10 +114,6 @@ class IngestService:
         for guest in tuple(guests.inside):
             guest.stop()
         await guests.empty.wait()
-
-    async def _watch_certificate(self) -> None:
-        if self._certificate is not None:
-            await self._certificate.watch()
 
 
 def _listening_socket(listener: Listener) -> socket.socket:

@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass
 
-from ingest.certificate import Certificate
 from ingest.core.limits import Limits
 from ingest.service import IngestService
 from ingest.settings import IngestSettings
@@ -11,6 +10,7 @@ from posthouse.broker import submissions_queue
 from posthouse.broker.hints import Announcer
 from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Submission
+from posthouse.running.certificate import Certificate
 from posthouse.running.identity import new_id
 from posthouse.running.program import Backing, Wired
 from posthouse.store.accounts import AccountStore
@@ -34,14 +34,14 @@ def wire(settings: IngestSettings, behind: Backing) -> Wired:
     """The listeners for clients, and what tells policy. Raises CannotListen."""
     announcer = Announcer(behind.broker, submissions_queue)
     submissions = SubmissionStore(behind.database, behind.background, behind.recent)
-    chain = settings.ingest_tls_certificate
+    certificate = Certificate.told(settings.ingest_tls_certificate, settings.ingest_tls_key)
     ingest = IngestService(
         settings.ingest_listeners,
         hostname=settings.hostname,
         intake=_Intake(submissions, announcer),
         directory=AccountStore(behind.database),
         pepper=derive(settings.secret_key.get_secret_value(), Purpose.CREDENTIALS),
-        certificate=Certificate(chain, settings.ingest_tls_key or chain) if chain else None,
+        certificate=certificate,
         new_id=new_id,
         clock=time.monotonic,
         limits=Limits(
@@ -52,6 +52,10 @@ def wire(settings: IngestSettings, behind: Backing) -> Wired:
     )
     ingest.bind()
     return Wired(
-        services={"ingest": ingest, "ingest-announcing": announcer},
+        services={
+            "ingest": ingest,
+            "ingest-announcing": announcer,
+            **({"ingest-certificate": certificate} if certificate else {}),
+        },
         checks={},
     )

@@ -9,7 +9,7 @@ import click
 from onebox.commands.invocation import json_option, place, print_json
 from onebox.place import PlaceSettings
 from onebox.programs import SERVICES, known_names
-from onebox.up import read_settings
+from onebox.up_settings import read_settings
 from posthouse.mail.secret import KEY_OCTETS
 from posthouse.running.settings import (
     Described,

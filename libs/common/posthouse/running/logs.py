@@ -27,7 +27,7 @@ _LOWEST_OF_OTHERS = {
     "mail.log": logging.WARNING,
     "mail.debug": logging.WARNING,
     "aio_pika": logging.WARNING,
-    "aiormq": logging.WARNING,
+    "aiormq": logging.CRITICAL,
     "asyncio": logging.WARNING,
     "uvicorn.error": logging.WARNING,
 }

@@ -1,8 +1,10 @@
 """The certificate that TLS is offered with, read again when its files change."""
 
 import asyncio
+import contextlib
 import ssl
 from pathlib import Path
+from typing import Self
 
 import structlog
 
@@ -33,10 +35,16 @@ class Certificate:
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
         self._load(self.context)
 
-    async def watch(self, poll_seconds: float = _POLL_SECONDS) -> None:
-        """Look for changes until cancelled; a file that cannot be used changes nothing."""
-        while True:
-            await asyncio.sleep(poll_seconds)
+    @classmethod
+    def told(cls, chain: Path | None, key: Path | None) -> Self | None:
+        """As settings give it: *key* may be in the file of the *chain*. Raises likewise."""
+        return None if chain is None else cls(chain, key or chain)
+
+    async def run(self, stopping: asyncio.Event, poll_seconds: float = _POLL_SECONDS) -> None:
+        """Look for changes until *stopping*; a file that cannot be used changes nothing."""
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), poll_seconds)
             self._reload()
 
     def _reload(self) -> None:
