@@ -12,6 +12,7 @@ from typing import Self
 from bench.load import Load, Plan, Sent
 from bench.sink import Sink
 from bench.sink_session import Arrival, Manners, Outcome
+
 from chaos.ledger import Ledger
 from chaos.relay import SENDER_DOMAIN, Relay
 

@@ -69,7 +69,7 @@ class Program:
         """The exit status of a program that ends by itself; TimeoutError when it does not."""
         assert self._child is not None
         async with asyncio.timeout(seconds):
-            while (status := self._child.poll()) is None:
+            while (status := self._child.poll()) is None:  # noqa: ASYNC110 -- no event tells
                 await asyncio.sleep(_LOOK_SECONDS)
         return status
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.load_session import Door
+
 from chaos.ports import lasting_ports
 from chaos.program import POSTHOUSE, Program
 from onebox.customers import create_credential, ensure_account, ensure_domain
@@ -80,7 +81,7 @@ class Onebox:
             **_sending(self.sink_port),
             **(settings or {}),
         }
-        command = (*within, POSTHOUSE, "up")
+        command = (*within, str(POSTHOUSE), "up")
         self.program = Program(command, env, folder / "onebox.log", health)
         self.parts: Mapping[str, Part] = {"onebox": self.program}
         self.database_url = dsn(folder / "data" / "postgres")

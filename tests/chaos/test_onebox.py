@@ -1,8 +1,8 @@
 """The onebox is killed and stopped under load: nothing is lost, nothing doubled without need."""
 
 import pytest
-
 from bench.sink_session import Manners
+
 from chaos.flow import flowing
 from chaos.relay import Onebox
 from chaos.strikes import How, moments, strike

@@ -1,0 +1,43 @@
+"""One message, once, by a client that takes the first no for an answer."""
+
+import asyncio
+import base64
+
+from bench.load_session import Door
+
+from chaos.relay import SENDER_DOMAIN
+
+
+async def knock(door: Door, within: float, recipient: str = "ann@dest.example") -> str:
+    """The reply that decided: of the first command that was refused, or of the final dot.
+
+    TimeoutError when the relay leaves any of it unanswered for *within* seconds.
+    """
+    plain = base64.b64encode(f"\0{door.user}\0{door.secret}".encode()).decode()
+    commands = (
+        "EHLO client.example",
+        f"AUTH PLAIN {plain}",
+        f"MAIL FROM:<news@{SENDER_DOMAIN}>",
+        f"RCPT TO:<{recipient}>",
+        "DATA",
+        f"From: news@{SENDER_DOMAIN}\r\nX-Bench-Id: knock\r\n\r\nHello.\r\n.",
+    )
+    async with asyncio.timeout(within):
+        reader, writer = await asyncio.open_connection(door.host, door.port)
+    try:
+        said = await _reply(reader, within)
+        for command in commands:
+            if said[0] not in "23":
+                break
+            writer.write(f"{command}\r\n".encode())
+            said = await _reply(reader, within)
+        return said
+    finally:
+        writer.close()
+
+
+async def _reply(reader: asyncio.StreamReader, within: float) -> str:
+    async with asyncio.timeout(within):
+        while (line := await reader.readline())[3:4] == b"-":
+            pass
+    return line.decode().rstrip()
