@@ -1,0 +1,109 @@
+"""The tables in docs/settings.md and docs/metrics.md say what the code says.
+
+When one of these tests fails, write the tables anew and read what changed:
+
+    POSTHOUSE_TEST_WRITE_REFERENCE=1 .venv/bin/pytest tests/docs
+"""
+
+import os
+import pkgutil
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from prometheus_client import Counter, Info
+from prometheus_client.metrics import MetricWrapperBase
+
+from onebox.commands.config import reference
+
+DOCS = Path(__file__).parents[2] / "docs"
+BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
+PACKAGES = ("posthouse", "ingest", "policy", "dispatcher", "bounces")
+
+# Who shows what the common library counts; the longest prefix of the module's name decides.
+SHOWN_BY = {
+    "posthouse.running": "all",
+    "posthouse.broker": "all, with RabbitMQ",
+    "posthouse.store.housekeeping": "dispatcher",
+}
+
+
+def settings_table() -> str:
+    """What `posthouse config reference` prints."""
+    return CliRunner().invoke(reference, catch_exceptions=False).output
+
+
+def modules() -> Iterator[str]:
+    """Every module of the library and the services, programs' entry points left out."""
+    for package in PACKAGES:
+        path = import_module(package).__path__
+        for found in pkgutil.walk_packages(path, f"{package}."):
+            if not found.name.endswith(".__main__"):
+                yield found.name
+
+
+def metrics() -> dict[str, tuple[MetricWrapperBase, str]]:
+    """Every metric by the name it is scraped under, with the programs that show it."""
+    return {
+        name_of(value): (value, shown_by(module))
+        for module in modules()
+        for value in vars(import_module(module)).values()
+        if isinstance(value, MetricWrapperBase)
+    }
+
+
+def name_of(metric: MetricWrapperBase) -> str:
+    suffix = {Counter: "_total", Info: "_info"}.get(type(metric), "")
+    return f"{metric._name}{suffix}"
+
+
+def shown_by(module: str) -> str:
+    service = module.partition(".")[0]
+    known = [who for prefix, who in SHOWN_BY.items() if module.startswith(prefix)]
+    return known[0] if service == "posthouse" else service
+
+
+def metrics_table() -> str:
+    rows = [
+        f"| `{name}` | {metric._type} | {', '.join(metric._labelnames)} | {who} "
+        f"| {metric._documentation.rstrip('.')} |"
+        for name, (metric, who) in sorted(metrics().items())
+    ]
+    head = "| Metric | Type | Labels | Shown by | Meaning |\n| --- | --- | --- | --- | --- |"
+    return "\n".join([head, *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "table"),
+    [("settings.md", settings_table), ("metrics.md", metrics_table)],
+    ids=["settings", "metrics"],
+)
+def test_the_table_is_what_the_code_says(page: str, table: object) -> None:
+    assert callable(table)
+    before, begin, rest = (DOCS / page).read_text().partition(BEGIN)
+    written, end, after = rest.partition(END)
+    assert (begin, end) == (BEGIN, END)
+
+    wanted = table()
+    if os.environ.get("POSTHOUSE_TEST_WRITE_REFERENCE"):
+        (DOCS / page).write_text(f"{before}{begin}{wanted}{end}{after}")
+        return
+    assert wanted == written
+
+
+def test_every_label_is_explained_and_none_that_is_gone() -> None:
+    used = {label for metric, _ in metrics().values() for label in metric._labelnames}
+    explained = set(
+        re.findall(r"^\| `(\w+)` \|", (DOCS / "metrics.md").read_text().split(END)[1], re.MULTILINE)
+    )
+
+    assert used == explained
+
+
+def test_every_metric_has_our_prefix_and_says_what_it_counts() -> None:
+    for name, (metric, _) in metrics().items():
+        assert name.startswith("posthouse_")
+        assert metric._documentation
