@@ -219,7 +219,7 @@ WITH input AS (
     INSERT INTO suppressions (account_id, address, reason, delivery_id, evidence)
     SELECT account_id, suppress, 'bounced', id, detail FROM done WHERE suppress IS NOT NULL
     -- Always in this order: two batches that name the same addresses must not wait for each other.
-    ORDER BY account_id, suppress
+    ORDER BY account_id, lower(suppress)
     ON CONFLICT DO NOTHING
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
@@ -330,8 +330,8 @@ WHERE return_path_host IS NOT NULL AND verified_at IS NOT NULL;
 -- As asked for: local parts are compared without case, as nearly every receiver does.
 SELECT t.account_id, t.address
 FROM unnest($1::uuid[], $2::text[]) AS t(account_id, address)
-WHERE EXISTS (SELECT FROM suppressions s
-              WHERE s.account_id = t.account_id AND lower(s.address) = lower(t.address));
+WHERE (SELECT true FROM suppressions s
+       WHERE s.account_id = t.account_id AND lower(s.address) = lower(t.address) LIMIT 1);
 
 -- name: add_suppression
 INSERT INTO suppressions (account_id, address, reason, evidence) VALUES ($1, $2, $3, $4)
