@@ -136,13 +136,15 @@ async def open_stores(
     """All stores on connections of their own, as a process has them."""
     async with Postgres(url) as database, Postgres(url, background=True) as background:
         messages = RecentMessages(recent)
-        yield Stores(
+        stores = Stores(
             url,
             database,
             SubmissionStore(database, background, messages, keep_trying=keep_trying),
             DeliveryStore(database, background, messages, hold=timedelta(seconds=hold)),
             TimelineStore(database),
         )
+        await stores.sql("INSERT INTO accounts VALUES ($1, 'shop') ON CONFLICT DO NOTHING", ACCOUNT)
+        yield stores
 
 
 FILL = """

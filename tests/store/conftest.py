@@ -1,14 +1,65 @@
-"""The stores over a fresh database."""
+"""The stores over a migrated database without rows."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Any
+from uuid import uuid4
 
+import asyncpg
+import pytest
 import pytest_asyncio
 
+from servers.postgres import with_database
 from servers.stores import Stores, open_stores
 
 
+@pytest.fixture(scope="session")
+def _kept_database(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    # Emptying the tables takes a tenth of the time that a database of its own does.
+    name = f"posthouse_kept_{uuid4().hex[:12]}"
+    _run(_execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE {migrated_template}"))
+    yield with_database(postgres_server, name)
+    _run(_execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest_asyncio.fixture
-async def stores(database: str) -> AsyncIterator[Stores]:
+async def emptied(_kept_database: str) -> str:
+    """URL of a database without rows, for tests that leave the schema as it is."""
+    await _execute(_kept_database, EMPTY)
+    return _kept_database
+
+
+@pytest_asyncio.fixture
+async def stores(emptied: str) -> AsyncIterator[Stores]:
     """Every store, with nothing kept in memory and no hold between lanes."""
-    async with open_stores(database) as opened:
+    async with open_stores(emptied) as opened:
         yield opened
+
+
+EMPTY = """
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> 'schema_migrations'
+        AND tablename !~ '_([0-9]{8}|default)$'
+        -- What others refer to goes last.
+        ORDER BY tablename = 'accounts', tablename = 'sending_domains'
+    LOOP
+        EXECUTE format('DELETE FROM %I', name);
+    END LOOP;
+END $$
+"""
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner() as runner:
+        runner.run(work)

@@ -16,6 +16,12 @@ async def test_ids_made_by_the_database_are_version_seven(stores: Stores) -> Non
     assert len(set(made)) == 200
 
 
+async def test_what_one_statement_writes_sorts_as_it_was_written(stores: Stores) -> None:
+    rows = await stores.sql("SELECT new_id() AS id FROM generate_series(1, 2000)")
+    made = [row["id"] for row in rows]
+    assert sorted(made) == made
+
+
 async def test_ids_of_both_makers_sort_together(stores: Stores) -> None:
     """An id made before a round trip sorts before the database's, one made after it after."""
     before = new_id()

@@ -1,0 +1,112 @@
+"""Accounts, credentials and sending domains, as operators make them and services ask for them."""
+
+from uuid import UUID
+
+import pytest
+
+from posthouse.mail.lane import Lane
+from posthouse.store import StoreRefused
+from posthouse.store.accounts import AccountStore, NewKey, SealedKey, SendingDomain
+from servers.stores import Stores
+
+RSA = NewKey("s1", "rsa-sha256", b"sealed rsa", "v=DKIM1; k=rsa; p=...")
+ED25519 = NewKey("s2", "ed25519-sha256", b"sealed ed", "v=DKIM1; k=ed25519; p=...")
+
+
+@pytest.fixture
+def accounts(stores: Stores) -> AccountStore:
+    return AccountStore(stores.database)
+
+
+@pytest.fixture
+async def shop(accounts: AccountStore) -> UUID:
+    return await accounts.create_account("shop of shoes")
+
+
+async def test_a_login_knows_what_its_credential_may_do(accounts: AccountStore, shop: UUID) -> None:
+    await accounts.create_sending_domain(shop, "shoes.example", (), verified=True)
+    await accounts.create_sending_domain(shop, "unproven.example", ())
+    await accounts.create_credential(
+        shop, "shoes-1", b"hash", lane=Lane.LOW, highest_lane=Lane.HIGH, note="the web shop"
+    )
+    login = await accounts.login("shoes-1")
+    assert login is not None
+    assert (shop, "shoes-1", b"hash", "native", Lane.LOW, Lane.HIGH) == (
+        login.account_id, login.username, login.secret_hash, login.profile, login.lane,
+        login.highest_lane,
+    )  # fmt: skip
+    assert login.domains == {"shoes.example"}
+
+
+async def test_who_is_unknown_has_no_login(accounts: AccountStore) -> None:
+    assert await accounts.login("nobody") is None
+
+
+async def test_a_credential_that_is_switched_off_does_not_log_in(
+    accounts: AccountStore, shop: UUID
+) -> None:
+    await accounts.create_credential(shop, "shoes-1", b"hash")
+    assert await accounts.set_credential_active("shoes-1", active=False)
+    assert await accounts.login("shoes-1") is None
+    assert await accounts.set_credential_active("shoes-1", active=True)
+    assert await accounts.login("shoes-1") is not None
+    assert not await accounts.set_credential_active("nobody", active=False)
+
+
+async def test_names_are_given_once(accounts: AccountStore, shop: UUID) -> None:
+    with pytest.raises(StoreRefused):
+        await accounts.create_account("shop of shoes")
+    await accounts.create_credential(shop, "shoes-1", b"hash")
+    with pytest.raises(StoreRefused):
+        await accounts.create_credential(shop, "shoes-1", b"another")
+
+
+async def test_a_sending_domain_brings_its_keys(accounts: AccountStore, shop: UUID) -> None:
+    """RSA first: it is the one that every receiver can check."""
+    await accounts.create_sending_domain(
+        shop, "shoes.example", [ED25519, RSA], return_path_host="bounce.shoes.example"
+    )
+    assert await accounts.sending_domain(shop, "shoes.example") is None
+    assert await accounts.return_path_hosts() == frozenset()
+
+    assert await accounts.verify_sending_domain(shop, "shoes.example")
+    keys = (
+        SealedKey("s1", "rsa-sha256", b"sealed rsa"),
+        SealedKey("s2", "ed25519-sha256", b"sealed ed"),
+    )
+    expected = SendingDomain("shoes.example", "bounce.shoes.example", keys)
+    assert expected == await accounts.sending_domain(shop, "shoes.example")
+    assert await accounts.return_path_hosts() == {"bounce.shoes.example"}
+
+
+async def test_a_domain_belongs_to_its_account_alone(accounts: AccountStore, shop: UUID) -> None:
+    other = await accounts.create_account("shop of hats")
+    await accounts.create_sending_domain(shop, "shoes.example", (), verified=True)
+    assert await accounts.sending_domain(other, "shoes.example") is None
+    assert not await accounts.verify_sending_domain(other, "shoes.example")
+    await accounts.create_sending_domain(other, "shoes.example", (), verified=True)
+    assert await accounts.sending_domain(other, "shoes.example") is not None
+
+
+async def test_a_domain_is_made_with_all_its_keys_or_not_at_all(
+    accounts: AccountStore, shop: UUID
+) -> None:
+    wrong = NewKey("s3", "rsa-md5", b"", "")
+    with pytest.raises(StoreRefused):
+        await accounts.create_sending_domain(shop, "shoes.example", [RSA, wrong], verified=True)
+    assert await accounts.sending_domain(shop, "shoes.example") is None
+    await accounts.create_sending_domain(shop, "shoes.example", [RSA], verified=True)
+
+
+async def test_lists_are_complete_and_without_secrets(accounts: AccountStore, shop: UUID) -> None:
+    await accounts.create_credential(shop, "shoes-1", b"hash")
+    await accounts.create_sending_domain(shop, "shoes.example", [RSA, ED25519])
+    await accounts.create_sending_domain(shop, "hats.example", ())
+    assert [name for name, _ in await accounts.accounts()] == ["shop", "shop of shoes"]
+    (credential,) = await accounts.credentials()
+    assert "secret_hash" not in credential
+    domains = await accounts.sending_domains()
+    assert [(row["name"], row["selector"]) for row in domains] == [
+        ("hats.example", None), ("shoes.example", "s1"), ("shoes.example", "s2"),
+    ]  # fmt: skip
+    assert all("sealed" not in row for row in domains)

@@ -1,0 +1,146 @@
+"""The hot statements read a few pages, however much waits and whatever the planner believed.
+
+A plan is made once a connection: each statement is planned while the planner knows one thing
+about the tables and runs when another is true. What counts are the pages that it touches.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from posthouse.mail.lane import Lane
+from posthouse.running.identity import new_id
+from posthouse.store.postgres import _SERVER_SETTINGS
+from posthouse.store.queries import QUERIES
+from servers.stores import ACCOUNT, fill
+
+WAITING = 200_000
+WORK = ("due_submissions", "due_deliveries")
+TABLES = (*WORK, "suppressions", "contents", "submissions", "renditions", "deliveries")
+
+# Twenty rows, at some pages for each in every table and index concerned, leave room below this;
+# to read a table of WAITING rows, or an index of one, takes thousands.
+MOST_PAGES = 1000
+
+# Twenty claims are leased before each statement; these are its parameters.
+PARAMETERS = {
+    "claim_submissions": "20, {lease}",
+    "claim_deliveries": "20, {lease}, interval '0', 5",
+    "claim_parked_deliveries": "'full.example', 20, {lease}",
+    "parked_sites": "",
+    "park_deliveries": "{ids}, {claims}, {texts}",
+    "renew_deliveries": "{ids}, {claims}, {lease}",
+    "release_deliveries": "{ids}, {claims}",
+    "settle_deliveries": (
+        "{ids}, {claims}, {times}, {times}, {texts}, {texts}, {texts}, {texts}, {texts}, "
+        "{codes}, {texts}, {texts}, {ids}, {ids}, {texts}, {details}, {nothing}, {yes}"
+    ),
+    "prepare_submissions": (
+        "{ids}, {claims}, {new}, {ids}, {octets}, {octets}, {new}, {ids}, {ids}, {ids}, {texts}, "
+        "{texts}, {ids}, {ids}, {texts}, {details}"
+    ),
+    "read_contents": "{ids}",
+    "read_renditions": "{ids}",
+    "find_delivery": "({ids})[1]",
+    "find_suppressed": "{ids}, {texts}",
+}
+
+SUPPRESS = """
+WITH shop AS (INSERT INTO accounts VALUES ($1, 'shop') RETURNING id)
+INSERT INTO suppressions SELECT id, 'u' || n || '@dest.example', 'bounced' FROM shop,
+    generate_series(1, $2::integer) AS n
+"""
+
+
+@dataclass
+class Planned:
+    """A connection that has planned every hot statement already."""
+
+    connection: "asyncpg.Connection[Any]"
+
+    @classmethod
+    async def on(cls, url: str) -> "Planned":
+        """Plan all, knowing what the planner knows now."""
+        planned = cls(await asyncpg.connect(url, server_settings=_SERVER_SETTINGS))
+        for name, parameters in PARAMETERS.items():
+            await planned.connection.execute(f"PREPARE {name} AS {QUERIES[name]}")
+            await planned.connection.execute(f"EXPLAIN {_call(name, parameters, [])}")
+        return planned
+
+    async def pages(self, name: str, ids: Sequence[UUID]) -> int:
+        """The most pages that any step of the plan touches, and undo what it did."""
+        transaction = self.connection.transaction()
+        await transaction.start()
+        call = _call(name, PARAMETERS[name], ids)
+        explained = await self.connection.fetchval(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {call}"
+        )
+        await transaction.rollback()
+        return max(_pages(json.loads(explained)[0]["Plan"]))
+
+
+def _call(name: str, parameters: str, ids: Sequence[UUID]) -> str:
+    def filled(value: str) -> str:
+        return f"array_fill({value}, ARRAY[{len(ids)}])"
+
+    values = parameters.format(
+        ids=_uuids(ids),
+        new=_uuids([new_id() for _ in ids]),
+        claims=filled("1"),
+        texts=filled("'r@dest.example'::text"),
+        times=filled("now() + interval '1 h'"),
+        codes=filled("250::smallint"),
+        octets=filled("''::bytea"),
+        details=filled("'{}'::jsonb"),
+        nothing=filled("NULL::text"),
+        yes=filled("true"),
+        lease="interval '20 s'",
+    )
+    return f"EXECUTE {name}({values})" if values else f"EXECUTE {name}"
+
+
+def _uuids(ids: Sequence[UUID]) -> str:
+    return "ARRAY[{}]::uuid[]".format(", ".join(f"'{id_}'" for id_ in ids))
+
+
+def _pages(node: dict[str, Any]) -> list[int]:
+    here: int = node["Shared Hit Blocks"] + node["Shared Read Blocks"]
+    return [here, *(pages for child in node.get("Plans", ()) for pages in _pages(child))]
+
+
+async def test_no_statement_reads_what_it_does_not_need(database: str) -> None:
+    """Planned for empty tables or for full ones, it runs on full ones."""
+    admin = await asyncpg.connect(database)
+    for table in WORK:
+        # The planner is to stay wrong for as long as this takes.
+        await admin.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    await admin.execute(f"ANALYZE {', '.join(TABLES)}")
+    planned_empty = await Planned.on(database)
+
+    await fill(database, WAITING // 2, Lane.VERY_HIGH)
+    await fill(database, WAITING // 2, Lane.VERY_HIGH, parked_at="full.example")
+    await admin.execute(SUPPRESS, ACCOUNT, WAITING // 4)
+    ids = [
+        UUID(str(row["id"]))
+        for row in await admin.fetch(
+            "SELECT id FROM due_deliveries WHERE parked_at IS NULL ORDER BY id OFFSET 1000 LIMIT 20"
+        )
+    ]
+    await admin.execute(
+        "UPDATE due_submissions SET leased = true, claim = 1 WHERE id = ANY($1)", ids
+    )
+    await admin.execute(
+        "UPDATE due_deliveries SET leased = true, claim = 1 WHERE id = ANY($1)", ids
+    )
+    read = {(name, "empty"): await planned_empty.pages(name, ids) for name in PARAMETERS}
+
+    await admin.execute(f"ANALYZE {', '.join(TABLES)}")
+    planned_full = await Planned.on(database)
+    read |= {(name, "full"): await planned_full.pages(name, ids) for name in PARAMETERS}
+    assert {which: pages for which, pages in read.items() if pages > MOST_PAGES} == {}
+    for connection in (admin, planned_empty.connection, planned_full.connection):
+        await connection.close()
