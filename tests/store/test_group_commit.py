@@ -126,3 +126,18 @@ async def test_a_caller_that_gives_up_takes_no_other_along(ledger: Ledger, momen
     assert sum(isinstance(result, asyncio.CancelledError) for result in results) == 1
     assert results.count(None) == 3
     assert {"a", "b", "c", "first"} == {item for batch in ledger.written for item in batch}
+
+
+async def test_what_nobody_waits_for_any_more_is_not_written(ledger: Ledger) -> None:
+    """A client that hung up brings its message again: it must not be there twice."""
+    commit = GroupCommit(ledger.write, most_items=100)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(commit.add("a"))
+        await settle()
+        left = tasks.create_task(commit.add("b"))
+        tasks.create_task(commit.add("c"))
+        await settle()
+        left.cancel()
+        await settle()
+        ledger.go.set()
+    assert ledger.written == [["a"], ["c"]]

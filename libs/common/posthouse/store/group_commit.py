@@ -61,6 +61,8 @@ class GroupCommit(Generic[T]):
         octets = 0
         while self._waiting and len(batch) < self._most_items and octets < self._most_octets:
             entry = self._waiting.popleft()
+            if entry[1].cancelled():
+                continue  # nobody waits for it any more: its owner will bring it again
             octets += self._size(entry[0])
             batch.append(entry)
         return batch

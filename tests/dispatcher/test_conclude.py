@@ -1,0 +1,103 @@
+"""What follows from an attempt."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dispatcher.core.conclude import Conclusion, conclude, is_dead, too_old
+from dispatcher.core.retry import MINIMUM_TRIES
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
+from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
+from posthouse.mail.reply import Reply
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+LATER = Reply(451, "later", "4.3.0")
+
+
+def concluded(outcome: Outcome, *, tries: int = 1, age: timedelta = timedelta()) -> Conclusion:
+    """The conclusion for a normal message that may become five days old."""
+    received_at = NOW - age
+    return conclude(
+        outcome,
+        lane=Lane.NORMAL,
+        tries=tries,
+        received_at=received_at,
+        expires_at=received_at + timedelta(days=5),
+        now=NOW,
+        jitter=0.5,
+    )
+
+
+def test_delivered_is_the_last_word() -> None:
+    """Nothing comes after a 250 to the dot."""
+    found = concluded(Delivered(Reply(250, "taken", "2.0.0")))
+
+    assert (EventKind.DELIVERED, None, False) == (found.kind, found.next_at, found.suppress)
+    assert "taken" == found.detail["reply"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        (Deferred(LATER, Scope.HOST), EventKind.DEFERRED),
+        (Uncertain(Reply(0, "cut")), EventKind.UNCERTAIN),
+    ],
+)
+def test_what_is_not_final_comes_again(outcome: Outcome, kind: EventKind) -> None:
+    """Deferred and uncertain are tried again; the event says when."""
+    found = concluded(outcome)
+
+    assert kind == found.kind
+    assert found.next_at is not None
+    assert NOW < found.next_at < NOW + timedelta(minutes=2)
+    assert found.next_at.isoformat() == found.detail["next_at"]
+
+
+def test_age_ends_what_was_tried_enough() -> None:
+    """Five days old and really tried: given up."""
+    found = concluded(Deferred(LATER, Scope.SITE), tries=MINIMUM_TRIES, age=timedelta(days=6))
+
+    assert (EventKind.EXPIRED, None) == (found.kind, found.next_at)
+
+
+def test_a_clock_that_jumped_does_not_end_what_was_hardly_tried() -> None:
+    """The first attempts count more than the calendar."""
+    found = concluded(Deferred(LATER, Scope.SITE), tries=1, age=timedelta(days=6))
+
+    assert EventKind.DEFERRED == found.kind
+
+
+@pytest.mark.parametrize(
+    ("reply", "scope", "dead"),
+    [
+        (Reply(550, "no such user", "5.1.1"), Scope.RECIPIENT, True),
+        (Reply(550, "moved", "5.1.6"), Scope.RECIPIENT, True),
+        (Reply(550, "disabled", "5.2.1"), Scope.RECIPIENT, True),
+        (Reply(550, "no such user"), Scope.RECIPIENT, True),
+        (Reply(552, "mailbox full", "5.2.2"), Scope.RECIPIENT, False),
+        (Reply(554, "no"), Scope.RECIPIENT, False),
+        (Reply(550, "blocked", "5.7.1"), Scope.SENDER, False),
+        (Reply(550, "no such user", "5.1.1"), Scope.SITE, False),
+        (Reply(554, "spam", "5.6.0"), Scope.MESSAGE, False),
+    ],
+)
+def test_only_a_mailbox_that_does_not_exist_is_dead(
+    reply: Reply, scope: Scope, *, dead: bool
+) -> None:
+    """A reputation block or a full mailbox suppresses nobody."""
+    bounced = Bounced(reply, scope)
+
+    assert dead is is_dead(bounced)
+    found = concluded(bounced)
+    assert (EventKind.BOUNCED, None, dead) == (found.kind, found.next_at, found.suppress)
+    assert scope.value == found.detail["scope"]
+
+
+def test_too_old_to_be_tried_is_expired() -> None:
+    """A delivery that waited past its time ends without an attempt."""
+    assert (EventKind.EXPIRED, None, False) == (
+        too_old().kind,
+        too_old().next_at,
+        too_old().suppress,
+    )

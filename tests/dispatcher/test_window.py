@@ -1,0 +1,108 @@
+"""Which delivery in hand goes next, and how many to claim."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from dispatcher.core.lanes import LaneLimits
+from dispatcher.window import Held, Window
+from posthouse.mail.lane import Lane
+from posthouse.mail.submission import Delivery
+from posthouse.running.identity import new_id
+from posthouse.store.deliveries import ClaimedDelivery
+
+NOBODY = UUID(int=0)
+NOW = datetime.now(UTC)
+
+
+def held(lane: Lane = Lane.BULK) -> Held:
+    """A claimed delivery of that lane."""
+    delivery = Delivery(new_id(), NOBODY, NOBODY, NOBODY, lane, "a@b.example", "r@h.example")
+    claimed = ClaimedDelivery(
+        delivery, claim=1, tries=0, abandoned=False, expired=False, received_at=NOW, expires_at=NOW
+    )
+    return Held(claimed, b"", b"", good_until=1.0)
+
+
+def window(*lanes: Lane, running: int = 0) -> Window:
+    """Five transactions for the highest lane, three for bulk; *running* bulk ones on the wire."""
+    made = Window(LaneLimits((5, 4, 3, 3, 3)))
+    for _ in range(running):
+        made.add(held())
+        assert made.start_next() is not None
+    for lane in lanes:
+        made.add(held(lane))
+    return made
+
+
+def test_the_highest_lane_starts_first_then_as_they_came() -> None:
+    """Lanes before arrival, arrival within a lane."""
+    made = Window(LaneLimits((5, 5, 5, 5, 5)))
+    bulk, late_bulk, alert = held(), held(), held(Lane.VERY_HIGH)
+    for one in (bulk, late_bulk, alert):
+        made.add(one)
+
+    assert [alert, bulk, late_bulk, None] == [made.start_next() for _ in range(4)]
+
+
+def test_an_alert_starts_where_bulk_may_not() -> None:
+    """What a full wire has left over is for the express."""
+    made = window(Lane.BULK, Lane.VERY_HIGH, running=3)
+
+    started = made.start_next()
+
+    assert started is not None
+    assert Lane.VERY_HIGH == started.lane
+    assert made.start_next() is None
+
+
+@pytest.mark.parametrize(
+    ("waiting", "running", "reserve", "expected"),
+    [
+        ((), 0, 0, (Lane.BULK, 3)),
+        ((), 0, 10, (Lane.BULK, 13)),
+        ((), 3, 10, (Lane.BULK, 10)),
+        ((Lane.BULK,) * 6, 3, 10, (Lane.HIGH, 1)),
+        ((Lane.HIGH,) * 6, 3, 10, (Lane.VERY_HIGH, 2)),
+        ((Lane.VERY_HIGH,) * 6, 3, 10, None),
+        ((), 5, 0, None),
+    ],
+)
+def test_what_is_worth_claiming(
+    waiting: tuple[Lane, ...], running: int, reserve: int, expected: tuple[Lane, int] | None
+) -> None:
+    """Enough to fill the wire and the reserve; with that in hand only what would overtake it."""
+    made = Window(LaneLimits((5, 4, 3, 3, 3)))
+    for _ in range(running):
+        made.add(held(Lane.VERY_HIGH))
+        made.start_next()
+    for lane in waiting:
+        made.add(held(lane))
+
+    assert expected == made.room(reserve)
+
+
+def test_a_hint_matters_when_its_lane_would_overtake() -> None:
+    """Bulk hints wake nobody who has bulk waiting."""
+    made = window(Lane.NORMAL)
+
+    assert made.would_overtake(Lane.HIGH)
+    assert not made.would_overtake(Lane.NORMAL)
+    assert window().would_overtake(Lane.BULK)
+
+
+def test_lost_leases_leave_and_renewed_ones_last_longer() -> None:
+    """What was taken from us is not started; what is on the wire finishes."""
+    made = window(running=1)
+    kept, lost = held(), held()
+    made.add(kept)
+    made.add(lost)
+    running = next(iter(made.running.values()))
+
+    made.extend({kept.claimed.delivery.id, running.claimed.delivery.id}, good_until=9.0)
+    made.drop_waiting({lost.claimed.delivery.id})
+
+    assert (9.0, 9.0, 1.0) == (kept.good_until, running.good_until, lost.good_until)
+    assert [kept] == made.take_waiting()
+    assert [running] == made.in_hand
