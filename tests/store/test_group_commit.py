@@ -130,7 +130,7 @@ async def test_a_caller_that_gives_up_takes_no_other_along(ledger: Ledger, momen
 
 async def test_what_nobody_waits_for_any_more_is_not_written(ledger: Ledger) -> None:
     """A client that hung up brings its message again: it must not be there twice."""
-    commit = GroupCommit(ledger.write, most_items=100)
+    commit = GroupCommit(ledger.write, most_items=100, only_awaited=True)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(commit.add("a"))
         await settle()

@@ -25,12 +25,15 @@ class GroupCommit(Generic[T]):
         most_octets: int = 8 << 20,
         size: Callable[[T], int] = lambda _: 0,
         writers: int = 1,
+        only_awaited: bool = False,
     ) -> None:
+        """*only_awaited*: drop what nobody waits for any more, because it will be brought again."""
         self._write = write
         self._most_items = most_items
         self._most_octets = most_octets
         self._size = size
         self._idle_writers = writers
+        self._only_awaited = only_awaited
         self._waiting: deque[tuple[T, asyncio.Future[None]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -61,8 +64,8 @@ class GroupCommit(Generic[T]):
         octets = 0
         while self._waiting and len(batch) < self._most_items and octets < self._most_octets:
             entry = self._waiting.popleft()
-            if entry[1].cancelled():
-                continue  # nobody waits for it any more: its owner will bring it again
+            if self._only_awaited and entry[1].cancelled():
+                continue
             octets += self._size(entry[0])
             batch.append(entry)
         return batch

@@ -53,7 +53,7 @@ class SubmissionStore:
         self._keep_trying = keep_trying
         self._lease = lease
         self._accepting = GroupCommit(
-            self._accept, most_items=100, size=lambda s: len(s.body), writers=2
+            self._accept, most_items=100, size=lambda s: len(s.body), writers=2, only_awaited=True
         )
 
     async def accept(self, submission: Submission) -> None:
