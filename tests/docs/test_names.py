@@ -1,0 +1,36 @@
+"""What the documents name is there: modules and types by their names, files by their links."""
+
+import re
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pytest
+from _pytest.mark import ParameterSet
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+NAME = re.compile(r"`((?:posthouse|ingest|policy|dispatcher|bounces|onebox)(?:\.\w+)+)`")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def found(pattern: re.Pattern[str]) -> list[ParameterSet]:
+    return [
+        pytest.param(page, text, id=f"{page.name}:{text}")
+        for page in PAGES
+        for text in dict.fromkeys(pattern.findall(page.read_text()))
+    ]
+
+
+@pytest.mark.parametrize(("page", "name"), found(NAME))
+def test_a_name_leads_to_something(page: Path, name: str) -> None:
+    assert resolve_name(name), page
+
+
+@pytest.mark.parametrize(("page", "target"), found(LINK))
+def test_a_link_leads_to_a_file(page: Path, target: str) -> None:
+    assert (page.parent / target).exists()
+
+
+def test_the_architecture_stays_readable_in_one_sitting() -> None:
+    assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) < 300
