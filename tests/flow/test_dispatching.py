@@ -1,0 +1,204 @@
+"""The dispatcher over the real store: what is claimed, sent and written down."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from dispatcher.connections import Sent
+from dispatcher.core.envelope import Envelope
+from dispatcher.core.lanes import LaneLimits
+from dispatcher.core.routes import Route, Tls
+from dispatcher.courier import Courier
+from dispatcher.service import Dispatcher
+from dispatcher.sites import Sites
+from posthouse.mail.lane import Lane
+from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope
+from posthouse.mail.reply import Reply
+from posthouse.store.deliveries import DeliveryStore
+from posthouse.store.recent import RecentMessages
+from servers.patience import until
+from servers.stores import Stores, open_stores
+
+TAKEN = Delivered(Reply(250, "taken", "2.0.0"))
+LEASE = 4.0
+
+
+class ByDomain:
+    """Every domain is a site of its own."""
+
+    async def route(self, domain: str) -> Route:
+        """A way there."""
+        return Route((f"mx.{domain}",), 25, domain, Tls.OPPORTUNISTIC)
+
+
+@dataclass
+class World:
+    """Answers as told, and remembers who was written to."""
+
+    answer: Callable[[str], Outcome] = lambda _: TAKEN
+    seconds: float = 0.0
+    began: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+    async def send(self, _: Route, envelope: Envelope) -> Sent:
+        """Take a while, then answer."""
+        (recipient,) = envelope.recipients
+        self.began.append(recipient)
+        await asyncio.sleep(self.seconds)
+        self.ended.append(recipient)
+        return Sent((self.answer(recipient),), "mx.example[192.0.2.7]:25", "TLSv1.3")
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+
+@asynccontextmanager
+async def dispatching(
+    stores: Stores, world: World, *, connections: int = 20, site_limit: int = 20
+) -> AsyncIterator[asyncio.Event]:
+    """A dispatcher at work; set what is given to stop it early."""
+    sites = Sites(site_limit)
+    dispatcher = Dispatcher(
+        DeliveryStore(
+            stores.database, stores.database, RecentMessages(0), lease=timedelta(seconds=LEASE)
+        ),
+        Courier(ByDomain(), world, sites),
+        LaneLimits((connections,) * 5),
+        sites,
+        lease_seconds=LEASE,
+    )
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(dispatcher.run(stopping))
+        try:
+            yield stopping
+        finally:
+            stopping.set()
+
+
+async def open_deliveries(stores: Stores) -> int:
+    """How many are still to be done."""
+    count: int = await stores.value("SELECT count(*) FROM due_deliveries")
+    return count
+
+
+async def test_each_outcome_is_written_down(database: str) -> None:
+    """Delivered and bounced are final, deferred comes again, the dead address is suppressed."""
+    answers: dict[str, Outcome] = {
+        "ok@a.example": TAKEN,
+        "later@a.example": Deferred(Reply(451, "later", "4.3.0"), Scope.HOST),
+        "dead@a.example": Bounced(Reply(550, "no such user", "5.1.1"), Scope.RECIPIENT),
+    }
+    world = World(answer=answers.__getitem__)
+    async with open_stores(database) as stores:
+        (delivery, *_) = await stores.queue(recipients=tuple(answers))
+        async with dispatching(stores, world):
+            await until(lambda: len(world.ended) == len(answers))
+        story = await stores.story(delivery.submission_id)
+        kinds = {e["detail"]["recipient"]: e["kind"] for e in story.events if e["delivery_id"]}
+        open_ones = [d["recipient"] for d in story.deliveries if d["due_at"]]
+        suppressed = await stores.sql("SELECT address, delivery_id FROM suppressions")
+
+    assert {
+        "ok@a.example": "delivered",
+        "later@a.example": "deferred",
+        "dead@a.example": "bounced",
+    } == kinds
+    assert ["later@a.example"] == open_ones
+    assert ["dead@a.example"] == [row["address"] for row in suppressed]
+    assert {"delivered", "deferred", "bounced"} == {a["outcome"] for a in story.attempts}
+
+
+async def test_a_fault_of_ours_on_one_message_leaves_the_others_alone(database: str) -> None:
+    """Poison is put off and logged; what comes after it is delivered."""
+
+    def answer(recipient: str) -> Outcome:
+        if recipient.startswith("poison"):
+            raise RuntimeError("a bug")
+        return TAKEN
+
+    async with open_stores(database) as stores:
+        await stores.queue(recipients=("poison@a.example", "ok1@a.example", "ok2@a.example"))
+        async with dispatching(stores, World(answer=answer)):
+            await until_open(stores, 1)
+        (row,) = await stores.sql("SELECT tries, leased FROM due_deliveries")
+
+    assert (1, False) == (row["tries"], row["leased"])
+
+
+async def test_a_full_site_delays_no_other_and_gets_everything(database: str) -> None:
+    """Deliveries for a slow site with room for one wait in the store, not in the way."""
+    slow = tuple(f"r{n}@slow.example" for n in range(30))
+    quick = tuple(f"r{n}@quick{n}.example" for n in range(30))
+    world = World(seconds=0.05)
+    async with open_stores(database) as stores:
+        await stores.queue(recipients=slow)
+        await stores.queue(recipients=quick)
+        async with dispatching(stores, world, connections=10, site_limit=2):
+            await until(lambda: len(world.ended) == 60, within=20)
+            await until_open(stores, 0)
+
+    assert sorted(slow + quick) == sorted(world.ended)
+    after_quick = world.ended[max(world.ended.index(r) for r in quick) :]
+    assert any(r in slow for r in after_quick)
+
+
+async def test_stopping_finishes_what_is_on_the_wire_and_gives_back_the_rest(database: str) -> None:
+    """No delivery is left under a lease, none counts as uncertain, none is sent twice."""
+    recipients = tuple(f"r{n}@a.example" for n in range(40))
+    first, second = World(seconds=0.3), World()
+    async with open_stores(database) as stores:
+        (delivery, *_) = await stores.queue(recipients=recipients)
+        async with dispatching(stores, first, connections=4) as stopping:
+            await until(lambda: len(first.began) == 4)
+            stopping.set()
+        leased = await stores.value("SELECT count(*) FROM due_deliveries WHERE leased")
+        async with dispatching(stores, second):
+            await until_open(stores, 0)
+        kinds = await stores.kinds(delivery.submission_id)
+
+    assert 0 == leased
+    assert first.began == first.ended
+    assert sorted(recipients) == sorted(first.ended + second.ended)
+    assert "uncertain" not in kinds
+
+
+async def test_a_transaction_longer_than_its_lease_is_not_taken_over(database: str) -> None:
+    """The lease is renewed while it runs; a second dispatcher sees nothing due."""
+    slow, rival = World(seconds=LEASE * 1.5), World()
+    async with open_stores(database) as stores:
+        (delivery, *_) = await stores.queue(recipients=("r@a.example",))
+        async with dispatching(stores, slow):
+            await until(lambda: slow.began == ["r@a.example"])
+            async with dispatching(stores, rival):
+                await until_open(stores, 0, seconds=LEASE * 3)
+        kinds = await stores.kinds(delivery.submission_id)
+
+    assert [] == rival.began
+    assert ["accepted", "prepared", "delivered"] == kinds
+
+
+async def test_the_higher_lane_goes_first(database: str) -> None:
+    """What waits in the highest lane starts before anything below it."""
+    world = World(seconds=0.01)
+    async with open_stores(database) as stores:
+        for lane in (Lane.BULK, Lane.NORMAL, Lane.VERY_HIGH):
+            await stores.queue(
+                lane, recipients=tuple(f"{lane.label}{n}@a.example" for n in range(20))
+            )
+        async with dispatching(stores, world, connections=5):
+            await until_open(stores, 0)
+
+    lanes = [recipient.partition("@")[0].rstrip("0123456789") for recipient in world.began]
+    assert ["very-high"] * 20 + ["normal"] * 20 + ["bulk"] * 20 == lanes
+
+
+async def until_open(stores: Stores, expected: int, seconds: float = 10.0) -> None:
+    """Return when *expected* deliveries are still to be done."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if await open_deliveries(stores) == expected:
+                return
+            await asyncio.sleep(0.02)
