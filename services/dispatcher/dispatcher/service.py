@@ -10,17 +10,13 @@ from prometheus_client import Counter, Gauge
 
 from dispatcher.core.lanes import LaneLimits, worth_holding
 from dispatcher.courier import Courier
+from dispatcher.pace import LaneWait, Pace
 from dispatcher.sites import Sites
 from dispatcher.window import Held, Window
 from posthouse.mail.lane import Lane
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Claims, Settlement
 
-PAUSED = Counter(
-    "posthouse_lane_paused_seconds_total",
-    "Time in which a lane had something due and waited for a higher one.",
-    ["lane", "by"],
-)
 ABANDONED = Counter(
     "posthouse_deliveries_abandoned_total",
     "Claims that ended without a result: delivered or not, nobody knows; sent again.",
@@ -250,48 +246,6 @@ class Dispatcher:
                 await self._deliveries.release([held.claimed for held in waiting])
             except StoreUnavailable as error:
                 log.warning("not_given_back", deliveries=len(waiting), reason=str(error))
-
-
-class Pace:
-    """How many transactions end a second, smoothed over about a second."""
-
-    def __init__(self) -> None:
-        self._rate = 0.0
-        self._since = _now()
-        self._ended = 0
-
-    def finished(self) -> None:
-        """Count one."""
-        self._ended += 1
-
-    def rate(self) -> float:
-        """Transactions a second, lately."""
-        elapsed = _now() - self._since
-        if elapsed >= 0.1:  # noqa: PLR2004 -- shorter spans measure chance
-            weight = min(1.0, elapsed)
-            self._rate += weight * (self._ended / elapsed - self._rate)
-            self._since, self._ended = _now(), 0
-        return self._rate
-
-
-class LaneWait:
-    """Adds up how long lanes that had something due waited for a higher one."""
-
-    def __init__(self) -> None:
-        self._since = _now()
-        self._waiting: tuple[Lane, ...] = ()
-        self._by: Lane | None = None
-
-    def observe(self, claims: Claims) -> None:
-        """Charge the time since the last claim to the lanes that waited, and note who waits now."""
-        now = _now()
-        if self._by is not None:
-            elapsed = min(now - self._since, 1.0)
-            for lane in self._waiting:
-                PAUSED.labels(lane.label, self._by.label).inc(elapsed)
-        self._since = now
-        self._by = claims.held_by or (claims.due[0] if claims.due else None)
-        self._waiting = tuple(lane for lane in claims.due if self._by and lane > self._by)
 
 
 def _now() -> float:
