@@ -103,23 +103,22 @@ class Dispatcher:
     async def run(self, stopping: asyncio.Event) -> None:
         """Send until *stopping*; then finish what is on the wire and give back the rest."""
         async with asyncio.TaskGroup() as tasks:
-            beside = [
-                tasks.create_task(self._renew_forever(), name="renewing"),
-                tasks.create_task(self._unpark_forever(tasks), name="unparking"),
-            ]
-            ender = tasks.create_task(self._wake_at_end(stopping))
-            await self._claim_until(stopping, tasks)
+            renewing = tasks.create_task(self._renew_forever(), name="renewing")
+            tasks.create_task(self._wake_at_end(stopping), name="ending")
+            async with asyncio.TaskGroup() as claiming:
+                claiming.create_task(self._claim_until(stopping, tasks), name="claiming")
+                claiming.create_task(self._unpark_until(stopping, tasks), name="unparking")
             await self._give_back(self._window.take_waiting())
             while self._window.running:
                 self._idle.clear()
                 await self._idle.wait()
-            for task in (*beside, ender):
-                task.cancel()
+            renewing.cancel()
         await self._courier.close()
 
     async def _wake_at_end(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
         self._wake.set()
+        self._room_at_site.set()
 
     async def _claim_until(self, stopping: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         while not stopping.is_set():
@@ -222,14 +221,15 @@ class Dispatcher:
             lost = {held.claimed.delivery.id for held in in_hand} - renewed
             self._window.drop_waiting(lost)
 
-    async def _unpark_forever(self, tasks: asyncio.TaskGroup) -> None:
-        while True:
+    async def _unpark_until(self, stopping: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
+        while not stopping.is_set():
             self._room_at_site.clear()
             try:
                 if not await _until(self._room_at_site, PARKED_SECONDS):
                     self._sites.parked(*await self._deliveries.parked_sites())
                 for site, room in self._sites.with_room():
-                    await self._unpark(site, room, tasks)
+                    if not stopping.is_set():
+                        await self._unpark(site, room, tasks)
             except StoreUnavailable:
                 await asyncio.sleep(PARKED_SECONDS)
 
