@@ -55,7 +55,8 @@ class GroupCommit(Generic[T]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                await self._commit(self._take())
+                if batch := self._take():
+                    await self._commit(batch)
         finally:
             self._idle_writers += 1
 
