@@ -113,6 +113,21 @@ class Stores:
         await self.submissions.prepare([one])
         return list(one.deliveries)
 
+    async def claim_one(self) -> ClaimedDelivery:
+        """The only delivery that is due, or the oldest."""
+        (claimed,) = (await self.deliveries.claim(1)).deliveries
+        return claimed
+
+    async def one_claimed(self, lane: Lane = Lane.NORMAL) -> ClaimedDelivery:
+        """A new delivery to ann@dest.example, claimed."""
+        await self.queue(lane, recipients=("ann@dest.example",))
+        return await self.claim_one()
+
+    async def due_row(self, claimed: ClaimedDelivery) -> dict[str, object] | None:
+        """The row of work of a delivery, if it is still open."""
+        rows = await self.sql("SELECT * FROM due_deliveries WHERE id = $1", claimed.delivery.id)
+        return dict(rows[0]) if rows else None
+
     async def story(self, submission_id: UUID) -> Timeline:
         """The timeline of a submission that exists."""
         found = await self.timeline.of_submission(submission_id)

@@ -1,0 +1,163 @@
+"""Claims of deliveries: each once, the oldest first, in strict lanes."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from posthouse.mail.lane import Lane
+from servers.stores import (
+    Stores,
+    deferred,
+    delivered,
+    fill,
+    ids,
+    open_stores,
+)
+
+LATER = timedelta(hours=1)
+
+
+async def test_a_claim_brings_everything_about_the_delivery(stores: Stores) -> None:
+    (delivery,) = await stores.queue(Lane.HIGH, recipients=("ann@dest.example",))
+    before = datetime.now(UTC)
+    claims = await stores.deliveries.claim(10)
+    (claimed,) = claims.deliveries
+    assert delivery == claimed.delivery
+    assert (1, 0, False, False) == (
+        claimed.claim, claimed.tries, claimed.abandoned, claimed.expired,
+    )  # fmt: skip
+    assert timedelta(0) <= before - claimed.received_at < timedelta(seconds=30)
+    assert claimed.expires_at - claimed.received_at == timedelta(days=5)
+
+
+async def test_nothing_due_is_said_so(stores: Stores) -> None:
+    claims = await stores.deliveries.claim(10)
+    assert ((), (), None) == (claims.deliveries, claims.due, claims.held_by)
+
+
+async def test_a_lower_lane_waits_until_nothing_higher_is_due(stores: Stores) -> None:
+    for lane in (Lane.BULK, Lane.VERY_HIGH, Lane.NORMAL):
+        await stores.queue(lane)
+    claims = [await stores.deliveries.claim(10) for _ in range(4)]
+    lanes = [{c.delivery.lane for c in one.deliveries} for one in claims]
+    assert lanes == [{Lane.VERY_HIGH}, {Lane.NORMAL}, {Lane.BULK}, set()]
+    assert [one.due for one in claims] == [
+        (Lane.VERY_HIGH, Lane.NORMAL, Lane.BULK),
+        (Lane.NORMAL, Lane.BULK),
+        (Lane.BULK,),
+        (),
+    ]
+
+
+async def test_a_claim_is_never_filled_up_from_a_lower_lane(stores: Stores) -> None:
+    """There may be room for ten: two go, and the next claim decides again."""
+    await stores.queue(Lane.BULK)
+    await stores.queue(Lane.HIGH)
+    claims = await stores.deliveries.claim(10)
+    assert [c.delivery.lane for c in claims.deliveries] == [Lane.HIGH, Lane.HIGH]
+
+
+async def test_what_waits_for_its_time_or_its_site_pauses_nobody(stores: Stores) -> None:
+    """A higher lane's delivery that is deferred, parked or on the wire is nothing to wait for."""
+    for _ in range(3):
+        await stores.queue(Lane.VERY_HIGH, recipients=("ann@dest.example",))
+    put_off, parked, _ = (await stores.deliveries.claim(10)).deliveries
+    await stores.deliveries.settle(deferred(put_off, datetime.now(UTC) + LATER))
+    await stores.deliveries.park([(parked, "dest.example")])
+    await stores.queue(Lane.BULK)
+    claims = await stores.deliveries.claim(10)
+    assert (2, (Lane.BULK,)) == (len(claims.deliveries), claims.due)
+
+
+async def test_young_transactions_of_a_higher_lane_hold_back_the_lower(emptied: str) -> None:
+    """For the hold time and not longer; equal and higher lanes go on meanwhile."""
+    async with open_stores(emptied, hold=0.4) as stores:
+        await stores.queue(Lane.HIGH)
+        await stores.queue(Lane.BULK)
+        assert len((await stores.deliveries.claim(10)).deliveries) == 2
+        held = await stores.deliveries.claim(10)
+        assert ((), (Lane.BULK,), Lane.HIGH) == (held.deliveries, held.due, held.held_by)
+
+        await stores.queue(Lane.HIGH)
+        same = await stores.deliveries.claim(10)
+        assert [c.delivery.lane for c in same.deliveries] == [Lane.HIGH] * 2
+        await stores.queue(Lane.VERY_HIGH)
+        higher = await stores.deliveries.claim(10)
+        assert [c.delivery.lane for c in higher.deliveries] == [Lane.VERY_HIGH] * 2
+
+        await asyncio.sleep(0.45)
+        freed = await stores.deliveries.claim(10)
+        assert [c.delivery.lane for c in freed.deliveries] == [Lane.BULK] * 2
+        assert freed.held_by is None
+
+
+async def test_a_result_frees_the_lower_lanes_before_the_hold_is_over(emptied: str) -> None:
+    async with open_stores(emptied, hold=60) as stores:
+        await stores.queue(Lane.HIGH)
+        await stores.queue(Lane.BULK)
+        one, two = (await stores.deliveries.claim(10)).deliveries
+        await stores.deliveries.settle(delivered(one))
+        assert (await stores.deliveries.claim(10)).held_by == Lane.HIGH
+        await stores.deliveries.settle(deferred(two, datetime.now(UTC) + LATER))
+        assert len((await stores.deliveries.claim(10)).deliveries) == 2
+
+
+@pytest.mark.parametrize(("lowest", "expected"), [(Lane.HIGH, 0), (Lane.NORMAL, 2), (Lane.BULK, 2)])
+async def test_nothing_is_claimed_below_the_lowest_lane_asked_for(
+    stores: Stores, lowest: Lane, expected: int
+) -> None:
+    await stores.queue(Lane.NORMAL)
+    claims = await stores.deliveries.claim(10, lowest=lowest)
+    assert (expected, (Lane.NORMAL,)) == (len(claims.deliveries), claims.due)
+
+
+async def test_the_oldest_are_claimed_first(stores: Stores) -> None:
+    made = [(await stores.queue(recipients=("ann@dest.example",)))[0].id for _ in range(4)]
+    claimed = [ids((await stores.deliveries.claim(2)).deliveries) for _ in range(2)]
+    assert claimed == [made[:2], made[2:]]
+
+
+async def test_claimers_side_by_side_claim_each_once(emptied: str) -> None:
+    """Eight dispatchers over two lanes: each delivery once, and nothing is left behind."""
+    await fill(emptied, 300, Lane.BULK)
+    await fill(emptied, 300, Lane.HIGH)
+    seen: Counter[UUID] = Counter()
+    order: list[Lane] = []
+
+    async def claim_all() -> None:
+        async with open_stores(emptied) as mine:
+            while (claims := await mine.deliveries.claim(7)).due:
+                seen.update(ids(claims.deliveries))
+                order.extend(c.delivery.lane for c in claims.deliveries)
+
+    await asyncio.gather(*(claim_all() for _ in range(8)))
+    assert len(seen) == 600
+    assert set(seen.values()) == {1}
+    assert order.index(Lane.BULK) >= 300 - 8 * 7
+
+
+async def test_settling_beside_claiming_and_renewing_loses_nothing(emptied: str) -> None:
+    """Results, renewals and claims of several dispatchers never wait for each other in a ring."""
+    await fill(emptied, 400, Lane.NORMAL)
+    ended: Counter[UUID] = Counter()
+
+    async def dispatch() -> None:
+        async with open_stores(emptied) as mine:
+            while batch := (await mine.deliveries.claim(20)).deliveries:
+                later = datetime.now(UTC) + LATER
+                some, others = batch[::2], batch[1::2]
+                results = [*map(delivered, some), *(deferred(c, later) for c in others)]
+                await asyncio.gather(
+                    *(mine.deliveries.settle(r) for r in results),
+                    *(mine.deliveries.renew(batch[::-1]) for _ in range(3)),
+                )
+                ended.update(ids(batch))
+
+    await asyncio.gather(*(dispatch() for _ in range(4)))
+    async with open_stores(emptied) as stores:
+        assert await stores.value("SELECT count(*) FROM attempts") == 400
+        assert await stores.value("SELECT count(*) FROM due_deliveries WHERE leased") == 0
+    assert set(ended.values()) == {1}
