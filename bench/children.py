@@ -1,0 +1,144 @@
+"""Programs that the benchmark starts: each ends with us, however we end."""
+
+import asyncio
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from bench.accounting import Account
+
+ROOT = Path(__file__).parents[1]
+PYTHON = sys.executable
+POSTHOUSE = str(Path(sys.executable).with_name("posthouse"))
+# What starts private servers lies among the tests, which need it too.
+SHARED_WITH_TESTS = {"PYTHONPATH": str(ROOT / "tests")}
+
+_STOP_SECONDS = 60.0
+_LOOK_SECONDS = 0.05
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+class ProgramFailed(Exception):
+    """A program did not do what it was started for; the text ends with what it said."""
+
+
+class Child:
+    """A running program; what it says goes to a log."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        log: Path,
+        account: Account | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        speaks: bool = False,
+    ) -> Self:
+        """Start *command*, counted by *account*. If it *speaks*, its standard output is for us."""
+        with log.open("ab") as said:
+            process = await asyncio.create_subprocess_exec(
+                *(account.counted(command) if account else command),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if speaks else said,
+                stderr=said,
+                env=surroundings(env),
+                cwd=ROOT,
+                start_new_session=True,  # ctrl-C is for us, and we end it in good order
+                preexec_fn=_die_with_us,
+            )
+        if account:
+            account.adopt(process.pid)
+        return cls(process, log)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.returncode is None
+
+    async def line(self, seconds: float = 120.0) -> dict[str, Any]:
+        """The JSON line that it prints next. Raises ProgramFailed."""
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(seconds):
+                return dict(json.loads(await self._process.stdout.readline()))
+        except (TimeoutError, ValueError):
+            raise ProgramFailed(self.said()) from None
+
+    async def ready(self, health: int, seconds: float = 60.0) -> None:
+        """Return when it answers at port *health* that it is ready. Raises ProgramFailed."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not await _is_ready(health):
+                    if not self.running:
+                        raise ProgramFailed(self.said())
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            raise ProgramFailed(self.said()) from None
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL for who does not listen; returns when it is gone."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.running:
+                with suppress(ProcessLookupError):
+                    self._process.send_signal(number)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+
+    def said(self) -> str:
+        """The end of its log, and whose it is."""
+        return f"{self._log.stem}: {self._log.read_text(errors='replace')[-1500:].strip()}"
+
+
+async def stop_all(children: list[Child]) -> None:
+    """End *children* one after the other, the last first, and forget them."""
+    while children:
+        await children.pop().stop()
+
+
+async def answer(command: Sequence[str], env: Mapping[str, str] | None = None) -> bytes:
+    """What a program prints that ends by itself. Raises ProgramFailed."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=surroundings(env),
+        cwd=ROOT,
+    )
+    printed, said = await process.communicate()
+    if process.returncode != 0:
+        raise ProgramFailed(f"{' '.join(command)}: {said.decode(errors='replace')[-1500:]}")
+    return printed
+
+
+def surroundings(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Our environment without the user's own settings of Posthouse, and *env*."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("POSTHOUSE_")}
+    return {**kept, **(env or {})}
+
+
+async def _is_ready(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        good = b" 200 " in await reader.readline()
+        writer.close()
+    except OSError:
+        return False
+    return good
+
+
+def _die_with_us() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,0 +1,114 @@
+"""One series of messages through a system, and what it took."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.accounting import Account, machine_seconds, memory_octets
+from bench.children import PYTHON, Child
+from bench.figures import Arrived, Phase, Sent
+from bench.load import Plan
+
+_SAMPLE_SECONDS = 0.5
+_STALL_SECONDS = 60.0  # without an arrival: the rest is lost
+_REST_SECONDS = 6.0  # how long a system may take to be at rest
+_REST_SHARE = 0.03  # of a core: what counts as rest
+
+
+class Observer:
+    """Watches one system between load generators and a sink."""
+
+    def __init__(self, system: Account, sink: Account, arrivals: Path, scratch: Path) -> None:
+        """*arrivals* is the log of the sink; *scratch* is a folder for other logs."""
+        self._system = system
+        self._sink = sink
+        self._arrivals = arrivals.open()
+        self._begun = ""  # of a line that the sink has not written to its end
+        self._scratch = scratch
+
+    def close(self) -> None:
+        """Let go of the log."""
+        self._arrivals.close()
+
+    async def phase(self, plan: Plan, tell: Callable[[int], None]) -> Phase:
+        """Send what *plan* says and see it come. Raises ProgramFailed."""
+        self._new_arrivals()  # of messages that nobody asked about
+        machine, system, sink = self._clocks()
+        began = time.monotonic()
+        log = self._scratch / f"sent-{plan.first}.tsv"
+        load = await Child.start(
+            [*_load_command(plan), "--log", str(log)], self._scratch / "load.log", speaks=True
+        )
+        try:
+            arrived, peak = await self._all_arrived(load, plan.messages, tell)
+            load_seconds = (await load.line())["cpu_us_per_message"] * plan.messages / 1e6
+        finally:
+            await load.stop()
+        await self._at_rest()
+        arrived += self._new_arrivals()
+        seconds = time.monotonic() - began
+        machine, system, sink = (
+            now - then for now, then in zip(self._clocks(), (machine, system, sink), strict=True)
+        )
+        return Phase(
+            sent=[Sent.read(line) for line in log.read_text().splitlines()],
+            arrived=arrived,
+            system_seconds=system,
+            sink_seconds=sink,
+            load_seconds=load_seconds,
+            other_seconds=machine - system - sink - load_seconds,
+            seconds=seconds,
+            peak_octets=peak,
+        )
+
+    async def _all_arrived(
+        self, load: Child, wanted: int, tell: Callable[[int], None]
+    ) -> tuple[list[Arrived], int]:
+        """Everything that arrived, and the most memory that the system had meanwhile."""
+        arrived: list[Arrived] = []
+        peak, progress = 0, time.monotonic()
+        while load.running or len(arrived) < wanted:
+            await asyncio.sleep(_SAMPLE_SECONDS)
+            peak = max(peak, memory_octets(self._system.pids()))
+            fresh = self._new_arrivals()
+            arrived += fresh
+            tell(len(arrived))
+            if fresh:
+                progress = time.monotonic()
+            elif time.monotonic() - progress > _STALL_SECONDS:
+                break
+        return arrived, peak
+
+    async def _at_rest(self) -> None:
+        """Wait until what is left to do after the last message is done."""
+        for _ in range(int(_REST_SECONDS / _SAMPLE_SECONDS)):
+            before = self._system.cpu_seconds()
+            await asyncio.sleep(_SAMPLE_SECONDS)
+            if self._system.cpu_seconds() - before < _REST_SHARE * _SAMPLE_SECONDS:
+                return
+
+    def _clocks(self) -> tuple[float, float, float]:
+        return machine_seconds(), self._system.cpu_seconds(), self._sink.cpu_seconds()
+
+    def _new_arrivals(self) -> list[Arrived]:
+        """What the sink has logged since the last time."""
+        *lines, self._begun = (self._begun + self._arrivals.read()).split("\n")
+        return [Arrived.read(line) for line in lines]
+
+
+def _load_command(plan: Plan) -> Iterator[str]:
+    door = plan.door
+    options = {
+        "--to": f"{door.host}:{door.port}",
+        "--messages": plan.messages,
+        "--connections": plan.connections,
+        "--size": plan.size,
+        "--sender": plan.sender,
+        "--rate": plan.rate,
+        "--first": plan.first,
+        "--auth": f"{door.user}:{door.secret}" if door.user else "",
+    }
+    words = ((name, str(value)) for name, value in options.items() if value)
+    return itertools.chain((PYTHON, "-m", "bench.load"), *words)

@@ -1,0 +1,106 @@
+"""The results as a picture for the README: bars, drawn as SVG, that read on light and dark."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from bench.report import OURS, REFERENCE, Measured, Results, median, ratio
+
+_WIDTH, _LEFT, _RIGHT = 760, 190, 150
+_BAR, _STEP, _HEAD, _GAP = 22, 34, 64, 30
+_STYLE = """\
+text { font: 14px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: #1f2328 }
+.title { font-weight: 600; font-size: 16px }
+.small { font-size: 12px; fill: #59636e }
+.ours { fill: #0969da }
+.other { fill: #8c959f }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3 }
+.small { fill: #9198a1 }
+.ours { fill: #4493f8 }
+.other { fill: #6e7681 }
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One measure of all systems."""
+
+    field: str  # of Figures
+    title: str
+    better: str
+    digits: int
+
+
+_PANELS = (
+    Panel("delivered_per_second", "Delivered messages per second", "more is better", 0),
+    Panel("cpu_ms", "CPU milliseconds per message", "less is better", 2),
+)
+
+
+def picture(results: Results) -> str:
+    """The SVG document."""
+    high = _HEAD + _STEP * len(results.systems) + _GAP
+    height = len(_PANELS) * high + 36
+    opening = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
+        f'width="{_WIDTH}" height="{height}" role="img" aria-labelledby="said">'
+    )
+    drawn = (
+        line
+        for place, panel in enumerate(_PANELS)
+        for line in _draw(panel, results, top=place * high)
+    )
+    said = f'<title id="said">{escape(_in_words(results))}</title>'
+    style = f"<style>{_STYLE}</style>"
+    return "\n".join([opening, said, style, *drawn, *_captions(results, height - 30), "</svg>", ""])
+
+
+def _draw(panel: Panel, results: Results, top: int) -> Iterator[str]:
+    longest = max((median(system, panel.field) for system in results.systems), default=0) or 1
+    yield _text(0, top + 24, panel.title, "title")
+    yield _text(0, top + 44, panel.better, "small")
+    ours_first = sorted(results.systems, key=lambda system: system.name not in OURS)
+    for place, system in enumerate(ours_first):
+        y = top + _HEAD + place * _STEP
+        width = max(median(system, panel.field) / longest * (_WIDTH - _LEFT - _RIGHT), 1)
+        kind = "ours" if system.name in OURS else "other"
+        bar = f'x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="3"'
+        yield _text(0, y + 16, system.title)
+        yield f'<rect class="{kind}" {bar}/>'
+        yield _text(_LEFT + width + 8, y + 16, _label(system, panel, results))
+
+
+def _text(x: float, y: float, text: str, kind: str = "") -> str:
+    styled = f' class="{kind}"' if kind else ""
+    return f'<text{styled} x="{x:.0f}" y="{y:.0f}">{escape(text)}</text>'
+
+
+def _label(system: Measured, panel: Panel, results: Results) -> str:
+    times = ratio(system, results.system(REFERENCE), panel.field)
+    return _figure(system, panel) + ("" if times is None else f"  ({times:.2f} times)")
+
+
+def _figure(system: Measured, panel: Panel) -> str:
+    return f"{median(system, panel.field):,.{panel.digits}f}"
+
+
+def _in_words(results: Results) -> str:
+    """For those who do not see it."""
+    return "; ".join(
+        f"{panel.title}: "
+        + ", ".join(f"{system.title} {_figure(system, panel)}" for system in results.systems)
+        for panel in _PANELS
+    )
+
+
+def _captions(results: Results, top: int) -> Iterator[str]:
+    work, machine = results.work, results.machine
+    runs = max((len(system.runs) for system in results.systems), default=0)
+    what = (
+        f"{work.messages:,} messages of {work.size / 1024:.0f} KB, one recipient, "
+        f"{work.connections} connections, DKIM RSA-2048; medians of {runs} runs"
+    )
+    where = f"{machine.processor}, {machine.cores} cores; {results.date[:10]}"
+    yield _text(0, top, what, "small")
+    yield _text(0, top + 16, where, "small")

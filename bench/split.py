@@ -1,0 +1,87 @@
+"""Posthouse as separate processes on PostgreSQL and RabbitMQ, all of which are counted."""
+
+import asyncio
+import base64
+import os
+from pathlib import Path
+
+from bench.accounting import open_account
+from bench.children import POSTHOUSE, PYTHON, SHARED_WITH_TESTS, Child, answer, stop_all
+from bench.load_session import Door
+from bench.systems import NotMeasured, fresh_folder, make_customer
+
+from chaos.ports import lasting_ports
+from servers.rabbitmq_private import NoRabbitMq, installed_scripts
+
+
+class Split:
+    """ingest, policy, dispatcher and bounces, with the servers they need."""
+
+    name = "split"
+    title = "Posthouse, split"
+
+    def __init__(
+        self, folder: Path, sink_port: int, *, policies: int = 1, dispatchers: int = 1
+    ) -> None:
+        """So many processes of policy and of dispatcher."""
+        self._folder = fresh_folder(folder, self.name)
+        self._services = [
+            "ingest",
+            "bounces",
+            *["policy"] * policies,
+            *["dispatcher"] * dispatchers,
+        ]
+        self._port, bounces, *self._health = lasting_ports(2 + len(self._services))
+        self._env = {
+            "POSTHOUSE_INGEST_LISTENERS": f"127.0.0.1:{self._port}/none",
+            "POSTHOUSE_BOUNCES_LISTEN": f"127.0.0.1:{bounces}",
+            "POSTHOUSE_ROUTES": f"127.0.0.1:{sink_port}",
+            "POSTHOUSE_HOSTNAME": "relay.bench.example",
+            "POSTHOUSE_SECRET_KEY": base64.b64encode(os.urandom(32)).decode(),
+        }
+        self._children: list[Child] = []
+        self._door: Door | None = None
+        self.dkim_record = b""
+        self.account = open_account(self.name)
+
+    @property
+    def door(self) -> Door:
+        """See System."""
+        assert self._door is not None, "not started"
+        return self._door
+
+    async def prepare(self) -> None:
+        """See System."""
+        try:
+            await asyncio.to_thread(installed_scripts)
+        except NoRabbitMq as reason:
+            raise NotMeasured(str(reason)) from reason
+
+    async def start(self) -> None:
+        """See System."""
+        command = [PYTHON, "-m", "bench.backing", str(self._folder)]
+        log = self._folder / "backing.log"
+        backing = await Child.start(command, log, self.account, env=SHARED_WITH_TESTS, speaks=True)
+        self._children.append(backing)
+        urls = await backing.line()
+        self._env["POSTHOUSE_DATABASE_URL"] = urls["database_url"]
+        self._env["POSTHOUSE_BROKER_URL"] = urls["broker_url"]
+        if self._door is None:
+            await answer([POSTHOUSE, "migrate"], self._env)
+            self._door, self.dkim_record = await make_customer(self._port, self._env)
+        async with asyncio.TaskGroup() as tasks:
+            for number, (service, health) in enumerate(
+                zip(self._services, self._health, strict=True)
+            ):
+                tasks.create_task(self._start(service, number, health))
+
+    async def stop(self) -> None:
+        """See System."""
+        await stop_all(self._children)
+
+    async def _start(self, service: str, number: int, health: int) -> None:
+        env = {**self._env, "POSTHOUSE_HEALTH_LISTEN": f"127.0.0.1:{health}"}
+        log = self._folder / f"{service}-{number}.log"
+        child = await Child.start([POSTHOUSE, service], log, self.account, env=env)
+        self._children.append(child)
+        await child.ready(health)

@@ -1,0 +1,60 @@
+"""What can be measured: the shape that every system has, ours and the peers."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.accounting import Account
+from bench.children import POSTHOUSE, answer
+from bench.load_session import Door
+
+DOMAIN = "bench.example"
+
+
+class NotMeasured(Exception):
+    """This system cannot be had on this machine; the text says why."""
+
+
+class System(Protocol):
+    """A relay that takes mail at its door, signs it and sends everything to the sink."""
+
+    name: str  # for --systems
+    title: str  # for people
+    account: Account
+    dkim_record: bytes  # the TXT record of the key it signs with
+
+    @property
+    def door(self) -> Door:
+        """Where mail is submitted; after `start`."""
+
+    async def prepare(self) -> None:
+        """Install what is missing. Raises NotMeasured."""
+
+    async def start(self) -> None:
+        """Return when mail can be submitted; what it kept from before is still there."""
+
+    async def stop(self) -> None:
+        """End it in good order."""
+
+
+async def make_customer(port: int, env: Mapping[str, str]) -> tuple[Door, bytes]:
+    """Make a credential and a domain with an RSA key only; the door, and the key's record.
+
+    *env* names the installation. One signature a message, as the peers make.
+    """
+    domain = await _posthouse(env, "domain", "add", DOMAIN, "--no-ed25519")
+    made = await _posthouse(env, "credential", "create")
+    record = next(r["value"] for r in domain["records"] if "p=" in r["value"])
+    return Door("127.0.0.1", port, made["username"], made["secret"]), record.encode()
+
+
+async def _posthouse(env: Mapping[str, str], *arguments: str) -> dict[str, Any]:
+    return dict(json.loads(await answer([POSTHOUSE, *arguments, "--json"], env)))
+
+
+def fresh_folder(parent: Path, name: str) -> Path:
+    """A folder of a system's own; others may pass through it, as some servers are not root."""
+    folder = parent / name
+    folder.mkdir(mode=0o711)
+    return folder
