@@ -128,6 +128,36 @@ async def test_a_fault_of_ours_on_one_message_leaves_the_others_alone(database: 
     assert (1, False) == (row["tries"], row["leased"])
 
 
+async def test_a_reply_that_the_store_cannot_keep_ends_the_delivery_all_the_same(
+    database: str,
+) -> None:
+    """PostgreSQL has no NUL in text: the result counts, without what was said."""
+    world = World(answer=lambda _: Delivered(Reply(250, "taken \0")))
+    async with open_stores(database) as stores:
+        (delivery, *_) = await stores.queue(recipients=("r@a.example",))
+        async with dispatching(stores, world):
+            await until_open(stores, 0)
+        kinds = await stores.kinds(delivery.submission_id)
+
+    assert ["accepted", "prepared", "delivered"] == kinds
+
+
+async def test_a_message_that_is_gone_is_bounced_and_nothing_is_sent(database: str) -> None:
+    """Past its retention there is nothing to send; nobody is suppressed for it."""
+    world = World()
+    async with open_stores(database) as stores:
+        (delivery, *_) = await stores.queue(recipients=("r@a.example",))
+        await stores.sql("DELETE FROM renditions")
+        async with dispatching(stores, world):
+            await until_open(stores, 0)
+        kinds = await stores.kinds(delivery.submission_id)
+        suppressed = await stores.value("SELECT count(*) FROM suppressions")
+
+    assert [] == world.began
+    assert ["accepted", "prepared", "bounced"] == kinds
+    assert 0 == suppressed
+
+
 async def test_a_full_site_delays_no_other_and_gets_everything(database: str) -> None:
     """Deliveries for a slow site with room for one wait in the store, not in the way."""
     slow = tuple(f"r{n}@slow.example" for n in range(30))

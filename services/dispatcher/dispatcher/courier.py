@@ -31,6 +31,8 @@ QUEUE_TIME = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600),
 )
 
+_GONE = Bounced(Reply(554, "the message is past its retention", "5.6.0"), Scope.MESSAGE)
+
 log = structlog.get_logger()
 
 
@@ -75,6 +77,8 @@ class Courier:
         if claimed.expired and claimed.tries >= MINIMUM_TRIES:
             return self._settlement(claimed, too_old(), None)
         started = self._now()
+        if not held.header:
+            return self._judged(claimed, _GONE, started)
         if not claimed.tries:
             age = (started - claimed.received_at).total_seconds()
             QUEUE_TIME.labels(held.lane.label).observe(max(age, 0))

@@ -14,7 +14,7 @@ from dispatcher.pace import LaneWait, Pace
 from dispatcher.sites import Sites
 from dispatcher.window import Held, Window
 from posthouse.mail.lane import Lane
-from posthouse.store import StoreUnavailable
+from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Claims, Settlement
 
 ABANDONED = Counter(
@@ -159,7 +159,7 @@ class Dispatcher:
         ABANDONED.inc(sum(c.abandoned for c in claimed))
         messages = await self._deliveries.messages([c.delivery.rendition_id for c in claimed])
         for c in claimed:
-            header, body = messages[c.delivery.rendition_id]
+            header, body = messages.get(c.delivery.rendition_id, (b"", b""))
             self._window.add(Held(c, header, body, good_until))
         self._start(tasks)
 
@@ -201,6 +201,12 @@ class Dispatcher:
                     await self._deliveries.park([(held.claimed, result)])
             except StoreUnavailable:
                 await asyncio.sleep(SETTLE_AGAIN_SECONDS)
+            except StoreRefused as error:
+                id_ = held.claimed.delivery.id.hex
+                log.error("result_refused", delivery=id_, reason=str(error))  # noqa: TRY400 -- told
+                if not isinstance(result, Settlement) or result == result.bare():
+                    return  # the lease runs out, and it is tried again
+                result = result.bare()
             else:
                 return
 

@@ -15,7 +15,7 @@ class Held:
     """A claimed delivery with what it takes to send it."""
 
     claimed: ClaimedDelivery
-    header: bytes
+    header: bytes  # empty when the message is gone: older than its retention
     body: bytes
     good_until: float  # the lease in loop time: no transaction may start after it
 

@@ -1,7 +1,7 @@
 """Deliveries: claimed, parked and settled by the dispatcher."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -61,6 +61,10 @@ class Settlement:
     attempt: Attempt | None  # None: it ended without being tried
     detail: dict[str, Any] = field(default_factory=dict)
     suppress: bool = False  # the recipient is dead: never again
+
+    def bare(self) -> "Settlement":
+        """The same result without what was said about it."""
+        return replace(self, attempt=None, detail={}, suppress=False)
 
 
 class DeliveryStore:
