@@ -12,6 +12,8 @@ from bench.figures import Arrived, Phase, Sent
 from bench.load import Plan
 
 _SAMPLE_SECONDS = 0.5
+# Looking at memory costs by the process, so that it would slow down who has many of them.
+_SAMPLING_SHARE = 0.01  # of a core, at most
 _STALL_SECONDS = 60.0  # without an arrival: the rest is lost
 _REST_SECONDS = 6.0  # how long a system may take to be at rest
 _REST_SHARE = 0.03  # of a core: what counts as rest
@@ -68,10 +70,12 @@ class Observer:
     ) -> tuple[list[Arrived], int]:
         """Everything that arrived, and the most memory that the system had meanwhile."""
         arrived: list[Arrived] = []
-        peak, progress = 0, time.monotonic()
+        peak, memory_at, progress = 0, 0.0, time.monotonic()
         while load.running or len(arrived) < wanted:
             await asyncio.sleep(_SAMPLE_SECONDS)
-            peak = max(peak, memory_octets(self._system.pids()))
+            if (began := time.monotonic()) >= memory_at:
+                peak = max(peak, memory_octets(self._system.pids()))
+                memory_at = began + (time.monotonic() - began) / _SAMPLING_SHARE
             fresh = self._new_arrivals()
             arrived += fresh
             tell(len(arrived))
