@@ -18,7 +18,7 @@ from ingest.service import IngestService
 from ingest.wiring import wire as wire_ingest
 from onebox.place import NoPlace, Place
 from onebox.postgres import EmbeddedPostgres, PostgresError
-from onebox.up_settings import UpSettings, read_place, read_settings
+from onebox.up_settings import UpSettings, read_settings
 from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
@@ -43,9 +43,9 @@ log = structlog.get_logger()
 def run_up(environ: Mapping[str, str]) -> int:
     """Run the whole relay until a signal; the exit status."""
     try:
-        place, hostname = read_place(environ)
-        place.ensure(hostname)
         settings = read_settings(environ)
+        settings.place.ensure(settings.ingest.hostname)
+        settings = read_settings(environ)  # now with the secret key that may just have been made
     except (SettingsError, NoPlace) as error:
         sys.stderr.write(f"{error}\n")
         return 2

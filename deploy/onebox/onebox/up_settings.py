@@ -1,5 +1,6 @@
 """What every service of the onebox was told; what the data folder provides need not be given."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +13,7 @@ from ingest.settings import IngestSettings
 from onebox.place import Place, PlaceSettings
 from onebox.programs import known_names
 from policy.settings import PolicySettings
+from posthouse.mail.secret import KEY_OCTETS
 from posthouse.running.settings import PREFIX, Settings, SettingsError, load
 
 S = TypeVar("S", bound=Settings)
@@ -36,16 +38,11 @@ class UpSettings:
     bounces: BouncesSettings
 
 
-def read_place(environ: Mapping[str, str]) -> tuple[Place, str]:
-    """Where the installation is, and the relay's host name. Raises SettingsError."""
-    settings = load(PlaceSettings, environ, also_known=known_names())
-    return Place.told(settings), settings.hostname
-
-
 def read_settings(environ: Mapping[str, str]) -> UpSettings:
-    """Settings for every service out of one environment; SettingsError lists all mistakes."""
-    place, _ = read_place(environ)
-    given = _completed(place, environ)
+    """Settings for every service out of one environment; SettingsError lists all mistakes.
+
+    Before the first start, which makes a secret key, another one stands in for it.
+    """
     mistakes: set[str] = set()
 
     def read(model: type[S], variables: Mapping[str, str]) -> S:
@@ -55,6 +52,8 @@ def read_settings(environ: Mapping[str, str]) -> UpSettings:
             mistakes.update(error.mistakes)
             return model.model_construct()
 
+    place = Place.told(read(PlaceSettings, environ))
+    given = _completed(place, environ)
     found = UpSettings(
         place,
         read(OtherBroker, environ).broker_url,
@@ -78,8 +77,11 @@ def _completed(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
         if not has(name):
             given[f"{PREFIX}{name}"] = str(value)
 
-    if not has("SECRET_KEY"):
-        given[f"{PREFIX}SECRET_KEY_FILE"] = str(place.secret_key_file)
+    if place.secret_key_file.exists():
+        if not has("SECRET_KEY"):
+            given[f"{PREFIX}SECRET_KEY_FILE"] = str(place.secret_key_file)
+    else:
+        complete("SECRET_KEY", base64.b64encode(bytes(KEY_OCTETS)).decode())
     # Both are required of a service by itself. Here `up` hands each service the real ones.
     complete("DATABASE_URL", "postgresql://")
     complete("BROKER_URL", "amqp://")

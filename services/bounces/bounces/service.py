@@ -100,9 +100,9 @@ class Bounces:
         RETURNS.labels(kind=report.kind, verdict=came_of_it).inc()
         log.info(
             "return_taken",
-            delivery=str(delivery.id),
-            submission=str(delivery.submission_id),
-            account=str(delivery.account_id),
+            delivery=delivery.id.hex,
+            submission=delivery.submission_id.hex,
+            account=delivery.account_id.hex,
             kind=str(report.kind),
             verdict=came_of_it,
             rule=verdict.rule,

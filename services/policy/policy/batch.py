@@ -53,7 +53,7 @@ def _result(job: Job, relay: Relay, now: datetime, ids: Iterator[UUID]) -> Resul
         return _made(job, relay, now, ids)
     except Exception as error:
         # Whatever it is, it is about this message (or its key): sixty others wait beside it.
-        log.exception("preparation_failed", submission=str(job.submission.id))
+        log.exception("preparation_failed", submission=job.submission.id.hex)
         return Failed(f"{type(error).__name__}: {error}")
 
 

@@ -285,8 +285,8 @@ def _tell(prepared: Prepared) -> None:
 def _bound(claimed: ClaimedSubmission) -> structlog.typing.FilteringBoundLogger:
     submission = claimed.submission
     bound: structlog.typing.FilteringBoundLogger = log.bind(
-        submission=str(submission.id),
-        account=str(submission.account_id),
+        submission=submission.id.hex,
+        account=submission.account_id.hex,
         lane=submission.lane.label,
     )
     return bound

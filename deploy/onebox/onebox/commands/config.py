@@ -1,16 +1,14 @@
 """`posthouse config`."""
 
-import base64
 import os
 from collections.abc import Iterable, Mapping
 
 import click
 
-from onebox.commands.invocation import json_option, place, print_json
+from onebox.commands.invocation import json_option, print_json
 from onebox.place import PlaceSettings
 from onebox.programs import SERVICES, known_names
 from onebox.up_settings import read_settings
-from posthouse.mail.secret import KEY_OCTETS
 from posthouse.running.settings import (
     Described,
     Settings,
@@ -63,15 +61,10 @@ def _read(program: str, environ: Mapping[str, str]) -> Mapping[str, str]:
     """The effective settings, masked; raises SettingsError."""
     if program != _ONEBOX:
         return effective(load(SERVICES[program], environ, also_known=known_names()))
-    given = dict(environ)
-    if not _is_given(_KEY, environ):
-        # The first start makes one; until then any will do to check the rest.
-        missing = not place().secret_key_file.exists()
-        given |= {_KEY: base64.b64encode(bytes(KEY_OCTETS)).decode()} if missing else {}
-    told = read_settings(given)
+    told = read_settings(environ)
     parts: Iterable[Settings] = (told.ingest, told.policy, told.dispatcher, told.bounces)
     values = {name: value for part in parts for name, value in effective(part).items()}
-    own = effective(load(PlaceSettings, given, also_known=known_names()))
+    own = effective(load(PlaceSettings, environ, also_known=known_names()))
     # What nobody gave stands in the data folder, or (the broker) in the process itself.
     made = {name: "" for name in (_KEY, _BROKER) if not _is_given(name, environ)}
     return {**values, **own, **made}
