@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -36,3 +37,21 @@ def store_failures() -> Iterator[None]:
     ) as error:
         text = str(error) or type(error).__name__
         raise StoreUnavailable(text) from error
+
+
+@contextmanager
+def connection_failures(url: str) -> Iterator[None]:
+    """Have StoreUnavailable say which database it is that could not be connected to."""
+    try:
+        with store_failures():
+            yield
+    except StoreUnavailable as error:
+        text = f"cannot connect to the database {whereabouts(url)}: {error}"
+        raise StoreUnavailable(text) from error
+
+
+def whereabouts(url: str) -> str:
+    """Host, port and name of the database at *url*, and nothing that is secret."""
+    parts = urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2] or ",".join(parse_qs(parts.query).get("host", ()))
+    return f"{parts.path.removeprefix('/')} at {hosts or 'localhost'}".lstrip()

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from posthouse.store.failure import StoreRefused, store_failures
+from posthouse.store.failure import StoreRefused, connection_failures, store_failures
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 # Any number will do as long as every version of this program uses the same one.
@@ -59,8 +59,9 @@ async def migrate(url: str) -> list[Migration]:
     Each migration is a transaction of its own. A file that was changed after it was applied is
     an error (StoreRefused): the database is not what the program believes.
     """
-    with store_failures():
+    with connection_failures(url):
         connection = await asyncpg.connect(url, timeout=10)
+    with store_failures():
         try:
             await connection.execute("SELECT pg_advisory_lock($1::bigint)", _LOCK)
             return await _apply_missing(connection)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import asyncpg
 import msgspec
 
-from posthouse.store.failure import StoreUnavailable, store_failures
+from posthouse.store.failure import StoreUnavailable, connection_failures, store_failures
 from posthouse.store.queries import QUERIES
 
 # Nothing the services run takes a second; what takes ten is stuck behind a lock.
@@ -80,21 +80,24 @@ class Postgres:
     async def _open(self) -> "asyncpg.Pool[Any]":
         # The pool is made at the first statement and made again until it succeeds, so that a
         # service can start while its database is away. Waiting for one's turn counts.
-        async with asyncio.timeout(CONNECT_SECONDS), self._opening:
-            if self._closed:
-                raise StoreUnavailable("the connections were closed")
-            if self._pool is None:
-                self._pool = await asyncpg.create_pool(
-                    self._url,
-                    min_size=1,
-                    max_size=self._connections,
-                    init=_prepare_connection,
-                    reset=_leave_as_it_is,
-                    server_settings=self._settings,
-                    timeout=CONNECT_SECONDS,
-                    command_timeout=STATEMENT_SECONDS + 1,
-                )
-            return self._pool
+        with connection_failures(self._url):
+            async with asyncio.timeout(CONNECT_SECONDS), self._opening:
+                if self._closed:
+                    raise StoreUnavailable("the connections were closed")
+                self._pool = self._pool or await self._connect()
+                return self._pool
+
+    async def _connect(self) -> "asyncpg.Pool[Any]":
+        return await asyncpg.create_pool(
+            self._url,
+            min_size=1,
+            max_size=self._connections,
+            init=_prepare_connection,
+            reset=_leave_as_it_is,
+            server_settings=self._settings,
+            timeout=CONNECT_SECONDS,
+            command_timeout=STATEMENT_SECONDS + 1,
+        )
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
