@@ -7,8 +7,17 @@ from bench.load_session import Door
 
 from chaos.relay import SENDER_DOMAIN
 
+_LINE = "x" * 70 + "\r\n"
 
-async def knock(door: Door, within: float, recipient: str = "ann@dest.example") -> str:
+
+async def knock(
+    door: Door,
+    within: float = 15.0,
+    *,
+    recipient: str = "ann@dest.example",
+    number: int = 0,
+    lines: int = 1,
+) -> str:
     """The reply that decided: of the first command that was refused, or of the final dot.
 
     TimeoutError when the relay leaves any of it unanswered for *within* seconds.
@@ -20,7 +29,7 @@ async def knock(door: Door, within: float, recipient: str = "ann@dest.example") 
         f"MAIL FROM:<news@{SENDER_DOMAIN}>",
         f"RCPT TO:<{recipient}>",
         "DATA",
-        f"From: news@{SENDER_DOMAIN}\r\nX-Bench-Id: knock\r\n\r\nHello.\r\n.",
+        f"From: news@{SENDER_DOMAIN}\r\nX-Bench-Id: {number}\r\n\r\n{_LINE * lines}.",
     )
     async with asyncio.timeout(within):
         reader, writer = await asyncio.open_connection(door.host, door.port)

@@ -40,10 +40,18 @@ class Program:
         """Start it; returns when it says that it is ready."""
         self.launch()
         async with asyncio.timeout(_READY_SECONDS):
-            while not await is_ready(self._health):
+            while not await self.is_ready():
                 assert self._child is not None
                 assert self._child.poll() is None, f"{self._command[-1]} ended: {self.said()}"
                 await asyncio.sleep(_LOOK_SECONDS)
+
+    async def is_ready(self) -> bool:
+        """Whether it says so."""
+        return (await self.readiness()).startswith("HTTP/1.1 200")
+
+    async def readiness(self) -> str:
+        """What it says about itself; "" while it does not listen."""
+        return await readiness(self._health)
 
     def launch(self) -> None:
         """Start it without waiting for anything."""
@@ -95,17 +103,20 @@ class Program:
         return await self.ended(_STOP_SECONDS)
 
 
-async def is_ready(port: int) -> bool:
-    """Whether the service whose health is asked at *port* of this host says that it is ready."""
+async def readiness(port: int) -> str:
+    """What the health check at *port* of this host answers, status line first; "" if nobody does.
+
+    Ready is "HTTP/1.1 200".
+    """
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
-        return False
+        return ""
     try:
         writer.write(b"GET /healthz/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        return b" 200 " in await reader.readline()
+        return (await reader.read()).decode()
     except OSError:
-        return False
+        return ""
     finally:
         writer.close()
 

@@ -66,9 +66,12 @@ class Onebox:
         folder: Path,
         settings: Mapping[str, str] | None = None,
         *,
-        within: tuple[str, ...] = (),
+        destination: str = "",
     ) -> None:
-        """*settings* come on top of ours; *within* is a command that runs the program."""
+        """*settings* come on top of ours.
+
+        Without *destination* the sink gets mail for every domain, else only for this one.
+        """
         self._key = os.urandom(KEY_OCTETS)
         door, bounces, health, self.sink_port = lasting_ports(4)
         self._door = door
@@ -78,11 +81,10 @@ class Onebox:
             "POSTHOUSE_INGEST_LISTENERS": f"127.0.0.1:{door}/none",
             "POSTHOUSE_BOUNCES_LISTEN": f"127.0.0.1:{bounces}",
             **_common(self._key, health),
-            **_sending(self.sink_port),
+            **_sending(self.sink_port, destination),
             **(settings or {}),
         }
-        command = (*within, str(POSTHOUSE), "up")
-        self.program = Program(command, env, folder / "onebox.log", health)
+        self.program = Program((POSTHOUSE, "up"), env, folder / "onebox.log", health)
         self.parts: Mapping[str, Part] = {"onebox": self.program}
         self.database_url = dsn(folder / "data" / "postgres")
 
@@ -131,28 +133,32 @@ class Split:
             name: program("dispatcher", name)
             for name in (f"dispatcher {number}" for number in range(1, dispatchers + 1))
         }
-        self._programs = {
+        self.programs = {
             **{name: program(name, name) for name in ("ingest", "policy", "bounces")},
             **self.dispatchers,
         }
         self.parts: Mapping[str, Part] = {
-            **self._programs,
+            **self.programs,
             "postgres": self._postgres,
             **({"rabbitmq": RabbitPart(rabbitmq)} if rabbitmq is not None else {}),
         }
 
     async def start(self) -> None:
         """Return when mail can be submitted and every service is ready."""
+        await self.start_database()
+        async with asyncio.TaskGroup() as tasks:
+            for program in self.programs.values():
+                tasks.create_task(program.start())
+
+    async def start_database(self) -> None:
+        """Return when it is migrated and knows the customer."""
         await self._postgres.start()
         await migrate(self.database_url)
         self.customer = await make_customer(self.database_url, self._key, self._door)
-        async with asyncio.TaskGroup() as tasks:
-            for program in self._programs.values():
-                tasks.create_task(program.start())
 
     async def close(self) -> None:
         """End everything but the broker."""
-        for program in self._programs.values():
+        for program in self.programs.values():
             await program.close()
         await self._postgres.stop()
 
@@ -233,8 +239,8 @@ def _common(key: bytes, health: int) -> dict[str, str]:
     }
 
 
-def _sending(sink_port: int) -> dict[str, str]:
+def _sending(sink_port: int, destination: str = "") -> dict[str, str]:
     return {
-        "POSTHOUSE_ROUTES": f"127.0.0.1:{sink_port}",
+        "POSTHOUSE_ROUTES": f"{destination and destination + '='}127.0.0.1:{sink_port}",
         "POSTHOUSE_LEASE_SECONDS": str(LEASE_SECONDS),
     }

@@ -13,9 +13,7 @@ _LANE_LIMITS = "8,6,4,4,4"
 
 
 @pytest_asyncio.fixture
-async def three_dispatchers(
-    rabbitmq_server: RabbitServer, tmp_path: Path
-) -> AsyncIterator[Split]:
+async def three_dispatchers(rabbitmq_server: RabbitServer, tmp_path: Path) -> AsyncIterator[Split]:
     """Split, with three dispatchers of four bulk transactions each."""
     settings = {"POSTHOUSE_LANE_LIMITS": _LANE_LIMITS}
     relay = Split(tmp_path, rabbitmq_server.url, None, dispatchers=3, settings=settings)

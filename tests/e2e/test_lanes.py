@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-
 from bench.load import Load, Plan, Sent
 from bench.sink import Sink
 from bench.sink_session import Arrival, Manners
+
 from chaos.relay import SENDER_DOMAIN, Split
 
 EXPRESS = 200
