@@ -48,7 +48,7 @@ test: setup-dev ## All tests, with real servers: up to ten minutes
 	$(BIN)/pytest -m "not long" $(ARGS)
 
 chaos: setup-dev ## The long fault tests: 20,000 messages, everything killed in turn
-	$(BIN)/pytest -m long tests/chaos $(ARGS)
+	$(BIN)/pytest -m long tests/chaos tests/e2e $(ARGS)
 
 bench: setup-dev ## The measurements that README quotes, beside Postfix where it can be had
 	$(BIN)/python -m bench $(ARGS)
