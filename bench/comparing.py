@@ -4,15 +4,15 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.accounting import open_account
+from bench.children import ProgramFailed
 from bench.display import Display
 from bench.figures import Figures, Work
-from bench.measuring import Measuring
+from bench.measuring import Measuring, RunFailed
 from bench.onebox import Onebox
 from bench.peers.postfix import Postfix
 from bench.report import Machine, Measured, Results
@@ -34,31 +34,49 @@ def makers(policies: int, dispatchers: int) -> Mapping[str, Maker]:
 
 
 async def compare(
-    wanted: Sequence[Maker], work: Work, runs: int, folder: Path, display: Display
+    wanted: Sequence[Maker], work: Work, runs: int, parent: Path, display: Display
 ) -> Results:
     """Measure all *wanted* systems *runs* times, in turn, so that a bad moment hits each.
 
-    A system that cannot be had is left out. Raises RunFailed and ProgramFailed; logs are then
-    left in a new folder in *folder*.
+    A system that cannot be had is left out, and so is a run that fails; its logs then stay in a
+    new folder in *parent*.
     """
-    with _scratch(folder, display) as scratch:
-        (sink_port,) = lasting_ports(1)
-        systems = [make(scratch, sink_port) for make in wanted]
-        try:
-            missing = await _missing(systems, display)
-            present = [system for system in systems if system.title not in missing]
-            measuring = Measuring(work, sink_port, scratch, display.phase)
-            figures: Mapping[str, list[Figures]] = {system.name: [] for system in present}
-            for number in range(1, runs + 1):
-                for system in present:
-                    display.run(f"run {number} of {runs}: {system.title}")
-                    figures[system.name].append(await measuring.run(system))
-        finally:
-            for system in systems:
-                system.account.close()
-    measured = (Measured(s.name, s.title, tuple(figures[s.name])) for s in present)
+    folder = _fresh_folder(parent)
+    (sink_port,) = lasting_ports(1)
+    systems = [make(folder, sink_port) for make in wanted]
+    failed: tuple[str, ...] = ()
+    try:
+        missing = await _missing(systems, display)
+        present = [system for system in systems if system.title not in missing]
+        measuring = Measuring(work, sink_port, folder, display.phase)
+        measured, failed = await _rounds(present, runs, measuring, display)
+    finally:
+        for system in systems:
+            system.account.close()
+        if failed:
+            display.say(f"data and logs are left in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    return Results(date, _machine(), work, tuple(measured), missing)
+    return Results(date, _machine(), work, measured, missing, failed)
+
+
+async def _rounds(
+    systems: Sequence[System], runs: int, measuring: Measuring, display: Display
+) -> tuple[tuple[Measured, ...], tuple[str, ...]]:
+    """What each system came to, and which runs failed."""
+    figures: Mapping[str, list[Figures]] = {system.name: [] for system in systems}
+    failed = []
+    for number in range(1, runs + 1):
+        for system in systems:
+            display.run(f"run {number} of {runs}: {system.title}")
+            try:
+                figures[system.name].append(await measuring.run(system))
+            except (RunFailed, ProgramFailed) as error:
+                failed.append(f"{system.title}, run {number}: {error}")
+                display.say(f"FAILED: {failed[-1]}")
+    measured = (Measured(s.name, s.title, tuple(figures[s.name])) for s in systems)
+    return tuple(one for one in measured if one.runs), tuple(failed)
 
 
 async def _missing(systems: Sequence[System], display: Display) -> dict[str, str]:
@@ -75,17 +93,11 @@ async def _missing(systems: Sequence[System], display: Display) -> dict[str, str
     return missing
 
 
-@contextmanager
-def _scratch(parent: Path, display: Display) -> Iterator[Path]:
-    """A folder for all data, that servers of other users may pass through."""
+def _fresh_folder(parent: Path) -> Path:
+    """For all data; servers of other users may pass through it."""
     folder = Path(tempfile.mkdtemp(prefix="posthouse-bench-", dir=parent))
     folder.chmod(0o711)
-    try:
-        yield folder
-    except BaseException:
-        display.say(f"logs are left in {folder}")
-        raise
-    shutil.rmtree(folder)
+    return folder
 
 
 def _machine() -> Machine:

@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 import msgspec
-from bench.children import ROOT, ProgramFailed
+from bench.children import ROOT
 from bench.comparing import compare, makers
 from bench.display import Display
 from bench.figures import Work
-from bench.measuring import RunFailed
 from bench.picture import picture
 from bench.report import Results, as_markdown, as_text, notes, table
 
@@ -48,7 +47,7 @@ _DEFAULT = Work()
 def main(context: click.Context, /, **given: Any) -> None:
     """Measure Posthouse beside its peers: the same work for all, on this machine, in turn.
 
-    Ends with status 1 when a message was refused, lost or doubled.
+    Ends with status 1 when a run failed, or a message was refused, lost or doubled.
     """
     if context.invoked_subcommand is None:
         sys.exit(measure(**given))
@@ -75,10 +74,7 @@ def measure(
     work = Work(messages, connections, size, paced, rate)
     wanted = [makes[name] for name in systems.split(",")]
     with Display() as display:
-        try:
-            found = asyncio.run(compare(wanted, work, runs, folder, display))
-        except (RunFailed, ProgramFailed) as error:
-            raise click.ClickException(str(error)) from error
+        found = asyncio.run(compare(wanted, work, runs, folder, display))
     click.echo(as_text(table(found)))
     click.echo(f"\n{notes(found)}")
     click.echo(f"\nwritten: {keep(found, results)}")

@@ -39,6 +39,7 @@ class Results:
     work: Work
     systems: tuple[Measured, ...]
     not_measured: Mapping[str, str]  # title and reason
+    failed: tuple[str, ...] = ()  # runs that came to no figures, and why
 
     def system(self, name: str) -> Measured | None:
         """The runs of one system."""
@@ -46,8 +47,8 @@ class Results:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """Runs in which a message was refused, lost or doubled: their figures mean nothing."""
-        return tuple(
+        """Runs that failed, or in which a message was refused, lost or doubled."""
+        return self.failed + tuple(
             f"{system.title}, run {number}: {run.refused} refused, {run.lost} lost, "
             f"{run.duplicates} duplicates"
             for system in self.systems
@@ -167,8 +168,10 @@ def notes(results: Results) -> str:
     )
     where = (
         f"{machine.processor}, {machine.cores} cores, {machine.kernel}, Python {machine.python}. "
-        f"CPU by {machine.accounting}. Ratios are to Postfix + OpenDKIM in the same runs."
+        f"CPU by {machine.accounting}."
     )
+    if reference := results.system(REFERENCE):
+        where += f" Ratios are to {reference.title} in the same runs."
     missing = (f"NOT MEASURED: {title}: {why}" for title, why in results.not_measured.items())
     failed = (f"FAILED: {fault}" for fault in results.faults)
     return "\n\n".join([what, where, *missing, *failed])

@@ -6,7 +6,15 @@ import os
 from pathlib import Path
 
 from bench.accounting import open_account
-from bench.children import POSTHOUSE, PYTHON, SHARED_WITH_TESTS, Child, answer, stop_all
+from bench.children import (
+    POSTHOUSE,
+    PYTHON,
+    SHARED_WITH_TESTS,
+    Child,
+    ProgramFailed,
+    answer,
+    stop_all,
+)
 from bench.load_session import Door
 from bench.systems import NotMeasured, fresh_folder, make_customer
 
@@ -69,17 +77,19 @@ class Split:
         if self._door is None:
             await answer([POSTHOUSE, "migrate"], self._env)
             self._door, self.dkim_record = await make_customer(self._port, self._env)
-        async with asyncio.TaskGroup() as tasks:
-            for number, (service, health) in enumerate(
-                zip(self._services, self._health, strict=True)
-            ):
-                tasks.create_task(self._start(service, number, health))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number, service in enumerate(self._services):
+                    tasks.create_task(self._start(service, number))
+        except* ProgramFailed as group:
+            raise group.exceptions[0] from None
 
     async def stop(self) -> None:
         """See System."""
         await stop_all(self._children)
 
-    async def _start(self, service: str, number: int, health: int) -> None:
+    async def _start(self, service: str, number: int) -> None:
+        health = self._health[number]
         env = {**self._env, "POSTHOUSE_HEALTH_LISTEN": f"127.0.0.1:{health}"}
         log = self._folder / f"{service}-{number}.log"
         child = await Child.start([POSTHOUSE, service], log, self.account, env=env)

@@ -152,6 +152,7 @@ def test_a_run_with_faults_fails_the_comparison() -> None:
     assert (fault,) == found.faults
     assert f"FAILED: {fault}" in notes(found)
     assert not results(ONEBOX).faults
+    assert replace(results(ONEBOX), failed=("no start",)).faults == ("no start",)
 
 
 def test_every_figure_has_a_row() -> None:
