@@ -103,6 +103,7 @@ class PolicyService:
         self._pace = pace or Pace()
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._drained = False  # the last claim took all there was: wait before asking again
 
     def wake(self, lane: Lane) -> None:
         """A submission of *lane* may be due: look now."""
@@ -136,12 +137,14 @@ class PolicyService:
         # One worker asks and waits at a time: an idle relay is asked once, not once per worker.
         async with self._turn:
             while not stopping.is_set():
+                if self._drained:
+                    await _wait(self._woken, self._pace.poll_seconds)
                 self._woken.clear()
                 claim = partial(self._submissions.claim, self._pace.batch)
                 batch = await self._insist(claim, stopping)
+                self._drained = len(batch) < self._pace.batch
                 if batch:
                     return batch
-                await _wait(self._woken, self._pace.poll_seconds)
         return []
 
     async def _process(self, batch: list[ClaimedSubmission], stopping: asyncio.Event) -> None:
