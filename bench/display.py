@@ -42,13 +42,13 @@ class Display:
 
     def phase(self, name: str, wanted: int, done: int = 0) -> None:
         """*done* of *wanted* messages of a phase have passed; 0 of what cannot be counted."""
-        self._progress.update(
-            self._task, description=f"{self._run}: {name}", total=wanted or None, completed=done
-        )
         if (said := f"{self._run}: {name}") != self._last:
             self._last = said
+            self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(said, total=wanted or None)
             if not self._console.is_terminal:
                 self.say(said)
+        self._progress.update(self._task, completed=done)
 
     def say(self, line: str) -> None:
         """A line that stays."""
