@@ -155,8 +155,9 @@ class DeliveryStore:
         await self._database.run("release_deliveries", *columns(rows, 2))
 
 
-def _claimed(row: Any) -> ClaimedDelivery:
-    delivery = Delivery(
+def delivery_in(row: Any) -> Delivery:
+    """The delivery whose columns *row* has."""
+    return Delivery(
         id=row["id"],
         submission_id=row["submission_id"],
         account_id=row["account_id"],
@@ -165,8 +166,11 @@ def _claimed(row: Any) -> ClaimedDelivery:
         recipient=row["recipient"],
         return_path=row["return_path"],
     )
+
+
+def _claimed(row: Any) -> ClaimedDelivery:
     return ClaimedDelivery(
-        delivery=delivery,
+        delivery=delivery_in(row),
         claim=row["claim"],
         tries=row["tries"],
         abandoned=row["abandoned"],

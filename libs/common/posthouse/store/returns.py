@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from posthouse.mail.events import Event
-from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
+from posthouse.store.deliveries import delivery_in
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
@@ -18,17 +18,7 @@ class ReturnStore:
     async def find(self, delivery_id: UUID) -> Delivery | None:
         """The delivery of that id, None once it is unknown or past retention."""
         row = await self._database.first("find_delivery", delivery_id)
-        if row is None:
-            return None
-        return Delivery(
-            id=row["id"],
-            submission_id=row["submission_id"],
-            account_id=row["account_id"],
-            rendition_id=row["rendition_id"],
-            lane=Lane(row["lane"]),
-            recipient=row["recipient"],
-            return_path=row["return_path"],
-        )
+        return None if row is None else delivery_in(row)
 
     async def record(self, event: Event, *, suppress: str | None) -> bool:
         """Commit *event* and, when *suppress* names a recipient, its suppression; True if new.
