@@ -10,9 +10,9 @@ import pytest
 import trustme
 
 from ingest.authenticator import Authenticator, Denial
-from posthouse.running.certificate import CannotUseCertificate, Certificate
 from ingest.core.commands import Credentials
 from posthouse.mail.secret import hash_secret
+from posthouse.running.certificate import CannotUseCertificate, Certificate
 from posthouse.store import StoreUnavailable
 from servers.door import LOGIN, PEPPER, PLAIN, OpenDoor, RememberingDirectory, Running, Wire
 from servers.door import write_certificate as write

@@ -12,13 +12,13 @@ from uuid import UUID
 
 import trustme
 
-from posthouse.running.certificate import Certificate
 from ingest.core.limits import Limits
 from ingest.listener import Listener
 from ingest.service import IngestService
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import hash_secret
 from posthouse.mail.submission import Submission
+from posthouse.running.certificate import Certificate
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.identity import new_id
 from posthouse.store.accounts import Login
