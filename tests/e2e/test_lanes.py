@@ -91,3 +91,32 @@ async def test_very_high_messages_overtake_bulk(
 
     assert () == saw.bulk_between
     assert saw.bulk_after - saw.express_done < MERCY
+
+
+async def test_a_trickle_of_normal_mail_leaves_bulk_its_moments(three_dispatchers: Split) -> None:
+    """What is on the wire pauses nobody: only what could be sent and waits does."""
+    sender = f"news@{SENDER_DOMAIN}"
+    door = three_dispatchers.customer.bulk
+    bulk = Load(Plan(door, messages=120, connections=10, size=2048, sender=sender))
+    trickle = Load(
+        Plan(
+            door,
+            messages=40,
+            size=2048,
+            sender=sender,
+            lanes=((3, 1),),
+            first=FIRST_EXPRESS,
+            rate=10,
+        )
+    )
+    # So slow that some normal message is on the wire at every moment.
+    async with Sink(Manners(delay=0.3), port=three_dispatchers.sink_port) as sink:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(trickle.run())
+            await sink.arrived(3)
+            tasks.create_task(bulk.run())
+        arrivals = await sink.arrived(120 + 40)
+
+    last = max(a.started for a in arrivals if int(a.id) >= FIRST_EXPRESS)
+    early = [a for a in arrivals if int(a.id) < FIRST_EXPRESS and a.started < last]
+    assert len(early) > 60

@@ -79,7 +79,7 @@ class DeliveryStore:
         lease: timedelta = timedelta(seconds=20),
         hold: timedelta = timedelta(seconds=1),
     ) -> None:
-        """*hold*: how long a claim of a higher lane keeps lower lanes waiting for its result."""
+        """*hold*: how long a claim of the two highest lanes keeps lower ones waiting at most."""
         self._database = database
         self._background = background
         self._recent = recent

@@ -93,24 +93,25 @@ INSERT INTO parked_submissions (id, lane, reason)
 SELECT id, lane, $6 FROM done;
 
 -- name: claim_deliveries
--- A lane may be taken from when no higher lane has anything due, nor anything that was claimed
--- within the hold time and has no result yet: strict lanes across all dispatchers. For the two
--- highest lanes that goes for what was accepted within the hold time and is still with policy too:
--- a burst of alerts comes in pieces, and bulk is not to slip in between. When nothing could be
--- taken there is one row without an id: which lanes have something due, and which lane's young
--- claims keep them waiting.
+-- A lane may be taken from when no higher lane has anything due: strict lanes across all
+-- dispatchers. The two highest lanes also keep the others waiting with what was claimed within the
+-- hold time and has no result yet, and with what was accepted within it and is still with policy:
+-- a burst of alerts comes in pieces, and bulk is not to slip in between. Lower lanes do not: what
+-- is on the wire waits for nothing, and a steady trickle of normal mail would leave bulk no moment.
+-- When nothing could be taken there is one row without an id: which lanes have something due, and
+-- which lane's young claims keep them waiting.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_deliveries d
            WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL LIMIT 1)
 ), held AS (
-    SELECT min(lane) AS by FROM generate_series(1, 4) AS lane
+    SELECT min(lane) AS by FROM generate_series(1, 2) AS lane
     WHERE lane < (SELECT lanes[1] FROM due)
       AND COALESCE(
           (SELECT true FROM due_deliveries d
            WHERE d.leased AND d.lane = lane.lane AND d.claimed_at > now() - $3::interval LIMIT 1),
           (SELECT true FROM due_submissions s
-           WHERE lane.lane <= 2 AND s.lane = lane.lane AND s.due_at > now() - $3::interval
+           WHERE s.lane = lane.lane AND s.due_at > now() - $3::interval
              AND s.received_at > now() - $3::interval LIMIT 1))
 ), picked AS (
     SELECT id FROM due_deliveries
