@@ -1,16 +1,18 @@
 """Which delivery in hand goes next, and how many to claim."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
 from dispatcher.core.lanes import LaneLimits
-from dispatcher.window import Held, Window
+from dispatcher.window import Answers, Held, Window
+from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
 from posthouse.running.identity import new_id
-from posthouse.store.deliveries import ClaimedDelivery
+from posthouse.store.deliveries import ClaimedDelivery, Settlement
 
 NOBODY = UUID(int=0)
 NOW = datetime.now(UTC)
@@ -106,3 +108,29 @@ def test_lost_leases_leave_and_renewed_ones_last_longer() -> None:
     assert (9.0, 9.0, 1.0) == (kept.good_until, running.good_until, lost.good_until)
     assert [kept] == made.take_waiting()
     assert [running] == made.in_hand
+
+
+def test_what_is_in_hand_goes_on_under_its_new_claim() -> None:
+    """A lease of ours that ran out and came back to us starts nothing twice."""
+    made = window(running=1)
+    running = next(iter(made.running.values()))
+    again = replace(running.claimed, claim=2)
+
+    made.add(Held(again, b"", b"", good_until=5.0))
+
+    assert made.start_next() is None
+    assert (again, 5.0) == (running.claimed, running.good_until)
+    made.finish(running)
+    assert [] == made.in_hand
+
+
+def test_answers_are_given_once_and_not_kept_for_ever() -> None:
+    """The oldest leave: whoever took the claim has sent it by then."""
+    answers = Answers()
+    results = [Settlement(held().claimed, EventKind.DELIVERED, None, None) for _ in range(1001)]
+    for result in results:
+        answers.keep(result.claimed.delivery.id, result)
+
+    assert answers.take(results[0].claimed.delivery.id) is None
+    assert results[1] == answers.take(results[1].claimed.delivery.id)
+    assert answers.take(results[1].claimed.delivery.id) is None

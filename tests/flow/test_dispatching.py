@@ -210,6 +210,52 @@ async def test_a_transaction_longer_than_its_lease_is_not_taken_over(database: s
     assert ["accepted", "prepared", "delivered"] == kinds
 
 
+async def test_a_lease_of_ours_that_ran_out_and_came_back_sends_nothing_twice(
+    database: str,
+) -> None:
+    """As after an outage of the store: the transaction on the wire goes on under the new claim."""
+    world = World(seconds=1.0)
+    async with open_stores(database) as stores:
+        (delivery, *_) = await stores.queue(recipients=("r@a.example",))
+        async with dispatching(stores, world):
+            await until(lambda: world.began == ["r@a.example"])
+            await stores.run_out()
+            await until_open(stores, 0)
+        kinds = await stores.kinds(delivery.submission_id)
+
+    assert ["r@a.example"] == world.began
+    assert "delivered" == kinds[-1]
+
+
+async def test_an_answer_that_came_too_late_is_written_down_when_its_claim_comes_back(
+    database: str,
+) -> None:
+    """The claim moved on while the result was on its way: the result counts, nothing is sent."""
+    world = World()
+    async with open_stores(database) as stores:
+        (delivery, *_) = await stores.queue(recipients=("r@a.example",))
+        for statement in MOVE_ON:
+            await stores.sql(statement)
+        async with dispatching(stores, world):
+            await until_open(stores, 0, seconds=LEASE * 3)
+        kinds = await stores.kinds(delivery.submission_id)
+
+    assert ["r@a.example"] == world.began
+    assert "delivered" == kinds[-1]
+
+
+# The first result finds its claim gone, as if somebody had taken it over in between and died.
+MOVE_ON = (
+    "CREATE SEQUENCE deaths",
+    """CREATE FUNCTION move_on() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RETURN CASE WHEN nextval('deaths') > 1 THEN OLD END;
+    END $$""",
+    """CREATE TRIGGER move_on BEFORE DELETE ON due_deliveries
+        FOR EACH ROW EXECUTE FUNCTION move_on()""",
+)
+
+
 async def test_the_higher_lane_goes_first(database: str) -> None:
     """What waits in the highest lane starts before anything below it."""
     world = World(seconds=0.01)

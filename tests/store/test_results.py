@@ -130,6 +130,19 @@ async def test_a_result_that_cannot_be_kept_fails_alone(stores: Stores) -> None:
     results = await asyncio.gather(
         *(stores.deliveries.settle(s) for s in settlements), return_exceptions=True
     )
-    assert [r for r in results if r is not None] == [results[3]]
+    assert [r for r in results if r is not True] == [results[3]]
     assert isinstance(results[3], StoreRefused)
     assert await stores.value("SELECT count(*) FROM due_deliveries") == 1
+
+
+async def test_a_result_under_a_lost_claim_says_so(stores: Stores) -> None:
+    """The worker keeps it: should the claim come back to it, it knows the answer."""
+    lost = await stores.one_claimed()
+    await stores.run_out()
+    mine = await stores.claim_one()
+
+    assert [False, True] == [
+        await stores.deliveries.settle(delivered(lost)),
+        await stores.deliveries.settle(delivered(mine)),
+    ]
+    assert not await stores.deliveries.settle(delivered(mine))

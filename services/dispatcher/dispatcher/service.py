@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from dispatcher.core.lanes import LaneLimits, worth_holding
 from dispatcher.courier import Courier
 from dispatcher.pace import LaneWait, Pace
 from dispatcher.sites import Sites
-from dispatcher.window import Held, Window
+from dispatcher.window import Answers, Held, Window
 from posthouse.mail.lane import Lane
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Claims, Settlement
@@ -60,8 +61,8 @@ class Deliveries(Protocol):
     async def messages(self, renditions: Sequence[UUID]) -> dict[UUID, tuple[bytes, bytes]]:
         """Header and body of each rendition."""
 
-    async def settle(self, settlement: Settlement) -> None:
-        """Commit the result of a claim."""
+    async def settle(self, settlement: Settlement) -> bool:
+        """Commit the result of a claim; False when the claim was lost."""
 
     async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend leases; the ids that are still ours."""
@@ -90,6 +91,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._pace = Pace()
         self._waited = LaneWait()
+        self._answers = Answers()
         self._room_at_site = asyncio.Event()
         self._idle = asyncio.Event()
         self._more = False  # something is probably due that the last claim did not bring
@@ -160,7 +162,11 @@ class Dispatcher:
         messages = await self._deliveries.messages([c.delivery.rendition_id for c in claimed])
         for c in claimed:
             header, body = messages.get(c.delivery.rendition_id, (b"", b""))
-            self._window.add(Held(c, header, body, good_until))
+            held = Held(c, header, body, good_until)
+            if (answer := self._answers.take(c.delivery.id)) is not None:
+                tasks.create_task(self._write_down(held, answer))
+            else:
+                self._window.add(held)
         self._start(tasks)
 
     def _start(self, tasks: asyncio.TaskGroup) -> None:
@@ -192,23 +198,37 @@ class Dispatcher:
         except Exception as error:
             log.exception("delivery_failed", delivery=held.claimed.delivery.id.hex)
             result = self._courier.broken(held, type(error).__name__)
+        if isinstance(result, Settlement):
+            await self._write_down(held, result)
+        else:
+            await self._park(held, result)
+
+    async def _write_down(self, held: Held, result: Settlement) -> None:
+        """Commit *result*, however long the store is away."""
+        id_ = held.claimed.delivery.id
         while True:
             try:
-                if isinstance(result, Settlement):
-                    await self._deliveries.settle(result)
-                else:
-                    self._sites.parked(result)
-                    await self._deliveries.park([(held.claimed, result)])
+                # Under the claim of now: ours may have run out and be ours again.
+                under = held.claimed
+                if await self._deliveries.settle(replace(result, claimed=under)):
+                    return
+                if under is held.claimed:
+                    self._answers.keep(id_, result)
+                    return
             except StoreUnavailable:
                 await asyncio.sleep(SETTLE_AGAIN_SECONDS)
             except StoreRefused as error:
-                id_ = held.claimed.delivery.id.hex
-                log.error("result_refused", delivery=id_, reason=str(error))  # noqa: TRY400 -- told
-                if not isinstance(result, Settlement) or result == result.bare():
+                log.error("result_refused", delivery=id_.hex, reason=str(error))  # noqa: TRY400
+                if result == result.bare():
                     return  # the lease runs out, and it is tried again
                 result = result.bare()
-            else:
-                return
+
+    async def _park(self, held: Held, site: str) -> None:
+        self._sites.parked(site)
+        try:
+            await self._deliveries.park([(held.claimed, site)])
+        except StoreUnavailable as error:
+            log.warning("not_parked", delivery=held.claimed.delivery.id.hex, reason=str(error))
 
     async def _renew_forever(self) -> None:
         while True:

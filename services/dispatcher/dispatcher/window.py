@@ -7,7 +7,7 @@ from uuid import UUID
 
 from dispatcher.core.lanes import LaneLimits
 from posthouse.mail.lane import Lane
-from posthouse.store.deliveries import ClaimedDelivery
+from posthouse.store.deliveries import ClaimedDelivery, Settlement
 
 
 @dataclass(slots=True)
@@ -31,11 +31,21 @@ class Window:
 
     limits: LaneLimits
     running: dict[UUID, Held] = field(default_factory=dict)
+    _known: dict[UUID, Held] = field(default_factory=dict)  # all in hand, by delivery
     _waiting: list[tuple[int, int, Held]] = field(default_factory=list)
     _order: count = field(default_factory=count)  # type: ignore[type-arg]
 
     def add(self, held: Held) -> None:
-        """Let *held* wait for its turn."""
+        """Let *held* wait for its turn.
+
+        One that is in hand already goes on under the new claim: its lease ran out while the store
+        was away, and nobody else took it.
+        """
+        known = self._known.get(held.claimed.delivery.id)
+        if known is not None:
+            known.claimed, known.good_until = held.claimed, held.good_until
+            return
+        self._known[held.claimed.delivery.id] = held
         heappush(self._waiting, (held.lane, next(self._order), held))
 
     def start_next(self) -> Held | None:
@@ -49,12 +59,15 @@ class Window:
     def finish(self, held: Held) -> None:
         """Take *held* off the wire."""
         del self.running[held.claimed.delivery.id]
+        del self._known[held.claimed.delivery.id]
 
     def take_waiting(self) -> list[Held]:
         """Empty the waiting room and return who was there."""
-        held = [entry[2] for entry in self._waiting]
+        waiting = [entry[2] for entry in self._waiting]
         self._waiting.clear()
-        return held
+        for held in waiting:
+            del self._known[held.claimed.delivery.id]
+        return waiting
 
     def extend(self, renewed: set[UUID], good_until: float) -> None:
         """The leases of *renewed* hold until *good_until*."""
@@ -71,7 +84,7 @@ class Window:
     @property
     def in_hand(self) -> list[Held]:
         """Everything: waiting and running."""
-        return [*(entry[2] for entry in self._waiting), *self.running.values()]
+        return list(self._known.values())
 
     @property
     def waiting(self) -> int:
@@ -104,3 +117,22 @@ class Window:
     def would_overtake(self, lane: Lane) -> bool:
         """Whether a delivery of *lane* would go before everything that waits."""
         return not self._waiting or lane < self._waiting[0][0]
+
+
+class Answers:
+    """Results whose claim was lost: should it come back to us, there is nothing to send again."""
+
+    _MOST = 1000
+
+    def __init__(self) -> None:
+        self._results: dict[UUID, Settlement] = {}
+
+    def keep(self, delivery_id: UUID, result: Settlement) -> None:
+        """Remember *result*; the oldest leave when there are too many."""
+        self._results[delivery_id] = result
+        if len(self._results) > self._MOST:
+            del self._results[next(iter(self._results))]
+
+    def take(self, delivery_id: UUID) -> Settlement | None:
+        """The result, which then is here no more."""
+        return self._results.pop(delivery_id, None)

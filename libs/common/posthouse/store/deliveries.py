@@ -85,6 +85,7 @@ class DeliveryStore:
         self._recent = recent
         self.lease = lease
         self._hold = hold
+        self._too_late: set[tuple[UUID, int]] = set()
         self._settling = GroupCommit(self._settle, most_items=200, writers=2)
 
     async def claim(self, limit: int, *, lowest: Lane = Lane.BULK) -> Claims:
@@ -129,9 +130,17 @@ class DeliveryStore:
                 found[row["id"]] = (row["header"], row["body"])
         return found
 
-    async def settle(self, settlement: Settlement) -> None:
-        """Return when the result is committed; a result under a lost claim changes nothing."""
+    async def settle(self, settlement: Settlement) -> bool:
+        """Return when the result is committed.
+
+        False: its claim was lost, or had its result before; then it changed nothing.
+        """
         await self._settling.add(settlement)
+        key = (settlement.claimed.delivery.id, settlement.claimed.claim)
+        if key not in self._too_late:
+            return True
+        self._too_late.discard(key)
+        return False
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
         # Two results for one delivery: the older claim was lost, or it is the same said twice.
@@ -141,7 +150,11 @@ class DeliveryStore:
             if known is None or known.claimed.claim < s.claimed.claim:
                 latest[s.claimed.delivery.id] = s
         rows = [_row(s) for s in latest.values()]
-        await self._database.run("settle_deliveries", *columns(rows, 18))
+        settled = await self._database.fetch("settle_deliveries", *columns(rows, 18))
+        kept = {latest[row["id"]].claimed for row in settled}
+        self._too_late.update(
+            (s.claimed.delivery.id, s.claimed.claim) for s in batch if s.claimed not in kept
+        )
 
     async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend the leases; returns the ids that are still ours."""
