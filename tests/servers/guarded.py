@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,19 @@ class Guarded:
         with suppress(BrokenPipeError):
             self._guardian.stdin.write(number.name.removeprefix("SIG").encode() + b"\n")
             self._guardian.stdin.flush()
+
+    def freeze(self, patience: float = 10.0) -> None:
+        """Stop the server (SIGSTOP), and return when it stands still."""
+        self.send(signal.SIGSTOP)
+        deadline = time.monotonic() + patience
+        while self._state() != "T" and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _state(self) -> str:
+        """The state of the server's process, as proc(5) names it."""
+        guardian = self._guardian.pid
+        (server,) = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
+        return Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[0]
 
     def end(self, number: signal.Signals, patience: float = 20.0) -> None:
         """Send a signal that ends the server, and return when it has; at last it is killed."""

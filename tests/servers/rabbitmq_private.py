@@ -98,7 +98,7 @@ class PrivateNode:
 
     def pause(self) -> None:
         """See RabbitNode."""
-        self._node.send(signal.SIGSTOP)
+        self._node.freeze()
 
     def resume(self) -> None:
         """See RabbitNode."""
