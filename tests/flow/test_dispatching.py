@@ -271,6 +271,22 @@ async def test_the_higher_lane_goes_first(database: str) -> None:
     assert ["very-high"] * 20 + ["normal"] * 20 + ["bulk"] * 20 == lanes
 
 
+async def test_alerts_that_are_always_on_the_wire_do_not_starve_bulk(database: str) -> None:
+    """Bulk waits for alerts that are due; for those on the wire only so long."""
+    world = World(seconds=0.4)
+    async with open_stores(database) as stores:
+        await stores.queue(Lane.BULK, recipients=("bulk@a.example",))
+        async with dispatching(stores, world):
+            for n in range(50):
+                await stores.queue(Lane.VERY_HIGH, recipients=(f"alert{n}@a.example",))
+                if "bulk@a.example" in world.began:
+                    break
+                await asyncio.sleep(0.1)
+            await until_open(stores, 0)
+
+    assert len(world.began) < 50
+
+
 async def until_open(stores: Stores, expected: int, seconds: float = 10.0) -> None:
     """Return when *expected* deliveries are still to be done."""
     async with asyncio.timeout(seconds):

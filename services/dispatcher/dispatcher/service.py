@@ -28,6 +28,8 @@ IN_HAND = Gauge("posthouse_deliveries_in_hand", "Deliveries this process holds."
 POLL_SECONDS = 0.1
 # The same while young transactions of a higher lane keep a lower one waiting.
 HELD_POLL_SECONDS = 0.02
+# A lane that others keep waiting only with what they have on the wire gets a turn after this long.
+PATIENT_SECONDS = 2.0
 # What is claimed ahead: what will start within this time, and at most so many.
 AHEAD_SECONDS = 0.04
 MOST_AHEAD = 200
@@ -46,7 +48,7 @@ log = structlog.get_logger()
 class Deliveries(Protocol):
     """What the dispatcher asks of the store; each raises StoreUnavailable."""
 
-    async def claim(self, limit: int, *, lowest: Lane) -> Claims:
+    async def claim(self, limit: int, *, lowest: Lane, patient: bool) -> Claims:
         """Lease up to *limit* deliveries of the highest lane that has any due."""
 
     async def claim_parked(self, site: str, limit: int) -> list[ClaimedDelivery]:
@@ -94,6 +96,7 @@ class Dispatcher:
         self._answers = Answers()
         self._room_at_site = asyncio.Event()
         self._idle = asyncio.Event()
+        self._patient_until = _now() + PATIENT_SECONDS
         self._more = False  # something is probably due that the last claim did not bring
 
     def wake(self, lane: Lane) -> None:
@@ -141,7 +144,10 @@ class Dispatcher:
             return POLL_SECONDS
         lowest, limit = room
         good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
-        claims = await self._deliveries.claim(limit, lowest=lowest)
+        patient = _now() < self._patient_until
+        claims = await self._deliveries.claim(limit, lowest=lowest, patient=patient)
+        if claims.nobody_is_kept_waiting:
+            self._patient_until = _now() + PATIENT_SECONDS
         self._waited.observe(claims)
         taken = len(claims.deliveries)
         self._more = len(claims.due) > (0 < taken < limit)

@@ -35,6 +35,11 @@ class Claims:
     due: tuple[Lane, ...]  # the lanes that had something due when it was made
     held_by: Lane | None  # nothing, only because this lane's transactions are young: ask again soon
 
+    @property
+    def nobody_is_kept_waiting(self) -> bool:
+        """The lowest lane that had something due got some of it, or none had."""
+        return not self.due or any(c.delivery.lane is self.due[-1] for c in self.deliveries)
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -88,13 +93,15 @@ class DeliveryStore:
         self._too_late: set[tuple[UUID, int]] = set()
         self._settling = GroupCommit(self._settle, most_items=200, writers=2)
 
-    async def claim(self, limit: int, *, lowest: Lane = Lane.BULK) -> Claims:
+    async def claim(self, limit: int, *, lowest: Lane = Lane.BULK, patient: bool = True) -> Claims:
         """Up to *limit* deliveries of the highest lane that has any due, oldest first.
 
-        Nothing when that lane is below *lowest*, or while a higher lane's transactions are young.
+        Nothing when that lane is below *lowest*, nor, when *patient*, while a higher lane's
+        transactions are young.
         The claim is on disk when this returns, so that a crash after it can be seen.
         """
-        rows = await self._database.fetch("claim_deliveries", limit, self.lease, self._hold, lowest)
+        hold = self._hold if patient else timedelta()
+        rows = await self._database.fetch("claim_deliveries", limit, self.lease, hold, lowest)
         found = tuple(_claimed(row) for row in rows if row["id"] is not None)
         held_by = rows[0]["held_by"]
         return Claims(
