@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,18 +13,27 @@ from prometheus_client import REGISTRY
 from posthouse.mail.lane import Lane
 from posthouse.running.identity import earliest_id
 from posthouse.store.housekeeping import _LOCK, RETENTION, Housekeeping
+from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres
 from servers.patience import until
 from servers.stores import Stores, a_submission, open_stores
 
-TODAY = datetime.now(UTC).date()
-IN_A_WEEK = TODAY + timedelta(days=7)
+
+def today() -> date:
+    """The day, asked for anew: a run of the tests may last over midnight."""
+    return datetime.now(UTC).date()
+
+
+def in_a_week() -> date:
+    """The last day that has partitions."""
+    return today() + timedelta(days=7)
 
 
 @pytest.fixture
-async def fresh(database: str) -> AsyncIterator[Stores]:
-    """A database whose partitions may be torn down."""
-    async with open_stores(database) as stores:
+async def fresh(empty_database: str) -> AsyncIterator[Stores]:
+    """A database migrated just now, whose partitions may be torn down."""
+    await migrate(empty_database)
+    async with open_stores(empty_database) as stores:
         yield stores
 
 
@@ -46,14 +55,14 @@ async def turn(stores: Stores) -> list[Any]:
 
 async def test_days_are_made_a_week_ahead(fresh: Stores) -> None:
     for table in RETENTION:
-        for day in (TODAY, IN_A_WEEK):
+        for day in (today(), in_a_week()):
             await fresh.sql(f"DROP TABLE {table}_{day:%Y%m%d}")
     logged = await turn(fresh)
     assert {(e["event"], e["day"]) for e in logged} == {
-        ("partition_created", str(TODAY)), ("partition_created", str(IN_A_WEEK)),
+        ("partition_created", str(today())), ("partition_created", str(in_a_week())),
     }  # fmt: skip
     for table in RETENTION:
-        assert {f"{TODAY:%Y%m%d}", f"{IN_A_WEEK:%Y%m%d}"} <= await partitions(fresh, table)
+        assert {f"{today():%Y%m%d}", f"{in_a_week():%Y%m%d}"} <= await partitions(fresh, table)
     assert await turn(fresh) == []
 
 
@@ -61,36 +70,36 @@ async def test_days_past_their_retention_are_dropped(fresh: Stores) -> None:
     """Each kind of row after its own time, and not a day before."""
     for table, kept in RETENTION.items():
         for age in (kept.days, kept.days + 1, kept.days + 2):
-            await fresh.sql("SELECT create_partition($1, $2)", table, TODAY - timedelta(days=age))
+            await fresh.sql("SELECT create_partition($1, $2)", table, today() - timedelta(days=age))
     await turn(fresh)
     for table, kept in RETENTION.items():
         oldest = min(await partitions(fresh, table))
-        assert f"{TODAY - kept:%Y%m%d}" == oldest
+        assert f"{today() - kept:%Y%m%d}" == oldest
 
 
 async def test_a_day_that_something_open_came_in_on_is_kept(fresh: Stores) -> None:
     """However long ago: without its content it could never be sent, only be lost."""
     ages = (12, 20, 31)
     for age in ages:
-        await fresh.sql("SELECT create_partition('contents', $1)", TODAY - timedelta(days=age))
+        await fresh.sql("SELECT create_partition('contents', $1)", today() - timedelta(days=age))
     await fresh.queue()
     await fresh.sql("UPDATE due_deliveries SET received_at = now() - interval '20 days'")
     logged = await turn(fresh)
     assert ["partition_dropped", "partition_needed"] == [e["event"] for e in logged]
-    days = [f"{TODAY - timedelta(days=age):%Y%m%d}" for age in ages]
+    days = [f"{today() - timedelta(days=age):%Y%m%d}" for age in ages]
     assert [d in await partitions(fresh, "contents") for d in days] == [True, True, False]
 
 
 async def test_rows_of_a_clock_ahead_of_its_time_move_when_their_day_is_made(fresh: Stores) -> None:
     """They came into the default partition, from which no retention would ever drop them."""
     for table in RETENTION:
-        await fresh.sql(f"DROP TABLE {table}_{IN_A_WEEK:%Y%m%d}")
-    noon = datetime.combine(IN_A_WEEK, datetime.min.time(), UTC) + timedelta(hours=12)
+        await fresh.sql(f"DROP TABLE {table}_{in_a_week():%Y%m%d}")
+    noon = datetime.combine(in_a_week(), datetime.min.time(), UTC) + timedelta(hours=12)
     early = a_submission(id=earliest_id(noon))
     await fresh.submissions.accept(early)
     assert {e["event"] for e in await turn(fresh)} == {"partition_created"}
     where = await fresh.value("SELECT tableoid::regclass::text FROM contents")
-    assert where == f"contents_{IN_A_WEEK:%Y%m%d}"
+    assert where == f"contents_{in_a_week():%Y%m%d}"
     (claimed,) = await fresh.submissions.claim(1)
     assert early == claimed.submission
 
@@ -100,8 +109,8 @@ async def test_a_day_with_too_many_rows_in_the_default_partition_stays_there(
 ) -> None:
     """Moving them would hold up the mail; everything else is done, and it is said."""
     for table in ("contents", "events"):
-        await fresh.sql(f"DROP TABLE {table}_{IN_A_WEEK:%Y%m%d}")
-    first = earliest_id(datetime.combine(IN_A_WEEK, datetime.min.time(), UTC))
+        await fresh.sql(f"DROP TABLE {table}_{in_a_week():%Y%m%d}")
+    first = earliest_id(datetime.combine(in_a_week(), datetime.min.time(), UTC))
     await fresh.sql(
         "INSERT INTO contents SELECT (left($1::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid,"
         " '', '' FROM generate_series(1, 1100) AS n",
@@ -118,8 +127,8 @@ async def test_a_day_with_too_many_rows_in_the_default_partition_stays_there(
 async def test_nobody_who_reads_for_hours_holds_up_the_mail(fresh: Stores) -> None:
     """A dump keeps partitions from being made and dropped; meanwhile mail is taken in."""
     for table in RETENTION:
-        await fresh.sql(f"DROP TABLE {table}_{IN_A_WEEK:%Y%m%d}")
-    await fresh.sql("SELECT create_partition('events', $1)", TODAY - timedelta(days=40))
+        await fresh.sql(f"DROP TABLE {table}_{in_a_week():%Y%m%d}")
+    await fresh.sql("SELECT create_partition('events', $1)", today() - timedelta(days=40))
     dump = await asyncpg.connect(fresh.url)
     tables = ", ".join([*RETENTION, *(f"{table}_default" for table in RETENTION)])
     await dump.execute(f"BEGIN; LOCK TABLE {tables} IN ACCESS SHARE MODE")

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from posthouse.running.identity import earliest_id, new_id
-from servers.stores import Stores, a_submission
+from posthouse.store.migrate import migrate
+from servers.stores import Stores, a_submission, open_stores
 
 PARTITIONED = ("contents", "submissions", "renditions", "deliveries", "attempts", "events")
 
@@ -37,16 +38,18 @@ async def test_a_day_begins_at_the_same_id_for_program_and_database(stores: Stor
     assert first <= earliest_id(moment)
 
 
-async def test_every_table_that_piles_up_has_days_ahead_and_a_default(stores: Stores) -> None:
+async def test_every_table_that_piles_up_has_days_ahead_and_a_default(empty_database: str) -> None:
+    await migrate(empty_database)
     days = [datetime.now(UTC).date() + timedelta(days=n) for n in range(-2, 8)]
-    for table in PARTITIONED:
-        rows = await stores.sql(
-            "SELECT inhrelid::regclass::text AS name FROM pg_inherits "
-            "WHERE inhparent = $1::regclass ORDER BY 1",
-            table,
-        )
-        expected = [f"{table}_{day:%Y%m%d}" for day in days]
-        assert [*expected, f"{table}_default"] == [row["name"] for row in rows]
+    async with open_stores(empty_database) as stores:
+        for table in PARTITIONED:
+            rows = await stores.sql(
+                "SELECT inhrelid::regclass::text AS name FROM pg_inherits "
+                "WHERE inhparent = $1::regclass ORDER BY 1",
+                table,
+            )
+            expected = [f"{table}_{day:%Y%m%d}" for day in days]
+            assert [*expected, f"{table}_default"] == [row["name"] for row in rows]
 
 
 async def test_rows_land_in_the_partition_of_their_day(stores: Stores) -> None:
