@@ -92,8 +92,11 @@ class Load:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(min(self.plan.connections, self.plan.messages)):
                     tasks.create_task(self._work())
-        except* CannotConnect as group:
-            raise group.exceptions[0] from None
+        except ExceptionGroup as group:
+            # Not except*: before Python 3.11.4 what it raises comes in a group again.
+            if isinstance(group.exceptions[0], CannotConnect):
+                raise group.exceptions[0] from None
+            raise
         return self.sent
 
     def _all_jobs(self) -> Iterator[tuple[int, int]]:

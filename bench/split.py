@@ -81,8 +81,11 @@ class Split:
             async with asyncio.TaskGroup() as tasks:
                 for number, service in enumerate(self._services):
                     tasks.create_task(self._start(service, number))
-        except* ProgramFailed as group:
-            raise group.exceptions[0] from None
+        except ExceptionGroup as group:
+            # Not except*: before Python 3.11.4 what it raises comes in a group again.
+            if isinstance(group.exceptions[0], ProgramFailed):
+                raise group.exceptions[0] from None
+            raise
 
     async def stop(self) -> None:
         """See System."""

@@ -10,9 +10,10 @@ from typing import NamedTuple, Self
 
 # A field: a name of printable ASCII without colon, a colon, and lines that continue it. Blanks
 # before the colon and lines of nothing but blanks are obsolete but legal (RFC 5322 section 4).
-# Possessive, so that a hostile header costs one pass.
-_FIELD = rb"([!-9;-~]++)[ \t]*+:[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+"
-_HEADER = re.compile(rb"(?:" + _FIELD + rb")*+")
+# Possessive, so that a hostile header costs one pass; but no group is, which Python before 3.11.5
+# gets wrong. None needs to be: what follows one never matches where it could give way.
+_FIELD = rb"([!-9;-~]++)[ \t]*+:[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*"
+_HEADER = re.compile(rb"(?:" + _FIELD + rb")*")
 # One field, or one line that is none: whatever is there is kept.
 _PIECE = re.compile(rb"(" + _FIELD + rb"|[^\n]*+\n|[^\n]++)")
 _NAME = re.compile(r"[!-9;-~]+")

@@ -8,12 +8,14 @@ import re
 
 from posthouse.mail.address import Address, InvalidAddress
 
-_QUOTED = r'"(?:[^"\\]|\\.)*+"'
+# No group is possessive, which Python before 3.11.5 gets wrong; their parts exclude each other, so
+# that a hostile field still costs one pass.
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
 # Nearly every From there is: a display name without specials, or in quotes, and one address.
 _USUAL = re.compile(rf'(?:[^"<>(),\\@]*+|{_QUOTED} *+)<([^<>"()\\, ]++)>')
 
-_PART = re.compile(rf'(?:{_QUOTED}|[^",])*+')
-_ANGLE = re.compile(rf"(?:{_QUOTED}|[^<>\"])*+<((?:{_QUOTED}|[^<>\"])*+)>\s*+")
+_PART = re.compile(rf'(?:{_QUOTED}|[^",])*')
+_ANGLE = re.compile(rf"(?:{_QUOTED}|[^<>\"])*<((?:{_QUOTED}|[^<>\"])*)>\s*+")
 
 
 def mailboxes(value: str) -> tuple[Address, ...]:

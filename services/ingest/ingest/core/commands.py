@@ -12,7 +12,9 @@ from posthouse.mail.reply import Reply
 LINE_LIMIT = 2_048  # octets; RFC 5321 has 512, to which its extensions add
 AUTH_LINE_LIMIT = 12_288  # RFC 4954 section 4
 
-_PATH = r'(?:<((?:"(?:[^"\\]|\\.)*+"|[^<>"])*+)>|([^\s<>"]++))(?: ++(.*+))?'
+# No group is possessive, which Python before 3.11.5 gets wrong; their parts exclude each other, so
+# that a hostile line still costs one pass.
+_PATH = r'(?:<((?:"(?:[^"\\]|\\.)*"|[^<>"])*)>|([^\s<>"]++))(?: ++(.*+))?'
 _MAIL = re.compile("FROM: *+" + _PATH, re.IGNORECASE)
 _RCPT = re.compile("TO: *+" + _PATH, re.IGNORECASE)
 _SIZE = re.compile("[0-9]{1,20}")  # RFC 1870 section 4
