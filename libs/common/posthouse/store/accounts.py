@@ -87,11 +87,6 @@ class AccountStore:
         )
         return SendingDomain(rows[0]["name"], rows[0]["return_path_host"], keys)
 
-    async def return_path_hosts(self) -> frozenset[str]:
-        """Every host that verified domains take their returned mail at."""
-        rows = await self._database.fetch("return_path_hosts")
-        return frozenset(row["return_path_host"] for row in rows)
-
     async def account(self, name: str) -> UUID | None:
         """The id of the account called *name*."""
         row = await self._database.first("find_account", name)

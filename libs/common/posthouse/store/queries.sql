@@ -329,10 +329,6 @@ FROM sending_domains d JOIN accounts a ON a.id = d.account_id
 LEFT JOIN dkim_keys k ON k.domain_id = d.id
 ORDER BY a.name, d.name, k.selector;
 
--- name: return_path_hosts
-SELECT DISTINCT return_path_host FROM sending_domains
-WHERE return_path_host IS NOT NULL AND verified_at IS NOT NULL;
-
 -- name: find_suppressed
 -- As asked for: local parts are compared without case, as nearly every receiver does.
 SELECT t.account_id, t.address
