@@ -1,4 +1,4 @@
-"""A pool of connections to PostgreSQL, and the statements run over it."""
+"""PostgreSQL: its connections, and the named statements run over them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,14 +8,16 @@ from typing import Any, Self
 import asyncpg
 import msgspec
 
+from posthouse.store.connections import Connections
 from posthouse.store.failure import StoreUnavailable, connection_failures, store_failures
 from posthouse.store.queries import QUERIES
 
 # Nothing the services run takes a second; what takes ten is stuck behind a lock.
 STATEMENT_SECONDS = 10
 CONNECT_SECONDS = 5
-# A pool that cannot hand out a connection in this time is as good as away.
+# A database whose connections are all busy for so long is as good as away.
 ACQUIRE_SECONDS = 3
+_CLOSE_SECONDS = 5
 
 _SERVER_SETTINGS = {
     "application_name": "posthouse",
@@ -42,22 +44,19 @@ async def _prepare_connection(connection: Any) -> None:
     )
 
 
-async def _leave_as_it_is(_connection: Any) -> None:
-    """Spare the round trip that would reset a session: no statement of ours changes one."""
-
-
 class Postgres:
     """Runs named statements; every failure is one of `posthouse.store.failure`."""
 
     def __init__(self, url: str, *, connections: int = 8, background: bool = False) -> None:
-        """Open nothing yet. A crash of the server may undo *background* work; it is redone."""
+        """Open nothing yet: a service can start while its database is away.
+
+        A crash of the server may undo *background* work; it is redone.
+        """
         self._url = url
-        self._connections = connections
         self._settings = dict(_SERVER_SETTINGS)
         if background:
             self._settings["synchronous_commit"] = "off"
-        self._pool: asyncpg.Pool[Any] | None = None
-        self._opening = asyncio.Lock()
+        self._connections = Connections(self._connect, connections)
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -67,50 +66,49 @@ class Postgres:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections for good; statements under way get a few seconds."""
+        """Close all connections for good."""
         self._closed = True
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        try:
-            await asyncio.wait_for(pool.close(), timeout=5)
-        except TimeoutError:
-            pool.terminate()
+        await self._connections.close(_CLOSE_SECONDS)
 
-    async def _open(self) -> "asyncpg.Pool[Any]":
-        # The pool is made at the first statement and made again until it succeeds, so that a
-        # service can start while its database is away. Waiting for one's turn counts.
+    async def _connect(self) -> Any:
         with connection_failures(self._url):
-            async with asyncio.timeout(CONNECT_SECONDS), self._opening:
-                if self._closed:
-                    raise StoreUnavailable("the connections were closed")
-                self._pool = self._pool or await self._connect()
-                return self._pool
-
-    async def _connect(self) -> "asyncpg.Pool[Any]":
-        return await asyncpg.create_pool(
-            self._url,
-            min_size=1,
-            max_size=self._connections,
-            init=_prepare_connection,
-            reset=_leave_as_it_is,
-            server_settings=self._settings,
-            timeout=CONNECT_SECONDS,
-            command_timeout=STATEMENT_SECONDS + 1,
-        )
+            if self._closed:
+                raise StoreUnavailable("the connections were closed")
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await asyncpg.connect(
+                    self._url,
+                    server_settings=self._settings,
+                    timeout=CONNECT_SECONDS,
+                    command_timeout=STATEMENT_SECONDS + 1,
+                )
+                await _prepare_connection(connection)
+                return connection
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """Lend one connection; raises StoreUnavailable when there is none within seconds."""
         with store_failures():
-            pool = self._pool or await self._open()
-            async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            connection = await self._connections.take(ACQUIRE_SECONDS)
+            whole = False
+            try:
                 yield connection
+                whole = True
+            finally:
+                self._connections.give_back(connection, whole=whole)
 
     async def fetch(self, query: str, *arguments: Any) -> list[Any]:
         """All rows of the named statement."""
-        async with self.connection() as connection:
-            rows: list[Any] = await connection.fetch(QUERIES[query], *arguments)
+        with store_failures():
+            connection = await self._connections.take(ACQUIRE_SECONDS)
+            whole = False
+            try:
+                rows: list[Any] = await connection.fetch(QUERIES[query], *arguments)
+                whole = True
+            except asyncpg.PostgresError:
+                whole = True  # the server has said no, and waits for the next statement
+                raise
+            finally:
+                self._connections.give_back(connection, whole=whole)
             return rows
 
     async def first(self, query: str, *arguments: Any) -> Any | None:
