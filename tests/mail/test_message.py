@@ -1,5 +1,7 @@
 """Splitting and editing headers without touching what nobody edited."""
 
+from itertools import product
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from posthouse.mail.message import (
     HeaderInjection,
     HeaderTooLong,
     field,
+    has_bare_line_end,
     split,
 )
 
@@ -39,6 +42,8 @@ ODD = [
     pytest.param(b":\r\n\r\n", b"\r\n", b":\r\n\r\n", id="no name"),
     pytest.param(b"A:\r\n\r\n", b"A:\r\n\r\n", b"", id="no value"),
 ]
+
+BIG = 65_536  # has_bare_line_end reads so much at once
 
 lines = st.lists(
     st.one_of(
@@ -151,3 +156,26 @@ def test_a_word_longer_than_a_line_may_be_is_refused() -> None:
 
 def test_values_beyond_ascii_are_written_as_utf8() -> None:
     assert Field(b"x", "X: größe\r\n".encode()) == field("X", "größe")
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_only_whole_crlfs_end_lines(kind: type[bytes | bytearray]) -> None:
+    """Every content of up to six of the octets that matter."""
+    for length in range(7):
+        for octets in product((b"\r", b"\n", b"\0", b"x"), repeat=length):
+            content = b"".join(octets)
+            rest = content.replace(b"\r\n", b" ")
+            bare = any(octet in rest for octet in b"\r\n\0")
+
+            assert (bare, content) == (has_bare_line_end(kind(content)), content)
+
+
+@pytest.mark.parametrize("at", range(BIG - 3, BIG + 3))
+@pytest.mark.parametrize("bare", [b"\r", b"\n", b"\0", b"\r\r\n", b"\n\r"])
+def test_a_large_content_is_read_as_one(at: int, bare: bytes) -> None:
+    whole = b"x" * at + b"\r\n" + b"y\r\n" * BIG
+
+    assert not has_bare_line_end(whole)
+    assert has_bare_line_end(whole[:at] + bare + whole[at:])
+    assert has_bare_line_end(whole[: at + 2] + bare + whole[at + 2 :])
+    assert has_bare_line_end(whole + bare)

@@ -12,11 +12,10 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeAlias
 
-from posthouse.mail.message import Header, field
+from posthouse.mail.message import Header, field, has_bare_line_end
 from posthouse.mail.profile import Profile
 from posthouse.mail.submission import Submission
 
-_NO_LINE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?\.?")
 _LITERAL = re.compile(r"\[[A-Za-z0-9.:]{2,60}\]")
 
@@ -72,17 +71,9 @@ def refuse_bare_line_ends(draft: Draft, facts: Facts) -> Draft | Refusal:
     Ingest refuses them at the door; this holds for every other way in.
     """
     for part in (bytes(draft.header), facts.submission.body):
-        if _bare(part):
+        if has_bare_line_end(part):
             return Refusal("554 5.6.0 a CR, LF or NUL that is no line end")
     return draft
-
-
-def _bare(part: bytes) -> bool:
-    # Counting costs a tenth of the search and says whether there is anything to search for.
-    ends = part.count(b"\r\n")
-    if ends == part.count(b"\n") == part.count(b"\r") and b"\0" not in part:
-        return False
-    return _NO_LINE_END.search(part) is not None
 
 
 @dataclass(frozen=True, slots=True)
