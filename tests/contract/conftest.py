@@ -35,7 +35,7 @@ async def open_broker(request: pytest.FixtureRequest) -> AsyncIterator[OpenBroke
             url = request.getfixturevalue("amqp_url")
 
             async def open_one(terms: QueueTerms = SOON) -> Broker:
-                broker = await stack.enter_async_context(RabbitMqBroker.open(url, terms))
+                broker = await stack.enter_async_context(RabbitMqBroker.open(url, terms=terms))
                 await until(lambda: broker.connected)
                 return broker
 

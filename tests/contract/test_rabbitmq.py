@@ -20,7 +20,7 @@ TERMS = QueueTerms(retry_after=0.05)
 
 @pytest.fixture
 async def broker(amqp_url: str) -> AsyncIterator[RabbitMqBroker]:
-    async with RabbitMqBroker.open(amqp_url, TERMS) as broker:
+    async with RabbitMqBroker.open(amqp_url, terms=TERMS) as broker:
         await until(lambda: broker.connected)
         yield broker
 
@@ -288,7 +288,7 @@ async def test_a_restart_interrupts_and_loses_nothing(
         await asyncio.to_thread(rabbitmq_node.stop)
         await until(lambda: not broker.connected)
         async with (
-            RabbitMqBroker.open(rabbitmq_node.url, TERMS) as late,
+            RabbitMqBroker.open(rabbitmq_node.url, terms=TERMS) as late,
             consuming(late, queue + ".kept", seen_by_late),
         ):
             await asyncio.sleep(0.2)

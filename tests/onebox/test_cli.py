@@ -203,7 +203,7 @@ def test_every_command_has_help(command: str) -> None:
 
 SPLIT = {
     "POSTHOUSE_DATABASE_URL": "postgresql://posthouse:sesame@db/posthouse",
-    "POSTHOUSE_BROKER_URL": "amqp://posthouse:sesame@mq/",
+    "POSTHOUSE_BROKER_URL": "amqp://posthouse:sesame@mq1/, amqp://posthouse:sesame@mq2/",
     "POSTHOUSE_SECRET_KEY": base64.b64encode(KEY).decode(),
 }
 
@@ -214,6 +214,8 @@ def test_config_check_shows_what_is_in_force_and_no_secret() -> None:
     found = json.loads(done.stdout)
     assert set(found) == {"ingest", "policy", "dispatcher", "bounces"}
     assert found["dispatcher"]["POSTHOUSE_LANE_LIMITS"] == "9,8,7,6,5"
+    nodes = found["policy"]["POSTHOUSE_BROKER_URL"]
+    assert nodes == "amqp://posthouse:********@mq1/,amqp://posthouse:********@mq2/"
     assert "sesame" not in done.stdout
     assert SPLIT["POSTHOUSE_SECRET_KEY"] not in done.stdout
 

@@ -75,7 +75,7 @@ async def test_a_submission_becomes_deliveries_that_can_be_claimed(
     sent = submission(account, "a@x.example", "dead@x.example", "b@x.example")
     settings = PolicySettings(
         database_url=SecretStr(database),
-        broker_url=SecretStr("amqp://unused"),
+        broker_url=(SecretStr("amqp://unused"),),
         secret_key=SecretBytes(SECRET_KEY),
         hostname="relay.example",
     )
@@ -112,7 +112,7 @@ async def test_a_database_that_cannot_be_reached_ends_nothing(behind: Backing) -
     nowhere = Postgres("postgresql://nobody@127.0.0.1:1/none")
     settings = PolicySettings(
         database_url=SecretStr("postgresql://unused"),
-        broker_url=SecretStr("amqp://unused"),
+        broker_url=(SecretStr("amqp://unused"),),
         secret_key=SecretBytes(SECRET_KEY),
         hostname="relay.example",
     )

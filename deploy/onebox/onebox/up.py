@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -22,11 +22,10 @@ from onebox.up_settings import UpSettings, read_settings
 from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
-from posthouse.broker.rabbitmq import RabbitMqBroker
 from posthouse.running import logs
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen, Health
-from posthouse.running.program import Wired, backing, database_check
+from posthouse.running.program import Wired, backing, database_check, open_rabbitmq
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError
 from posthouse.store import StoreRefused, StoreUnavailable
@@ -98,9 +97,8 @@ async def _end_leases(url: str) -> None:
 
 
 @asynccontextmanager
-async def _broker(url: SecretStr | None) -> AsyncIterator[Broker]:
-    opening = EmbeddedBroker.open() if url is None else RabbitMqBroker.open(url.get_secret_value())
-    async with opening as broker:
+async def _broker(urls: Sequence[SecretStr] | None) -> AsyncIterator[Broker]:
+    async with EmbeddedBroker.open() if urls is None else open_rabbitmq(urls) as broker:
         yield broker
 
 

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pydantic import SecretStr
-
 from bounces.settings import BouncesSettings
 from dispatcher.settings import DispatcherSettings
 from ingest.settings import IngestSettings
@@ -14,6 +12,7 @@ from onebox.place import Place, PlaceSettings
 from onebox.programs import known_names
 from policy.settings import PolicySettings
 from posthouse.mail.secret import KEY_OCTETS
+from posthouse.running.common_settings import BrokerUrls
 from posthouse.running.settings import PREFIX, Settings, SettingsError, load
 
 S = TypeVar("S", bound=Settings)
@@ -22,8 +21,8 @@ S = TypeVar("S", bound=Settings)
 class OtherBroker(Settings):
     """Whether the broker is RabbitMQ instead of this process."""
 
-    broker_url: SecretStr | None = None
-    """RabbitMQ to use, as amqp://user:password@host:5672/vhost."""
+    broker_url: BrokerUrls | None = None
+    """As WithBroker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class UpSettings:
     """The settings of each part."""
 
     place: Place
-    broker_url: SecretStr | None  # None: the broker is in this process
+    broker_url: BrokerUrls | None  # None: the broker is in this process
     ingest: IngestSettings
     policy: PolicySettings
     dispatcher: DispatcherSettings

@@ -21,31 +21,32 @@ from posthouse.broker.rabbitmq_queues import close_channel, dead_queue
 
 
 class RabbitMqBroker:
-    """Queues in RabbitMQ.
+    """Queues in RabbitMQ: one node, or a cluster whose nodes are tried in turn.
 
     Publishing has a connection of its own: a broker with an alarm stops reading from connections
     that publish, and what consumers acknowledge must not wait behind that. Consuming has another,
     made when it is first needed.
     """
 
-    def __init__(self, url: str, terms: QueueTerms | None = None) -> None:
-        if not url.startswith(("amqp://", "amqps://")):
+    def __init__(self, *urls: str, terms: QueueTerms | None = None) -> None:
+        """*urls*: one for each node."""
+        if not urls or not all(url.startswith(("amqp://", "amqps://")) for url in urls):
             raise ValueError("the broker's URL begins with amqp:// or amqps://")
         self._terms = terms or QueueTerms()
-        self._publishing = Link(url, "publishing")
-        self._consuming = Link(url, "consuming")
+        self._publishing = Link(urls, "publishing")
+        self._consuming = Link(urls, "consuming")
         self._publisher = Publisher(self._publishing, self._terms)
         self._kept: dict[Link, asyncio.Task[None]] = {}
         self._closed = False
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, terms: QueueTerms | None = None) -> AsyncIterator[Self]:
+    async def open(cls, *urls: str, terms: QueueTerms | None = None) -> AsyncIterator[Self]:
         """A broker that is closed when the context is left.
 
         Connects in the background: RabbitMQ may still be away, see `connected`.
         """
-        broker = cls(url, terms)
+        broker = cls(*urls, terms=terms)
         broker._keep(broker._publishing)
         try:
             yield broker

@@ -1,4 +1,4 @@
-"""One connection to RabbitMQ that comes back by itself.
+"""One connection to RabbitMQ that comes back by itself, to the next node if there are several.
 
 Built on aio-pika's plain connection: its robust one leaves consumers behind after some losses
 (mosquito/aio-pika#231, #632) and does not notice a cancelled one (#334), so what has to be opened
@@ -7,8 +7,10 @@ again is opened here, where it can be seen.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import cycle
 
 import aio_pika
 import structlog
@@ -25,8 +27,11 @@ log = structlog.get_logger()
 CONNECTED = Gauge("posthouse_amqp_connected", "1 while connected to RabbitMQ", ["purpose"])
 BLOCKED = Gauge("posthouse_amqp_blocked", "1 while RabbitMQ takes nothing (alarm)", ["purpose"])
 
-HEARTBEAT = 6  # seconds; a peer gone silently is given up after three and a half of them
+HEARTBEAT = 6  # seconds; for the broker to find out that we are gone without a word
 ANSWER_WITHIN = 5.0  # seconds for everything that we ask of the broker
+# Seconds. With the library's heartbeats alone a broker that is gone without a word, or was cut off,
+# would be noticed after twenty.
+_PROVE_EVERY = 3.0
 _PROVE_WITHIN = 2.0  # seconds
 CLOSE_WITHIN = 2.0  # seconds; then whatever is left of a connection or channel ends by itself
 _LONGEST_PAUSE = 1.0  # seconds between two tries to connect
@@ -51,8 +56,9 @@ def broker_failures() -> Iterator[None]:
 class Link:
     """Keeps one connection for as long as `keep` runs."""
 
-    def __init__(self, url: str, purpose: str) -> None:
-        self._url = url
+    def __init__(self, urls: Sequence[str], purpose: str) -> None:
+        """*urls* lead to nodes of one cluster, and are tried in turn."""
+        self._urls = urls
         self._purpose = purpose
         self._connection: AbstractConnection | None = None
         self._trouble = "not connected yet"
@@ -78,9 +84,9 @@ class Link:
     async def keep(self) -> None:
         """Connect, and again whenever the connection is lost, until cancelled."""
         failures = 0
-        while True:
+        for url in cycle(self._urls):
             try:
-                await self._stay_connected()
+                await self._stay_connected(url)
                 failures = 0
             # Whatever goes wrong with a connection, the next one is tried for: a link that ended
             # for a reason nobody foresaw would leave the service deaf.
@@ -88,7 +94,8 @@ class Link:
                 failures += 1
                 self._note_failure(reason(error))
             chance = random.random()  # noqa: S311 -- spreads reconnects, guards no secret
-            await asyncio.sleep(wait_before_retry(failures, chance, longest=_LONGEST_PAUSE))
+            rounds = failures // len(self._urls)
+            await asyncio.sleep(wait_before_retry(rounds, chance, longest=_LONGEST_PAUSE))
 
     async def channel(self, *, confirms: bool) -> AbstractChannel:
         """Open a channel; raises BrokerUnavailable."""
@@ -136,9 +143,9 @@ class Link:
             log.warning("broker_unreachable", purpose=self._purpose, reason=trouble)
         self._trouble = trouble
 
-    async def _stay_connected(self) -> None:
+    async def _stay_connected(self, url: str) -> None:
         connection = await aio_pika.connect(
-            self._url,
+            url,
             timeout=ANSWER_WITHIN,
             heartbeat=HEARTBEAT,
             name=f"posthouse {self._purpose}",
@@ -162,11 +169,16 @@ class Link:
 
     async def _watch(self, connection: AbstractConnection) -> None:
         connection.close_callbacks.add(lambda *_: self._stir.set())
+        proven = time.monotonic()
         while connection.connected.is_set():
             self._note_blocked(blocked=await _is_blocked(connection))
-            if self._doubtful:
-                await _prove(connection)
+            due = time.monotonic() > proven + _PROVE_EVERY
+            if self._doubtful or (due and not self._blocked):
+                if not await _answers(connection):
+                    self._trouble = f"the broker did not answer within {_PROVE_WITHIN:g} seconds"
+                    return
                 self._doubtful = False
+                proven = time.monotonic()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY):
                     await self._stir.wait()
@@ -198,13 +210,13 @@ async def _is_blocked(connection: AbstractConnection) -> bool:
     return False
 
 
-async def _prove(connection: AbstractConnection) -> None:
-    """Return if the broker answers: a queue may be slow or broken while others are well."""
+async def _answers(connection: AbstractConnection) -> bool:
+    """Whether the broker itself does: a queue may be slow or broken while others are well."""
     try:
         async with asyncio.timeout(_PROVE_WITHIN), connection.channel(publisher_confirms=False):
-            pass
-    except TimeoutError as error:
-        raise BrokerUnavailable("the broker does not answer") from error
+            return True
+    except TimeoutError:
+        return False
 
 
 async def _close(connection: AbstractConnection) -> None:

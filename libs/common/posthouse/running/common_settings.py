@@ -6,7 +6,14 @@ import socket
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SecretBytes, SecretStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretBytes,
+    SecretStr,
+)
 
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.settings import Settings
@@ -55,11 +62,20 @@ def _key(given: object) -> object:
     return key
 
 
+def _amqp(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not all(url.get_secret_value().startswith(("amqp://", "amqps://")) for url in urls):
+        raise ValueError("should begin with amqp:// or amqps://")
+    return urls
+
+
 EndpointSetting = Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
 """HOST:PORT."""
 
 Separated = BeforeValidator(_separated)
 """For `Annotated[tuple[X, ...], Separated]`: items with commas between them."""
+
+BrokerUrls = Annotated[tuple[SecretStr, ...], Field(min_length=1), Separated, AfterValidator(_amqp)]
+"""The nodes of one RabbitMQ."""
 
 SecretKey = Annotated[SecretBytes, BeforeValidator(_key)]
 """At least 32 bytes, written in base64."""
@@ -98,8 +114,9 @@ class WithDatabase(Settings):
 class WithBroker(Settings):
     """For a service that is woken through RabbitMQ."""
 
-    broker_url: SecretStr
-    """RabbitMQ to use, as amqp://user:password@host:5672/vhost."""
+    broker_url: BrokerUrls
+    """RabbitMQ to use, as amqp://user:password@host:5672/vhost; of a cluster each node, with commas
+    between them: they are tried in turn. In a password a comma is written %2C."""
 
 
 class WithSecretKey(Settings):

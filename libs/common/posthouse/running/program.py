@@ -3,12 +3,13 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
+from pydantic import SecretStr
 
 from posthouse.broker import Broker, check_connected
 from posthouse.broker.rabbitmq import RabbitMqBroker
@@ -85,6 +86,11 @@ def broker_check(broker: Broker) -> Check:
     return check
 
 
+def open_rabbitmq(urls: Sequence[SecretStr]) -> AbstractAsyncContextManager[RabbitMqBroker]:
+    """The broker at one of *urls*, closed when the context is left."""
+    return RabbitMqBroker.open(*(url.get_secret_value() for url in urls))
+
+
 def run_program(
     name: str,
     model: type[S],
@@ -105,7 +111,7 @@ def run_program(
 async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
     try:
         async with (
-            RabbitMqBroker.open(settings.broker_url.get_secret_value()) as broker,
+            open_rabbitmq(settings.broker_url) as broker,
             backing(settings, broker, recent=0) as behind,
         ):
             await behind.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
