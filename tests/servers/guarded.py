@@ -44,11 +44,16 @@ class Guarded:
         while self._state() != "T" and time.monotonic() < deadline:
             time.sleep(0.01)
 
+    @property
+    def pid(self) -> int | None:
+        """Of the server itself; None before it was started and after it ended."""
+        guardian = self._guardian.pid
+        children = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
+        return int(children[0]) if children else None
+
     def _state(self) -> str:
         """The state of the server's process, as proc(5) names it."""
-        guardian = self._guardian.pid
-        (server,) = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
-        return Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     def end(self, number: signal.Signals, patience: float = 20.0) -> None:
         """Send a signal that ends the server, and return when it has; at last it is killed."""

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from servers.debian import CannotInstall, install
@@ -52,26 +53,39 @@ def _version(scripts: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", scripts.parent.name)]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node lives and what it is told."""
+
+    name: str
+    host: str
+    port: int
+    distribution: int
+    mapper: int
+    conf: str = "disk_free_limit.absolute = 1MB\n"
+    enter: tuple[str, ...] = ()  # how a command gets into its network
+
+
 class PrivateNode:
     """A node that runs until `close`, or until this process ends in any way."""
 
-    def __init__(self, folder: Path, scripts: Path) -> None:
+    def __init__(self, folder: Path, scripts: Path, place: Place | None = None) -> None:
+        """Without *place* it lives by itself on this host."""
+        self._place = place = place or _anywhere()
         self._folder = folder
         self._scripts = scripts
-        self._port, distribution, mapper = free_ports(3)
-        self.url = f"amqp://guest:guest@127.0.0.1:{self._port}/"
-        self._env = _environment(folder, self._port, distribution, mapper)
-        self._mapper = Guarded(
-            ["epmd", "-port", str(mapper), "-address", "127.0.0.1"], self._env, folder / "epmd.log"
-        )
+        self.url = f"amqp://guest:guest@{place.host}:{place.port}/"
+        self._env = _environment(folder, place)
+        mapper = ["epmd", "-port", str(place.mapper), "-address", place.host]
+        self._mapper = Guarded([*place.enter, *mapper], self._env, folder / "epmd.log")
         self.start()
 
     def start(self) -> None:
         """See RabbitNode."""
-        server = str(self._scripts / "rabbitmq-server")
-        self._node = Guarded([server], self._env, self._folder / "output.log")
+        command = [*self._place.enter, str(self._scripts / "rabbitmq-server")]
+        self._node = Guarded(command, self._env, self._folder / "output.log")
         deadline = time.monotonic() + _START_WITHIN
-        while not _listens(self._port):
+        while not _listens(self._place.host, self._place.port):
             if not self._node.running or time.monotonic() > deadline:
                 self._node.end(signal.SIGKILL)
                 raise NoRabbitMq(f"rabbitmq-server did not start:\n{self._output()}")
@@ -106,7 +120,7 @@ class PrivateNode:
 
     def ctl(self, *arguments: str) -> str:
         """See RabbitNode."""
-        command = [str(self._scripts / "rabbitmqctl"), *arguments]
+        command = [*self._place.enter, str(self._scripts / "rabbitmqctl"), *arguments]
         done = subprocess.run(
             command, env=self._env, capture_output=True, text=True, timeout=30, check=False
         )
@@ -123,20 +137,26 @@ class PrivateNode:
         return (self._folder / "output.log").read_text(errors="replace")[-2000:]
 
 
-def _environment(folder: Path, port: int, distribution: int, mapper: int) -> dict[str, str]:
+def _anywhere() -> Place:
+    port, distribution, mapper = free_ports(3)
+    return Place(f"posthouse{port}@localhost", "127.0.0.1", port, distribution, mapper)
+
+
+def _environment(folder: Path, place: Place) -> dict[str, str]:
     (folder / "enabled_plugins").write_text("[].\n")
-    (folder / "rabbitmq.conf").write_text("disk_free_limit.absolute = 1MB\n")
+    (folder / "rabbitmq.conf").write_text(place.conf)
     (folder / "environment").touch()
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),  # where Erlang keeps its cookie
         "LANG": "C.UTF-8",
-        "ERL_EPMD_PORT": str(mapper),
+        "ERL_EPMD_PORT": str(place.mapper),
         "ERL_CRASH_DUMP_SECONDS": "0",
-        "RABBITMQ_NODENAME": f"posthouse{port}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_NODENAME": place.name,
+        "RABBITMQ_USE_LONGNAME": str("." in place.name).lower(),
+        "RABBITMQ_NODE_IP_ADDRESS": place.host,
+        "RABBITMQ_NODE_PORT": str(place.port),
+        "RABBITMQ_DIST_PORT": str(place.distribution),
         "RABBITMQ_MNESIA_BASE": str(folder / "data"),
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_PID_FILE": str(folder / "pid"),
@@ -158,9 +178,9 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection((host, port), timeout=1).close()
     except OSError:
         return False
     return True
