@@ -57,8 +57,8 @@ WITH made AS (
     SELECT id, submission_id, submission_id, submission_id, 5, 'someone@dest.example', 'b@x'
     FROM made
 )
-INSERT INTO due_deliveries (id, lane, due_at, received_at, expires_at)
-SELECT id, 5, now() - interval '1 hour', now(), now() + interval '5 days' FROM made
+INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at)
+SELECT id, 5, 1, now() - interval '1 hour', now(), now() + interval '5 days' FROM made
 """
 
 
@@ -144,7 +144,8 @@ async def through(database: Postgres, background: Postgres, bench: Bench, at_onc
     await bench.measure(f"accept, {at_once} at once", int(calls), at_once, accept)
 
     async def prepare() -> None:
-        await submissions.prepare([prepared(c) for c in await submissions.claim(at_once)])
+        claimed = (await submissions.claim(at_once)).submissions
+        await submissions.prepare([prepared(c) for c in claimed])
 
     await bench.measure(f"policy: claim + prepare {at_once}", int(calls) - 40, at_once, prepare)
 

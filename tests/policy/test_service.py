@@ -3,7 +3,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,7 +24,7 @@ from posthouse.running.identity import new_id
 from posthouse.running.keys import generate
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.accounts import SealedKey, SendingDomain
-from posthouse.store.submissions import ClaimedSubmission, Prepared
+from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 from servers.patience import until
 
 ACCOUNT = UUID(int=1)
@@ -59,14 +59,17 @@ class Store:
     prepared: list[Prepared] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     refused: dict[UUID, tuple[EventKind, str]] = field(default_factory=dict)
-    suppressed_pairs: set[tuple[UUID, str]] = field(default_factory=set)
     questions: Counter[str] = field(default_factory=Counter)
     away: Counter[str] = field(default_factory=Counter)
     indigestible: set[UUID] = field(default_factory=set)
     domain: SendingDomain | None = None
 
-    def add(self, *some: Submission, claims: int = 1, expired: bool = False) -> None:
-        self.due += [ClaimedSubmission(s, claims, expired) for s in some]
+    def add(
+        self, *some: Submission, claims: int = 1, expired: bool = False, suppressed: str = ""
+    ) -> None:
+        self.due += [
+            ClaimedSubmission(s, claims, expired, frozenset(suppressed.split())) for s in some
+        ]
 
     def _asked(self, question: str) -> None:
         self.questions[question] += 1
@@ -74,27 +77,24 @@ class Store:
             self.away[question] -= 1
             raise StoreUnavailable(f"{question} is away")
 
-    async def claim(self, limit: int) -> list[ClaimedSubmission]:
+    async def claim(self, limit: int) -> ClaimedSubmissions:
         self._asked("claim")
         batch, self.due = self.due[:limit], self.due[limit:]
-        return batch
+        return ClaimedSubmissions(tuple(batch), more=bool(self.due))
 
-    async def prepare(self, prepared: Sequence[Prepared]) -> None:
+    async def prepare(self, prepared: Sequence[Prepared]) -> Mapping[Lane, int]:
         self._asked("prepare")
         if any(p.claimed.submission.id in self.indigestible for p in prepared):
             raise StoreRefused("cannot be stored")
         self.batches.append(len(prepared))
         self.prepared += prepared
+        return Counter(d.lane for p in prepared for d in p.deliveries)
 
     async def refuse(
         self, claimed: ClaimedSubmission, reason: str, kind: EventKind = EventKind.REFUSED
     ) -> None:
         self._asked("refuse")
         self.refused[claimed.submission.id] = (kind, reason)
-
-    async def suppressed(self, wanted: Collection[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
-        self._asked("suppressed")
-        return self.suppressed_pairs & set(wanted)
 
     async def sending_domain(self, account_id: UUID, name: str) -> SendingDomain | None:
         self._asked("sending_domain")
@@ -120,7 +120,6 @@ async def running(store: Store, *, batch: int = 64, poll: float = 0.01) -> Any:
     """The service at work; told to stop at the end, and waited for."""
     announced: Counter[Lane] = Counter()
     service = PolicyService(
-        store,
         store,
         Identities(store, SEALING_KEY, asyncio.get_running_loop().time),
         Relay("relay.example", Identity("relay.example", None, ()), b"k" * 32),
@@ -151,15 +150,17 @@ async def test_a_batch_is_prepared_in_one_commit_and_then_announced() -> None:
         await until(lambda: run.announced == {Lane.NORMAL: 3})
 
     assert store.batches == [2]
-    assert store.questions["suppressed"] == 1
     assert store.questions["sending_domain"] == 1
     assert all(b"DKIM-Signature:" in p.renditions[0].header for p in store.prepared)
 
 
-async def test_suppressed_recipients_are_asked_for_once_a_batch_and_left_out() -> None:
-    store = Store(suppressed_pairs={(ACCOUNT, "dead@x.example"), (UUID(int=9), "a@x.example")})
-    store.add(submission(recipients=("dead@x.example", "a@x.example")))
-    store.add(submission(recipients=("dead@x.example",)))
+async def test_suppressed_recipients_are_left_out() -> None:
+    store = Store()
+    store.add(
+        submission(recipients=("dead@x.example", "a@x.example")),
+        submission(recipients=("dead@x.example",)),
+        suppressed="dead@x.example",
+    )
 
     async with running(store):
         await until(lambda: len(store.prepared) == 2)
@@ -252,18 +253,30 @@ async def test_a_broken_dkim_key_is_said_and_nothing_goes_out_unsigned(
     assert store.prepared == []
 
 
-@pytest.mark.parametrize("question", ["claim", "suppressed", "sending_domain", "prepare", "refuse"])
+@pytest.mark.parametrize("question", ["claim", "sending_domain", "prepare", "refuse"])
 async def test_a_store_that_is_away_is_asked_again_until_it_answers(question: str) -> None:
-    """Above all the suppression list: nothing is sent to whom it was not asked about."""
     good, old = submission(), submission()
-    store = Store(away=Counter({question: 2}), suppressed_pairs={(ACCOUNT, "a@there.example")})
+    store = Store(away=Counter({question: 2}))
     store.add(good)
     store.add(old, expired=True)
 
     async with running(store):
         await until(lambda: good.id in store.ids and old.id in store.refused)
 
-    assert [p.suppressed for p in store.prepared] == [("a@there.example",)]
+
+async def test_what_was_handed_over_is_prepared_without_a_question() -> None:
+    """Between polls an hour apart."""
+    store = Store()
+
+    async with running(store, poll=3600) as run:
+        await until(lambda: store.questions["claim"] == 1)
+        run.service.take([ClaimedSubmission(submission(), claims=1, expired=False)])
+        await until(lambda: bool(store.prepared))
+        run.service.take([ClaimedSubmission(submission(), claims=1, expired=False)])
+        run.stopping.set()
+
+    assert len(store.prepared) == 2
+    assert store.questions["claim"] == 1
 
 
 async def test_what_the_store_will_never_take_does_not_hold_up_its_batch() -> None:
@@ -318,7 +331,7 @@ async def test_an_idle_service_asks_once_per_poll_however_many_workers_it_has() 
 
 
 async def test_told_to_stop_it_finishes_the_batch_in_hand() -> None:
-    store = Store(away=Counter({"suppressed": 1}))
+    store = Store(away=Counter({"sending_domain": 1}))
     store.add(*(submission() for _ in range(30)))
 
     async with running(store, batch=30) as run:
@@ -329,11 +342,11 @@ async def test_told_to_stop_it_finishes_the_batch_in_hand() -> None:
 
 
 async def test_told_to_stop_while_the_store_is_away_it_leaves_the_batch_to_its_lease() -> None:
-    store = Store(away=Counter({"suppressed": 10_000}))
+    store = Store(away=Counter({"sending_domain": 10_000}))
     store.add(submission())
 
     async with running(store):
-        await until(lambda: bool(store.questions["suppressed"]))
+        await until(lambda: bool(store.questions["sending_domain"]))
 
     assert store.prepared == []
 

@@ -108,7 +108,7 @@ class Stores:
     async def queue(self, lane: Lane = Lane.NORMAL, **changes: Any) -> list[Delivery]:
         """Accept and prepare a submission; its deliveries."""
         await self.submissions.accept(a_submission(lane, **changes))
-        (claimed,) = await self.submissions.claim(1)
+        (claimed,) = (await self.submissions.claim(1)).submissions
         one = prepared(claimed)
         await self.submissions.prepare([one])
         return list(one.deliveries)
@@ -176,11 +176,11 @@ WITH made AS (
 ), delivering AS (
     INSERT INTO deliveries SELECT id, id, other, id, lane, 'r@dest.example', 'b@x' FROM made
 ), waiting AS (
-    INSERT INTO due_submissions (id, lane, due_at, expires_at)
-    SELECT id, lane, now() - interval '1 hour', now() + interval '5 days' FROM made
+    INSERT INTO due_submissions (id, lane, size, due_at, expires_at)
+    SELECT id, lane, 1, now() - interval '1 hour', now() + interval '5 days' FROM made
 )
-INSERT INTO due_deliveries (id, lane, due_at, received_at, expires_at, parked_at)
-SELECT id, lane, now() - interval '1 hour', now(), now() + interval '5 days', $3 FROM made
+INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at, parked_at)
+SELECT id, lane, 1, now() - interval '1 hour', now(), now() + interval '5 days', $3 FROM made
 """
 
 

@@ -93,7 +93,7 @@ async def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
             await postgres.start()
             late = a_submission()
             await stores.submissions.accept(late)
-            found = [c.submission for c in await stores.submissions.claim(100)]
+            found = [c.submission for c in (await stores.submissions.claim(100)).submissions]
             assert [*kept, late] == found
 
 
@@ -163,6 +163,6 @@ async def test_a_full_disk_is_said_and_loses_nothing(small: str, little_room: Pa
             await stores.submissions.accept(a_submission(body=bytes(4 << 20)))
         filling.unlink()
         await stores.submissions.accept(a_submission(body=bytes(1 << 20)))
-        claimed = await stores.submissions.claim(10)
+        claimed = (await stores.submissions.claim(10)).submissions
         assert kept == claimed[0].submission
         assert len(claimed) == 2

@@ -18,14 +18,15 @@ class Ledger:
         self.go = asyncio.Event()
         self.failures: dict[str, Exception] = {}
 
-    async def write(self, batch: Sequence[str]) -> None:
-        """All of *batch*, or none of it."""
+    async def write(self, batch: Sequence[str]) -> list[str]:
+        """All of *batch*, or none of it; each in capitals."""
         self.underway.append(list(batch))
         await self.go.wait()
         for item in batch:
             if item in self.failures:
                 raise self.failures[item]
         self.written.append(list(batch))
+        return [item.upper() for item in batch]
 
 
 async def settle() -> None:
@@ -42,8 +43,8 @@ def ledger() -> Ledger:
 async def test_an_idle_one_writes_at_once(ledger: Ledger) -> None:
     commit = GroupCommit(ledger.write, most_items=100)
     ledger.go.set()
-    await commit.add("a")
-    await commit.add("b")
+    assert await commit.add("a") == "A"
+    assert await commit.add("b") == "B"
     assert ledger.written == [["a"], ["b"]]
 
 
@@ -91,7 +92,7 @@ async def test_one_that_is_refused_fails_alone(ledger: Ledger) -> None:
     await settle()
     ledger.go.set()
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [None, None, ledger.failures["bad"], None] == results
+    assert ["FIRST", "A", ledger.failures["bad"], "B"] == results
     assert ledger.written == [["first"], ["a"], ["b"]]
 
 
@@ -103,7 +104,7 @@ async def test_a_store_that_is_away_is_told_to_the_batch_and_to_no_other(ledger:
     ledger.go.set()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     away = ledger.failures["b"]
-    assert [away, away, None, None, None] == results
+    assert [away, away, "C", "D", "E"] == results
     await commit.add("later")
     assert ledger.written == [["c", "d"], ["e"], ["later"]]
 
@@ -124,7 +125,7 @@ async def test_a_caller_that_gives_up_takes_no_other_along(ledger: Ledger, momen
     ledger.go.set()
     results = await asyncio.gather(first, *tasks, return_exceptions=True)
     assert sum(isinstance(result, asyncio.CancelledError) for result in results) == 1
-    assert results.count(None) == 3
+    assert sum(isinstance(result, str) for result in results) == 3
     assert {"a", "b", "c", "first"} == {item for batch in ledger.written for item in batch}
 
 

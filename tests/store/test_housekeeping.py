@@ -100,7 +100,7 @@ async def test_rows_of_a_clock_ahead_of_its_time_move_when_their_day_is_made(fre
     assert {e["event"] for e in await turn(fresh)} == {"partition_created"}
     where = await fresh.value("SELECT tableoid::regclass::text FROM contents")
     assert where == f"contents_{in_a_week():%Y%m%d}"
-    (claimed,) = await fresh.submissions.claim(1)
+    (claimed,) = (await fresh.submissions.claim(1)).submissions
     assert early == claimed.submission
 
 

@@ -28,8 +28,8 @@ MOST_PAGES = 1000
 
 # Twenty claims are leased before each statement; these are its parameters.
 PARAMETERS = {
-    "claim_submissions": "20, {lease}",
-    "claim_deliveries": "20, {lease}, interval '0', 5",
+    "claim_submissions": "20, {lease}, 1000000",
+    "claim_deliveries": "20, {lease}, interval '0', 5, 1000000",
     "claim_parked_deliveries": "'full.example', 20, {lease}",
     "parked_sites": "",
     "park_deliveries": "{ids}, {claims}, {texts}",
@@ -41,12 +41,15 @@ PARAMETERS = {
     ),
     "prepare_submissions": (
         "{ids}, {claims}, {new}, {ids}, {octets}, {octets}, {new}, {ids}, {ids}, {ids}, {texts}, "
-        "{texts}, {ids}, {ids}, {texts}, {details}"
+        "{texts}, {ids}, {ids}, {texts}, {details}, {yes}, {lease}, {claims}, {lease}"
     ),
     "read_contents": "{ids}",
     "read_renditions": "{ids}",
     "find_delivery": "({ids})[1]",
-    "find_suppressed": "{ids}, {texts}",
+    "accept_submissions": (
+        "{new}, {octets}, {octets}, {ids}, {ids}, {texts}, {lanes}, {texts}, {texts}, {yes}, "
+        "{texts}, {texts}, {texts}, {claims}, {lease}, {lease}, {yes}"
+    ),
 }
 
 SUPPRESS = """
@@ -94,6 +97,7 @@ def _call(name: str, parameters: str, ids: Sequence[UUID]) -> str:
         texts=filled("'r@dest.example'::text"),
         times=filled("now() + interval '1 h'"),
         codes=filled("250::smallint"),
+        lanes=filled("1::smallint"),
         octets=filled("''::bytea"),
         details=filled("'{}'::jsonb"),
         nothing=filled("NULL::text"),

@@ -68,7 +68,7 @@ async def test_ids_of_a_clock_that_is_far_off_find_a_place(stores: Stores) -> No
         await stores.submissions.accept(submission)
     places = await stores.sql("SELECT DISTINCT tableoid::regclass::text AS place FROM contents")
     assert ["contents_default"] == [row["place"] for row in places]
-    claimed = await stores.submissions.claim(10)
+    claimed = (await stores.submissions.claim(10)).submissions
     assert strange == [c.submission for c in claimed]
 
 

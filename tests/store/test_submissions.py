@@ -40,7 +40,7 @@ async def test_what_is_claimed_is_what_was_accepted(stores: Stores) -> None:
         body=bytes(range(256)) * 100,
     )
     await stores.submissions.accept(submission)
-    (claimed,) = await stores.submissions.claim(10)
+    (claimed,) = (await stores.submissions.claim(10)).submissions
     assert submission == claimed.submission
     assert (1, False) == (claimed.claims, claimed.expired)
 
@@ -65,7 +65,7 @@ async def test_one_that_cannot_be_kept_fails_alone(stores: Stores, bad: dict[str
     results = await asyncio.gather(
         *(stores.submissions.accept(s) for s in batch), return_exceptions=True
     )
-    assert [type(r) for r in results] == [type(None)] * 3 + [StoreRefused] + [type(None)] * 2
+    assert [type(r) for r in results] == [bool] * 3 + [StoreRefused] + [bool] * 2
     rows = await stores.sql("SELECT id FROM submissions ORDER BY id")
     assert [s.id for s in good] == [UUID(str(row["id"])) for row in rows]
 
@@ -75,7 +75,7 @@ async def test_a_client_that_goes_away_takes_no_other_message_along(stores: Stor
     await asyncio.sleep(0)
     tasks[4].cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert results.count(None) == 9
+    assert results.count(True) == 9
     assert await stores.value("SELECT count(*) FROM submissions") >= 9
 
 
@@ -83,7 +83,10 @@ async def test_a_lower_lane_waits_until_nothing_higher_is_due(stores: Stores) ->
     submissions = [a_submission(lane) for lane in (Lane.BULK, Lane.HIGH, Lane.NORMAL, Lane.HIGH)]
     for submission in submissions:
         await stores.submissions.accept(submission)
-    lanes = [[c.submission.lane for c in await stores.submissions.claim(10)] for _ in range(4)]
+    lanes = [
+        [c.submission.lane for c in (await stores.submissions.claim(10)).submissions]
+        for _ in range(4)
+    ]
     assert lanes == [[Lane.HIGH, Lane.HIGH], [Lane.NORMAL], [Lane.BULK], []]
 
 
@@ -91,7 +94,7 @@ async def test_the_oldest_are_claimed_first(stores: Stores) -> None:
     submissions = [a_submission() for _ in range(5)]
     for submission in reversed(submissions):
         await stores.submissions.accept(submission)
-    first = [c.submission for c in await stores.submissions.claim(2)]
+    first = [c.submission for c in (await stores.submissions.claim(2)).submissions]
     assert sorted(first, key=_id) == submissions[3:]
 
 
@@ -108,7 +111,7 @@ async def test_claimers_side_by_side_claim_each_once(emptied: str) -> None:
         async with open_stores(emptied) as mine:
             empty = 0
             while empty < 3:
-                batch = await mine.submissions.claim(7)
+                batch = (await mine.submissions.claim(7)).submissions
                 empty = 0 if batch else empty + 1
                 seen.update(c.submission.id for c in batch)
 
@@ -119,10 +122,10 @@ async def test_claimers_side_by_side_claim_each_once(emptied: str) -> None:
 
 async def test_a_lease_that_ran_out_comes_due_again_under_a_new_claim(stores: Stores) -> None:
     await stores.submissions.accept(a_submission())
-    (first,) = await stores.submissions.claim(1)
-    assert await stores.submissions.claim(1) == []
+    (first,) = (await stores.submissions.claim(1)).submissions
+    assert not (await stores.submissions.claim(1)).submissions
     await stores.run_out()
-    (second,) = await stores.submissions.claim(1)
+    (second,) = (await stores.submissions.claim(1)).submissions
     assert first.submission == second.submission
     assert (1, 2) == (first.claims, second.claims)
 
@@ -130,14 +133,14 @@ async def test_a_lease_that_ran_out_comes_due_again_under_a_new_claim(stores: St
 async def test_what_is_older_than_mail_may_become_says_so(emptied: str) -> None:
     async with open_stores(emptied, keep_trying=timedelta(seconds=-1)) as stores:
         await stores.submissions.accept(a_submission())
-        (claimed,) = await stores.submissions.claim(1)
+        (claimed,) = (await stores.submissions.claim(1)).submissions
     assert claimed.expired
 
 
 async def test_preparing_makes_deliveries_due(stores: Stores) -> None:
     """One for each recipient that is not suppressed, in the submission's lane and of its age."""
     await stores.submissions.accept(a_submission(Lane.HIGH))
-    (claimed,) = await stores.submissions.claim(1)
+    (claimed,) = (await stores.submissions.claim(1)).submissions
     made = prepared(claimed, "bob@dest.example")
     await stores.submissions.prepare([made])
 
@@ -152,7 +155,7 @@ async def test_preparing_makes_deliveries_due(stores: Stores) -> None:
 
 async def test_preparing_twice_makes_deliveries_once(stores: Stores) -> None:
     await stores.submissions.accept(a_submission())
-    (claimed,) = await stores.submissions.claim(1)
+    (claimed,) = (await stores.submissions.claim(1)).submissions
     await stores.submissions.prepare([prepared(claimed)])
     await stores.submissions.prepare([prepared(claimed)])
     assert await stores.value("SELECT count(*) FROM deliveries") == 2
@@ -163,12 +166,12 @@ async def test_preparing_under_a_lost_claim_changes_nothing(stores: Stores) -> N
     """A worker that comes back too late makes no second set; the others of its batch count."""
     await stores.submissions.accept(a_submission())
     await stores.submissions.accept(a_submission())
-    late, fine = await stores.submissions.claim(2)
+    late, fine = (await stores.submissions.claim(2)).submissions
     await stores.sql(
         "UPDATE due_submissions SET due_at = now() - interval '1 s' WHERE id = $1",
         late.submission.id,
     )
-    (again,) = await stores.submissions.claim(2)
+    (again,) = (await stores.submissions.claim(2)).submissions
     await stores.submissions.prepare([prepared(late), prepared(fine)])
     assert await stores.kinds(late.submission.id) == ["accepted"]
     assert await stores.kinds(fine.submission.id) == ["accepted", "prepared"]
@@ -179,7 +182,7 @@ async def test_preparing_under_a_lost_claim_changes_nothing(stores: Stores) -> N
 
 async def test_a_refused_submission_is_put_aside_with_the_reason(stores: Stores) -> None:
     await stores.submissions.accept(a_submission(Lane.LOW))
-    (claimed,) = await stores.submissions.claim(1)
+    (claimed,) = (await stores.submissions.claim(1)).submissions
     await stores.submissions.refuse(claimed, "no From field")
     (row,) = await stores.sql("SELECT * FROM parked_submissions")
     assert (claimed.submission.id, Lane.LOW, "no From field") == (
@@ -188,14 +191,14 @@ async def test_a_refused_submission_is_put_aside_with_the_reason(stores: Stores)
     last = (await stores.story(claimed.submission.id)).events[-1]
     assert ("refused", {"reason": "no From field"}) == (last["kind"], last["detail"])
     await stores.run_out()
-    assert await stores.submissions.claim(1) == []
+    assert not (await stores.submissions.claim(1)).submissions
 
 
 async def test_refusing_under_a_lost_claim_changes_nothing(stores: Stores) -> None:
     await stores.submissions.accept(a_submission())
-    (late,) = await stores.submissions.claim(1)
+    (late,) = (await stores.submissions.claim(1)).submissions
     await stores.run_out()
-    (again,) = await stores.submissions.claim(1)
+    (again,) = (await stores.submissions.claim(1)).submissions
     await stores.submissions.refuse(late, "too late", EventKind.EXPIRED)
     assert await stores.value("SELECT count(*) FROM parked_submissions") == 0
     await stores.submissions.prepare([prepared(again)])
@@ -208,7 +211,7 @@ async def test_a_submission_without_content_does_not_stop_the_others(stores: Sto
     await stores.submissions.accept(lost)
     await stores.submissions.accept(kept)
     await stores.sql("DELETE FROM contents WHERE id = $1", lost.id)
-    assert [kept] == [c.submission for c in await stores.submissions.claim(10)]
+    assert [kept] == [c.submission for c in (await stores.submissions.claim(10)).submissions]
     assert await stores.kinds(lost.id) == ["accepted", "refused"]
 
 
@@ -218,7 +221,7 @@ async def test_what_one_process_wrote_it_does_not_read_back(emptied: str) -> Non
         submission = a_submission()
         await stores.submissions.accept(submission)
         await stores.sql("DELETE FROM contents")
-        (claimed,) = await stores.submissions.claim(1)
+        (claimed,) = (await stores.submissions.claim(1)).submissions
         assert submission == claimed.submission
         made = prepared(claimed)
         await stores.submissions.prepare([made])

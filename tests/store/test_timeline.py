@@ -51,7 +51,7 @@ async def test_a_message_that_never_was_has_no_story(stores: Stores) -> None:
 async def test_the_queue_is_told_by_stage_lane_and_state(stores: Stores) -> None:
     for lane in (Lane.HIGH, Lane.HIGH, Lane.BULK):
         await stores.submissions.accept(a_submission(lane))
-    (refused, _) = await stores.submissions.claim(2)
+    (refused, _) = (await stores.submissions.claim(2)).submissions
     await stores.submissions.refuse(refused, "no From field")
 
     lines = {(x.stage, x.lane, x.state): x.messages for x in await stores.timeline.queue()}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from dispatcher.window import Answers, Held, Window
 from posthouse.mail.lane import Lane
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Claims, Settlement
+from posthouse.store.handover import Handover
 
 ABANDONED = Counter(
     "posthouse_deliveries_abandoned_total",
@@ -33,6 +35,8 @@ PATIENT_SECONDS = 2.0
 # What is claimed ahead: what will start within this time, and at most so many.
 AHEAD_SECONDS = 0.04
 MOST_AHEAD = 200
+# Messages in hand hold no more than this together, unless it is a single one.
+MOST_OCTETS = 64 << 20
 # Parked deliveries of sites that this process does not know of are looked for this often.
 PARKED_SECONDS = 1.0
 # When the store comes back, results go first: a claim of ours that ran out meanwhile may be one
@@ -48,7 +52,9 @@ log = structlog.get_logger()
 class Deliveries(Protocol):
     """What the dispatcher asks of the store; each raises StoreUnavailable."""
 
-    async def claim(self, limit: int, *, lowest: Lane, patient: bool) -> Claims:
+    prepared: Handover[ClaimedDelivery]
+
+    async def claim(self, limit: int, *, octets: int, lowest: Lane, patient: bool) -> Claims:
         """Lease up to *limit* deliveries of the highest lane that has any due."""
 
     async def claim_parked(self, site: str, limit: int) -> list[ClaimedDelivery]:
@@ -110,13 +116,18 @@ class Dispatcher:
         async with asyncio.TaskGroup() as tasks:
             renewing = tasks.create_task(self._renew_forever(), name="renewing")
             tasks.create_task(self._wake_at_end(stopping), name="ending")
+            self._deliveries.prepared.taken_by(partial(self._take, tasks=tasks))
             async with asyncio.TaskGroup() as claiming:
                 claiming.create_task(self._claim_until(stopping, tasks), name="claiming")
                 claiming.create_task(self._unpark_until(stopping, tasks), name="unparking")
+            self._deliveries.prepared.grant(0)
             await self._give_back(self._window.take_waiting())
             while self._window.running:
                 self._idle.clear()
                 await self._idle.wait()
+            # What policy was just committing when it ended.
+            self._deliveries.prepared.taken_by(None)
+            await self._give_back(self._window.take_waiting())
             renewing.cancel()
         await self._courier.close()
 
@@ -124,6 +135,11 @@ class Dispatcher:
         await stopping.wait()
         self._wake.set()
         self._room_at_site.set()
+
+    def _take(self, claimed: Sequence[ClaimedDelivery], tasks: asyncio.TaskGroup) -> None:
+        """Hold these too: they are claimed for us already."""
+        good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
+        tasks.create_task(self._hold(claimed, good_until, tasks))
 
     async def _claim_until(self, stopping: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         while not stopping.is_set():
@@ -140,21 +156,21 @@ class Dispatcher:
     async def _claim(self, tasks: asyncio.TaskGroup) -> float:
         """Claim once; how long to wait for a wake-up before the next time, in seconds."""
         room = self._window.room(self._reserve())
-        if room is None:
+        octets = MOST_OCTETS - self._window.octets
+        if room is None or octets <= 0:
             return POLL_SECONDS
         lowest, limit = room
         good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
         patient = _now() < self._patient_until
-        claims = await self._deliveries.claim(limit, lowest=lowest, patient=patient)
+        claims = await self._deliveries.claim(limit, octets=octets, lowest=lowest, patient=patient)
         if claims.nobody_is_kept_waiting:
             self._patient_until = _now() + PATIENT_SECONDS
         self._waited.observe(claims)
-        taken = len(claims.deliveries)
-        self._more = len(claims.due) > (0 < taken < limit)
+        self._more = claims.more
         await self._hold(claims.deliveries, good_until, tasks)
         if claims.held_by is not None:
             return HELD_POLL_SECONDS
-        return 0 if taken and self._more else POLL_SECONDS
+        return 0 if claims.deliveries and claims.more else POLL_SECONDS
 
     def _reserve(self) -> int:
         return worth_holding(self._pace.rate(), AHEAD_SECONDS, MOST_AHEAD)

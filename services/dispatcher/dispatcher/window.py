@@ -24,12 +24,18 @@ class Held:
         """The lane it travels in."""
         return self.claimed.delivery.lane
 
+    @property
+    def octets(self) -> int:
+        """Size of the message."""
+        return len(self.header) + len(self.body)
+
 
 @dataclass(slots=True)
 class Window:
     """Hands out what may start next: highest lane first, within each lane as it came."""
 
     limits: LaneLimits
+    octets: int = 0  # of all messages in hand; one that several deliveries share counts for each
     running: dict[UUID, Held] = field(default_factory=dict)
     _known: dict[UUID, Held] = field(default_factory=dict)  # all in hand, by delivery
     _waiting: list[tuple[int, int, Held]] = field(default_factory=list)
@@ -46,6 +52,7 @@ class Window:
             known.claimed, known.good_until = held.claimed, held.good_until
             return
         self._known[held.claimed.delivery.id] = held
+        self.octets += held.octets
         heappush(self._waiting, (held.lane, next(self._order), held))
 
     def start_next(self) -> Held | None:
@@ -59,15 +66,19 @@ class Window:
     def finish(self, held: Held) -> None:
         """Take *held* off the wire."""
         del self.running[held.claimed.delivery.id]
-        del self._known[held.claimed.delivery.id]
+        self._forget(held)
 
     def take_waiting(self) -> list[Held]:
         """Empty the waiting room and return who was there."""
         waiting = [entry[2] for entry in self._waiting]
         self._waiting.clear()
         for held in waiting:
-            del self._known[held.claimed.delivery.id]
+            self._forget(held)
         return waiting
+
+    def _forget(self, held: Held) -> None:
+        del self._known[held.claimed.delivery.id]
+        self.octets -= held.octets
 
     def extend(self, renewed: set[UUID], good_until: float) -> None:
         """The leases of *renewed* hold until *good_until*."""

@@ -34,6 +34,7 @@ def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
             behind.database,
             behind.background,
             behind.recent,
+            prepared=behind.prepared,
             lease=timedelta(seconds=settings.lease_seconds),
         ),
         courier,

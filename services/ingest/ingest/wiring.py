@@ -19,21 +19,23 @@ from posthouse.store.submissions import SubmissionStore
 
 @dataclass(frozen=True, slots=True)
 class _Intake:
-    """Commits, then tells policy."""
+    """Commits, then tells policy, unless it has been told."""
 
     submissions: SubmissionStore
     announcer: Announcer
 
     async def accept(self, submission: Submission) -> None:
         """See `ingest.door.Intake`."""
-        await self.submissions.accept(submission)
-        self.announcer.announce(submission.lane)
+        if await self.submissions.accept(submission):
+            self.announcer.announce(submission.lane)
 
 
 def wire(settings: IngestSettings, behind: Backing) -> Wired:
     """The listeners for clients, and what tells policy. Raises CannotListen."""
     announcer = Announcer(behind.broker, submissions_queue)
-    submissions = SubmissionStore(behind.database, behind.background, behind.recent)
+    submissions = SubmissionStore(
+        behind.database, behind.background, behind.recent, accepted=behind.accepted
+    )
     certificate = Certificate.told(settings.ingest_tls_certificate, settings.ingest_tls_key)
     ingest = IngestService(
         settings.ingest_listeners,

@@ -1,10 +1,8 @@
-"""The CPU work of a batch, for a thread: decide and sign, message by message."""
+"""The CPU work of one message: decide and sign."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, assert_never
-from uuid import UUID
 
 import structlog
 from prometheus_client import Histogram
@@ -17,7 +15,7 @@ from posthouse.running.identity import new_id
 
 DKIM_SIGN_SECONDS = Histogram(
     "posthouse_policy_dkim_sign_seconds",
-    "Time to sign one message with every key of its domain, waiting for a core included",
+    "Time to sign one message with every key of its domain",
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1),
 )
 
@@ -42,23 +40,18 @@ class Failed:
 Result: TypeAlias = Made | Refusal | Failed
 
 
-def make(jobs: Sequence[Job], relay: Relay, now: datetime) -> list[Result]:
-    """A result for each of *jobs*, in their order; a message that fails does not touch others."""
-    ids = iter(new_id, None)
-    return [_result(job, relay, now, ids) for job in jobs]
-
-
-def _result(job: Job, relay: Relay, now: datetime, ids: Iterator[UUID]) -> Result:
+def make(job: Job, relay: Relay, now: datetime) -> Result:
+    """What becomes of *job*; it never raises: a message that fails must not touch others."""
     try:
-        return _made(job, relay, now, ids)
+        return _made(job, relay, now)
     except Exception as error:
         # Whatever it is, it is about this message (or its key): sixty others wait beside it.
         log.exception("preparation_failed", submission=job.submission.id.hex)
         return Failed(f"{type(error).__name__}: {error}")
 
 
-def _made(job: Job, relay: Relay, now: datetime, ids: Iterator[UUID]) -> Result:
-    match decision := plan(job, relay, now, ids):
+def _made(job: Job, relay: Relay, now: datetime) -> Result:
+    match decision := plan(job, relay, now, iter(new_id, None)):
         case Refusal():
             return decision
         case Unusable(reason):

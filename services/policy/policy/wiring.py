@@ -13,7 +13,6 @@ from posthouse.mail.secret import Purpose, derive
 from posthouse.running.program import Backing, Wired, broker_check
 from posthouse.store.accounts import AccountStore
 from posthouse.store.submissions import SubmissionStore
-from posthouse.store.suppressions import SuppressionStore
 
 
 def wire(settings: PolicySettings, behind: Backing) -> Wired:
@@ -25,14 +24,16 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
             behind.database,
             behind.background,
             behind.recent,
+            prepared=behind.prepared,
+            accepted=behind.accepted,
             lease=timedelta(seconds=settings.lease_seconds),
         ),
-        SuppressionStore(behind.database),
         Identities(AccountStore(behind.database), derive(secret_key, Purpose.DKIM_KEYS), monotonic),
         relay(settings, settings.hostname, secret_key),
         announce=announcer.announce,
         pace=Pace(batch=settings.policy_batch),
     )
+    behind.accepted.taken_by(service.take)
     return Wired(
         services={
             "policy": service,

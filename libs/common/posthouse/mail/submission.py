@@ -24,6 +24,11 @@ class Submission:
     header: bytes  # every field as received, CRLF line ends, with the empty line that ends it
     body: bytes  # what follows, dot-stuffing undone; never re-serialised
 
+    @property
+    def size(self) -> int:
+        """Octets of header and body."""
+        return len(self.header) + len(self.body)
+
 
 @dataclass(frozen=True, slots=True)
 class Rendition:

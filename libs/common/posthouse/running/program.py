@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -19,9 +19,12 @@ from posthouse.running.health import CannotListen, Check, Health
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError, load
 from posthouse.store import StoreUnavailable
+from posthouse.store.deliveries import ClaimedDelivery
+from posthouse.store.handover import Handover
 from posthouse.store.migrate import NEEDED_VERSION
 from posthouse.store.postgres import Postgres
 from posthouse.store.recent import RecentMessages
+from posthouse.store.submissions import ClaimedSubmission
 
 # How long a program waits for a database that does not answer, or has an old schema, at its start.
 _SCHEMA_SECONDS = 60.0
@@ -37,6 +40,9 @@ class Backing:
     background: Postgres  # the same database; a crash may undo what was written through it
     broker: Broker
     recent: RecentMessages
+    # What leads straight to the next service, where it is in this process.
+    accepted: Handover[ClaimedSubmission] = field(default_factory=Handover)
+    prepared: Handover[ClaimedDelivery] = field(default_factory=Handover)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,14 @@ from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
 from posthouse.store.group_commit import GroupCommit
+from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres, columns
 from posthouse.store.recent import RecentMessages
+
+# A claim brings no more than this many octets of messages, but always one message.
+CLAIMED_OCTETS = 32 << 20
+# How long a claim of the two highest lanes keeps lower ones waiting at most.
+HOLD = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Claims:
     deliveries: tuple[ClaimedDelivery, ...]
     due: tuple[Lane, ...]  # the lanes that had something due when it was made
     held_by: Lane | None  # nothing, only because this lane's transactions are young: ask again soon
+    more: bool  # something may still be due that this claim did not bring
 
     @property
     def nobody_is_kept_waiting(self) -> bool:
@@ -81,34 +88,48 @@ class DeliveryStore:
         background: Postgres,
         recent: RecentMessages,
         *,
+        prepared: Handover[ClaimedDelivery] | None = None,
         lease: timedelta = timedelta(seconds=20),
-        hold: timedelta = timedelta(seconds=1),
+        hold: timedelta = HOLD,
     ) -> None:
-        """*hold*: how long a claim of the two highest lanes keeps lower ones waiting at most."""
+        """*prepared*: what policy hands over, where it is in this process."""
         self._database = database
         self._background = background
         self._recent = recent
         self.lease = lease
         self._hold = hold
-        self._too_late: set[tuple[UUID, int]] = set()
+        self.prepared = prepared or Handover()
         self._settling = GroupCommit(self._settle, most_items=200, writers=2)
 
-    async def claim(self, limit: int, *, lowest: Lane = Lane.BULK, patient: bool = True) -> Claims:
+    async def claim(
+        self,
+        limit: int,
+        *,
+        octets: int = CLAIMED_OCTETS,
+        lowest: Lane = Lane.BULK,
+        patient: bool = True,
+    ) -> Claims:
         """Up to *limit* deliveries of the highest lane that has any due, oldest first.
+
+        No more once they hold *octets*, but one at least.
 
         Nothing when that lane is below *lowest*, nor, when *patient*, while a higher lane's
         transactions are young.
         The claim is on disk when this returns, so that a crash after it can be seen.
         """
         hold = self._hold if patient else timedelta()
-        rows = await self._database.fetch("claim_deliveries", limit, self.lease, hold, lowest)
-        found = tuple(_claimed(row) for row in rows if row["id"] is not None)
+        rows = await self._database.fetch(
+            "claim_deliveries", limit, self.lease, hold, lowest, octets
+        )
         held_by = rows[0]["held_by"]
-        return Claims(
-            found,
+        claims = Claims(
+            tuple(_claimed(row) for row in rows if row["id"] is not None),
             due=tuple(Lane(lane) for lane in rows[0]["due_lanes"] or ()),
             held_by=None if held_by is None else Lane(held_by),
+            more=bool(rows[0]["more"]),
         )
+        self.prepared.grant(0 if claims.more else limit)
+        return claims
 
     async def claim_parked(self, site: str, limit: int) -> list[ClaimedDelivery]:
         """Up to *limit* deliveries that wait for *site* to have room, highest lane first.
@@ -142,14 +163,9 @@ class DeliveryStore:
 
         False: its claim was lost, or had its result before; then it changed nothing.
         """
-        await self._settling.add(settlement)
-        key = (settlement.claimed.delivery.id, settlement.claimed.claim)
-        if key not in self._too_late:
-            return True
-        self._too_late.discard(key)
-        return False
+        return await self._settling.add(settlement)
 
-    async def _settle(self, batch: Sequence[Settlement]) -> None:
+    async def _settle(self, batch: Sequence[Settlement]) -> list[bool]:
         # Two results for one delivery: the older claim was lost, or it is the same said twice.
         latest: dict[UUID, Settlement] = {}
         for s in batch:
@@ -158,10 +174,8 @@ class DeliveryStore:
                 latest[s.claimed.delivery.id] = s
         rows = [_row(s) for s in latest.values()]
         settled = await self._database.fetch("settle_deliveries", *columns(rows, 18))
-        kept = {latest[row["id"]].claimed for row in settled}
-        self._too_late.update(
-            (s.claimed.delivery.id, s.claimed.claim) for s in batch if s.claimed not in kept
-        )
+        kept = {(row["id"], latest[row["id"]].claimed.claim) for row in settled}
+        return [(s.claimed.delivery.id, s.claimed.claim) in kept for s in batch]
 
     async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend the leases; returns the ids that are still ours."""

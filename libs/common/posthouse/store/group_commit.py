@@ -3,23 +3,24 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from posthouse.store.failure import StoreRefused
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
-class GroupCommit(Generic[T]):
+class GroupCommit(Generic[T, R]):
     """Turns single items into batches without a timer: an idle server waits for nothing.
 
-    *write* commits a batch or raises. When it raises StoreRefused, the items are written one by
-    one, so that only the bad one fails.
+    *write* commits a batch and says what came of each item, in their order, or raises. When it
+    raises StoreRefused, the items are written one by one, so that only the bad one fails.
     """
 
     def __init__(
         self,
-        write: Callable[[Sequence[T]], Awaitable[None]],
+        write: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
         *,
         most_items: int,
         most_octets: int = 8 << 20,
@@ -34,15 +35,15 @@ class GroupCommit(Generic[T]):
         self._size = size
         self._idle_writers = writers
         self._only_awaited = only_awaited
-        self._waiting: deque[tuple[T, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
-    async def add(self, item: T) -> None:
-        """Return when *item* is committed; raises what the write raised."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def add(self, item: T) -> R:
+        """What came of *item* once it is committed; raises what the write raised."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._start()
-        await future
+        return await future
 
     def _start(self) -> None:
         if self._idle_writers and self._waiting:
@@ -60,8 +61,8 @@ class GroupCommit(Generic[T]):
         finally:
             self._idle_writers += 1
 
-    def _take(self) -> list[tuple[T, asyncio.Future[None]]]:
-        batch: list[tuple[T, asyncio.Future[None]]] = []
+    def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
+        batch: list[tuple[T, asyncio.Future[R]]] = []
         octets = 0
         while self._waiting and len(batch) < self._most_items and octets < self._most_octets:
             entry = self._waiting.popleft()
@@ -71,9 +72,9 @@ class GroupCommit(Generic[T]):
             batch.append(entry)
         return batch
 
-    async def _commit(self, batch: list[tuple[T, asyncio.Future[None]]]) -> None:
+    async def _commit(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:
-            await self._write([item for item, _ in batch])
+            results = await self._write([item for item, _ in batch])
         except StoreRefused as error:
             if len(batch) > 1:
                 for entry in batch:
@@ -85,12 +86,12 @@ class GroupCommit(Generic[T]):
             if isinstance(error, asyncio.CancelledError):
                 raise
         else:
-            for _, future in batch:
+            for (_, future), result in zip(batch, results, strict=True):
                 if not future.done():
-                    future.set_result(None)
+                    future.set_result(result)
 
 
-def _fail(batch: Sequence[tuple[object, "asyncio.Future[None]"]], error: BaseException) -> None:
+def _fail(batch: Sequence[tuple[object, "asyncio.Future[Any]"]], error: BaseException) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(error)

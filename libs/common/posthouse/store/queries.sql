@@ -9,6 +9,7 @@
 -- pages that such plans read.
 
 -- name: accept_submissions
+-- What is handed over is claimed at once, and comes back with what claim_submissions would tell.
 WITH kept AS (
     INSERT INTO contents (id, header, body)
     SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bytea[])
@@ -24,27 +25,49 @@ WITH kept AS (
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
     SELECT id, account_id, id, 'accepted' FROM unnest($1::uuid[], $4::uuid[]) AS t(id, account_id)
+), due AS (
+    INSERT INTO due_submissions (id, lane, size, due_at, expires_at, claim, leased)
+    SELECT id, lane, size, CASE WHEN handed THEN now() + $16::interval ELSE now() END,
+           now() + $15::interval, handed::integer, handed
+    FROM unnest($1::uuid[], $7::smallint[], $14::integer[], $17::boolean[])
+        AS t(id, lane, size, handed)
 )
-INSERT INTO due_submissions (id, lane, due_at, expires_at)
-SELECT id, lane, now(), now() + $15::interval
-FROM unnest($1::uuid[], $7::smallint[]) AS t(id, lane);
+SELECT t.id, ARRAY(
+    SELECT recipient FROM unnest(string_to_array(t.recipients, E'\n')) AS recipient
+    WHERE (SELECT true FROM suppressions s
+           WHERE s.account_id = t.account_id AND lower(s.address) = lower(recipient) LIMIT 1)
+) AS suppressed
+FROM unnest($1::uuid[], $4::uuid[], $9::text[], $17::boolean[])
+    AS t(id, account_id, recipients, handed)
+WHERE t.handed;
 
 -- name: claim_submissions
-WITH busiest AS (
-    SELECT min(lane) AS lane FROM generate_series(1, 5) AS lane
+-- Up to $1 of them, and no more once they hold $3 octets; `more`: others may be due. Addresses on a suppression list are
+-- compared without case, as nearly every receiver compares local parts.
+WITH due AS (
+    SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_submissions d
            WHERE d.lane = lane.lane AND d.due_at <= now() LIMIT 1)
 ), picked AS (
-    SELECT id FROM due_submissions
-    WHERE lane = (SELECT lane FROM busiest) AND due_at <= now()
+    SELECT id, size, due_at FROM due_submissions
+    WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now()
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), fitting AS (
+    SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before FROM picked
 ), claimed AS (
     UPDATE due_submissions
     SET due_at = now() + $2::interval, claim = claim + 1, leased = true
-    WHERE id = ANY(ARRAY(SELECT id FROM picked))
+    WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $3))
     RETURNING id, claim, expires_at <= now() AS expired
 )
-SELECT s.*, claimed.claim, claimed.expired
+SELECT s.*, claimed.claim, claimed.expired, ARRAY(
+    SELECT recipient FROM unnest(s.recipients) AS recipient
+    WHERE (SELECT true FROM suppressions
+           WHERE account_id = s.account_id AND lower(address) = lower(recipient) LIMIT 1)
+) AS suppressed,
+    (SELECT cardinality(lanes) > 1 FROM due)
+    OR (SELECT count(*) FROM picked) = $1
+    OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
 FROM claimed CROSS JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = claimed.id OFFSET 0) s
 ORDER BY s.id;
 
@@ -52,7 +75,19 @@ ORDER BY s.id;
 SELECT id, header, body FROM contents WHERE id = ANY($1::uuid[]);
 
 -- name: prepare_submissions
-WITH done AS (
+-- A delivery that is to be handed over is claimed at once, if claim_deliveries would give it to
+-- anybody now: no lane above its own has anything due, nor, of the two highest, anything young.
+WITH free AS (
+    SELECT COALESCE(min(lane), 5) AS lowest FROM generate_series(1, 5) AS lane
+    WHERE (SELECT true FROM due_deliveries d
+           WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL LIMIT 1)
+       OR lane <= 2 AND COALESCE(
+          (SELECT true FROM due_deliveries d
+           WHERE d.leased AND d.lane = lane.lane AND d.claimed_at > now() - $20::interval LIMIT 1),
+          (SELECT true FROM due_submissions s
+           WHERE s.lane = lane.lane AND s.due_at > now() - $20::interval
+             AND s.received_at > now() - $20::interval LIMIT 1))
+), done AS (
     DELETE FROM due_submissions d
     USING unnest($1::uuid[], $2::integer[]) AS t(id, claim)
     WHERE d.id = ANY($1) AND d.id = t.id AND d.claim = t.claim
@@ -75,12 +110,17 @@ WITH done AS (
         AS t(account_id, submission_id, kind, detail)
     JOIN done ON done.id = t.submission_id
 ), opened AS (
-    INSERT INTO due_deliveries (id, lane, due_at, received_at, expires_at)
-    SELECT t.id, done.lane, now(), done.received_at, done.expires_at
-    FROM unnest($7::uuid[], $8::uuid[]) AS t(id, submission_id)
+    INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at, claim, leased,
+                                claimed_at)
+    SELECT t.id, done.lane, t.size, CASE WHEN handed THEN now() + $18::interval ELSE now() END,
+           done.received_at, done.expires_at, handed::integer, handed, CASE WHEN handed THEN now() END
+    FROM unnest($7::uuid[], $8::uuid[], $19::integer[], $17::boolean[])
+        AS t(id, submission_id, size, wanted)
     JOIN done ON done.id = t.submission_id
+    CROSS JOIN LATERAL (SELECT wanted AND done.lane <= (SELECT lowest FROM free) AS handed) h
+    RETURNING id, lane, leased, received_at, expires_at
 )
-SELECT id FROM done;
+SELECT * FROM opened;
 
 -- name: refuse_submission
 WITH done AS (
@@ -93,6 +133,7 @@ INSERT INTO parked_submissions (id, lane, reason)
 SELECT id, lane, $6 FROM done;
 
 -- name: claim_deliveries
+-- Up to $1 of them, and no more once they hold $5 octets; `more`: others may be due.
 -- A lane may be taken from when no higher lane has anything due: strict lanes across all
 -- dispatchers. The two highest lanes also keep the others waiting with what was claimed within the
 -- hold time and has no result yet, and with what was accepted within it and is still with policy:
@@ -114,15 +155,17 @@ WITH due AS (
            WHERE s.lane = lane.lane AND s.due_at > now() - $3::interval
              AND s.received_at > now() - $3::interval LIMIT 1))
 ), picked AS (
-    SELECT id FROM due_deliveries
+    SELECT id, size, due_at FROM due_deliveries
     WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now() AND parked_at IS NULL
       AND lane <= $4 AND (SELECT by IS NULL FROM held)
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), fitting AS (
+    SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before FROM picked
 ), claimed AS (
     UPDATE due_deliveries
     SET due_at = now() + $2::interval, claim = claim + 1, leased = true, claimed_at = now(),
         abandoned = leased
-    WHERE id = ANY(ARRAY(SELECT id FROM picked))
+    WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $5))
     RETURNING id, claim, tries, abandoned, expires_at <= now() AS expired, received_at, expires_at
 ), found AS (
     SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at
@@ -138,7 +181,10 @@ WITH due AS (
            jsonb_build_object('claim', claim - 1)
     FROM found WHERE abandoned
 )
-SELECT due.lanes AS due_lanes, held.by AS held_by, found.*
+SELECT due.lanes AS due_lanes, held.by AS held_by, found.*,
+    cardinality(due.lanes) > 1 OR held.by IS NOT NULL OR due.lanes[1] > $4
+    OR (SELECT count(*) FROM picked) = $1
+    OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
 FROM due CROSS JOIN held LEFT JOIN found ON true
 ORDER BY found.received_at;
 
@@ -328,13 +374,6 @@ SELECT a.name AS account, d.name, d.return_path_host, d.verified_at, k.selector,
 FROM sending_domains d JOIN accounts a ON a.id = d.account_id
 LEFT JOIN dkim_keys k ON k.domain_id = d.id
 ORDER BY a.name, d.name, k.selector;
-
--- name: find_suppressed
--- As asked for: local parts are compared without case, as nearly every receiver does.
-SELECT t.account_id, t.address
-FROM unnest($1::uuid[], $2::text[]) AS t(account_id, address)
-WHERE (SELECT true FROM suppressions s
-       WHERE s.account_id = t.account_id AND lower(s.address) = lower(t.address) LIMIT 1);
 
 -- name: add_suppression
 INSERT INTO suppressions (account_id, address, reason, evidence) VALUES ($1, $2, $3, $4)

@@ -1,6 +1,7 @@
 """Submissions: accepted by ingest, claimed and prepared by policy."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,9 @@ from uuid import UUID
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, Rendition, Submission
+from posthouse.store.deliveries import CLAIMED_OCTETS, HOLD, ClaimedDelivery
 from posthouse.store.group_commit import GroupCommit
+from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres, columns
 from posthouse.store.recent import RecentMessages
 
@@ -21,6 +24,15 @@ class ClaimedSubmission:
     submission: Submission
     claims: int  # how often it was claimed, this time included; fences the result
     expired: bool  # older than mail may become: must not be prepared any more
+    suppressed: frozenset[str] = frozenset()  # recipients on the account's suppression list
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedSubmissions:
+    """What a claim brought."""
+
+    submissions: tuple[ClaimedSubmission, ...]
+    more: bool  # something may still be due that this claim did not bring
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,14 @@ class Prepared:
     suppressed: tuple[str, ...]  # recipients that get no delivery
     detail: dict[str, Any] = field(default_factory=dict)  # for the timeline
 
+    def sizes(self) -> list[int]:
+        """Octets of what each delivery sends, in their order."""
+        body = len(self.claimed.submission.body)
+        of = {
+            r.id: len(r.header) + (body if r.body is None else len(r.body)) for r in self.renditions
+        }
+        return [of[d.rendition_id] for d in self.deliveries]
+
 
 class SubmissionStore:
     """What ingest and policy ask of the store."""
@@ -43,47 +63,88 @@ class SubmissionStore:
         background: Postgres,
         recent: RecentMessages,
         *,
+        accepted: Handover[ClaimedSubmission] | None = None,
+        prepared: Handover[ClaimedDelivery] | None = None,
         keep_trying: timedelta = timedelta(days=5),
         lease: timedelta = timedelta(seconds=20),
+        hold: timedelta = HOLD,
     ) -> None:
-        """*background* carries what a crash of the server may undo, because it is done again."""
+        """*background* carries what a crash of the server may undo, because it is done again.
+
+        *accepted* and *prepared* lead to policy and dispatcher, where they are in this process.
+        """
         self._database = database
         self._background = background
         self._recent = recent
+        self.accepted = accepted or Handover()
+        self._prepared = prepared or Handover()
         self._keep_trying = keep_trying
         self._lease = lease
+        self._hold = hold
         self._accepting = GroupCommit(
-            self._accept, most_items=100, size=lambda s: len(s.body), writers=2, only_awaited=True
+            self._accept, most_items=100, size=lambda s: s.size, writers=2, only_awaited=True
         )
 
-    async def accept(self, submission: Submission) -> None:
-        """Return when *submission* is committed: only then may the client hear 250."""
-        await self._accepting.add(submission)
-        self._recent.put(submission.id, submission.header, submission.body)
+    async def accept(self, submission: Submission) -> bool:
+        """Return when *submission* is committed: only then may the client hear 250.
 
-    async def _accept(self, batch: Sequence[Submission]) -> None:
+        Whether it came due, so that policy should be told; False when policy has it already.
+        """
+        return await self._accepting.add(submission)
+
+    async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
+        handed = self.accepted.draw(len(batch))
         rows = [
             (
                 s.id, s.header, s.body, s.account_id, s.credential_id, s.profile, s.lane, s.sender,
                 "\n".join(s.recipients), s.smtputf8, s.client, s.helo, s.tls,
-                len(s.header) + len(s.body),
+                s.size,
             )
             for s in batch
         ]  # fmt: skip
-        await self._database.run("accept_submissions", *columns(rows, 14), self._keep_trying)
+        told = await self._database.fetch(
+            "accept_submissions",
+            *columns(rows, 14),
+            self._keep_trying,
+            self._lease,
+            [place < handed for place in range(len(batch))],
+        )
+        for s in batch:
+            self._recent.put(s.id, s.header, s.body)
+        suppressed = {row["id"]: frozenset(row["suppressed"]) for row in told}
+        self.accepted.put(
+            [
+                ClaimedSubmission(s, claims=1, expired=False, suppressed=suppressed[s.id])
+                for s in batch[:handed]
+            ]
+        )
+        return [place >= handed for place in range(len(batch))]
 
-    async def claim(self, limit: int) -> list[ClaimedSubmission]:
-        """Up to *limit* submissions of the highest lane that has any due, oldest first."""
-        rows = await self._background.fetch("claim_submissions", limit, self._lease)
+    async def claim(self, limit: int) -> ClaimedSubmissions:
+        """Up to *limit* submissions of the highest lane that has any due, oldest first.
+
+        Fewer when they are large, but one at least.
+        """
+        rows = await self._background.fetch("claim_submissions", limit, self._lease, CLAIMED_OCTETS)
+        more = bool(rows and rows[0]["more"])
+        self.accepted.grant(0 if more else limit)
         contents = await self._contents([row["id"] for row in rows])
         for row in rows:
             if row["id"] not in contents:
                 await self._put_aside(row, EventKind.REFUSED, "its content is no longer kept")
-        return [
-            ClaimedSubmission(_submission(row, *contents[row["id"]]), row["claim"], row["expired"])
-            for row in rows
-            if row["id"] in contents
-        ]
+        return ClaimedSubmissions(
+            tuple(
+                ClaimedSubmission(
+                    _submission(row, *contents[row["id"]]),
+                    claims=row["claim"],
+                    expired=row["expired"],
+                    suppressed=frozenset(row["suppressed"]),
+                )
+                for row in rows
+                if row["id"] in contents
+            ),
+            more,
+        )
 
     async def _contents(self, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, bytes]]:
         found = {id_: message for id_ in ids if (message := self._recent.get(id_))}
@@ -93,25 +154,31 @@ class SubmissionStore:
                 found[row["id"]] = (row["header"], row["body"])
         return found
 
-    async def prepare(self, prepared: Sequence[Prepared]) -> None:
-        """Commit the batch; a submission whose claim was lost meanwhile is left alone."""
-        claims = [(p.claimed.submission.id, p.claimed.claims) for p in prepared]
-        renditions = [
-            (r.id, r.submission_id, r.header, r.body) for p in prepared for r in p.renditions
-        ]
-        deliveries = [
-            (d.id, d.submission_id, d.account_id, d.rendition_id, d.recipient, d.return_path)
-            for p in prepared
-            for d in p.deliveries
-        ]
-        events = [event for p in prepared for event in _events(p)]
-        await self._background.run(
-            "prepare_submissions",
-            *columns(claims, 2),
-            *columns(renditions, 4),
-            *columns(deliveries, 6),
-            *columns(events, 4),
+    async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
+        """Commit the batch; a submission whose claim was lost meanwhile is left alone.
+
+        How many deliveries came due in which lane; not counted is what a dispatcher here has.
+        """
+        deliveries = {d.id: d for p in prepared for d in p.deliveries}
+        handed = self._prepared.draw(len(deliveries))
+        # What is to be sent at once must be on disk first: see DeliveryStore.claim.
+        database = self._database if handed else self._background
+        rows = await database.fetch(
+            "prepare_submissions", *_preparing(prepared), *self._handing(prepared, handed)
         )
+        self._remember(prepared)
+        self._prepared.put([_handed(deliveries[row["id"]], row) for row in rows if row["leased"]])
+        return Counter(Lane(row["lane"]) for row in rows if not row["leased"])
+
+    def _handing(self, prepared: Sequence[Prepared], handed: int) -> Iterator[Any]:
+        """The last arguments of prepare_submissions, $17 to $20."""
+        sizes = [size for p in prepared for size in p.sizes()]
+        yield [place < handed for place in range(len(sizes))]
+        yield self._lease
+        yield sizes
+        yield self._hold
+
+    def _remember(self, prepared: Sequence[Prepared]) -> None:
         for p in prepared:
             self._recent.take(p.claimed.submission.id)
             for r in p.renditions:
@@ -137,6 +204,34 @@ class SubmissionStore:
             "refuse_submission",
             *(row["id"], row["claim"], row["account_id"], kind, {"reason": reason}, reason),
         )
+
+
+def _preparing(prepared: Sequence[Prepared]) -> Iterator[list[Any]]:
+    """The first arguments of prepare_submissions, $1 to $16."""
+    claims = [(p.claimed.submission.id, p.claimed.claims) for p in prepared]
+    renditions = [(r.id, r.submission_id, r.header, r.body) for p in prepared for r in p.renditions]
+    deliveries = [
+        (d.id, d.submission_id, d.account_id, d.rendition_id, d.recipient, d.return_path)
+        for p in prepared
+        for d in p.deliveries
+    ]
+    events = [event for p in prepared for event in _events(p)]
+    yield from columns(claims, 2)
+    yield from columns(renditions, 4)
+    yield from columns(deliveries, 6)
+    yield from columns(events, 4)
+
+
+def _handed(delivery: Delivery, row: Any) -> ClaimedDelivery:
+    return ClaimedDelivery(
+        delivery=delivery,
+        claim=1,
+        tries=0,
+        abandoned=False,
+        expired=False,
+        received_at=row["received_at"],
+        expires_at=row["expires_at"],
+    )
 
 
 def _events(prepared: Prepared) -> list[tuple[UUID, UUID, str, dict[str, Any]]]:

@@ -1,10 +1,9 @@
 """The suppression list: addresses that an account never mails again, with the evidence."""
 
-from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from posthouse.store.postgres import Postgres, columns
+from posthouse.store.postgres import Postgres
 
 
 class SuppressionStore:
@@ -12,13 +11,6 @@ class SuppressionStore:
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
-
-    async def suppressed(self, wanted: Collection[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
-        """Which of the (account, address) pairs are on the list, as asked; case is ignored."""
-        if not wanted:
-            return set()
-        rows = await self._database.fetch("find_suppressed", *columns(list(wanted), 2))
-        return {(row["account_id"], row["address"]) for row in rows}
 
     async def add(
         self, account_id: UUID, address: str, reason: str, evidence: dict[str, Any]

@@ -143,6 +143,7 @@ CREATE INDEX events_of_submission ON events (submission_id);
 CREATE TABLE due_submissions (
     id           uuid PRIMARY KEY,
     lane         smallint NOT NULL,
+    size         integer NOT NULL,  -- octets of the message: a claim is limited by them
     due_at       timestamptz NOT NULL,
     received_at  timestamptz NOT NULL DEFAULT now(),
     expires_at   timestamptz NOT NULL,
@@ -155,6 +156,7 @@ CREATE INDEX due_submissions_ready ON due_submissions (lane, due_at);
 CREATE TABLE due_deliveries (
     id           uuid PRIMARY KEY,
     lane         smallint NOT NULL,
+    size         integer NOT NULL,
     due_at       timestamptz NOT NULL,
     received_at  timestamptz NOT NULL,
     expires_at   timestamptz NOT NULL,
