@@ -1,6 +1,6 @@
 """What follows from an attempt."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -11,29 +11,19 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
 from posthouse.mail.reply import Reply
 
-NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 LATER = Reply(451, "later", "4.3.0")
 
 
-def concluded(outcome: Outcome, *, tries: int = 1, age: timedelta = timedelta()) -> Conclusion:
-    """The conclusion for a normal message that may become five days old."""
-    received_at = NOW - age
-    return conclude(
-        outcome,
-        lane=Lane.NORMAL,
-        tries=tries,
-        received_at=received_at,
-        expires_at=received_at + timedelta(days=5),
-        now=NOW,
-        jitter=0.5,
-    )
+def concluded(outcome: Outcome, *, tries: int = 1, expired: bool = False) -> Conclusion:
+    """The conclusion for a normal message."""
+    return conclude(outcome, lane=Lane.NORMAL, tries=tries, expired=expired, jitter=0.5)
 
 
 def test_delivered_is_the_last_word() -> None:
     """Nothing comes after a 250 to the dot."""
     found = concluded(Delivered(Reply(250, "taken", "2.0.0")))
 
-    assert (EventKind.DELIVERED, None, False) == (found.kind, found.next_at, found.suppress)
+    assert (EventKind.DELIVERED, None, False) == (found.kind, found.wait, found.suppress)
     assert "taken" == found.detail["reply"]
 
 
@@ -49,21 +39,20 @@ def test_what_is_not_final_comes_again(outcome: Outcome, kind: EventKind) -> Non
     found = concluded(outcome)
 
     assert kind == found.kind
-    assert found.next_at is not None
-    assert NOW < found.next_at < NOW + timedelta(minutes=2)
-    assert found.next_at.isoformat() == found.detail["next_at"]
+    assert timedelta(minutes=1) == found.wait
+    assert 60 == found.detail["wait_seconds"]
 
 
 def test_age_ends_what_was_tried_enough() -> None:
     """Five days old and really tried: given up."""
-    found = concluded(Deferred(LATER, Scope.SITE), tries=MINIMUM_TRIES, age=timedelta(days=6))
+    found = concluded(Deferred(LATER, Scope.SITE), tries=MINIMUM_TRIES, expired=True)
 
-    assert (EventKind.EXPIRED, None) == (found.kind, found.next_at)
+    assert (EventKind.EXPIRED, None) == (found.kind, found.wait)
 
 
 def test_a_clock_that_jumped_does_not_end_what_was_hardly_tried() -> None:
     """The first attempts count more than the calendar."""
-    found = concluded(Deferred(LATER, Scope.SITE), tries=1, age=timedelta(days=6))
+    found = concluded(Deferred(LATER, Scope.SITE), tries=1, expired=True)
 
     assert EventKind.DEFERRED == found.kind
 
@@ -90,7 +79,7 @@ def test_only_a_mailbox_that_does_not_exist_is_dead(
 
     assert dead is is_dead(bounced)
     found = concluded(bounced)
-    assert (EventKind.BOUNCED, None, dead) == (found.kind, found.next_at, found.suppress)
+    assert (EventKind.BOUNCED, None, dead) == (found.kind, found.wait, found.suppress)
     assert scope.value == found.detail["scope"]
 
 
@@ -98,6 +87,6 @@ def test_too_old_to_be_tried_is_expired() -> None:
     """A delivery that waited past its time ends without an attempt."""
     assert (EventKind.EXPIRED, None, False) == (
         too_old().kind,
-        too_old().next_at,
+        too_old().wait,
         too_old().suppress,
     )

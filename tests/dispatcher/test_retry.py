@@ -1,31 +1,21 @@
 """When a deferred delivery is tried again."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.core.retry import MINIMUM_TRIES, next_try
+from dispatcher.core.retry import MINIMUM_TRIES, wait_for_next_try
 from posthouse.mail.lane import Lane
-
-RECEIVED = datetime(2026, 1, 1, tzinfo=UTC)
-TWO_DAYS = timedelta(days=2)
 
 
 def wait(lane: Lane, tries: int, jitter: float = 0.5) -> float:
     """Seconds until the next try, long before anything expires."""
-    at = next_try(
-        lane,
-        tries,
-        received_at=RECEIVED,
-        now=RECEIVED,
-        jitter=jitter,
-        give_up_after=TWO_DAYS,
-    )
-    assert at is not None
-    return (at - RECEIVED).total_seconds()
+    found = wait_for_next_try(lane, tries, expired=False, jitter=jitter)
+    assert found is not None
+    return found.total_seconds()
 
 
 @pytest.mark.parametrize(
@@ -65,21 +55,18 @@ def test_a_greylist_of_five_minutes_is_met_within_fifteen(lane: Lane) -> None:
 
 @given(
     tries=st.integers(1, 100),
-    age=st.timedeltas(timedelta(), timedelta(days=400)),
+    expired=st.booleans(),
     jitter=st.floats(0, 1, exclude_max=True),
     lane=st.sampled_from(Lane),
 )
 def test_given_up_only_when_old_and_really_tried(
-    tries: int, age: timedelta, jitter: float, lane: Lane
+    tries: int, expired: bool, jitter: float, lane: Lane
 ) -> None:
-    now = RECEIVED + age
-    again = next_try(
-        lane, tries, received_at=RECEIVED, now=now, jitter=jitter, give_up_after=TWO_DAYS
-    )
+    wait = wait_for_next_try(lane, tries, expired=expired, jitter=jitter)
 
-    assert (again is None) == (age >= TWO_DAYS and tries >= MINIMUM_TRIES)
-    if again is not None:
-        assert now < again <= now + timedelta(hours=5)
+    assert (wait is None) == (expired and tries >= MINIMUM_TRIES)
+    if wait is not None:
+        assert timedelta() < wait <= timedelta(hours=5)
 
 
 def test_jitter_spreads_by_a_tenth_either_way() -> None:

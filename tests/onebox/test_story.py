@@ -42,7 +42,7 @@ def event(kind: str, detail: dict[str, Any] | None = None, **fields: object) -> 
 
 
 def test_an_event_and_the_attempt_it_reports_are_one_line() -> None:
-    deferred = event("deferred", {"next_at": "2026-07-01T12:05:00+00:00"}, delivery_id=DELIVERY)
+    deferred = event("deferred", {"wait_seconds": 300}, delivery_id=DELIVERY)
     story = list(tell(Timeline(SUBMISSION, [delivery()], [ATTEMPT], [deferred])))
     assert story == [
         f"message {ID.hex}, 2026-07-01",

@@ -74,9 +74,9 @@ def delivered(claimed: ClaimedDelivery) -> Settlement:
     return Settlement(claimed, EventKind.DELIVERED, None, an_attempt())
 
 
-def deferred(claimed: ClaimedDelivery, until: datetime) -> Settlement:
-    """It is to be tried again."""
-    return Settlement(claimed, EventKind.DEFERRED, until, an_attempt("deferred", 450))
+def deferred(claimed: ClaimedDelivery, wait: timedelta = timedelta()) -> Settlement:
+    """It is to be tried again, at once unless *wait* says otherwise."""
+    return Settlement(claimed, EventKind.DEFERRED, wait, an_attempt("deferred", 450))
 
 
 def bounced(claimed: ClaimedDelivery, **evidence: str) -> Settlement:

@@ -65,7 +65,7 @@ async def test_what_waits_for_its_time_or_its_site_pauses_nobody(stores: Stores)
     for _ in range(3):
         await stores.queue(Lane.VERY_HIGH, recipients=("ann@dest.example",))
     put_off, parked, _ = (await stores.deliveries.claim(10)).deliveries
-    await stores.deliveries.settle(deferred(put_off, datetime.now(UTC) + LATER))
+    await stores.deliveries.settle(deferred(put_off, LATER))
     await stores.deliveries.park([(parked, "dest.example")])
     await stores.queue(Lane.BULK)
     claims = await stores.deliveries.claim(10)
@@ -101,7 +101,7 @@ async def test_a_result_frees_the_lower_lanes_before_the_hold_is_over(emptied: s
         one, two = (await stores.deliveries.claim(10)).deliveries
         await stores.deliveries.settle(delivered(one))
         assert (await stores.deliveries.claim(10)).held_by == Lane.HIGH
-        await stores.deliveries.settle(deferred(two, datetime.now(UTC) + LATER))
+        await stores.deliveries.settle(deferred(two, LATER))
         assert len((await stores.deliveries.claim(10)).deliveries) == 2
 
 
@@ -147,9 +147,8 @@ async def test_settling_beside_claiming_and_renewing_loses_nothing(emptied: str)
     async def dispatch() -> None:
         async with open_stores(emptied) as mine:
             while batch := (await mine.deliveries.claim(20)).deliveries:
-                later = datetime.now(UTC) + LATER
                 some, others = batch[::2], batch[1::2]
-                results = [*map(delivered, some), *(deferred(c, later) for c in others)]
+                results = [*map(delivered, some), *(deferred(c, LATER) for c in others)]
                 await asyncio.gather(
                     *(mine.deliveries.settle(r) for r in results),
                     *(mine.deliveries.renew(batch[::-1]) for _ in range(3)),

@@ -1,7 +1,7 @@
 """Leases: what runs out comes due again, and only the claim that holds it has a say."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from servers.stores import (
     Stores,
@@ -44,7 +44,7 @@ async def test_a_retry_is_not_taken_for_an_abandoned_claim(stores: Stores) -> No
     await stores.run_out()
     again = await stores.claim_one()
     assert again.abandoned
-    await stores.deliveries.settle(deferred(again, datetime.now(UTC)))
+    await stores.deliveries.settle(deferred(again))
     retried = await stores.claim_one()
     assert (3, 1, False) == (retried.claim, retried.tries, retried.abandoned)
 
@@ -76,7 +76,7 @@ async def test_a_lost_claim_changes_nothing(stores: Stores) -> None:
     kinds = await stores.kinds(late.delivery.submission_id)
 
     await stores.deliveries.settle(delivered(late))
-    await stores.deliveries.settle(deferred(late, datetime.now(UTC)))
+    await stores.deliveries.settle(deferred(late))
     await stores.deliveries.settle(bounced(late))
     await stores.deliveries.park([(late, "dest.example")])
     await stores.deliveries.release([late])
@@ -90,10 +90,10 @@ async def test_a_lost_claim_changes_nothing(stores: Stores) -> None:
 async def test_a_claim_ends_with_its_result(stores: Stores) -> None:
     """What is said twice, because the first answer was lost, counts once and delays nothing."""
     claimed = await stores.one_claimed()
-    await stores.deliveries.settle(deferred(claimed, datetime.now(UTC) + LATER))
+    await stores.deliveries.settle(deferred(claimed, LATER))
     before = await stores.due_row(claimed)
 
-    await stores.deliveries.settle(deferred(claimed, datetime.now(UTC) + 2 * LATER))
+    await stores.deliveries.settle(deferred(claimed, 2 * LATER))
     await stores.deliveries.settle(delivered(claimed))
     await stores.deliveries.park([(claimed, "dest.example")])
     await stores.deliveries.release([claimed])
@@ -109,7 +109,7 @@ async def test_of_two_results_in_one_transaction_the_newer_claim_counts(stores: 
     late = await stores.one_claimed()
     await stores.run_out()
     holder = await stores.claim_one()
-    put_off = deferred(holder, datetime.now(UTC) + LATER)
+    put_off = deferred(holder, LATER)
     results = [delivered(late), put_off, put_off, bounced(late)]
     first = asyncio.ensure_future(stores.deliveries.settle(delivered(late)))
     await asyncio.gather(first, *(stores.deliveries.settle(r) for r in results))

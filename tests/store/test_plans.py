@@ -36,7 +36,7 @@ PARAMETERS = {
     "renew_deliveries": "{ids}, {claims}, {lease}",
     "release_deliveries": "{ids}, {claims}",
     "settle_deliveries": (
-        "{ids}, {claims}, {times}, {times}, {texts}, {texts}, {texts}, {texts}, {texts}, "
+        "{ids}, {claims}, {waits}, {times}, {texts}, {texts}, {texts}, {texts}, {texts}, "
         "{codes}, {texts}, {texts}, {ids}, {ids}, {texts}, {details}, {nothing}, {yes}"
     ),
     "prepare_submissions": (
@@ -96,6 +96,7 @@ def _call(name: str, parameters: str, ids: Sequence[UUID]) -> str:
         claims=filled("1"),
         texts=filled("'r@dest.example'::text"),
         times=filled("now() + interval '1 h'"),
+        waits=filled("interval '1 h'"),
         codes=filled("250::smallint"),
         lanes=filled("1::smallint"),
         octets=filled("''::bytea"),

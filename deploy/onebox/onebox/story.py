@@ -65,7 +65,7 @@ def _event(
     recipient = recipients.get(event["delivery_id"], detail.get("recipient", ""))
     if attempt is not None:
         text = f"{recipient} {_host(attempt)}: {_reply(attempt)}"
-        return f"{text}; next try {_clock(detail['next_at'])}" if "next_at" in detail else text
+        return f"{text}; next try {_later(event, detail)}" if "wait_seconds" in detail else text
     match EventKind(event["kind"]):
         case EventKind.PREPARED:
             return _prepared(detail)
@@ -128,8 +128,8 @@ def _waiting(delivery: Mapping[str, Any]) -> str:
     )
 
 
-def _clock(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment):%H:%M:%S}"
+def _later(event: Mapping[str, Any], detail: Mapping[str, Any]) -> str:
+    return f"{event['at'] + timedelta(seconds=detail['wait_seconds']):%H:%M:%S}"
 
 
 def _size(octets: int) -> str:

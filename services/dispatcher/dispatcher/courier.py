@@ -110,9 +110,7 @@ class Courier:
             outcome,
             lane=lane,
             tries=claimed.tries + 1,
-            received_at=claimed.received_at,
-            expires_at=claimed.expires_at,
-            now=now,
+            expired=claimed.expired,
             jitter=self._chance(),
         )
         reply = outcome.reply
@@ -146,7 +144,7 @@ class Courier:
             host=detail.get("host", ""),
         )
         return Settlement(
-            claimed, conclusion.kind, conclusion.next_at, attempt, detail, conclusion.suppress
+            claimed, conclusion.kind, conclusion.wait, attempt, detail, conclusion.suppress
         )
 
     async def close(self) -> None:

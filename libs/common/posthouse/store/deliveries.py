@@ -65,11 +65,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The result of a claim: final when there is no next time."""
+    """The result of a claim: final when nothing is waited for.
+
+    A length of time, which the database adds to its own: clocks of dispatchers decide nothing.
+    """
 
     claimed: ClaimedDelivery
     kind: EventKind
-    next_at: datetime | None
+    wait: timedelta | None  # until the next try
     attempt: Attempt | None  # None: it ended without being tried
     detail: dict[str, Any] = field(default_factory=dict)
     suppress: bool = False  # the recipient is dead: never again
@@ -222,6 +225,6 @@ def _row(s: Settlement) -> tuple[Any, ...]:
         else (None, "", None, "", "", "", 0, None, "")
     )
     return (
-        d.id, s.claimed.claim, s.next_at, *tried, d.account_id, d.submission_id, s.kind.value,
+        d.id, s.claimed.claim, s.wait, *tried, d.account_id, d.submission_id, s.kind.value,
         s.detail, d.recipient if s.suppress else None, a is not None,
     )  # fmt: skip

@@ -236,29 +236,29 @@ CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 
 WHERE r.id = ANY($1::uuid[]);
 
 -- name: settle_deliveries
--- A result without a next time is final: its row goes. A result under a lost claim, or under one
+-- A result without a wait is final: its row goes. A result under a lost claim, or under one
 -- that had its result, changes nothing.
 WITH input AS (
     SELECT * FROM unnest(
-        $1::uuid[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[],
+        $1::uuid[], $2::integer[], $3::interval[], $4::timestamptz[], $5::text[], $6::text[],
         $7::text[], $8::text[], $9::text[], $10::smallint[], $11::text[], $12::text[],
         $13::uuid[], $14::uuid[], $15::text[], $16::jsonb[], $17::text[], $18::boolean[])
-        AS t(id, claim, next_at, started_at, outcome, scope, site, host, tls, code, enhanced, reply,
+        AS t(id, claim, wait, started_at, outcome, scope, site, host, tls, code, enhanced, reply,
              account_id, submission_id, kind, detail, suppress, attempted)
 ), gone AS (
     DELETE FROM due_deliveries d USING input i
     WHERE d.id = ANY($1) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
-      AND i.next_at IS NULL
+      AND i.wait IS NULL
     RETURNING d.id
 ), kept AS (
     UPDATE due_deliveries d
     SET leased = false, tries = d.tries + 1,
         -- Look at it when its time runs out, if that is before the next try.
-        due_at = CASE WHEN d.expires_at BETWEEN now() AND i.next_at THEN d.expires_at
-                      ELSE i.next_at END
+        due_at = CASE WHEN d.expires_at BETWEEN now() AND now() + i.wait THEN d.expires_at
+                      ELSE now() + i.wait END
     FROM input i
     WHERE d.id = ANY($1) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
-      AND i.next_at IS NOT NULL
+      AND i.wait IS NOT NULL
     RETURNING d.id
 ), done AS (
     SELECT i.* FROM input i WHERE i.id IN (SELECT id FROM gone UNION ALL SELECT id FROM kept)

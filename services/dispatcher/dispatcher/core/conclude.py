@@ -1,10 +1,10 @@
 """What follows from the outcome of an attempt: final or not, when again, is the address dead."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import Any, assert_never
 
-from dispatcher.core.retry import next_try
+from dispatcher.core.retry import wait_for_next_try
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
@@ -21,20 +21,13 @@ class Conclusion:
     """What to write down."""
 
     kind: EventKind
-    next_at: datetime | None  # None: this was the last word
+    wait: timedelta | None  # until the next try; None: this was the last word
     suppress: bool
     detail: dict[str, Any]
 
 
 def conclude(
-    outcome: Outcome,
-    *,
-    lane: Lane,
-    tries: int,
-    received_at: datetime,
-    expires_at: datetime,
-    now: datetime,
-    jitter: float,
+    outcome: Outcome, *, lane: Lane, tries: int, expired: bool, jitter: float
 ) -> Conclusion:
     """Judge an attempt that just ended; *tries* counts it. *jitter* in [0, 1)."""
     detail = _detail(outcome)
@@ -44,19 +37,12 @@ def conclude(
         case Bounced():
             return Conclusion(EventKind.BOUNCED, None, suppress=is_dead(outcome), detail=detail)
         case Deferred() | Uncertain():
-            again = next_try(
-                lane,
-                tries,
-                received_at=received_at,
-                now=now,
-                jitter=jitter,
-                give_up_after=expires_at - received_at,
-            )
-            if again is None:
+            wait = wait_for_next_try(lane, tries, expired=expired, jitter=jitter)
+            if wait is None:
                 return Conclusion(EventKind.EXPIRED, None, suppress=False, detail=detail)
             kind = EventKind.DEFERRED if isinstance(outcome, Deferred) else EventKind.UNCERTAIN
-            detail["next_at"] = again.isoformat()
-            return Conclusion(kind, again, suppress=False, detail=detail)
+            detail["wait_seconds"] = round(wait.total_seconds())
+            return Conclusion(kind, wait, suppress=False, detail=detail)
         case _:
             assert_never(outcome)
 

@@ -1,6 +1,6 @@
 """When a deferred delivery is tried again, and when it is given up."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from posthouse.mail.lane import Lane
 
@@ -30,22 +30,14 @@ _STEPS = {
 }
 
 
-def next_try(
-    lane: Lane,
-    tries: int,
-    *,
-    received_at: datetime,
-    now: datetime,
-    jitter: float,
-    give_up_after: timedelta,
-) -> datetime | None:
-    """When to try again after *tries* failed attempts (at least 1), or None to give up.
+def wait_for_next_try(lane: Lane, tries: int, *, expired: bool, jitter: float) -> timedelta | None:
+    """How long to wait after *tries* failed attempts (at least 1), or None to give up.
 
-    A message is given up when it is older than *give_up_after* and was really tried
-    MINIMUM_TRIES times. *jitter* is a number from 0 up to 1.
+    A message is given up when it has *expired* and was really tried MINIMUM_TRIES times. *jitter*
+    is a number from 0 up to 1.
     """
-    if tries >= MINIMUM_TRIES and now - received_at >= give_up_after:
+    if expired and tries >= MINIMUM_TRIES:
         return None
     steps = _STEPS[lane]
     wait = steps[min(tries, len(steps)) - 1]
-    return now + timedelta(seconds=wait * (1 + _SPREAD * (2 * jitter - 1)))
+    return timedelta(seconds=wait * (1 + _SPREAD * (2 * jitter - 1)))
