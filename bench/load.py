@@ -16,7 +16,7 @@ import ssl
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from importlib import import_module
@@ -41,7 +41,7 @@ class Plan:
     sender: str = "news@sender.example"
     recipient: str = "user{n}@dest.example"  # {n} is the message's number
     lanes: Sequence[tuple[int, int]] = ()  # X-Priority and its weight; none: no such field
-    pipelining: bool = True
+    pipelining: bool = True  # where the other side offers it
     rate: float = 0.0  # messages a second; 0: closed loop
     first: int = 0  # number of the first message
     persist: bool = False  # connect and send again until each message has a 2xx or 5xx
@@ -72,6 +72,7 @@ class Load:
 
     plan: Plan
     sent: list[Sent] = field(default_factory=list)
+    held: Callable[[], Awaitable[None]] | None = None  # returns when one more message may go
 
     def __post_init__(self) -> None:
         host = self.plan.door.host
@@ -128,6 +129,8 @@ class Load:
 
     async def _due(self, number: int) -> float:
         """When message *number* is submitted, once that time has come."""
+        if self.held is not None:
+            await self.held()
         if not self.plan.rate:
             return time.time()
         due = self._began + (number - self.plan.first) / self.plan.rate

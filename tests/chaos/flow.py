@@ -2,114 +2,105 @@
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Self
 
-from bench.load import Load, Plan, Sent
+from bench.load import Load, Plan
+from bench.load_session import Door
 from bench.sink import Sink
-from bench.sink_session import Arrival, Manners, Outcome
+from bench.sink_session import Manners
 
 from chaos.ledger import Ledger
 from chaos.relay import SENDER_DOMAIN, Relay
+from chaos.tally import Count, Tally
+
+__all__ = ["SLOW", "Count", "Flow", "flowing"]
 
 _LOOK_SECONDS = 0.02
 _DRAIN_SECONDS = 0.1
 # Each message answered a little late: so something is on the wire whenever lightning strikes.
-_SLOW = Manners(delay=0.02)
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What became of the messages; the sink's word is the truth."""
-
-    messages: int
-    accepted: int  # answered 250
-    refused: int  # answered 5xx
-    lost: int  # accepted, and never at the sink
-    doubled: int  # transactions beyond a delivery's first, without those that the sink cut
-    cut: int  # taken by the sink, which hung up instead of answering
-    resubmitted: int  # the client heard no answer and sent it again, though it had been kept
-    uncertain: int  # events by which the relay owns up that it may have sent something twice
-    delivered_twice: int  # deliveries with two successes in the relay's own records
-    unexplained: int  # difference between what the relay says it delivered and what came
-    seconds: float
-
-    @classmethod
-    def of(
-        cls,
-        sent: list[Sent],
-        arrivals: list[Arrival],
-        events: Counter[str],
-        delivered_twice: int,
-        seconds: float,
-    ) -> Self:
-        """Compare what the client, the sink and the relay say."""
-        accepted = {message.id for message in sent if message.accepted}
-        came = [arrival for arrival in arrivals if arrival.outcome is not Outcome.SOFT]
-        # Each delivery has a return path of its own, so that a message submitted twice is told
-        # from one that was sent twice.
-        deliveries = {arrival.sender: arrival.id for arrival in came}
-        cut = sum(arrival.outcome is Outcome.CUT for arrival in came)
-        return cls(
-            messages=len(sent),
-            accepted=len(accepted),
-            refused=sum(message.code >= 500 for message in sent),
-            lost=len(accepted - set(deliveries.values())),
-            doubled=len(came) - len(deliveries) - cut,
-            cut=cut,
-            resubmitted=len(deliveries) - len(set(deliveries.values())),
-            uncertain=events["uncertain"],
-            delivered_twice=delivered_twice,
-            unexplained=events["accepted"] - len(deliveries)
-            or events["delivered"] - len(deliveries),
-            seconds=round(seconds, 1),
-        )
-
-    def as_dict(self) -> dict[str, float]:
-        """For a report."""
-        return asdict(self)
+SLOW = Manners(delay=0.02)
 
 
 class Flow:
     """Messages that are being submitted, sent on and taken."""
 
-    def __init__(
-        self,
-        load: Load,
-        loading: "asyncio.Task[list[Sent]]",
-        sink: Sink,
-        ledger: Ledger,
-        since: datetime,
-    ) -> None:
-        """The relay's events count from *since* on."""
-        self.load = load
+    def __init__(self, plans: Sequence[Plan], sink: Sink, ledger: Ledger, since: datetime) -> None:
+        """Must be made in a running loop. The relay's events count from *since* on."""
         self.sink = sink
-        self._loading = loading
+        self.messages = sum(plan.messages for plan in plans)
+        self._loads = [Load(plan, held=self._leave) for plan in plans]
+        self._left = 0
+        self._allowed: float = self.messages
+        self._allowance_changed = asyncio.Event()
         self._ledger = ledger
-        self._began = time.monotonic()
         self._since = since
+        self._tally = Tally()
+        self._noted = [0] * len(plans)  # how much of each load is in the tally
+        self._arrivals_noted = 0
+        self._began = time.monotonic()
+        self._loading = asyncio.gather(*(load.run() for load in self._loads))
+
+    @property
+    def tally(self) -> Tally:
+        """What the client and the sink saw up to now."""
+        for place, load in enumerate(self._loads):
+            self._tally.answers(load.sent[self._noted[place] :])
+            self._noted[place] = len(load.sent)
+        self._tally.arrivals(self.sink.arrivals[self._arrivals_noted :])
+        self._arrivals_noted = len(self.sink.arrivals)
+        return self._tally
 
     @property
     def accepted(self) -> int:
         """How many have their answer."""
-        return len(self.load.sent)
+        return self.tally.answered
 
     @property
     def arrived(self) -> int:
-        """How many came to the sink, doubles included."""
-        return len(self.sink.arrivals)
+        """How many the sink has taken, doubles included."""
+        return self.tally.transactions
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
+
+    def forget(self) -> None:
+        """Keep what was counted, and let go of the messages it was counted from."""
+        _ = self.tally
+        for load in self._loads:
+            load.sent.clear()
+        self.sink.arrivals.clear()
+        self._noted = [0] * len(self._loads)
+        self._arrivals_noted = 0
+
+    def allow(self, share: float) -> None:
+        """Let only this *share* (0 to 1) of the messages be submitted, until the next call."""
+        self._allowed = share * self.messages
+        self._allowance_changed.set()
 
     async def reached(self, share: float, within: float = 120.0) -> None:
         """Return when the messages have come *share* (0 to 1) of their way, on the average."""
-        wanted = share * 2 * self.load.plan.messages
         async with asyncio.timeout(within):
-            while self.accepted + self.arrived < wanted:
+            while (tally := self.tally).answered + tally.came < share * 2 * self.messages:
                 self._raise_failure()
                 await asyncio.sleep(_LOOK_SECONDS)
+
+    async def busy(self, under_way: int, within: float = 120.0) -> bool:
+        """Return as soon as so many messages are under way; False when no more may come."""
+        async with asyncio.timeout(within):
+            while (tally := self.tally).under_way < under_way:
+                self._raise_failure()
+                if tally.answered >= self._allowed and not tally.under_way:
+                    return False
+                await asyncio.sleep(_LOOK_SECONDS / 10)
+        return True
+
+    async def uncertain(self) -> int:
+        """How often the relay has owned up that it may have sent something twice."""
+        return (await self._ledger.uncertain(self._since)).total()
 
     async def all_through(self, within: float, *, nudging: bool = False) -> Count:
         """Wait until each has its final result, and count.
@@ -118,7 +109,7 @@ class Flow:
         """
         try:
             async with asyncio.timeout(within):
-                sent = await self._loading
+                await self._loading
                 while await self._ledger.open_items():
                     if nudging:
                         await self._ledger.nudge()
@@ -126,25 +117,23 @@ class Flow:
         except TimeoutError:
             left = await self._ledger.open_items()
             raise AssertionError(
-                f"not through after {within:g} s: {self.accepted} of {self.load.plan.messages} "
-                f"answered, {self.arrived} arrived, {left} still in the relay"
+                f"not through after {within:g} s: {self.accepted} of {self.messages} "
+                f"answered, {self.tally.came} arrived, {left} still in the relay"
             ) from None
-        return Count.of(
-            sent,
-            self.sink.arrivals,
-            await self._ledger.events(self._since),
-            await self._ledger.delivered_twice(self._since),
-            time.monotonic() - self._began,
-        )
+        seconds = self.seconds
+        return self.tally.count(await self._ledger.records(self._since), seconds)
 
-    async def tell(self, say: Callable[[str], None], every: float) -> None:
-        """Say how far it is every so many seconds, until cancelled."""
-        while True:
-            await asyncio.sleep(every)
-            say(
-                f"{time.monotonic() - self._began:6.0f} s  {self.accepted:6d} accepted"
-                f"  {self.arrived:6d} arrived"
-            )
+    async def close(self) -> None:
+        """Submit no more."""
+        self._loading.cancel()
+        await asyncio.gather(self._loading, return_exceptions=True)
+
+    async def _leave(self) -> None:
+        """Return when one more message may be submitted."""
+        while self._left >= self._allowed:
+            self._allowance_changed.clear()
+            await self._allowance_changed.wait()
+        self._left += 1
 
     def _raise_failure(self) -> None:
         if self._loading.done():
@@ -157,30 +146,34 @@ async def flowing(
     messages: int,
     *,
     connections: int = 20,
-    manners: Manners = _SLOW,
+    manners: Manners = SLOW,
     rate: float = 0.0,
+    doors: Sequence[Door] = (),
 ) -> AsyncIterator[Flow]:
     """*messages* being submitted over so many connections by a client that does not give up.
 
     What is not accepted is sent again until it is. *rate*: messages a second, 0 for as fast as
-    they are taken.
+    they are taken. *doors* share messages, connections and rate; without them there is one.
     """
-    plan = Plan(
-        relay.customer.normal,
-        messages=messages,
-        connections=connections,
-        size=2048,
-        sender=f"news@{SENDER_DOMAIN}",
-        rate=rate,
-        persist=True,
-    )
-    load = Load(plan)
+    doors = doors or (relay.customer.normal,)
+    each = -(-messages // len(doors))
+    plans = [
+        Plan(
+            door,
+            messages=min(each, messages - first),
+            first=first,
+            connections=connections // len(doors),
+            size=2048,
+            sender=f"news@{SENDER_DOMAIN}",
+            rate=rate / len(doors),
+            persist=True,
+        )
+        for door, first in zip(doors, range(0, messages, each), strict=True)
+    ]
     async with Sink(manners, port=relay.sink_port) as sink:
         ledger = Ledger(relay.database_url)
-        since = await ledger.now()
-        loading = asyncio.create_task(load.run())
+        flow = Flow(plans, sink, ledger, await ledger.now())
         try:
-            yield Flow(load, loading, sink, ledger, since)
+            yield flow
         finally:
-            loading.cancel()
-            await asyncio.gather(loading, return_exceptions=True)
+            await flow.close()

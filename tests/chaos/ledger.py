@@ -3,13 +3,20 @@
 from collections import Counter
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
+
+from chaos.tally import Records
 
 _OPEN = """
 SELECT (SELECT count(*) FROM due_submissions) + (SELECT count(*) FROM due_deliveries)
 """
 _EVENTS = "SELECT kind, count(*) AS n FROM events WHERE at >= $1 GROUP BY kind"
+_UNCERTAIN = """
+SELECT delivery_id, count(*) AS n FROM events WHERE kind = 'uncertain' AND at >= $1
+GROUP BY delivery_id
+"""
 _DELIVERED_TWICE = """
 SELECT count(*) FROM (
     SELECT delivery_id FROM events WHERE kind = 'delivered' AND at >= $1
@@ -28,34 +35,46 @@ class Ledger:
 
     async def now(self) -> datetime:
         """The time, by the database's clock."""
-        moment = await self._value("SELECT now()")
+        moment = (await self._rows("SELECT now()"))[0][0]
         assert isinstance(moment, datetime)
         return moment
 
+    async def version(self) -> str:
+        """Of the server."""
+        return str((await self._rows("SHOW server_version"))[0][0])
+
     async def open_items(self) -> int:
         """How many submissions and deliveries have no final result yet."""
-        return int(await self._value(_OPEN))
+        return int((await self._rows(_OPEN))[0][0])
 
     async def events(self, since: datetime) -> Counter[str]:
         """How many events of each kind there were."""
-        connection = await asyncpg.connect(self._url)
-        try:
-            rows = await connection.fetch(_EVENTS, since)
-        finally:
-            await connection.close()
-        return Counter({row["kind"]: row["n"] for row in rows})
+        return Counter({row["kind"]: row["n"] for row in await self._rows(_EVENTS, since)})
 
     async def delivered_twice(self, since: datetime) -> int:
         """How many deliveries have more than one success in their records."""
-        return int(await self._value(_DELIVERED_TWICE, since))
+        return int((await self._rows(_DELIVERED_TWICE, since))[0][0])
+
+    async def records(self, since: datetime) -> Records:
+        """What was written down since then."""
+        return Records(
+            await self.events(since),
+            await self.uncertain(since),
+            await self.delivered_twice(since),
+        )
+
+    async def uncertain(self, since: datetime) -> Counter[UUID]:
+        """Deliveries that may have been sent twice, and how often it says so of each."""
+        rows = await self._rows(_UNCERTAIN, since)
+        return Counter({row["delivery_id"]: row["n"] for row in rows})
 
     async def nudge(self) -> None:
         """Have everything that waits for another try come due now."""
-        await self._value(_NUDGE)
+        await self._rows(_NUDGE)
 
-    async def _value(self, statement: str, *arguments: Any) -> Any:
+    async def _rows(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self._url)
         try:
-            return await connection.fetchval(statement, *arguments)
+            return list(await connection.fetch(statement, *arguments))
         finally:
             await connection.close()

@@ -36,6 +36,11 @@ class Program:
         assert self._child is not None, "not started"
         return self._child.pid
 
+    def workers(self) -> list[int]:
+        """The process ids of its children that run the same program, oldest first."""
+        own = _executable(self.pid)
+        return [pid for pid in children(self.pid) if _executable(pid) == own]
+
     async def start(self) -> None:
         """Start it; returns when it says that it is ready."""
         self.launch()
@@ -119,6 +124,18 @@ async def readiness(port: int) -> str:
         return ""
     finally:
         writer.close()
+
+
+def children(pid: int) -> list[int]:
+    """The process ids of the children of the main thread of *pid*, oldest first."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _executable(pid: int) -> Path | None:
+    try:
+        return Path(f"/proc/{pid}/exe").readlink()
+    except FileNotFoundError:  # it just ended
+        return None
 
 
 def _surroundings() -> dict[str, str]:

@@ -3,19 +3,19 @@
 import asyncio
 import base64
 import os
-import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from bench.load_session import Door
 
+from chaos.parts import MemoryPart, Part, PostgresPart, RabbitPart, WorkerPart
 from chaos.ports import lasting_ports
 from chaos.program import POSTHOUSE, Program
 from onebox.customers import create_credential, ensure_account, ensure_domain
-from onebox.postgres import EmbeddedPostgres, dsn
+from onebox.postgres import dsn
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import KEY_OCTETS
 from posthouse.store.accounts import AccountStore
@@ -26,19 +26,6 @@ from servers.rabbitmq import RabbitNode
 SENDER_DOMAIN = "client.example"
 # What a process that died has in hand comes due again this soon: the shortest that may be set.
 LEASE_SECONDS = 5
-
-
-class Part(Protocol):
-    """Something of a relay that ends and comes back; each call returns when that is done."""
-
-    async def start(self) -> None:
-        """Bring it up."""
-
-    async def kill(self) -> None:
-        """End it as a power cut does."""
-
-    async def stop(self) -> None:
-        """End it in good order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +72,21 @@ class Onebox:
             **(settings or {}),
         }
         self.program = Program((POSTHOUSE, "up"), env, folder / "onebox.log", health)
-        self.parts: Mapping[str, Part] = {"onebox": self.program}
+        self.parts: Mapping[str, Part] = {
+            "onebox": self.program,
+            "worker": WorkerPart(self.program),
+        }
         self.database_url = dsn(folder / "data" / "postgres")
 
     async def start(self) -> None:
         """Return when mail can be submitted."""
         await self.program.start()
         self.customer = await make_customer(self.database_url, self._key, self._door)
+
+    def processes(self) -> Mapping[str, int]:
+        """The process ids of our programs, without the database's."""
+        workers = enumerate(self.program.workers(), 1)
+        return {"main": self.program.pid} | {f"worker {number}": pid for number, pid in workers}
 
     async def close(self) -> None:
         """End it."""
@@ -108,40 +103,61 @@ class Split:
         rabbitmq: RabbitNode | None,
         *,
         dispatchers: int = 2,
+        copies: int = 1,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """Without *rabbitmq* the broker is not ours to strike."""
+        """Without *rabbitmq* the broker is not ours to strike.
+
+        *copies*: how many processes of each other service there are. Each ingest and each bounces
+        has a port of its own.
+        """
         self._key = os.urandom(KEY_OCTETS)
-        self._door, bounces, self.sink_port, *health = lasting_ports(6 + dispatchers)
+        ports = iter(lasting_ports(1 + 5 * copies + dispatchers))
+        self.sink_port = next(ports)
+        self._doors = [next(ports) for _ in range(copies)]
         self._postgres = PostgresPart(folder / "postgres")
         self.database_url = self._postgres.url
         env = {
             "POSTHOUSE_DATABASE_URL": self.database_url,
             "POSTHOUSE_BROKER_URL": broker_url,
-            "POSTHOUSE_INGEST_LISTENERS": f"127.0.0.1:{self._door}/none",
-            "POSTHOUSE_BOUNCES_LISTEN": f"127.0.0.1:{bounces}",
             **_sending(self.sink_port),
-            **(settings or {}),
         }
 
-        def program(name: str, log: str) -> Program:
-            port = health.pop()
-            own = {**env, **_common(self._key, port)}
-            return Program((POSTHOUSE, name), own, folder / f"{log}.log", port)
+        def program(service: str, name: str, listening: Mapping[str, str]) -> Program:
+            health = next(ports)
+            own = {**env, **listening, **_common(self._key, health), **(settings or {})}
+            return Program((POSTHOUSE, service), own, folder / f"{name}.log", health)
 
         self.dispatchers = {
-            name: program("dispatcher", name)
+            name: program("dispatcher", name, {})
             for name in (f"dispatcher {number}" for number in range(1, dispatchers + 1))
         }
-        self.programs = {
-            **{name: program(name, name) for name in ("ingest", "policy", "bounces")},
-            **self.dispatchers,
-        }
+        self.programs = dict(self.dispatchers)
+        for number, door in enumerate(self._doors, 1):
+            listening = {
+                "ingest": {"POSTHOUSE_INGEST_LISTENERS": f"127.0.0.1:{door}/none"},
+                "policy": {},
+                "bounces": {"POSTHOUSE_BOUNCES_LISTEN": f"127.0.0.1:{next(ports)}"},
+            }
+            for service, variables in listening.items():
+                name = service if number == 1 else f"{service} {number}"
+                self.programs[name] = program(service, name, variables)
         self.parts: Mapping[str, Part] = {
             **self.programs,
             "postgres": self._postgres,
-            **({"rabbitmq": RabbitPart(rabbitmq)} if rabbitmq is not None else {}),
         }
+        if rabbitmq is not None:
+            broker = RabbitPart(rabbitmq)
+            self.parts = {**self.parts, "rabbitmq": broker, "memory": MemoryPart(broker)}
+
+    @property
+    def doors(self) -> list[Door]:
+        """The normal customer's, one at each ingest."""
+        return [replace(self.customer.normal, port=port) for port in self._doors]
+
+    def processes(self) -> Mapping[str, int]:
+        """The process ids of our programs."""
+        return {name: program.pid for name, program in self.programs.items()}
 
     async def start(self) -> None:
         """Return when mail can be submitted and every service is ready."""
@@ -154,57 +170,13 @@ class Split:
         """Return when it is migrated and knows the customer."""
         await self._postgres.start()
         await migrate(self.database_url)
-        self.customer = await make_customer(self.database_url, self._key, self._door)
+        self.customer = await make_customer(self.database_url, self._key, self._doors[0])
 
     async def close(self) -> None:
         """End everything but the broker."""
         for program in self.programs.values():
             await program.close()
         await self._postgres.stop()
-
-
-class PostgresPart:
-    """A PostgreSQL on a folder of its own that keeps what was committed."""
-
-    def __init__(self, folder: Path) -> None:
-        self._server = EmbeddedPostgres(folder)
-        self.url = self._server.dsn
-
-    async def start(self) -> None:
-        """See Part."""
-        await self._server.start()
-
-    async def kill(self) -> None:
-        """See Part."""
-        os.kill(self._server.pid, signal.SIGKILL)
-        await self._server.stop()  # lets go of the folder
-
-    async def stop(self) -> None:
-        """See Part."""
-        await self._server.stop()
-
-
-class RabbitPart:
-    """The broker; its calls block, and the sink has to go on meanwhile."""
-
-    def __init__(self, node: RabbitNode) -> None:
-        self._node = node
-
-    async def start(self) -> None:
-        """See Part."""
-        await asyncio.to_thread(self._node.start)
-
-    async def kill(self) -> None:
-        """See Part."""
-        await asyncio.to_thread(self._node.kill)
-
-    async def stop(self) -> None:
-        """See Part."""
-        await asyncio.to_thread(self._node.stop)
-
-    async def wipe(self) -> None:
-        """Have it come back with no memory of queues or hints."""
-        await asyncio.to_thread(self._node.wipe)
 
 
 async def make_customer(database_url: str, key: bytes, port: int) -> Customer:

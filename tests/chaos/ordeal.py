@@ -1,0 +1,77 @@
+"""One case, carried out: so many messages, so many blows, and what became of it."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+import asyncpg
+
+from chaos.cases import Case
+from chaos.flow import Flow, flowing
+from chaos.relay import Relay
+from chaos.strikes import strike
+from chaos.tally import Count
+
+_LOOK_SECONDS = 5.0
+# Asking gets dearer with what there is to count: at most so much of the time.
+_LOOKING_SHARE = 0.02
+
+
+@dataclass(slots=True)
+class Running:
+    """How far a case is."""
+
+    name: str
+    messages: int
+    blows: int
+    struck: int = 0
+    flow: Flow | None = None
+    uncertain: int = 0
+
+    def strike_done(self, struck: int) -> None:
+        """Note how many blows there were."""
+        self.struck = struck
+
+    async def watch(self, flow: Flow) -> None:
+        """Keep the figures that have to be asked for, until cancelled."""
+        self.flow = flow
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            # The database may be away: that is what this is about.
+            with suppress(OSError, asyncpg.PostgresError):
+                self.uncertain = await flow.uncertain()
+            await asyncio.sleep(max(_LOOK_SECONDS, (loop.time() - began) / _LOOKING_SHARE))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a case."""
+
+    case: str
+    says: str
+    messages: int = 0
+    strikes: int = 0
+    idle_strikes: int = 0  # that hit when nothing was under way
+    seed: int = 0  # of the moments
+    count: Count | None = None
+    broken: tuple[str, ...] = ()
+    not_run: str = ""  # why
+
+
+async def ordeal(case: Case, relay: Relay, strikes: int, seed: int, running: Running) -> Result:
+    """Carry out *case* with each service struck *strikes* times. AssertionError when it stalls."""
+    blows = case.blows(strikes)
+    messages = running.messages
+    patience = 120 + messages / 40 + 30 * len(blows)
+    async with flowing(relay, messages, manners=case.manners) as flow:
+        watching = asyncio.create_task(running.watch(flow))
+        try:
+            idle = await strike(
+                flow, relay.parts, blows, case.how, seed=seed, tell=running.strike_done
+            )
+            count = await flow.all_through(patience, nudging=bool(case.manners.cut))
+        finally:
+            watching.cancel()
+    broken = case.broken(messages, count)
+    return Result(case.name, case.says, messages, len(blows), idle, seed, count, broken)

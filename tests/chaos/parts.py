@@ -1,0 +1,112 @@
+"""Something of a relay that can be struck, and comes back."""
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from chaos.program import Program, children
+from onebox.postgres import EmbeddedPostgres
+from servers.rabbitmq import RabbitNode
+
+# How long a onebox may take to notice that a process of it died, and to end.
+_FALL_SECONDS = 20.0
+
+
+class Part(Protocol):
+    """Something of a relay that ends and comes back; each call returns when that is done."""
+
+    async def start(self) -> None:
+        """Bring it up."""
+
+    async def kill(self) -> None:
+        """End it as a power cut does."""
+
+    async def stop(self) -> None:
+        """End it in good order."""
+
+
+class WorkerPart:
+    """One of the processes that do the work of a onebox, which ends as a whole with it."""
+
+    def __init__(self, whole: Program) -> None:
+        self._whole = whole
+
+    async def start(self) -> None:
+        """Start the whole again, as a supervisor would."""
+        await self._whole.start()
+
+    async def kill(self) -> None:
+        """See Part; holds the whole to an exit status that tells a supervisor to act."""
+        os.kill(self._whole.workers()[-1], signal.SIGKILL)
+        assert await self._whole.ended(_FALL_SECONDS) != 0, "ended well without a worker"
+
+    async def stop(self) -> None:
+        """Stop the whole: a worker alone is nobody's to stop."""
+        await self._whole.stop()
+
+
+class PostgresPart:
+    """A PostgreSQL on a folder of its own that keeps what was committed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = EmbeddedPostgres(folder)
+        self.url = self._server.dsn
+
+    async def start(self) -> None:
+        """See Part."""
+        await self._server.start()
+
+    async def kill(self) -> None:
+        """See Part. All of its processes: busy ones would work on for a while without the first."""
+        for process in (self._server.pid, *children(self._server.pid)):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        await self._server.stop()  # lets go of the folder
+
+    async def stop(self) -> None:
+        """See Part."""
+        await self._server.stop()
+
+
+class RabbitPart:
+    """The broker; its calls block, and the sink has to go on meanwhile."""
+
+    def __init__(self, node: RabbitNode) -> None:
+        self._node = node
+
+    async def start(self) -> None:
+        """See Part."""
+        await asyncio.to_thread(self._node.start)
+
+    async def kill(self) -> None:
+        """See Part."""
+        await asyncio.to_thread(self._node.kill)
+
+    async def stop(self) -> None:
+        """See Part."""
+        await asyncio.to_thread(self._node.stop)
+
+    async def wipe(self) -> None:
+        """Have it come back with no memory of queues or hints."""
+        await asyncio.to_thread(self._node.wipe)
+
+
+class MemoryPart:
+    """What the broker keeps: ended, it forgets all queues and hints."""
+
+    def __init__(self, broker: RabbitPart) -> None:
+        self._broker = broker
+
+    async def start(self) -> None:
+        """See Part: `kill` has the broker back already."""
+
+    async def kill(self) -> None:
+        """See Part."""
+        await self._broker.wipe()
+
+    async def stop(self) -> None:
+        """See Part."""
+        await self._broker.wipe()
