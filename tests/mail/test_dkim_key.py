@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import (
     RSAPrivateKey,
     RSAPrivateNumbers,
+    RSAPublicKey,
 )
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -19,7 +20,6 @@ from cryptography.hazmat.primitives.serialization import (
 
 from posthouse.mail.dkim_key import (
     Algorithm,
-    BadSignature,
     BrokenKey,
     SigningKey,
     check,
@@ -51,18 +51,33 @@ def test_an_rsa_key_signs_what_its_public_half_verifies() -> None:
         public.verify(key.sign(b"data"), b"other", PKCS1v15(), SHA256())
 
 
-def test_an_rsa_key_whose_parts_do_not_fit_never_hands_out_a_signature() -> None:
-    """Such a key loads, because its arithmetic is checked only when it is made or imported."""
+def damaged(**parts: int) -> bytes:
+    """RSA, with other numbers in place of some of its own."""
     loaded = load_der_private_key(RSA, None)
     assert isinstance(loaded, RSAPrivateKey)
     n = loaded.private_numbers()
-    wrong = RSAPrivateNumbers(
-        n.p, n.q, n.d ^ 2, n.dmp1 ^ 2, n.dmq1, n.iqmp, n.public_numbers
-    ).private_key(unsafe_skip_rsa_key_validation=True)
-    key = SigningKey.load("sender.example", "s1", "rsa-sha256", pkcs8(wrong))
+    own = {name: getattr(n, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
+    numbers = RSAPrivateNumbers(
+        **{name: own[name] ^ parts.get(name, 0) for name in own}, public_numbers=n.public_numbers
+    )
+    return pkcs8(numbers.private_key(unsafe_skip_rsa_key_validation=True))
 
-    with pytest.raises(BadSignature, match=r"s1\._domainkey\.sender\.example"):
-        key.sign(b"data")
+
+def test_an_rsa_key_whose_parts_do_not_fit_is_not_loaded() -> None:
+    """Its arithmetic is checked only when it is made or imported; that it signs wrongly shows."""
+    with pytest.raises(BrokenKey, match=r"s1\._domainkey\.sender\.example signs what does not"):
+        SigningKey.load("sender.example", "s1", "rsa-sha256", damaged(d=2, dmp1=2))
+
+
+@pytest.mark.parametrize("part", ["dmp1", "dmq1", "iqmp"])
+def test_a_fault_in_half_of_the_operation_gives_no_wrong_signature(part: str) -> None:
+    """What `SigningKey.sign` trusts OpenSSL with: it checks, and computes again without halves."""
+    key = SigningKey.load("sender.example", "s1", "rsa-sha256", damaged(**{part: 2}))
+
+    public = check("rsa-sha256", RSA)
+
+    assert isinstance(public, RSAPublicKey)
+    public.verify(key.sign(b"data"), b"data", PKCS1v15(), SHA256())
 
 
 @pytest.mark.parametrize(
@@ -89,14 +104,8 @@ def test_octets_that_are_no_key_are_refused_by_name(
 
 
 def test_the_check_before_storing_does_the_arithmetic() -> None:
-    key = load_der_private_key(RSA, None)
-    assert isinstance(key, RSAPrivateKey)
-    n = key.private_numbers()
-    wrong = RSAPrivateNumbers(n.p, n.q, n.d ^ 2, n.dmp1, n.dmq1, n.iqmp, n.public_numbers)
-    octets = pkcs8(wrong.private_key(unsafe_skip_rsa_key_validation=True))
-
     with pytest.raises(BrokenKey):
-        check("rsa-sha256", octets)
+        check("rsa-sha256", damaged(d=2))
 
 
 def test_a_key_in_an_operators_file_is_recognised() -> None:

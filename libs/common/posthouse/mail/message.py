@@ -142,7 +142,10 @@ class Header:
     def first(self, name: str) -> str | None:
         """The unfolded value of the topmost field called *name*, None when there is none."""
         wanted = name.lower().encode()
-        return next((field.value for field in self.fields if field.name == wanted), None)
+        for field in self.fields:
+            if field.name == wanted:
+                return field.value
+        return None
 
     def without(self, *names: str) -> "Header":
         """This header without any field called one of *names*."""
