@@ -10,6 +10,7 @@ from ingest.core import lane, replies
 from ingest.core.author import mailboxes
 from ingest.core.commands import read_mail, read_rcpt, read_response
 from ingest.core.network import client_address, network_of
+from ingest.core.room import least_free
 from ingest.core.sender import check_author, check_sender
 from ingest.core.trouble import StoreTrouble
 from posthouse.mail.address import Address, InvalidAddress
@@ -202,10 +203,16 @@ def test_who_is_one_client(host: str, client: str, network: str) -> None:
 
 
 def test_trouble_with_the_store_is_remembered_for_a_second() -> None:
-    trouble = StoreTrouble(patience=10.0)
-    assert (trouble.reply(100.0), trouble.deadline) == (None, 10.0)
+    trouble = StoreTrouble()
+    assert trouble.reply(100.0) is None
     trouble.failed(replies.FAULT, 100.0)
-    assert (trouble.reply(100.9), trouble.deadline) == (replies.FAULT, 1.0)
-    assert (trouble.reply(101.0), trouble.deadline) == (None, 1.0)
+    assert [replies.FAULT, None] == [trouble.reply(100.9), trouble.reply(101.0)]
+    trouble.failed(replies.FULL, 101.0)
     trouble.over()
-    assert (trouble.reply(101.0), trouble.deadline) == (None, 10.0)
+    assert trouble.reply(101.0) is None
+
+
+@pytest.mark.parametrize(("limit", "least"), [(26_214_400, 89_653_248), (1024, 50_333_184)])
+def test_room_for_the_log_and_for_one_message_is_kept_free(limit: int, least: int) -> None:
+    """Three segments of 16 MiB, and the largest message one and a half times."""
+    assert least == least_free(limit)

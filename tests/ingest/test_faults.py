@@ -49,17 +49,26 @@ async def test_C08_no_fault_of_ours_is_ever_a_5xx(  # noqa: N802
 
 
 async def test_while_the_store_is_known_to_be_away_nobody_waits_for_it(
-    open_door: OpenDoor,
+    door: Running,
 ) -> None:
-    door = await open_door(accept_seconds=0.2)
     clients = [await door.logged_in() for _ in range(5)]
-    door.intake.open.clear()
+    door.intake.failure = StoreUnavailable("away")
     assert await clients[0].message(GOOD) == FAULT
     started = time.monotonic()
     for client in clients:
         assert await client.say("MAIL FROM:<jo@a.example>") == FAULT
     assert time.monotonic() - started < 0.9
     assert door.intake.asked == 1
+
+
+async def test_without_room_on_the_disk_mail_is_turned_away_before_it_is_sent(
+    door: Running, client: Wire
+) -> None:
+    """At MAIL, and with the next one as soon as there is room."""
+    door.room = False
+    assert await client.say("MAIL FROM:<jo@a.example>") == FULL
+    door.room = True
+    assert (await client.message(GOOD)).startswith("250 ")
 
 
 async def test_a_directory_that_fails_at_mail_is_a_fault_of_ours(

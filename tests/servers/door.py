@@ -156,6 +156,7 @@ class Running:
     stopping: asyncio.Event
     task: asyncio.Task[None]
     stack: AsyncExitStack
+    room: bool = True  # on the disk
 
     @property
     def address(self) -> Endpoint:
@@ -199,6 +200,7 @@ async def running_door(
 ) -> AsyncIterator[Running]:
     """A door with a listener for each of *modes*."""
     intake, directory = RememberingIntake(), RememberingDirectory()
+    running: Running
     service = IngestService(
         [Listener.parse(f"127.0.0.1:0/{mode}") for mode in modes],
         hostname="mx.posthouse.example",
@@ -208,6 +210,7 @@ async def running_door(
         certificate=certificate,
         new_id=new_id,
         clock=asyncio.get_running_loop().time,
+        has_room=lambda: running.room,
         limits=limits,
     )
     service.bind()

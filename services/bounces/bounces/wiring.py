@@ -1,20 +1,49 @@
 """The only place of the bounces service that names concrete things."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 from bounces.listener import ReturnListener
 from bounces.service import Bounces
 from bounces.settings import BouncesSettings
+from posthouse.mail.events import Event
 from posthouse.mail.secret import Purpose, derive
+from posthouse.mail.submission import Delivery
 from posthouse.running.certificate import Certificate
 from posthouse.running.program import Backing, Wired
+from posthouse.store.pulse import Pulse
 from posthouse.store.returns import ReturnStore
+
+# Longer than any statement may take; a sender of reports waits ten minutes.
+_SECONDS = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Returns:
+    """Looks up and records, for as long as the database shows life."""
+
+    store: ReturnStore
+    pulse: Pulse
+
+    async def find(self, delivery_id: UUID) -> Delivery | None:
+        """See `bounces.service.Returns`."""
+        async with self.pulse.patience(_SECONDS):
+            return await self.store.find(delivery_id)
+
+    async def record(self, event: Event, *, suppress: str | None) -> bool:
+        """See `bounces.service.Returns`."""
+        async with self.pulse.patience(_SECONDS):
+            return await self.store.record(event, suppress=suppress)
 
 
 def wire(settings: BouncesSettings, behind: Backing) -> Wired:
     """The listener for returned mail."""
     key = derive(settings.secret_key.get_secret_value(), Purpose.RETURN_PATHS)
-    bounces = Bounces(ReturnStore(behind.database), (key,), lambda: datetime.now(UTC).date())
+    pulse = Pulse(behind.database.alone())
+    bounces = Bounces(
+        _Returns(ReturnStore(behind.database), pulse), (key,), lambda: datetime.now(UTC).date()
+    )
     certificate = Certificate.told(settings.bounces_tls_certificate, settings.bounces_tls_key)
     listener = ReturnListener(
         bounces,
@@ -26,6 +55,7 @@ def wire(settings: BouncesSettings, behind: Backing) -> Wired:
     return Wired(
         services={
             "bounces": listener,
+            "bounces-pulse": pulse,
             **({"bounces-certificate": certificate} if certificate else {}),
         },
         checks={"bounces": listener.check},

@@ -92,5 +92,6 @@ class Door:
     authenticator: Authenticator
     guests: Guests
     trouble: StoreTrouble
+    has_room: Callable[[], bool]  # for another message, on the disk of the database
     new_id: Callable[[], UUID]
     tls: ssl.SSLContext | None  # None: only listeners without TLS

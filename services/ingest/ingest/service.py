@@ -38,6 +38,7 @@ class IngestService:
         certificate: Certificate | None,
         new_id: Callable[[], UUID],
         clock: Callable[[], float],
+        has_room: Callable[[], bool] = lambda: True,  # while it says no, mail is turned away
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         """*pepper* keys the hashes of secrets, *clock* tells monotonic seconds.
@@ -56,7 +57,8 @@ class IngestService:
             intake=intake,
             authenticator=Authenticator(directory, pepper, clock, limits.directory_seconds),
             guests=Guests(limits),
-            trouble=StoreTrouble(limits.accept_seconds),
+            trouble=StoreTrouble(),
+            has_room=has_room,
             new_id=new_id,
             tls=certificate.context if certificate else None,
         )

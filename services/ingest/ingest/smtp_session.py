@@ -1,6 +1,5 @@
 """What a client sends: envelope and message (RFC 5321, RFC 6409)."""
 
-import asyncio
 import time
 from typing import assert_never
 
@@ -54,6 +53,8 @@ class SmtpSession(SmtpLogin):
             self.answer(mail)
         elif trouble := self._door.trouble.reply(self.loop.time()):
             self.answer(trouble)
+        elif not self._door.has_room():
+            self._refuse(Refusal(Reason.FULL, replies.FULL))
         elif login := await self._current_login():
             limit = self._door.limits.message_octets
             if refusal := check_sender(mail.sender, login.domains):
@@ -186,11 +187,10 @@ class SmtpSession(SmtpLogin):
     async def _keep(self, submission: Submission) -> None:
         trouble = self._door.trouble
         try:
-            async with asyncio.timeout(trouble.deadline):
-                await self._door.intake.accept(submission)
+            await self._door.intake.accept(submission)
         except StoreFull as error:
             self._turn_away(replies.FULL, error)
-        except (StoreUnavailable, TimeoutError) as error:
+        except StoreUnavailable as error:
             self._turn_away(replies.FAULT, error)
         else:
             trouble.over()

@@ -1,9 +1,13 @@
 """The only place of ingest that names concrete things."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ingest.core.limits import Limits
+from ingest.core.room import least_free
+from ingest.disk import Disk
 from ingest.service import IngestService
 from ingest.settings import IngestSettings
 from posthouse.broker import submissions_queue
@@ -13,7 +17,9 @@ from posthouse.mail.submission import Submission
 from posthouse.running.certificate import Certificate
 from posthouse.running.identity import new_id
 from posthouse.running.program import Backing, Wired
-from posthouse.store.accounts import AccountStore
+from posthouse.store import StoreFull
+from posthouse.store.accounts import AccountStore, Login
+from posthouse.store.pulse import Pulse
 from posthouse.store.submissions import SubmissionStore
 
 
@@ -23,11 +29,38 @@ class _Intake:
 
     submissions: SubmissionStore
     announcer: Announcer
+    pulse: Pulse
+    seconds: float
+    has_room: Callable[[], bool]
 
     async def accept(self, submission: Submission) -> None:
         """See `ingest.door.Intake`."""
-        if await self.submissions.accept(submission):
+        if not self.has_room():  # by now: much may have come in since its MAIL was answered
+            raise StoreFull("the disk of the database is nearly full")
+        async with self.pulse.patience(self.seconds):
+            came_due = await self.submissions.accept(submission)
+        if came_due:
             self.announcer.announce(submission.lane)
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    """Looks logins up."""
+
+    accounts: AccountStore
+    pulse: Pulse
+    seconds: float
+
+    async def login(self, username: str) -> Login | None:
+        """See `ingest.authenticator.Directory`."""
+        async with self.pulse.patience(self.seconds):
+            return await self.accounts.login(username)
+
+
+def _room(disk: Path | None, message_octets: int) -> Callable[[], bool]:
+    if disk is None:
+        return lambda: True
+    return Disk(disk, least_free(message_octets), time.monotonic).has_room
 
 
 def wire(settings: IngestSettings, behind: Backing) -> Wired:
@@ -37,26 +70,31 @@ def wire(settings: IngestSettings, behind: Backing) -> Wired:
         behind.database, behind.background, behind.recent, accepted=behind.accepted
     )
     certificate = Certificate.told(settings.ingest_tls_certificate, settings.ingest_tls_key)
+    limits = Limits(
+        message_octets=settings.ingest_message_octets,
+        connections=settings.ingest_connections,
+        connections_per_address=settings.ingest_connections_per_address,
+    )
+    pulse = Pulse(behind.database.alone())
+    has_room = _room(behind.disk, limits.message_octets)
     ingest = IngestService(
         settings.ingest_listeners,
         hostname=settings.hostname,
-        intake=_Intake(submissions, announcer),
-        directory=AccountStore(behind.database),
+        intake=_Intake(submissions, announcer, pulse, limits.accept_seconds, has_room),
+        directory=_Directory(AccountStore(behind.database), pulse, limits.directory_seconds),
         pepper=derive(settings.secret_key.get_secret_value(), Purpose.CREDENTIALS),
         certificate=certificate,
         new_id=new_id,
         clock=time.monotonic,
-        limits=Limits(
-            message_octets=settings.ingest_message_octets,
-            connections=settings.ingest_connections,
-            connections_per_address=settings.ingest_connections_per_address,
-        ),
+        has_room=has_room,
+        limits=limits,
     )
     ingest.bind()
     return Wired(
         services={
             "ingest": ingest,
             "ingest-announcing": announcer,
+            "ingest-pulse": pulse,
             **({"ingest-certificate": certificate} if certificate else {}),
         },
         checks={},

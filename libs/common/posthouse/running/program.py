@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -43,6 +44,7 @@ class Backing:
     # What leads straight to the next service, where it is in this process.
     accepted: Handover[ClaimedSubmission] = field(default_factory=Handover)
     prepared: Handover[ClaimedDelivery] = field(default_factory=Handover)
+    disk: Path | None = None  # a folder on the one the database writes to, if this machine has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ S = TypeVar("S", bound=ProgramSettings)
 
 @asynccontextmanager
 async def backing(
-    settings: ProgramSettings, broker: Broker, *, recent: int
+    settings: ProgramSettings, broker: Broker, *, recent: int, disk: Path | None = None
 ) -> AsyncIterator[Backing]:
     """Connections to the database, beside *broker*; *recent*: octets of messages to remember."""
     url = settings.database_url.get_secret_value()
@@ -71,7 +73,7 @@ async def backing(
         Postgres(url, connections=size) as database,
         Postgres(url, connections=size, background=True) as background,
     ):
-        yield Backing(database, background, broker, RecentMessages(recent))
+        yield Backing(database, background, broker, RecentMessages(recent), disk=disk)
 
 
 def database_check(behind: Backing) -> Check:

@@ -1,19 +1,24 @@
 """PostgreSQL: its connections, and the named statements run over them."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import asyncpg
 import msgspec
+import structlog
 
 from posthouse.store.connections import Connections
 from posthouse.store.failure import StoreUnavailable, connection_failures, store_failures
 from posthouse.store.queries import QUERIES
 
+log = structlog.get_logger()
+
 # Nothing the services run takes a second; what takes ten is stuck behind a lock.
 STATEMENT_SECONDS = 10
+LOCK_SECONDS = 3
 CONNECT_SECONDS = 5
 # A database whose connections are all busy for so long is as good as away.
 ACQUIRE_SECONDS = 3
@@ -23,6 +28,9 @@ _SERVER_SETTINGS = {
     "application_name": "posthouse",
     "jit": "off",
     "statement_timeout": str(STATEMENT_SECONDS * 1000),
+    # Our own statements hold locks for milliseconds. Who waits so long waits for somebody else,
+    # and is better told that nothing was done than left to pile up.
+    "lock_timeout": str(LOCK_SECONDS * 1000),
     "idle_in_transaction_session_timeout": "30000",
     # The work tables empty and fill within seconds: statistics lag, and a plan made for an empty
     # table must not scan a full one. The statements leave the planner one good way each (see
@@ -34,6 +42,16 @@ _SERVER_SETTINGS = {
 }
 
 
+# Sent and not acknowledged; and, when nothing is sent, asked three times whether it is there.
+_LOST_AFTER = (
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 5000),  # milliseconds
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+
+
 async def _prepare_connection(connection: Any) -> None:
     await connection.set_type_codec(
         "jsonb",
@@ -42,6 +60,15 @@ async def _prepare_connection(connection: Any) -> None:
         encoder=lambda value: b"\x01" + msgspec.json.encode(value),
         decoder=lambda data: msgspec.json.decode(data[1:]),
     )
+
+
+def _notice_a_lost_network(connection: Any) -> None:
+    """Have a server that no packet reaches be lost after five seconds, not after minutes."""
+    link = connection._transport.get_extra_info("socket")  # noqa: SLF001 -- asyncpg gives no other
+    if link is None or link.family == socket.AF_UNIX:
+        return
+    for level, option, value in _LOST_AFTER:
+        link.setsockopt(level, option, value)
 
 
 class Postgres:
@@ -81,6 +108,7 @@ class Postgres:
                     timeout=CONNECT_SECONDS,
                     command_timeout=STATEMENT_SECONDS + 1,
                 )
+                _notice_a_lost_network(connection)
                 await _prepare_connection(connection)
                 return connection
 
@@ -104,12 +132,18 @@ class Postgres:
             try:
                 rows: list[Any] = await connection.fetch(QUERIES[query], *arguments)
                 whole = True
-            except asyncpg.PostgresError:
-                whole = True  # the server has said no, and waits for the next statement
+            except asyncpg.PostgresError as error:
+                # The server has said no, and waits for the next statement. One that was read-only
+                # when the connection was made may be so for this connection only.
+                whole = not isinstance(error, asyncpg.ReadOnlySQLTransactionError)
                 raise
             finally:
                 self._connections.give_back(connection, whole=whole)
             return rows
+
+    def alone(self) -> "Postgres":
+        """The same database over one connection that nobody else uses."""
+        return Postgres(self._url, connections=1)
 
     async def first(self, query: str, *arguments: Any) -> Any | None:
         """The first row of the named statement, or None."""
@@ -123,6 +157,7 @@ class Postgres:
     async def wait_for_schema(self, version: int, *, seconds: float) -> None:
         """Return once the schema has *version* or newer: services never migrate by themselves."""
         deadline = asyncio.get_running_loop().time() + seconds
+        told = False
         while True:
             try:
                 row = await self.first("schema_version")
@@ -138,6 +173,9 @@ class Postgres:
                     if "schema" in reason
                     else reason
                 )
+            if not told:
+                log.warning("waiting_for_database", reason=reason, seconds=seconds)
+                told = True
             await asyncio.sleep(0.2)
 
 

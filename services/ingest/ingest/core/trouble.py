@@ -3,18 +3,12 @@
 from posthouse.mail.reply import Reply
 
 _TURN_AWAY_SECONDS = 1.0
-_IMPATIENT_SECONDS = 1.0
 
 
 class StoreTrouble:
-    """After a failure clients are turned away at once for a second, then it is tried again.
+    """After a failure clients are turned away at once for a second, then it is tried again."""
 
-    While the last try failed, the next one gets a second instead of the usual time: a store that
-    does not answer at all must not make every client wait for as long as a busy one may take.
-    """
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self) -> None:
         self._last: Reply | None = None
         self._until = 0.0
 
@@ -30,8 +24,3 @@ class StoreTrouble:
     def reply(self, now: float) -> Reply | None:
         """What to turn a client away with, or None when the store may be tried."""
         return self._last if now < self._until else None
-
-    @property
-    def deadline(self) -> float:
-        """Seconds that the store gets for the next message."""
-        return self._patience if self._last is None else min(self._patience, _IMPATIENT_SECONDS)

@@ -1,0 +1,48 @@
+"""PostgreSQL that stands still: no connection is refused, no statement answered."""
+
+from pathlib import Path
+
+from chaos.flow import flowing
+from chaos.relay import Onebox, Split
+from faults.database import (
+    FAULT,
+    NO_LOGIN,
+    TURNED_AWAY,
+    ServerProcesses,
+    data_of,
+    flows,
+    stranger,
+    timed_knock,
+)
+
+MESSAGES, CONNECTIONS = 300, 20
+
+
+async def test_clients_hear_so_in_time_and_mail_flows_when_it_goes_on(
+    relay: Onebox | Split, tmp_path: Path
+) -> None:
+    """451 and 454 within a second, nothing is lost, and doubled is only what was in flight.
+
+    A message whose commit was under way may be kept after all, though its client was told to send
+    it again; never more than the clients that were waiting.
+    """
+    server = ServerProcesses(data_of(relay, tmp_path))
+    normal = relay.customer.normal
+    async with flowing(relay, MESSAGES, connections=CONNECTIONS) as flow:
+        await flow.reached(0.3)
+        server.freeze()
+        try:
+            first = [await timed_knock(door) for door in (normal, stranger(normal))]
+            later = [await timed_knock(door) for door in (normal, stranger(normal)) * 5]
+        finally:
+            server.thaw()
+        await flows(relay, flow.sink, number=MESSAGES)
+        count = await flow.all_through(within=60)
+
+    assert {FAULT, NO_LOGIN} == {said for _, said in (*first, *later)}
+    # Once it is noticed nobody waits; the machine may be busy with something else.
+    assert max(seconds for seconds, _ in first) < 2 * TURNED_AWAY
+    assert max(seconds for seconds, _ in later) < TURNED_AWAY
+    assert (MESSAGES, 0, 0) == (count.accepted, count.refused, count.lost), count
+    assert count.resubmitted <= CONNECTIONS + 1, count
+    assert (0, 0) == (count.doubled, count.delivered_twice), count
