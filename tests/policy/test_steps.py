@@ -146,11 +146,14 @@ def test_a_message_that_passed_too_many_servers_is_refused(hops: int, refused: b
     ],
 )
 def test_nothing_leaves_with_an_octet_that_could_smuggle(body: bytes, refused: bool) -> None:
-    facts = replace(FACTS, submission=replace(SUBMISSION, body=body))
+    in_body = replace(SUBMISSION, body=body)
+    in_header = replace(SUBMISSION, header=b"A: b\r\nB: " + body + b"\r\n\r\n")
 
-    result = refuse_bare_line_ends(draft(b"A: b\r\n\r\n"), facts)
+    for submission in (in_body, in_header):
+        facts = replace(FACTS, submission=submission)
+        result = refuse_bare_line_ends(draft(submission.header), facts)
 
-    assert isinstance(result, Refusal) is refused
+        assert isinstance(result, Refusal) is refused
 
 
 @given(st.lists(st.sampled_from([b"\r\n", b"\r", b"\n", b"\0", b"x"]), max_size=12).map(b"".join))

@@ -5,10 +5,11 @@ thing by which returned mail is recognised; text inside a DSN never is (FAULTS 3
 """
 
 import hmac
-from base64 import b32decode, b32encode
+from base64 import b32decode
 from collections.abc import Sequence
 from datetime import date, timedelta
 from hashlib import blake2b
+from itertools import product
 from uuid import UUID
 
 _PREFIX = "b+"  # greylisting strips "+detail": each retry and message looks like one sender
@@ -19,6 +20,9 @@ _VALID = timedelta(days=14)
 _DIGITS = 48
 _SIGNED = 18
 _HASH = 12
+# Two digits at a time, in lower case: base64.b32encode takes twice as long, for every recipient.
+_PAIRS = tuple(map("".join, product("abcdefghijklmnopqrstuvwxyz234567", repeat=2)))
+_SHIFTS = tuple(range(230, -1, -10))
 
 
 class InvalidReturnPath(ValueError):
@@ -28,7 +32,8 @@ class InvalidReturnPath(ValueError):
 def sign(delivery_id: UUID, host: str, key: bytes, today: date) -> str:
     """The return path of a delivery, at *host*; valid for 14 days from *today* (UTC)."""
     signed = delivery_id.bytes + (today - _EPOCH).days.to_bytes(2, "big")
-    token = b32encode(signed + _hash(signed, key)).decode().lower()
+    number = int.from_bytes(signed + _hash(signed, key), "big")
+    token = "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
     return f"{_PREFIX}{token}@{host}"
 
 

@@ -68,7 +68,7 @@ def _ascii(domain: str) -> str:
 def candidates(header: Header, sender: str) -> tuple[str, ...]:
     """The domains a message may speak for, first choice first: From's, the envelope sender's."""
     envelope = _ascii(sender.rpartition("@")[2].lower())
-    return tuple(dict.fromkeys(d for d in (from_domain(header), envelope) if d))
+    return tuple(dict.fromkeys([d for d in (from_domain(header), envelope) if d]))
 
 
 def speaker(

@@ -39,6 +39,10 @@ class Draft:
     recipients: tuple[str, ...]
     suppressed: tuple[str, ...] = ()
 
+    def having(self, header: Header) -> "Draft":
+        """This draft under another header; `dataclasses.replace` takes three times as long."""
+        return Draft(header, self.recipients, self.suppressed)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -68,9 +72,10 @@ class RefuseLoops:
 def refuse_bare_line_ends(draft: Draft, facts: Facts) -> Draft | Refusal:
     """Nothing leaves with a CR, LF or NUL that is no line end: it could smuggle a message out.
 
-    Ingest refuses them at the door; this holds for every other way in.
+    Ingest refuses them at the door; this holds for every other way in. What other steps write
+    passes `posthouse.mail.message.field`, which takes none.
     """
-    for part in (bytes(draft.header), facts.submission.body):
+    for part in (facts.submission.header, facts.submission.body):
         if has_bare_line_end(part):
             return Refusal("554 5.6.0 a CR, LF or NUL that is no line end")
     return draft
@@ -90,7 +95,7 @@ class Strip:
         kept = [
             f for f in fields if f.name not in self.names and not f.name.startswith(self.prefix)
         ]
-        return draft if len(kept) == len(fields) else replace(draft, header=Header(tuple(kept)))
+        return draft if len(kept) == len(fields) else draft.having(Header(tuple(kept)))
 
 
 def drop_suppressed(draft: Draft, facts: Facts) -> Draft:
@@ -135,7 +140,7 @@ def complete_message_id(draft: Draft, facts: Facts) -> Draft:
 
 def _with(draft: Draft, name: str, value: str) -> Draft:
     """*draft* with *name* completed; an empty field of that name gives way."""
-    return replace(draft, header=draft.header.replace(name, value))
+    return draft.having(draft.header.replace(name, value))
 
 
 def add_received(draft: Draft, facts: Facts) -> Draft:
@@ -143,23 +148,20 @@ def add_received(draft: Draft, facts: Facts) -> Draft:
     submission = facts.submission
     protocol = "UTF8SMTP" if submission.smtputf8 else "ESMTP"
     way = _way(
-        _client(submission.helo, submission.client),
+        submission.helo,
+        submission.client,
         facts.hostname,
         f"{protocol}{'S' if submission.tls else ''}A",
     )
-    # Id and date are of our own making and of known length: they fit on one line.
-    raw = b"%b id %b; %b\r\n" % (
-        way,
-        str(submission.id).encode(),
-        _date(facts.received_at).encode(),
-    )
-    return replace(draft, header=Header((Field(b"received", raw), *draft.header.fields)))
+    # Of our own making and of known length: they need no check, and fit on one line.
+    rest = f" id {submission.id}; {_date(facts.received_at)}\r\n".encode()
+    return draft.having(Header((Field(b"received", way + rest), *draft.header.fields)))
 
 
-@lru_cache(maxsize=1024)  # the same for all that an application sends
-def _way(client: str, hostname: str, protocol: str) -> bytes:
+@lru_cache(maxsize=1024)  # an application's machines are few, and this costs 15 µs
+def _way(helo: str, client: str, hostname: str, protocol: str) -> bytes:
     """The lines of a Received field that say who gave what to whom, checked and folded."""
-    return field("Received", f"from {client} by {hostname} with {protocol}").raw
+    return field("Received", f"from {_client(helo, client)} by {hostname} with {protocol}").raw
 
 
 @lru_cache(maxsize=64)  # the same for all that comes within a second
@@ -167,7 +169,6 @@ def _date(when: datetime) -> str:
     return format_datetime(when)
 
 
-@lru_cache(maxsize=1024)  # an application's machines are few, and an address costs 10 µs to read
 def _client(helo: str, client: str) -> str:
     """The client's name for itself, with its address unless that is of no network of the world.
 
