@@ -41,7 +41,7 @@ DO $$
 DECLARE name text;
 BEGIN
     FOR name IN SELECT tablename FROM pg_tables
-        WHERE schemaname = 'public' AND tablename <> 'schema_migrations'
+        WHERE schemaname = 'public' AND tablename NOT IN ('schema_migrations', 'clock')
         AND tablename !~ '_([0-9]{8}|default)$'
         -- What others refer to goes last.
         ORDER BY tablename = 'accounts', tablename = 'sending_domains'

@@ -78,16 +78,25 @@ async def test_days_past_their_retention_are_dropped(fresh: Stores) -> None:
 
 
 async def test_a_day_that_something_open_came_in_on_is_kept(fresh: Stores) -> None:
-    """However long ago: without its content it could never be sent, only be lost."""
-    ages = (12, 20, 31)
+    """However long ago: without its content it could never be sent, only be lost.
+
+    And two days before it, for its content has its id from a clock that may be behind.
+    """
+    ages = (12, 22, 23, 31)
     for age in ages:
         await fresh.sql("SELECT create_partition('contents', $1)", today() - timedelta(days=age))
-    await fresh.queue()
-    await fresh.sql("UPDATE due_deliveries SET received_at = now() - interval '20 days'")
+    noon = datetime.combine(today() - timedelta(days=20), datetime.min.time(), UTC)
+    await fresh.sql(
+        "INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at)"
+        " VALUES ($1, 3, 1, now(), now(), now())",
+        earliest_id(noon + timedelta(hours=12)),
+    )
     logged = await turn(fresh)
-    assert ["partition_dropped", "partition_needed"] == [e["event"] for e in logged]
+    assert ["partition_dropped", "partition_dropped", "partition_needed"] == [
+        e["event"] for e in logged
+    ]
     days = [f"{today() - timedelta(days=age):%Y%m%d}" for age in ages]
-    assert [d in await partitions(fresh, "contents") for d in days] == [True, True, False]
+    assert [d in await partitions(fresh, "contents") for d in days] == [True, True, False, False]
 
 
 async def test_rows_of_a_clock_ahead_of_its_time_move_when_their_day_is_made(fresh: Stores) -> None:

@@ -13,6 +13,7 @@ from dispatcher.sites import Sites
 from posthouse.broker import deliveries_queue
 from posthouse.broker.hints import Listener
 from posthouse.running.program import Backing, Wired, broker_check
+from posthouse.store.clock import ClockWatch
 from posthouse.store.deliveries import DeliveryStore
 from posthouse.store.housekeeping import Housekeeping
 
@@ -47,6 +48,7 @@ def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
             "dispatcher": dispatcher,
             "dispatcher-hints": Listener(behind.broker, deliveries_queue, dispatcher.wake),
             "housekeeping": Housekeeping(behind.database),
+            "clock": ClockWatch(behind.database, lease=timedelta(seconds=settings.lease_seconds)),
         },
         checks={"broker": broker_check(behind.broker)},
     )

@@ -3,12 +3,13 @@
 import os
 import struct
 import time
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, SafeUUID
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
 _UNKNOWN = SafeUUID.unknown
 _SIXTY_TWO_BITS = (1 << 62) - 1
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # How far the clock may be set back before new ids follow it. Within this they go on counting up;
 # beyond it they would name partitions of a day that the clock has left.
 _TOLERATED_STEP_BACK = 10_000 << 12
@@ -73,6 +74,11 @@ def _uuid(number: int) -> UUID:
     object.__setattr__(made, "int", number)
     object.__setattr__(made, "is_safe", _UNKNOWN)
     return made
+
+
+def day_of(id_: UUID) -> date:
+    """The day (UTC) on which a UUIDv7 was made, by the clock of whoever made it."""
+    return (_UNIX_EPOCH + timedelta(milliseconds=id_.int >> 80)).date()
 
 
 def earliest_id(when: datetime) -> UUID:

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import structlog
 from prometheus_client import Gauge
 
+from posthouse.running.identity import day_of
 from posthouse.store.failure import StoreRefused, StoreUnavailable
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
@@ -31,6 +32,10 @@ RETENTION: Mapping[str, timedelta] = {
     "attempts": timedelta(days=30),
     "events": timedelta(days=30),
 }
+
+# An open delivery has its id from policy, the content it needs has its own from ingest: their
+# clocks may name different days.
+_CLOCKS_APART = timedelta(days=2)
 
 log = structlog.get_logger()
 
@@ -106,9 +111,10 @@ class Housekeeping:
                 log.info("partition_dropped", partition=row["name"])
 
     async def _is_needed(self, day: date) -> bool:
-        """Whether something that came in on *day* or before is still open, however long ago."""
-        row = await self._database.first("oldest_open_day")
-        return row is not None and row["day"] is not None and row["day"] <= day
+        """Whether something of *day* or before is still open, however long ago that was."""
+        row = await self._database.first("oldest_open_id")
+        oldest = row and row["id"]
+        return oldest is not None and day_of(oldest) - _CLOCKS_APART <= day
 
     def _show(self, lines: list[QueueLine]) -> None:
         now = {(line.stage, line.lane.label, line.state): line for line in lines}

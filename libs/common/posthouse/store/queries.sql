@@ -437,13 +437,38 @@ WHERE p.relname = $1
       < ((now() - $2::interval) AT TIME ZONE 'UTC')::date
 ORDER BY day;
 
--- name: oldest_open_day
-SELECT (min(received_at) AT TIME ZONE 'UTC')::date AS day FROM (
-    SELECT received_at FROM due_submissions UNION ALL SELECT received_at FROM due_deliveries
-) AS open;
+-- name: oldest_open_id
+SELECT LEAST((SELECT id FROM due_submissions ORDER BY id LIMIT 1),
+             (SELECT id FROM due_deliveries ORDER BY id LIMIT 1)) AS id;
 
 -- name: drop_partition
 SELECT drop_partition($1);
+
+-- name: note_time
+-- How far the clock was set back since somebody last noted the time; less than nothing if it was
+-- not. No row while another notes it.
+WITH before AS (SELECT seen FROM clock FOR UPDATE SKIP LOCKED)
+UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_back;
+
+-- name: without_hurry
+SET LOCAL statement_timeout = 0;
+
+-- name: set_submissions_back
+-- What waits was told to wait by a clock that was ahead, or so it must be taken: it is looked at
+-- that much sooner. A lease is left to whoever may still hold it, and will renew it.
+UPDATE due_submissions
+SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::interval ELSE now() END),
+    received_at = LEAST(received_at, now()),
+    expires_at = expires_at - GREATEST(received_at - now(), interval '0')
+WHERE due_at > now() OR received_at > now();
+
+-- name: set_deliveries_back
+UPDATE due_deliveries
+SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::interval ELSE now() END),
+    received_at = LEAST(received_at, now()),
+    expires_at = expires_at - GREATEST(received_at - now(), interval '0'),
+    claimed_at = LEAST(claimed_at, now())
+WHERE due_at > now() OR received_at > now();
 
 -- name: try_lock
 SELECT pg_try_advisory_xact_lock($1::bigint) AS locked;

@@ -182,6 +182,11 @@ CREATE TABLE parked_submissions (
     parked_at  timestamptz NOT NULL DEFAULT now()
 );
 
+-- The latest time that this database has seen: when its clock says less, it was set back.
+
+CREATE TABLE clock (seen timestamptz NOT NULL);
+INSERT INTO clock VALUES (now());
+
 -- Days of partitions: created ahead, dropped when their retention has passed. Both need a moment
 -- without readers: rather than let all mail queue up behind a dump that runs for hours, they give
 -- up and are tried again later.

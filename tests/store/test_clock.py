@@ -1,0 +1,77 @@
+"""The database's clock was ahead and is set back: nothing waits for the time that it showed."""
+
+from datetime import timedelta
+
+import pytest
+import structlog
+
+from posthouse.store.clock import ClockWatch
+from servers.stores import Stores, a_submission, deferred
+
+LEASE = timedelta(seconds=20)
+AHEAD = timedelta(days=5)
+WAIT = timedelta(hours=2)
+
+
+async def looked(stores: Stores) -> list[str]:
+    """Look at the clock; the names of what was logged."""
+    with structlog.testing.capture_logs() as logged:
+        await ClockWatch(stores.database, lease=LEASE).look()
+    return [entry["event"] for entry in logged]
+
+
+async def be_ahead(stores: Stores) -> None:
+    """Have everything look as if it had been written by a clock five days ahead."""
+    for table in ("due_submissions", "due_deliveries"):
+        await stores.sql(
+            f"UPDATE {table} SET due_at = due_at + $1, received_at = received_at + $1,"
+            " expires_at = expires_at + $1",  # noqa: S608 -- our own names
+            AHEAD,
+        )
+    await stores.sql("UPDATE due_deliveries SET claimed_at = claimed_at + $1", AHEAD)
+    await stores.sql("UPDATE clock SET seen = now() + $1::interval", AHEAD)
+
+
+async def test_what_was_accepted_by_a_clock_ahead_is_not_kept_waiting(stores: Stores) -> None:
+    await stores.queue()
+    await stores.submissions.accept(a_submission())
+    await be_ahead(stores)
+    assert not (await stores.submissions.claim(10)).submissions
+    assert ["clock_set_back"] == await looked(stores)
+    assert len((await stores.submissions.claim(10)).submissions) == 1
+    (one, two) = (await stores.deliveries.claim(10)).deliveries
+    assert timedelta(days=5) == one.expires_at - one.received_at
+    assert two.received_at <= (await stores.value("SELECT now()"))
+
+
+async def test_a_retry_waits_for_as_long_as_it_was_told_to(stores: Stores) -> None:
+    claimed = await stores.one_claimed()
+    await stores.deliveries.settle(deferred(claimed, WAIT))
+    await be_ahead(stores)
+    await looked(stores)
+    wait = await stores.value("SELECT due_at - now() FROM due_deliveries")
+    assert WAIT - timedelta(minutes=1) < wait <= WAIT
+
+
+async def test_a_lease_is_left_to_its_holder(stores: Stores) -> None:
+    """Who lives renews it; what nobody holds any more comes due when it runs out."""
+    held = await stores.one_claimed()
+    await be_ahead(stores)
+    await looked(stores)
+    assert not (await stores.deliveries.claim(10)).deliveries
+    assert await stores.value("SELECT due_at - now() FROM due_deliveries") <= LEASE
+    await stores.run_out()
+    again = await stores.claim_one()
+    assert (held.delivery, True) == (again.delivery, bool(again.abandoned))
+
+
+@pytest.mark.parametrize("step", [timedelta(days=-5), timedelta(seconds=5)])
+async def test_a_clock_that_goes_on_changes_nothing(stores: Stores, step: timedelta) -> None:
+    """Forward by any length, or back by less than anybody would notice."""
+    claimed = await stores.one_claimed()
+    await stores.deliveries.settle(deferred(claimed, WAIT))
+    before = await stores.due_row(claimed)
+    await stores.sql("UPDATE clock SET seen = now() + $1::interval", step)
+    assert [] == await looked(stores)
+    assert before == await stores.due_row(claimed)
+    assert timedelta() <= await stores.value("SELECT now() - seen FROM clock") < LEASE
