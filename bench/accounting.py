@@ -1,6 +1,8 @@
 """What a set of processes takes of the machine: by cgroup where we may make one, else by /proc."""
 
+import itertools
 import os
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
@@ -14,6 +16,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _REMOVAL_SECONDS = 2.0  # how long the last process of a group may take to be gone
 # Fields of /proc/PID/stat behind the name: parent, and own and reaped children's time.
 _PARENT, _TIMES = 1, slice(11, 15)
+_numbers = itertools.count(1)  # two groups of one name must not be one
 
 
 class Account(Protocol):
@@ -32,6 +35,9 @@ class Account(Protocol):
 
     def pids(self) -> Collection[int]:
         """Processes that live now."""
+
+    def end(self) -> None:
+        """Kill whatever is left, as far as it is surely ours."""
 
     def close(self) -> None:
         """Count no more; all processes have ended."""
@@ -52,7 +58,8 @@ class CgroupAccount:
         first = (_V1 / "cpuacct.usage").exists()
         self.kind = "cgroup v1 cpuacct" if first else "cgroup v2 cpu.stat"
         self._usage = "cpuacct.usage" if first else "cpu.stat"
-        self._folder = (_V1 if first else _V2) / f"posthouse-bench-{os.getpid()}-{name}"
+        group = f"posthouse-bench-{os.getpid()}-{name}-{next(_numbers)}"
+        self._folder = (_V1 if first else _V2) / group
         self._folder.mkdir()
         self.cpu_seconds()
 
@@ -74,6 +81,12 @@ class CgroupAccount:
     def pids(self) -> Collection[int]:
         """See Account."""
         return [int(pid) for pid in (self._folder / "cgroup.procs").read_text().split()]
+
+    def end(self) -> None:
+        """See Account."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
         """See Account."""
@@ -120,6 +133,9 @@ class TreeAccount:
             found.add(pid)
             ahead += children[pid]
         return found
+
+    def end(self) -> None:
+        """See Account. Orphans cannot be told from others, and a number may be somebody else's."""
 
     def close(self) -> None:
         """See Account."""

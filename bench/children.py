@@ -6,7 +6,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -32,9 +33,10 @@ class ProgramFailed(Exception):
 class Child:
     """A running program; what it says goes to a log."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path, *, inner: bool) -> None:
         self._process = process
         self._log = log
+        self._inner = inner
 
     @classmethod
     async def start(
@@ -45,8 +47,12 @@ class Child:
         *,
         env: Mapping[str, str] | None = None,
         speaks: bool = False,
+        inner: bool = False,
     ) -> Self:
-        """Start *command*, counted by *account*. If it *speaks*, its standard output is for us."""
+        """Start *command*, counted by *account*. If it *speaks*, its standard output is for us.
+
+        With *inner*, the program is the one child of *command*, which itself hears no SIGTERM.
+        """
         with log.open("ab") as said:
             process = await asyncio.create_subprocess_exec(
                 *(account.counted(command) if account else command),
@@ -60,7 +66,7 @@ class Child:
             )
         if account:
             account.adopt(process.pid)
-        return cls(process, log)
+        return cls(process, log, inner=inner)
 
     @property
     def running(self) -> bool:
@@ -87,14 +93,34 @@ class Child:
         except TimeoutError:
             raise ProgramFailed(self.said()) from None
 
+    async def until(self, true: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Return when what it brings about is *true*. Raises ProgramFailed."""
+        end = time.monotonic() + seconds
+        while not true():
+            if not self.running or time.monotonic() > end:
+                raise ProgramFailed(self.said())
+            await asyncio.sleep(_LOOK_SECONDS)
+
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL for who does not listen; returns when it is gone."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for number, pids in (
+            (signal.SIGTERM, self._children() if self._inner else [self._process.pid]),
+            (signal.SIGKILL, [self._process.pid]),
+        ):
             if self.running:
-                with suppress(ProcessLookupError):
-                    self._process.send_signal(number)
+                for pid in pids:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, number)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+
+    def _children(self) -> list[int]:
+        pid = self._process.pid
+        with suppress(OSError):
+            return [
+                int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            ]
+        return []
 
     def said(self) -> str:
         """The end of its log, and whose it is."""

@@ -14,6 +14,9 @@ from bench.display import Display
 from bench.figures import Figures, Work
 from bench.measuring import Measuring, RunFailed
 from bench.onebox import Onebox
+from bench.peers.exim import Exim
+from bench.peers.haraka import Haraka
+from bench.peers.opensmtpd import OpenSmtpd
 from bench.peers.postfix import Postfix
 from bench.report import Machine, Measured, Results
 from bench.split import Split
@@ -30,7 +33,8 @@ def makers(policies: int, dispatchers: int) -> Mapping[str, Maker]:
     def split(folder: Path, sink_port: int) -> System:
         return Split(folder, sink_port, policies=policies, dispatchers=dispatchers)
 
-    return {Onebox.name: Onebox, Split.name: split, Postfix.name: Postfix}
+    peers = (Postfix, Haraka, Exim, OpenSmtpd)
+    return {Onebox.name: Onebox, Split.name: split, **{peer.name: peer for peer in peers}}
 
 
 async def compare(

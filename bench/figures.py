@@ -38,13 +38,14 @@ class Arrived:
     """One message at the sink."""
 
     id: str
+    started: float  # its MAIL command
     at: float  # its final dot
 
     @classmethod
     def read(cls, line: str) -> Self:
         """A line of what the sink logged."""
         row = line.split("\t")
-        return cls(row[3], float(row[1]))
+        return cls(row[3], float(row[0]), float(row[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Phase:
 
     sent: Sequence[Sent]
     arrived: Sequence[Arrived]
+    others: Sequence[Arrived]  # what arrived meanwhile and is not of the series
     system_seconds: float  # CPU, until the system was at rest again
     sink_seconds: float
     load_seconds: float

@@ -28,6 +28,7 @@ from bench.load_session import CannotConnect, Door, Session, SessionLost
 _LINE = b"x" * 76 + b"\r\n"
 _HEADER_OCTETS = 230
 _RETRY_SECONDS = 0.1
+_APART_SECONDS = 0.002  # between first connections: some servers let no more than five wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Plan:
     size: int = 10_240  # octets of a message, about
     sender: str = "news@sender.example"
     recipient: str = "user{n}@dest.example"  # {n} is the message's number
+    recipients: int = 1  # of each message: this one, and more that are named after it
     lanes: Sequence[tuple[int, int]] = ()  # X-Priority and its weight; none: no such field
     pipelining: bool = True  # where the other side offers it
     rate: float = 0.0  # messages a second; 0: closed loop
@@ -91,8 +93,8 @@ class Load:
         self._began = time.time()
         try:
             async with asyncio.TaskGroup() as tasks:
-                for _ in range(min(self.plan.connections, self.plan.messages)):
-                    tasks.create_task(self._work())
+                for place in range(min(self.plan.connections, self.plan.messages)):
+                    tasks.create_task(self._work(place * _APART_SECONDS))
         except ExceptionGroup as group:
             # Not except*: before Python 3.11.4 what it raises comes in a group again.
             if isinstance(group.exceptions[0], CannotConnect):
@@ -109,8 +111,9 @@ class Load:
         numbers = range(plan.first, plan.first + plan.messages)
         return zip(numbers, chance.choices(lanes, weights, k=plan.messages), strict=True)
 
-    async def _work(self) -> None:
+    async def _work(self, begin: float) -> None:
         session: Session | None = None
+        await asyncio.sleep(begin)
         for number, lane in self._jobs:
             submitted = await self._due(number)
             recipient = self.plan.recipient.replace("{n}", str(number))
@@ -141,9 +144,10 @@ class Load:
         self, session: Session | None, recipient: str, text: bytes
     ) -> tuple[Session | None, int]:
         """The session for the next message, and the code of the reply; 0 when it was lost."""
+        more = (f"{place}.{recipient}" for place in range(1, self.plan.recipients))
         envelope = (
             f"MAIL FROM:<{self.plan.sender}>\r\n".encode(),
-            f"RCPT TO:<{recipient}>\r\n".encode(),
+            *(f"RCPT TO:<{address}>\r\n".encode() for address in (recipient, *more)),
             b"DATA\r\n",
         )
         try:
@@ -226,6 +230,7 @@ def main(arguments: Sequence[str]) -> int:
         size=given.size,
         sender=given.sender,
         recipient=given.recipient,
+        recipients=given.recipients,
         lanes=given.lanes,
         pipelining=not given.no_pipelining,
         rate=given.rate,
@@ -259,6 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--size", type=int, default=10_240, help="octets of a message")
     add("--sender", default="news@sender.example")
     add("--recipient", default="user{n}@dest.example", help="{n} is the message's number")
+    add("--recipients", type=int, default=1, help="of each message")
     add("--lanes", type=lanes, default=(), metavar="1=1,5=99", help="mix of X-Priority")
     add("--auth", default="", metavar="USER:SECRET", help="AUTH PLAIN")
     add("--starttls", action="store_true", help="encrypt; any certificate will do")

@@ -39,6 +39,8 @@ class Session(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._input = b""
         self._codes: list[int] = []
+        self._said: list[bytes] | None = None  # lines of replies, while somebody wants to read them
+        self._pipelining_offered = False
         self._wanted = 0
         self._answer: asyncio.Future[list[int]] | None = None
         self._lost = False
@@ -63,9 +65,10 @@ class Session(asyncio.Protocol):
     async def send(self, envelope: tuple[bytes, ...], text: bytes, *, pipelining: bool) -> int:
         """Send one message; the code of the reply that decided. Raises SessionLost.
 
-        *envelope* is MAIL, RCPT and DATA; *text* ends with the dot's line.
+        *envelope* is MAIL, RCPT (once or more) and DATA; *text* ends with the dot's line. With
+        *pipelining* commands go together where the other side offers that.
         """
-        if pipelining:
+        if pipelining and self._pipelining_offered:
             codes = await self._ask(b"".join(envelope), len(envelope))
         else:
             codes = [(await self._ask(command, 1))[0] for command in envelope]
@@ -99,6 +102,8 @@ class Session(asyncio.Protocol):
         """Count replies; the last line of each has a space behind its code."""
         *lines, self._input = (self._input + data).split(b"\n")
         self._codes += [int(line[:3]) for line in lines if line[3:4] != b"-"]
+        if self._said is not None:
+            self._said += lines
         if self._answer is not None and len(self._codes) >= self._wanted:
             codes, self._codes = self._codes[: self._wanted], self._codes[self._wanted :]
             if not self._answer.done():
@@ -108,17 +113,23 @@ class Session(asyncio.Protocol):
     async def enter(self, door: Door) -> None:
         """EHLO, and what the door asks for. Raises SessionLost."""
         await self._expect(b"", 220)
-        await self._expect(b"EHLO load.sender.example\r\n", 250)
+        await self._greet()
         if door.tls is not None:
             await self._expect(b"STARTTLS\r\n", 220)
             secure = await self._loop.start_tls(
                 self._transport, self, door.tls, server_hostname=door.host
             )
             self._transport = cast("asyncio.Transport", secure)
-            await self._expect(b"EHLO load.sender.example\r\n", 250)
+            await self._greet()
         if door.user:
             plain = base64.b64encode(f"\0{door.user}\0{door.secret}".encode())
             await self._expect(b"AUTH PLAIN " + plain + b"\r\n", 235)
+
+    async def _greet(self) -> None:
+        self._said = []
+        await self._expect(b"EHLO load.sender.example\r\n", 250)
+        offered = {line[4:].strip().upper() for line in self._said}
+        self._said, self._pipelining_offered = None, b"PIPELINING" in offered
 
     async def _expect(self, command: bytes, wanted: int) -> None:
         (code,) = await self._ask(command, 1)

@@ -5,17 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dkim
-from bench.accounting import open_account
-from bench.children import PYTHON, Child
 from bench.figures import Figures, Work, figures
 from bench.load import Load, Plan
 from bench.load_session import CannotConnect
 from bench.observing import Observer
-from bench.sink import Sink
-from bench.sink_session import Arrival, Manners
+from bench.receiving import Receiving
 from bench.systems import DOMAIN, System
 
 _CHECKED = 20  # messages whose signatures are verified
+_CHECKED_FIRST = 10**9  # their numbers are of no series
+_CHECK_SECONDS = 30.0
 
 
 class RunFailed(Exception):
@@ -39,46 +38,37 @@ class Measuring:
         self._tell("starting", 0, 0)
         try:
             await system.start()
-            self._tell("checking signatures", 0, 0)
-            await self._check_signatures(system)
-            return await self._measure(system)
+            # One sink from first to last: a relay holds it against a host when it hangs up.
+            async with Receiving.open(
+                self._sink_port, self._folder, save_first=_CHECKED
+            ) as receiving:
+                self._tell("checking signatures", 0, 0)
+                await self._check_signatures(system, receiving)
+                return await self._measure(system, receiving)
         finally:
             self._tell("stopping", 0, 0)
             await system.stop()
 
-    async def _check_signatures(self, system: System) -> None:
-        plan = self._plan(system, _CHECKED)
-        async with Sink(Manners(keep=True), port=self._sink_port) as sink:
-            try:
-                sent = await Load(plan).run()
-                arrivals = await sink.arrived(_CHECKED)
-            except (CannotConnect, TimeoutError) as error:
-                raise RunFailed(f"{system.title}: {error}") from error
+    async def _check_signatures(self, system: System, receiving: Receiving) -> None:
+        try:
+            sent = await Load(self._plan(system, _CHECKED, first=_CHECKED_FIRST)).run()
+        except CannotConnect as error:
+            raise RunFailed(f"{system.title}: {error}") from error
         if not all(message.accepted for message in sent):
             raise RunFailed(f"{system.title} answers {sent[0].code} to mail")
-        for arrival in arrivals:
-            if fault := signature_fault(arrival, system.dkim_record):
+        await receiving.next(_CHECKED, _CHECK_SECONDS)
+        for text in receiving.saved():
+            if fault := signature_fault(text, system.dkim_record):
                 raise RunFailed(f"{system.title}: {fault}")
 
-    async def _measure(self, system: System) -> Figures:
-        work, log = self._work, self._folder / "arrivals.tsv"
-        log.write_text("")
-        account = open_account("sink")
-        listen = f"127.0.0.1:{self._sink_port}"
-        command = [PYTHON, "-m", "bench.sink", "--listen", listen, "--log", str(log)]
-        sink = await Child.start(command, self._folder / "sink.log", account, speaks=True)
-        observer = Observer(system.account, account, log, self._folder)
-        try:
-            await sink.line()
-            plan = self._plan(system, work.messages)
-            closed = await observer.phase(plan, self._teller("closed loop", work.messages))
-            plan = self._plan(system, work.paced_messages, first=work.messages, rate=work.rate)
-            pace = f"{work.rate:g} a second"
-            paced = await observer.phase(plan, self._teller(pace, work.paced_messages))
-        finally:
-            observer.close()
-            await sink.stop()
-            account.close()
+    async def _measure(self, system: System, receiving: Receiving) -> Figures:
+        work = self._work
+        observer = Observer(system.account, receiving, self._folder)
+        plan = self._plan(system, work.messages)
+        closed = await observer.phase(plan, self._teller("closed loop", work.messages))
+        plan = self._plan(system, work.paced_messages, first=work.messages, rate=work.rate)
+        pace = f"{work.rate:g} a second"
+        paced = await observer.phase(plan, self._teller(pace, work.paced_messages))
         return figures(closed, paced)
 
     def _plan(self, system: System, messages: int, first: int = 0, rate: float = 0.0) -> Plan:
@@ -96,9 +86,8 @@ class Measuring:
         return functools.partial(self._tell, phase, wanted)
 
 
-def signature_fault(arrival: Arrival, record: bytes) -> str:
-    """What is wrong with the one signature that *arrival* should have; "" when nothing is."""
-    text = arrival.content
+def signature_fault(text: bytes, record: bytes) -> str:
+    """What is wrong with the one signature that *text* should have; "" when nothing is."""
     header = text.partition(b"\r\n\r\n")[0].lower()
     if (count := header.count(b"dkim-signature:")) != 1:
         return f"a message has {count} DKIM signatures"

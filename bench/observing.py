@@ -10,6 +10,7 @@ from bench.accounting import Account, machine_seconds, memory_octets
 from bench.children import PYTHON, Child
 from bench.figures import Arrived, Phase, Sent
 from bench.load import Plan
+from bench.receiving import Receiving
 
 _SAMPLE_SECONDS = 0.5
 # Looking at memory costs by the process, so that it would slow down who has many of them.
@@ -22,41 +23,37 @@ _REST_SHARE = 0.03  # of a core: what counts as rest
 class Observer:
     """Watches one system between load generators and a sink."""
 
-    def __init__(self, system: Account, sink: Account, arrivals: Path, scratch: Path) -> None:
-        """*arrivals* is the log of the sink; *scratch* is a folder for other logs."""
+    def __init__(self, system: Account, sink: Receiving, scratch: Path) -> None:
+        """*scratch* is a folder for logs."""
         self._system = system
         self._sink = sink
-        self._arrivals = arrivals.open()
-        self._begun = ""  # of a line that the sink has not written to its end
         self._scratch = scratch
-
-    def close(self) -> None:
-        """Let go of the log."""
-        self._arrivals.close()
 
     async def phase(self, plan: Plan, tell: Callable[[int], None]) -> Phase:
         """Send what *plan* says and see it come. Raises ProgramFailed."""
-        self._new_arrivals()  # of messages that nobody asked about
+        self._sink.new()  # of messages that nobody asked about
         machine, system, sink = self._clocks()
         began = time.monotonic()
         log = self._scratch / f"sent-{plan.first}.tsv"
         load = await Child.start(
             [*_load_command(plan), "--log", str(log)], self._scratch / "load.log", speaks=True
         )
+        series = _Series(plan)
         try:
-            arrived, peak = await self._all_arrived(load, plan.messages, tell)
+            peak = await self._all_arrived(load, series, tell)
             load_seconds = (await load.line())["cpu_us_per_message"] * plan.messages / 1e6
         finally:
             await load.stop()
         await self._at_rest()
-        arrived += self._new_arrivals()
+        series.add(self._sink.new())
         seconds = time.monotonic() - began
         machine, system, sink = (
             now - then for now, then in zip(self._clocks(), (machine, system, sink), strict=True)
         )
         return Phase(
             sent=[Sent.read(line) for line in log.read_text().splitlines()],
-            arrived=arrived,
+            arrived=series.arrived,
+            others=series.others,
             system_seconds=system,
             sink_seconds=sink,
             load_seconds=load_seconds,
@@ -66,24 +63,24 @@ class Observer:
         )
 
     async def _all_arrived(
-        self, load: Child, wanted: int, tell: Callable[[int], None]
-    ) -> tuple[list[Arrived], int]:
-        """Everything that arrived, and the most memory that the system had meanwhile."""
-        arrived: list[Arrived] = []
+        self, load: Child, series: "_Series", tell: Callable[[int], None]
+    ) -> int:
+        """Return when everything has arrived: the most memory that the system had meanwhile."""
         peak, memory_at, progress = 0, 0.0, time.monotonic()
-        while load.running or len(arrived) < wanted:
+        while load.running or not series.complete:
             await asyncio.sleep(_SAMPLE_SECONDS)
             if (began := time.monotonic()) >= memory_at:
-                peak = max(peak, memory_octets(self._system.pids()))
+                # In a thread: the kernel's counting may take a while.
+                octets = await asyncio.to_thread(memory_octets, self._system.pids())
+                peak = max(peak, octets)
                 memory_at = began + (time.monotonic() - began) / _SAMPLING_SHARE
-            fresh = self._new_arrivals()
-            arrived += fresh
-            tell(len(arrived))
+            fresh = series.add(self._sink.new())
+            tell(series.messages_arrived)
             if fresh:
                 progress = time.monotonic()
             elif time.monotonic() - progress > _STALL_SECONDS:
                 break
-        return arrived, peak
+        return peak
 
     async def _at_rest(self) -> None:
         """Wait until what is left to do after the last message is done."""
@@ -94,12 +91,34 @@ class Observer:
                 return
 
     def _clocks(self) -> tuple[float, float, float]:
-        return machine_seconds(), self._system.cpu_seconds(), self._sink.cpu_seconds()
+        return machine_seconds(), self._system.cpu_seconds(), self._sink.account.cpu_seconds()
 
-    def _new_arrivals(self) -> list[Arrived]:
-        """What the sink has logged since the last time."""
-        *lines, self._begun = (self._begun + self._arrivals.read()).split("\n")
-        return [Arrived.read(line) for line in lines]
+
+class _Series:
+    """What has arrived of one plan, and what else has."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._ids = frozenset(map(str, range(plan.first, plan.first + plan.messages)))
+        self._copies = plan.recipients
+        self.arrived: list[Arrived] = []
+        self.others: list[Arrived] = []
+
+    def add(self, fresh: list[Arrived]) -> bool:
+        """Sort *fresh*; whether there is one of the plan's."""
+        before = len(self.arrived)
+        for arrival in fresh:
+            (self.arrived if arrival.id in self._ids else self.others).append(arrival)
+        return len(self.arrived) > before
+
+    @property
+    def messages_arrived(self) -> int:
+        """Each as often as it has recipients."""
+        return len(self.arrived) // self._copies
+
+    @property
+    def complete(self) -> bool:
+        """Whether all has arrived."""
+        return len(self.arrived) >= len(self._ids) * self._copies
 
 
 def _load_command(plan: Plan) -> Iterator[str]:
@@ -110,6 +129,8 @@ def _load_command(plan: Plan) -> Iterator[str]:
         "--connections": plan.connections,
         "--size": plan.size,
         "--sender": plan.sender,
+        "--recipients": plan.recipients,
+        "--lanes": ",".join(f"{lane}={weight}" for lane, weight in plan.lanes),
         "--rate": plan.rate,
         "--first": plan.first,
         "--auth": f"{door.user}:{door.secret}" if door.user else "",

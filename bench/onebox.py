@@ -13,6 +13,7 @@ class Onebox:
 
     name = "onebox"
     title = "Posthouse, onebox"
+    about_per_second = 1000.0
 
     def __init__(self, folder: Path, sink_port: int) -> None:
         self._folder = fresh_folder(folder, self.name)
@@ -20,6 +21,7 @@ class Onebox:
         self._children: list[Child] = []
         self._door: Door | None = None
         self.dkim_record = b""
+        self.version = ""
         self.account = open_account(self.name)
 
     @property

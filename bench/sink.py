@@ -148,8 +148,11 @@ def log_line(arrival: Arrival) -> str:
     )
 
 
-async def serve(sink: Sink, log: Path | None) -> None:
-    """Run *sink* until a signal; one JSON line at the start, one at the end."""
+async def serve(sink: Sink, log: Path | None, save: Path | None) -> None:
+    """Run *sink* until a signal; one JSON line at the start, one at the end.
+
+    What it keeps of contents goes to the folder *save*, each before its line is in *log*.
+    """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -160,10 +163,19 @@ async def serve(sink: Sink, log: Path | None) -> None:
             while not stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), 0.5)
-                file.writelines(map(log_line, sink.arrivals[written:]))
-                written = len(sink.arrivals)
+                fresh = sink.arrivals[written:]
+                if save is not None and written < sink.manners.keep_first:
+                    _save(fresh, save, written)
+                file.writelines(map(log_line, fresh))
+                written += len(fresh)
                 file.flush()
     print(json.dumps(sink.summary()), flush=True)
+
+
+def _save(arrivals: Sequence[Arrival], folder: Path, first: int) -> None:
+    for number, arrival in enumerate(arrivals, first):
+        if arrival.content:
+            (folder / f"{number}.eml").write_bytes(arrival.content)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -173,6 +185,8 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--listen", default="127.0.0.1:2600", metavar="HOST:PORT")
     parser.add_argument("--log", type=Path, help="file for a line per arrival")
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="for the first messages")
+    parser.add_argument("--save-first", type=int, default=0, metavar="N", help="how many")
     parser.add_argument(
         "--refuse", action="append", type=Refusal.parse, default=[], metavar="PATTERN=REPLY"
     )
@@ -182,10 +196,17 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of these chances")
     given = parser.parse_args(arguments)
     host, _, port = given.listen.rpartition(":")
-    manners = Manners(given.refuse, given.delay, given.cut, given.soft, given.seed)
+    manners = Manners(
+        given.refuse,
+        given.delay,
+        given.cut,
+        given.soft,
+        given.seed,
+        keep_first=given.save_first if given.save else 0,
+    )
     loops = import_module("uvloop" if find_spec("uvloop") else "asyncio")
     with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
-        runner.run(serve(Sink(manners, host.strip("[]"), int(port)), given.log))
+        runner.run(serve(Sink(manners, host.strip("[]"), int(port)), given.log, given.save))
 
 
 if __name__ == "__main__":

@@ -72,12 +72,14 @@ class Manners:
     soft: float = 0.0  # chance that a message is answered 451
     seed: int = 0
     keep: bool = False  # whether contents are remembered
+    keep_first: int = 0  # ... or of so many messages only
 
 
 class Host(Protocol):
     """What a session needs of the sink it belongs to."""
 
     manners: Manners
+    arrivals: list[Arrival]
 
     def chance(self) -> float:
         """A number in [0, 1)."""
@@ -191,6 +193,7 @@ class Session(asyncio.Protocol):
 
     def _arrive(self, content: bytes) -> None:
         manners, chance = self._sink.manners, self._sink.chance
+        keep = manners.keep or len(self._sink.arrivals) < manners.keep_first
         outcome = Outcome.TAKEN
         if manners.soft and chance() < manners.soft:
             outcome = Outcome.SOFT
@@ -206,7 +209,7 @@ class Session(asyncio.Protocol):
                 sender=self._sender,
                 recipients=tuple(self._recipients),
                 size=len(content) + 2,
-                content=_without_dots(content) if manners.keep else b"",
+                content=_without_dots(content) if keep else b"",
             )
         )
         self._reset()

@@ -27,6 +27,7 @@ class Split:
 
     name = "split"
     title = "Posthouse, split"
+    about_per_second = 800.0
 
     def __init__(
         self, folder: Path, sink_port: int, *, policies: int = 1, dispatchers: int = 1
@@ -50,6 +51,7 @@ class Split:
         self._children: list[Child] = []
         self._door: Door | None = None
         self.dkim_record = b""
+        self.version = ""
         self.account = open_account(self.name)
 
     @property

@@ -22,6 +22,8 @@ class System(Protocol):
     name: str  # for --systems
     title: str  # for people
     account: Account
+    about_per_second: float  # delivered, on two cores: to say how long it will take
+    version: str  # of its programs; after `prepare`
     dkim_record: bytes  # the TXT record of the key it signs with
 
     @property

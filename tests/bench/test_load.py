@@ -55,6 +55,37 @@ async def test_lanes_are_mixed_by_weight() -> None:
         assert min(map(int, by_id)) == 1000
 
 
+async def test_a_message_may_have_many_recipients() -> None:
+    async with Sink() as sink:
+        await Load(Plan(door(sink), messages=2, connections=1, size=500, recipients=3)).run()
+        assert [
+            ("user0@dest.example", "1.user0@dest.example", "2.user0@dest.example"),
+            ("user1@dest.example", "1.user1@dest.example", "2.user1@dest.example"),
+        ] == [arrival.recipients for arrival in sink.arrivals]
+
+
+async def test_commands_go_one_by_one_to_who_offers_no_pipelining() -> None:
+    """OpenSMTPD answers 500 to commands that came together."""
+    together = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal together
+        writer.write(b"220 x\r\n")
+        while octets := await reader.read(1 << 20):
+            together += octets.count(b"\n") > 1 and not octets.endswith(b"\r\n.\r\n")
+            verb = octets[:4]
+            reply = b"250-x\r\n250 SIZE\r\n" if verb == b"EHLO" else b"250 Ok\r\n"
+            writer.write(b"354 Go\r\n" if verb == b"DATA" else reply)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        sent = await Load(Plan(Door("127.0.0.1", port), messages=5, connections=2)).run()
+    assert all(message.accepted for message in sent)
+    assert together == 0
+
+
 async def test_a_refused_recipient_is_counted_and_the_next_message_goes_on() -> None:
     manners = Manners([Refusal("user1@*", "550 5.1.1 No"), Refusal("user2@*", "450 4.2.1 Later")])
     async with Sink(manners) as sink:

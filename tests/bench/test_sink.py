@@ -29,6 +29,10 @@ async def codes(reader: StreamReader, count: int) -> list[str]:
         return [(await reader.readline())[:3].decode() for _ in range(count)]
 
 
+def saved_in(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in folder.glob("*.eml")]
+
+
 @pytest.mark.parametrize("piece", [1, 7, 1000])
 async def test_octets_may_come_in_any_pieces(piece: int) -> None:
     text = b"Subject: x\r\nX-N: 17\r\n\r\n..one\r\n.\rtwo\n.\nthree\r\n.\r\n"
@@ -125,6 +129,7 @@ async def test_as_a_program_it_logs_arrivals_and_sums_up_at_sigterm(tmp_path: Pa
     log = tmp_path / "arrivals.tsv"
     program = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.sink", "--listen", "127.0.0.1:0", "--log", str(log)),
+        *("--save", str(tmp_path), "--save-first", "1"),
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )
@@ -132,11 +137,12 @@ async def test_as_a_program_it_logs_arrivals_and_sums_up_at_sigterm(tmp_path: Pa
     ready = json.loads(await program.stdout.readline())
     host, _, port = ready["listening"].rpartition(":")
     async with connected(Sink(host=host, port=int(port))) as (reader, writer):
-        writer.write(MAIL + b"X-Bench-Id: seven\r\n.\r\n")
-        await codes(reader, 4)
+        writer.write(MAIL + b"X-Bench-Id: seven\r\n.\r\n" + MAIL + b"X-N: 8\r\n.\r\n")
+        await codes(reader, 8)
     program.send_signal(signal.SIGTERM)
     counted = json.loads((await program.communicate())[0])
-    assert (program.returncode, counted["taken"]) == (0, 1)
-    fields = log.read_text().split("\t")
+    assert (program.returncode, counted["taken"]) == (0, 2)
+    assert saved_in(tmp_path) == [b"X-Bench-Id: seven\r\n"]
+    fields = log.read_text().splitlines()[0].split("\t")
     assert fields[2:4] == ["taken", "seven"]
     assert fields[5].strip() == "ann@dest.example"

@@ -1,0 +1,103 @@
+"""Debian packages that are not installed but unpacked, for mail servers that exclude each other.
+
+Their files lie in a folder of the virtual environment, users and groups they need in files beside
+them; where a program runs, in a mount namespace of its own, these lie over the machine's. Nothing
+else of the machine sees or keeps anything of it. A process namespace ends with whom it was started
+by, and with it every process that the program ever made.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.systems import NotMeasured
+
+PEERS = Path(sys.prefix) / "peers"
+_WITHIN = 300.0  # seconds, for what comes over the network
+_VERSIONS = "versions"
+_LAID_OVER = ("usr", "etc")
+_ENTER = ("unshare", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--kill-child")
+
+
+def unpack(name: str, packages: Sequence[str]) -> Path:
+    """The folder of *packages*, in which they are unpacked if they are not. Raises NotMeasured."""
+    layer = PEERS / name
+    if layer.exists():
+        return layer
+    if shutil.which("apt-get") is None:
+        raise NotMeasured("this is no Debian")
+    PEERS.mkdir(exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=PEERS))
+    try:
+        _download(packages, fresh)
+        archives = sorted(fresh.glob("*.deb"))
+        for archive in archives:
+            ask(["dpkg-deb", "--extract", str(archive), str(fresh)])
+            archive.unlink()
+        # NAME_VERSION_ARCHITECTURE.deb
+        versions = (archive.name.replace("%3a", ":").split("_")[:2] for archive in archives)
+        (fresh / _VERSIONS).write_text("".join(f"{' '.join(pair)}\n" for pair in versions))
+        fresh.chmod(0o755)
+        fresh.rename(layer)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return layer
+
+
+def version(layer: Path, package: str) -> str:
+    """Which version of *package* was unpacked."""
+    lines = (line.split() for line in (layer / _VERSIONS).read_text().splitlines())
+    return next(number for name, number in lines if name == package)
+
+
+def add_users(layer: Path, users: Mapping[str, int]) -> None:
+    """Have *users*, each with a group of its own, known where *layer* is."""
+    for file, entry in (("passwd", "{0}:x:{1}:{1}::/:/usr/sbin/nologin"), ("group", "{0}:x:{1}:")):
+        lines = [
+            line
+            for line in (Path("/etc") / file).read_text().splitlines()
+            if line.partition(":")[0] not in users
+        ]
+        lines += [entry.format(*user) for user in users.items()]
+        (layer / "etc").mkdir(exist_ok=True)
+        (layer / "etc" / file).write_text("\n".join([*lines, ""]))
+
+
+def inside(layer: Path, command: Sequence[str], *, first: Sequence[str] = ()) -> list[str]:
+    """What runs *command*, after the shell's lines *first*, where *layer* lies over the machine."""
+    steps = [
+        *(
+            f"mount -t overlay -o lowerdir={layer}/{name}:/{name} overlay /{name}"
+            for name in _LAID_OVER
+            if (layer / name).exists()
+        ),
+        *first,
+        'exec "$@"',
+    ]
+    return [*_ENTER, "sh", "-ec", "\n".join(steps), "sh", *command]
+
+
+def ask(command: Sequence[str], folder: Path | None = None) -> str:
+    """What *command* prints. Raises NotMeasured with what it complains about."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=_WITHIN, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotMeasured(f"{command[0]}: {error}") from error
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip())[-300:]
+        raise NotMeasured(f"{' '.join(command[:3])}: {said}")
+    return done.stdout
+
+
+def _download(packages: Sequence[str], folder: Path) -> None:
+    command = ["apt-get", "-q", "download", *packages]
+    try:
+        ask(command, folder)
+    except NotMeasured:
+        ask(["apt-get", "-q", "update"])  # lists of packages may be old or missing
+        ask(command, folder)
