@@ -2,15 +2,16 @@
 
 import asyncio
 import random
+from collections import Counter
 from dataclasses import dataclass
 
 import structlog
 from aiormq.abc import ArgumentsType, DeliveredMessage
-from prometheus_client import Counter
+from prometheus_client import Counter as Metric
 
 from posthouse.broker import BrokerUnavailable, Handler, QueueTerms
 from posthouse.broker.attempt import attempt, reason
-from posthouse.broker.rabbitmq_link import Link
+from posthouse.broker.rabbitmq_link import Link, Unanswered
 from posthouse.broker.rabbitmq_publisher import FAILURES, QUEUE, REASON, Parcel, Publisher
 from posthouse.broker.rabbitmq_queues import (
     AFTER_DELETION,
@@ -24,7 +25,8 @@ from posthouse.running.backoff import wait_before_retry
 
 log = structlog.get_logger()
 
-DEAD_LETTERS = Counter(
+RECEIVED = Metric("posthouse_amqp_received_total", "Bodies that RabbitMQ delivered", ["queue"])
+DEAD_LETTERS = Metric(
     "posthouse_amqp_dead_letters_total", "Bodies put away because they failed too often", ["queue"]
 )
 
@@ -63,7 +65,9 @@ class Consumer:
         self._publisher = publisher
         self._terms = terms
         self._in_hand: dict[object, _Delivery] = {}
-        self._mute = 0  # how often in a row the queue did not answer
+        self._received = RECEIVED.labels(queue)
+        self._mute: Counter[str] = Counter()  # how often in a row a queue did not answer
+        self._putting_aside = asyncio.Lock()
 
     async def run(self, prefetch: int) -> None:
         """Consume until cancelled, with at most *prefetch* handlers at a time."""
@@ -73,9 +77,9 @@ class Consumer:
                 try:
                     await self._link.up()
                     await self._subscribed(handlers, prefetch)
-                    failures = self._mute = 0
+                    failures = self._mute[self._queue] = 0
                 except QueueMute:
-                    await self._make_anew()
+                    await self._note_mute(self._queue)
                 # Whatever ends a subscription, the next one is tried for.
                 except Exception as error:  # noqa: BLE001
                     failures += 1
@@ -90,6 +94,7 @@ class Consumer:
 
         # The handler runs in a task of ours: those of the library end with the channel.
         async def on_message(message: DeliveredMessage) -> None:
+            self._received.inc()
             delivery = _Delivery(message, subscription)
             subscription.take(delivery.tag)
             handlers.create_task(self._work(delivery))
@@ -99,18 +104,18 @@ class Consumer:
         if subscription.cancelled:
             await asyncio.sleep(AFTER_DELETION)
 
-    async def _make_anew(self) -> None:
-        """Replace a queue that takes no consumer, however often it is asked.
+    async def _note_mute(self, queue: str) -> None:
+        """Delete a queue that takes nothing, however often it is asked: it is made anew.
 
         RabbitMQ 3.10 has such queues when it was killed right after they were made: they never
         get a leader. What is lost with it are hints.
         """
-        self._mute += 1
-        log.warning("queue_mute", queue=self._queue, times=self._mute)
-        if self._mute >= _MUTE_AT_MOST:
-            await delete_queue(self._link, self._queue)
-            log.error("queue_deleted", queue=self._queue, reason="it took no consumer")
-            self._mute = 0
+        self._mute[queue] += 1
+        log.warning("queue_mute", queue=queue, times=self._mute[queue])
+        if self._mute[queue] >= _MUTE_AT_MOST:
+            await delete_queue(self._link, queue)
+            log.error("queue_deleted", queue=queue, reason="it took nothing")
+            self._mute[queue] = 0
 
     async def _work(self, delivery: _Delivery) -> None:
         key: object = delivery.message.header.properties.message_id or object()
@@ -138,15 +143,17 @@ class Consumer:
         return await attempt(self._handler, delivery.message.body)
 
     async def _failed(self, delivery: _Delivery, trouble: str) -> None:
-        failures = delivery.failures + 1
-        try:
-            await self._put_aside(delivery.message.body, trouble, failures)
-        except BrokerUnavailable as failure:
-            log.warning("handing_on_failed", queue=self._queue, reason=str(failure))
-            await asyncio.sleep(self._terms.retry_after)
-            await delivery.subscription.give_back(delivery.tag)
-        else:
-            await delivery.subscription.settle(delivery.tag)
+        """Hold it until it is put aside, or is lost with its subscription and comes again."""
+        while not delivery.subscription.gone.is_set():
+            try:
+                async with self._putting_aside:
+                    await self._put_aside(delivery.message.body, trouble, delivery.failures + 1)
+            except BrokerUnavailable as failure:
+                log.warning("handing_on_failed", queue=self._queue, reason=str(failure))
+                await asyncio.sleep(self._terms.retry_after)
+            else:
+                await delivery.subscription.settle(delivery.tag)
+                return
 
     async def _put_aside(self, body: bytes, trouble: str, failures: int) -> None:
         """Have it come again later and behind the others, or never."""
@@ -156,6 +163,14 @@ class Consumer:
             DEAD_LETTERS.labels(self._queue).inc()
             log.error("dead_lettered", queue=self._queue, failures=failures, reason=trouble)
             return
-        later = Parcel(body, headers, self._terms.retry_after)
-        await self._publisher.publish(retry_queue(self._queue), [later])
+        await self._put_off(Parcel(body, headers, self._terms.retry_after))
         log.warning("handling_failed", queue=self._queue, failures=failures, reason=trouble)
+
+    async def _put_off(self, parcel: Parcel) -> None:
+        queue = retry_queue(self._queue)
+        try:
+            await self._publisher.publish(queue, [parcel])
+        except Unanswered:
+            await self._note_mute(queue)
+            raise
+        self._mute[queue] = 0

@@ -33,9 +33,13 @@ ANSWER_WITHIN = 5.0  # seconds for everything that we ask of the broker
 # would be noticed after twenty.
 _PROVE_EVERY = 3.0
 _PROVE_WITHIN = 2.0  # seconds
-CLOSE_WITHIN = 2.0  # seconds; then whatever is left of a connection or channel ends by itself
+CLOSE_WITHIN = 1.0  # seconds; then whatever is left of a connection or channel ends by itself
 _LONGEST_PAUSE = 1.0  # seconds between two tries to connect
 _LOOK_EVERY = 0.5  # seconds; the library tells nobody that a connection was blocked: we look
+
+
+class Unanswered(BrokerUnavailable):
+    """The broker left something that we published without an answer: all of it, or one queue."""
 
 
 @contextmanager
@@ -63,7 +67,7 @@ class Link:
         self._connection: AbstractConnection | None = None
         self._trouble = "not connected yet"
         self._blocked = False
-        self._doubtful = False
+        self._given_up = False
         self._stir = asyncio.Event()  # the connection is to be looked at now
         self._up = asyncio.Event()
         self._waiting: set[asyncio.Timeout] = set()
@@ -73,7 +77,7 @@ class Link:
     def state(self) -> BrokerState:
         """Whether something published over this connection now would be taken."""
         connection = self._connection
-        if connection is None or self._doubtful or not connection.connected.is_set():
+        if connection is None or self._given_up or not connection.connected.is_set():
             return BrokerState.AWAY
         return BrokerState.BLOCKED if self._blocked else BrokerState.CONNECTED
 
@@ -112,8 +116,9 @@ class Link:
     async def patience(self) -> AsyncIterator[None]:
         """Bound the time for an answer to something published; raises BrokerUnavailable.
 
-        It ends at once when the broker blocks us. When it is over, the connection has to show that
-        the broker answers at all.
+        It ends at once when the broker blocks us. When it is over, the connection is given up for
+        another, to the next node if there are several: RabbitMQ keeps a channel waiting, with all
+        that follows on it, for a queue that does not answer.
         """
         if self.state is not BrokerState.CONNECTED:
             raise BrokerUnavailable(self._why_not())
@@ -127,12 +132,12 @@ class Link:
         except TimeoutError as error:
             if self.state is not BrokerState.CONNECTED:
                 raise BrokerUnavailable(self._why_not()) from error
-            self._doubt()
-            text = f"the broker did not answer within {ANSWER_WITHIN:g} seconds"
-            raise BrokerUnavailable(text) from error
+            self._give_up()
+            raise Unanswered(self._trouble) from error
 
-    def _doubt(self) -> None:
-        self._doubtful = True
+    def _give_up(self) -> None:
+        self._trouble = f"the broker did not answer within {ANSWER_WITHIN:g} seconds"
+        self._given_up = True
         self._stir.set()
 
     def _why_not(self) -> str:
@@ -161,7 +166,7 @@ class Link:
             log.warning("broker_lost", purpose=self._purpose, reason=self._trouble)
         finally:
             self._connection = None
-            self._doubtful = False
+            self._given_up = False
             self._up.clear()
             self._note_blocked(blocked=False)
             CONNECTED.labels(self._purpose).set(0)
@@ -170,14 +175,12 @@ class Link:
     async def _watch(self, connection: AbstractConnection) -> None:
         connection.close_callbacks.add(lambda *_: self._stir.set())
         proven = time.monotonic()
-        while connection.connected.is_set():
+        while connection.connected.is_set() and not self._given_up:
             self._note_blocked(blocked=await _is_blocked(connection))
-            due = time.monotonic() > proven + _PROVE_EVERY
-            if self._doubtful or (due and not self._blocked):
+            if time.monotonic() > proven + _PROVE_EVERY and not self._blocked:
                 if not await _answers(connection):
                     self._trouble = f"the broker did not answer within {_PROVE_WITHIN:g} seconds"
                     return
-                self._doubtful = False
                 proven = time.monotonic()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY):

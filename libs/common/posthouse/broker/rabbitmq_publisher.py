@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aio_pika.abc import AbstractChannel
-from aio_pika.exceptions import PublishError
+from aio_pika.exceptions import DeliveryError, PublishError
 from aiormq import spec
 from aiormq.abc import AbstractChannel as WireChannel
 from aiormq.abc import ArgumentsType
@@ -14,7 +14,7 @@ from prometheus_client import Histogram
 
 from posthouse.broker import BrokerUnavailable, QueueTerms
 from posthouse.broker.rabbitmq_link import Link, broker_failures
-from posthouse.broker.rabbitmq_queues import AFTER_DELETION, ensure_queue
+from posthouse.broker.rabbitmq_queues import AFTER_DELETION, close_channel, ensure_queue
 
 CONFIRM_SECONDS = Histogram(
     "posthouse_amqp_publish_confirm_seconds", "From handing bodies over to the last confirm"
@@ -83,10 +83,23 @@ class Publisher:
         failures = await asyncio.gather(*sending)
         left = [parcel for parcel, failure in zip(parcels, failures, strict=True) if failure]
         last = next((failure for failure in failures if failure), None)
-        if any(failure and isinstance(failure.__cause__, PublishError) for failure in failures):
+        causes = {type(failure.__cause__) for failure in failures if failure}
+        if PublishError in causes:
             self._known.discard(queue)
             await asyncio.sleep(AFTER_DELETION)
+        elif DeliveryError in causes:
+            await self._leave(channel)
         return left, last
+
+    async def _leave(self, channel: WireChannel) -> None:
+        """Have a new channel opened after one that was told no.
+
+        RabbitMQ 3.10 goes on to say no, on a channel that first published to a queue while its
+        members had no leader, for as long as the old leader is away.
+        """
+        if self._channel is not None and await self._channel.get_underlay_channel() is channel:
+            told_no, self._channel = self._channel, None
+            await close_channel(told_no)
 
     async def _open_channel(self) -> WireChannel:
         async with self._opening:

@@ -74,12 +74,6 @@ class Subscription:
             for last, multiple in acks:
                 await self._open_wire().basic_ack(last, multiple=multiple, wait=False)
 
-    async def give_back(self, tag: int) -> None:
-        """Have the broker deliver this one again."""
-        self._unsettled.pop(tag, None)
-        with suppress(*CONNECTION_EXCEPTIONS):
-            await self._open_wire().basic_nack(tag, requeue=True, wait=False)
-
     def _open_wire(self) -> WireChannel:
         if self._wire is None:
             raise RuntimeError("nothing was delivered yet")
