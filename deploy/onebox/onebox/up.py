@@ -1,40 +1,34 @@
-"""`posthouse up`: all services in one process on an embedded PostgreSQL, or on servers given."""
+"""`posthouse up`: one process that keeps PostgreSQL and the workers, which do everything else."""
 
 import asyncio
 import os
+import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import structlog
-from pydantic import SecretStr
 
-from bounces.listener import ReturnListener
-from bounces.wiring import wire as wire_bounces
-from dispatcher.wiring import wire as wire_dispatcher
-from ingest.service import IngestService
-from ingest.wiring import wire as wire_ingest
+from ingest.sockets import addresses, bind
 from onebox.place import NoPlace, Place
 from onebox.postgres import EmbeddedPostgres, PostgresError
 from onebox.up_settings import UpSettings, read_settings
-from policy.wiring import wire as wire_policy
-from posthouse.broker import Broker
-from posthouse.broker.embedded import EmbeddedBroker
+from onebox.worker import work
+from onebox.workers import Forked, NotReady, Workers, fork
 from posthouse.running import logs
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen, Health
-from posthouse.running.program import Wired, backing, database_check, open_rabbitmq
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres
 
-# Messages between intake and delivery are remembered up to this many octets, so that one process
-# does not read back what it just wrote.
-_REMEMBERED = 64 << 20
+# Workers have the grace period to finish; then this much to end.
+_LAST_WORDS_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -48,35 +42,49 @@ def run_up(environ: Mapping[str, str]) -> int:
     except (SettingsError, NoPlace) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    try:
+        sockets = bind(settings.ingest.ingest_listeners, processes=settings.workers)
+    except CannotListen as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    forked = fork(settings.workers)
     common = settings.ingest
     logs.configure("posthouse", level=common.log_level, form=common.log_format, stream=sys.stderr)
-    return main(_run(settings))
+    if isinstance(forked, Forked):
+        return main(work(settings, forked, _mine(sockets, forked.number)))
+    at = addresses(sockets[0])
+    _mine(sockets, 0)
+    return main(_keep(settings, Workers(forked), at))
 
 
-async def _run(settings: UpSettings) -> int:
+def _mine(sockets: Sequence[Sequence[socket.socket]], number: int) -> Sequence[socket.socket]:
+    """Those of the process of that *number*, from 1; what belongs to the others is closed."""
+    for place, others in enumerate(sockets, start=1):
+        if place != number:
+            for one in others:
+                one.close()
+    return sockets[number - 1] if number else ()
+
+
+async def _keep(settings: UpSettings, workers: Workers, at: Sequence[Endpoint]) -> int:
+    """Keep database and workers running until a signal; the exit status."""
+    common = settings.ingest
     try:
         async with AsyncExitStack() as stack:
+            stack.callback(workers.kill)
             postgres, url = await _database(settings.place, stack)
             await migrate(url)
             if postgres is not None:
                 await _end_leases(url)
-            broker = await stack.enter_async_context(_broker(settings.broker_url))
-            told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
-            behind = await stack.enter_async_context(backing(told, broker, recent=_REMEMBERED))
-            wired = [
-                wire_ingest(settings.ingest, behind),
-                wire_policy(settings.policy, behind),
-                wire_dispatcher(settings.dispatcher, behind),
-                wire_bounces(settings.bounces, behind),
-            ]
-            checks = {name: check for w in wired for name, check in w.checks.items()}
-            health = Health(told.health_listen, {"database": database_check(behind), **checks})
-            services: dict[str, Service] = {n: s for w in wired for n, s in w.services.items()}
-            services["ready"] = _Ready(settings, wired, health, postgres)
+            returns = await workers.start(url)
+            health = Health(common.health_listen, workers.checks(), workers.metrics)
+            facts = _Facts(settings, at, returns, workers.pids, postgres)
+            services: dict[str, Service] = {"workers": workers, "ready": _Ready(facts, health)}
             if postgres is not None:
                 services["postgres"] = postgres
-            return await run(services, health=health, grace=told.grace_seconds)
-    except (PostgresError, StoreUnavailable, StoreRefused, CannotListen) as error:
+            grace = common.grace_seconds + _LAST_WORDS_SECONDS
+            return await run(services, health=health, grace=grace)
+    except (PostgresError, StoreUnavailable, StoreRefused, CannotListen, NotReady) as error:
         log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
         return 1
 
@@ -96,56 +104,52 @@ async def _end_leases(url: str) -> None:
         await database.run("end_delivery_leases")
 
 
-@asynccontextmanager
-async def _broker(urls: Sequence[SecretStr] | None) -> AsyncIterator[Broker]:
-    async with EmbeddedBroker.open() if urls is None else open_rabbitmq(urls) as broker:
-        yield broker
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What whoever started us wants to know."""
 
+    settings: UpSettings
+    submission: Sequence[Endpoint]
+    bounces: Endpoint
+    workers: Sequence[int]
+    postgres: EmbeddedPostgres | None
 
-class _Ready:
-    """Says where everything is, in one JSON line, once everything is there."""
-
-    def __init__(
-        self,
-        settings: UpSettings,
-        wired: list[Wired],
-        health: Health,
-        postgres: EmbeddedPostgres | None,
-    ) -> None:
-        self._settings = settings
-        self._services = {n: s for w in wired for n, s in w.services.items()}
-        self._health = health
-        self._postgres = postgres
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Print the line, and the same for people where people read; then wait."""
-        facts = await self._facts()
-        sys.stdout.write(msgspec.json.encode(facts).decode() + "\n")
-        sys.stdout.flush()
-        if sys.stderr.isatty():
-            sys.stderr.write(_readable(facts))
-        await stopping.wait()
-
-    async def _facts(self) -> dict[str, Any]:
-        ingest, bounces = self._services["ingest"], self._services["bounces"]
-        assert isinstance(ingest, IngestService)
-        assert isinstance(bounces, ReturnListener)
-        listeners = zip(self._settings.ingest.ingest_listeners, ingest.addresses, strict=True)
-        pids = dict.fromkeys(("ingest", "policy", "dispatcher", "bounces"), os.getpid())
-        if self._postgres is not None:
-            pids["postgres"] = self._postgres.pid
-        folder = str(self._settings.place.folder.absolute())
+    def told(self, health: Endpoint) -> dict[str, Any]:
+        """As the ready line has it."""
+        listeners = zip(self.settings.ingest.ingest_listeners, self.submission, strict=True)
+        folder = str(self.settings.place.folder.absolute())
         return {
             "event": "ready",
             "submission": [
                 {**_address(at), "tls": listener.tls.value} for listener, at in listeners
             ],
-            "bounces": _address(await bounces.address()),
-            "health": _address(self._health.address),
+            "bounces": _address(self.bounces),
+            "health": _address(health),
             "data": folder,
-            "pids": pids,
+            "pids": {
+                "up": os.getpid(),
+                **{f"worker {n}": pid for n, pid in enumerate(self.workers, start=1)},
+                **({"postgres": self.postgres.pid} if self.postgres else {}),
+            },
             "credential": f"posthouse --data {folder} credential create --domain example.com",
         }
+
+
+class _Ready:
+    """Says where everything is, in one JSON line, once everything is there."""
+
+    def __init__(self, facts: _Facts, health: Health) -> None:
+        self._facts = facts
+        self._health = health
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Print the line, and the same for people where people read; then wait."""
+        facts = self._facts.told(self._health.address)
+        sys.stdout.write(msgspec.json.encode(facts).decode() + "\n")
+        sys.stdout.flush()
+        if sys.stderr.isatty():
+            sys.stderr.write(_readable(facts))
+        await stopping.wait()
 
 
 def _address(endpoint: Endpoint) -> dict[str, Any]:

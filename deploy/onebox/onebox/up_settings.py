@@ -8,8 +8,8 @@ from typing import TypeVar
 from bounces.settings import BouncesSettings
 from dispatcher.settings import DispatcherSettings
 from ingest.settings import IngestSettings
-from onebox.place import Place, PlaceSettings
-from onebox.programs import known_names
+from onebox.place import Place
+from onebox.programs import OneboxSettings, known_names
 from policy.settings import PolicySettings
 from posthouse.mail.secret import KEY_OCTETS
 from posthouse.running.common_settings import BrokerUrls
@@ -30,6 +30,7 @@ class UpSettings:
     """The settings of each part."""
 
     place: Place
+    workers: int
     broker_url: BrokerUrls | None  # None: the broker is in this process
     ingest: IngestSettings
     policy: PolicySettings
@@ -51,10 +52,12 @@ def read_settings(environ: Mapping[str, str]) -> UpSettings:
             mistakes.update(error.mistakes)
             return model.model_construct()
 
-    place = Place.told(read(PlaceSettings, environ))
+    own = read(OneboxSettings, environ)
+    place = Place.told(own)
     given = _completed(place, environ)
     found = UpSettings(
         place,
+        own.workers,
         read(OtherBroker, environ).broker_url,
         read(IngestSettings, given),
         read(PolicySettings, given),

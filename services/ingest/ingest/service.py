@@ -1,7 +1,6 @@
 """Ingest: listeners, the sessions behind them, and how they end."""
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -14,13 +13,13 @@ from ingest.core.trouble import StoreTrouble
 from ingest.door import Door, Guests, Intake
 from ingest.listener import Listener, TlsMode
 from ingest.smtp_session import SmtpSession
+from ingest.sockets import BACKLOG, addresses, bind
 from posthouse.running.certificate import Certificate
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
 
 log = structlog.get_logger()
 
-_BACKLOG = 512
 _HANDSHAKE_SECONDS = 30.0
 
 
@@ -40,8 +39,11 @@ class IngestService:
         clock: Callable[[], float],
         has_room: Callable[[], bool] = lambda: True,  # while it says no, mail is turned away
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         """*pepper* keys the hashes of secrets, *clock* tells monotonic seconds.
+
+        *sockets*: those of the listeners, where they are bound already.
 
         Raises CannotListen when a listener needs a certificate and there is none.
         """
@@ -49,8 +51,8 @@ class IngestService:
             if listener.tls.needs_certificate and certificate is None:
                 raise CannotListen(f"{listener} needs a TLS certificate, and none is set")
         self._listeners = tuple(listeners)
-        self._sockets: list[socket.socket] = []
-        self._addresses: tuple[Endpoint, ...] = ()
+        self._sockets = list(sockets)
+        self._addresses = addresses(sockets)
         self._door = Door(
             hostname=hostname,
             limits=limits,
@@ -69,8 +71,8 @@ class IngestService:
         Raises CannotListen. Does nothing the second time.
         """
         if not self._sockets:
-            self._sockets = [_listening_socket(listener) for listener in self._listeners]
-            self._addresses = tuple(Endpoint(*s.getsockname()[:2]) for s in self._sockets)
+            (self._sockets,) = bind(self._listeners)
+            self._addresses = addresses(self._sockets)
 
     @property
     def addresses(self) -> tuple[Endpoint, ...]:
@@ -82,8 +84,6 @@ class IngestService:
 
         Cancelled, it breaks off what is left.
         """
-        # It logs every command a client gives, and warns of what we do on purpose.
-        logging.getLogger("mail.log").disabled = True
         self.bind()
         try:
             servers = [
@@ -104,7 +104,7 @@ class IngestService:
         return await asyncio.get_running_loop().create_server(
             lambda: SmtpSession(self._door, listener),
             sock=bound,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             ssl=self._door.tls if implicit else None,
             ssl_handshake_timeout=_HANDSHAKE_SECONDS if implicit else None,
         )
@@ -116,19 +116,3 @@ class IngestService:
         for guest in tuple(guests.inside):
             guest.stop()
         await guests.empty.wait()
-
-
-def _listening_socket(listener: Listener) -> socket.socket:
-    endpoint = listener.endpoint
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    # Named as TCP: on a socket that does not say so asyncio leaves Nagle's algorithm on, and each
-    # reply to a pipelining client waits for a delayed acknowledgement.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((endpoint.host, endpoint.port))
-        bound.listen(_BACKLOG)
-    except OSError as error:
-        bound.close()
-        raise CannotListen(f"cannot listen on {listener}: {error.strerror or error}") from error
-    return bound

@@ -1,7 +1,8 @@
 """The only place of ingest that names concrete things."""
 
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +64,11 @@ def _room(disk: Path | None, message_octets: int) -> Callable[[], bool]:
     return Disk(disk, least_free(message_octets), time.monotonic).has_room
 
 
-def wire(settings: IngestSettings, behind: Backing) -> Wired:
-    """The listeners for clients, and what tells policy. Raises CannotListen."""
+def wire(settings: IngestSettings, behind: Backing, sockets: Sequence[socket.socket] = ()) -> Wired:
+    """The listeners for clients, and what tells policy. Raises CannotListen.
+
+    *sockets*: those of the listeners, where they are bound already.
+    """
     announcer = Announcer(behind.broker, submissions_queue)
     submissions = SubmissionStore(
         behind.database, behind.background, behind.recent, accepted=behind.accepted
@@ -87,6 +91,7 @@ def wire(settings: IngestSettings, behind: Backing) -> Wired:
         new_id=new_id,
         clock=time.monotonic,
         has_room=has_room,
+        sockets=sockets,
         limits=limits,
     )
     ingest.bind()

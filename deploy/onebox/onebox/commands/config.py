@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 import click
 
 from onebox.commands.invocation import json_option, print_json
-from onebox.place import PlaceSettings
-from onebox.programs import SERVICES, known_names
+from onebox.programs import SERVICES, OneboxSettings, known_names
 from onebox.up_settings import read_settings
 from posthouse.running.settings import (
     Described,
@@ -64,7 +63,7 @@ def _read(program: str, environ: Mapping[str, str]) -> Mapping[str, str]:
     told = read_settings(environ)
     parts: Iterable[Settings] = (told.ingest, told.policy, told.dispatcher, told.bounces)
     values = {name: value for part in parts for name, value in effective(part).items()}
-    own = effective(load(PlaceSettings, environ, also_known=known_names()))
+    own = effective(load(OneboxSettings, environ, also_known=known_names()))
     # What nobody gave stands in the data folder, or (the broker) in the process itself.
     made = {name: "" for name in (_KEY, _BROKER) if not _is_given(name, environ)}
     return {**values, **own, **made}
@@ -89,14 +88,14 @@ def reference() -> None:
 def _default(setting: Described) -> str:
     if setting.default is not None:
         return f"`{setting.default}`" if setting.default else ""
-    in_onebox = {described.variable for described in describe(PlaceSettings)} | {_BROKER}
+    in_onebox = {described.variable for described in describe(OneboxSettings)} | {_BROKER}
     return "required but for `up`" if setting.variable in in_onebox else "required"
 
 
 def _all_settings() -> list[tuple[Described, list[str]]]:
     """Every setting once, those that most programs share first, and who reads it."""
     found: dict[str, tuple[Described, list[str]]] = {}
-    models: dict[str, type[Settings]] = {**SERVICES, _ONEBOX: PlaceSettings}
+    models: dict[str, type[Settings]] = {**SERVICES, _ONEBOX: OneboxSettings}
     for program, model in models.items():
         for setting in describe(model):
             found.setdefault(setting.variable, (setting, []))[1].append(program)

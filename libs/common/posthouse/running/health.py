@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 import structlog
 import uvicorn
-from prometheus_client import REGISTRY, Info
+from prometheus_client import REGISTRY, CollectorRegistry, Info
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -42,11 +42,18 @@ class Health:
     """Serves /healthz/live, /healthz/ready and /metrics while entered as a context.
 
     *checks* are run side by side at each question whether we are ready; each has two seconds.
+    *registry* gives the metrics to show: this process's own, unless it keeps others.
     """
 
-    def __init__(self, listen: Endpoint, checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self,
+        listen: Endpoint,
+        checks: Mapping[str, Check],
+        registry: Callable[[], Awaitable[CollectorRegistry]] | None = None,
+    ) -> None:
         self._listen = listen
         self._checks = dict(checks)
+        self._registry = registry
         self._draining = False
         self._address = listen
         self._stack = contextlib.AsyncExitStack()
@@ -94,7 +101,8 @@ class Health:
 
     async def _metrics(self, request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(REGISTRY), media_type=None, headers={"content-type": content_type})
+        registry = REGISTRY if self._registry is None else await self._registry()
+        return Response(encode(registry), media_type=None, headers={"content-type": content_type})
 
     async def findings(self) -> dict[str, str]:
         """What each check found: "ok", or what is wrong."""
