@@ -32,7 +32,7 @@ class SmtpLogin(SmtpConnection):
         if self._greet(hostname, extended=True):
             self.answer(
                 replies.ehlo(
-                    self.hostname,
+                    self._door.hostname,
                     size=self._door.limits.message_octets,
                     starttls=self._offers_tls,
                     auth=self._offers_auth,
@@ -42,7 +42,7 @@ class SmtpLogin(SmtpConnection):
     async def smtp_HELO(self, hostname: str) -> None:  # noqa: N802
         """Greet a client without extensions: it can neither log in nor send."""
         if self._greet(hostname, extended=False):
-            self.answer(Reply(250, self.hostname))
+            self.answer(Reply(250, self._door.hostname))
 
     def _greet(self, hostname: str, *, extended: bool) -> bool:
         # Clients give whatever their machine is called ("vm", "localhost"): all of it is taken.
@@ -76,6 +76,10 @@ class SmtpLogin(SmtpConnection):
         else:
             self.answer(replies.READY_FOR_TLS)
             await self.start_tls(self._door.tls)
+            # As if the client had just connected (RFC 3207 section 4.2).
+            self._greeted = False
+            self._login = None
+            self._mail = None
 
     async def smtp_AUTH(self, argument: str) -> None:  # noqa: N802
         """Log in (RFC 4954); mechanisms are named in any case."""

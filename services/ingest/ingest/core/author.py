@@ -11,17 +11,19 @@ from posthouse.mail.address import Address, InvalidAddress
 # No group is possessive, which Python before 3.11.5 gets wrong; their parts exclude each other, so
 # that a hostile field still costs one pass.
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
-# Nearly every From there is: a display name without specials, or in quotes, and one address.
-_USUAL = re.compile(rf'(?:[^"<>(),\\@]*+|{_QUOTED} *+)<([^<>"()\\, ]++)>')
+_PLAIN = r'[^<>"()\\, ]++'
+# Nearly every From there is: one address, alone or behind a display name without specials or in
+# quotes.
+_USUAL = re.compile(rf'({_PLAIN})|(?:[^"<>(),\\@]*+|{_QUOTED} *+)<({_PLAIN})>')
 
-_PART = re.compile(rf'(?:{_QUOTED}|[^",])*')
-_ANGLE = re.compile(rf"(?:{_QUOTED}|[^<>\"])*<((?:{_QUOTED}|[^<>\"])*)>\s*+")
+_PART = re.compile(rf'(?:{_QUOTED}|[^",]++)*')
+_ANGLE = re.compile(rf"(?:{_QUOTED}|[^<>\"]++)*<((?:{_QUOTED}|[^<>\"]++)*)>\s*+")
 
 
 def mailboxes(value: str) -> tuple[Address, ...]:
     """Every address in an unfolded From header; raises InvalidAddress, also when there is none."""
     if usual := _USUAL.fullmatch(value):
-        return (Address.parse(usual[1]),)
+        return (Address.parse(usual[1] or usual[2]),)
     *inner, last = _parts(_without_comments(value))
     # "Doe, John <john@example>" is malformed but common; a part without @ hides no address.
     return tuple(_mailbox(part) for part in (*(p for p in inner if "@" in p), last))

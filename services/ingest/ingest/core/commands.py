@@ -4,6 +4,7 @@ import re
 from base64 import b64decode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ingest.core import replies
 from posthouse.mail.address import Address, InvalidAddress
@@ -14,7 +15,7 @@ AUTH_LINE_LIMIT = 12_288  # RFC 4954 section 4
 
 # No group is possessive, which Python before 3.11.5 gets wrong; their parts exclude each other, so
 # that a hostile line still costs one pass.
-_PATH = r'(?:<((?:"(?:[^"\\]|\\.)*"|[^<>"])*)>|([^\s<>"]++))(?: ++(.*+))?'
+_PATH = r'(?:<((?:"(?:[^"\\]|\\.)*"|[^<>"]++)*)>|([^\s<>"]++))(?: ++(.*+))?'
 _MAIL = re.compile("FROM: *+" + _PATH, re.IGNORECASE)
 _RCPT = re.compile("TO: *+" + _PATH, re.IGNORECASE)
 _SIZE = re.compile("[0-9]{1,20}")  # RFC 1870 section 4
@@ -25,21 +26,19 @@ _MAIL_PARAMETERS = frozenset(("SIZE", "BODY", "SMTPUTF8", "AUTH", "RET", "ENVID"
 _RCPT_PARAMETERS = frozenset(("NOTIFY", "ORCPT"))
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A well-formed command line."""
+class Command(NamedTuple):
+    """A well-formed command line (a tuple: the cheapest value, and there are four a message)."""
 
     verb: str  # in upper case
     argument: str  # "" when there is none
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """The argument of MAIL."""
 
     sender: Address | None  # None: the null reverse-path
-    size: int  # declared octets, 0 when not declared
-    smtputf8: bool
+    size: int = 0  # declared octets, 0 when not declared
+    smtputf8: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Credentials:
 
 def read_line(line: bytes) -> str | Reply:
     """The text of one line from the client; a Reply says what is wrong with it."""
-    if not line.endswith(b"\r\n"):
+    if line[-2:] != b"\r\n":
         return replies.BARE_LINE_END
     try:
         text = line[:-2].decode()
@@ -85,10 +84,10 @@ def read_mail(argument: str) -> Mail | Reply:
     parameters = _parameters("MAIL", match[3], _MAIL_PARAMETERS)
     if isinstance(parameters, Reply):
         return parameters
-    if bad := _bad_value(parameters):
+    if parameters and (bad := _bad_value(parameters)):
         return replies.bad_parameter("MAIL", bad)
 
-    size = int(parameters.get("SIZE", "0"))
+    size = int(parameters.get("SIZE", 0))
     smtputf8 = "SMTPUTF8" in parameters
     if match[1] == "":
         return Mail(None, size, smtputf8)

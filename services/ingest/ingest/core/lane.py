@@ -25,7 +25,9 @@ def requested(values: Mapping[bytes, str]) -> Lane | None:
     A value nobody understands counts as not given.
     """
     for name in FIELDS:
-        value = values.get(name, "")
+        value = values.get(name)
+        if value is None:
+            continue
         if number := _NUMBER.match(value):
             return Lane(int(number[1]))
         if word := _WORDS.get(value.lower()):

@@ -1,6 +1,7 @@
 """What the door says: reply texts with their enhanced codes (RFC 3463, RFC 5248)."""
 
 from collections.abc import Collection
+from functools import lru_cache
 from uuid import UUID
 
 from posthouse.mail.reply import Reply
@@ -124,6 +125,7 @@ def _named(domains: Collection[str]) -> str:
     return f"{listed} and {more} more" if more > 0 else listed
 
 
+@lru_cache(maxsize=16)  # one for each stage of a listener's sessions
 def ehlo(hostname: str, *, size: int, starttls: bool, auth: bool) -> Reply:
     """Our extensions (RFC 5321 section 4.1.1.1); no enhanced code by RFC 2034 section 4."""
     extensions = [
@@ -138,6 +140,7 @@ def ehlo(hostname: str, *, size: int, starttls: bool, auth: bool) -> Reply:
     return Reply(250, "\n".join((hostname, *extensions)))
 
 
+@lru_cache(maxsize=256)  # of the few there are, most are said over and over
 def wire(reply: Reply) -> bytes:
     """*reply* as it is sent: ASCII, one line for each line of its text (RFC 5321 section 4.2)."""
     code = f"{reply.enhanced} " if reply.enhanced else ""
@@ -148,6 +151,5 @@ def wire(reply: Reply) -> bytes:
 
 def is_protocol_error(reply: Reply) -> bool:
     """Whether the client broke the protocol, or did what it first has to be allowed to."""
-    return reply.enhanced is not None and (
-        reply.enhanced.startswith("5.5.") or reply.enhanced == "5.7.0"
-    )
+    code = reply.enhanced
+    return reply.is_permanent and code is not None and (code.startswith("5.5.") or code == "5.7.0")
