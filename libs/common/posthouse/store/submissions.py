@@ -120,12 +120,12 @@ class SubmissionStore:
         )
         return [place >= handed for place in range(len(batch))]
 
-    async def claim(self, limit: int) -> ClaimedSubmissions:
+    async def claim(self, limit: int, *, octets: int = CLAIMED_OCTETS) -> ClaimedSubmissions:
         """Up to *limit* submissions of the highest lane that has any due, oldest first.
 
-        Fewer when they are large, but one at least.
+        No more once they hold *octets*, but one at least.
         """
-        rows = await self._background.fetch("claim_submissions", limit, self._lease, CLAIMED_OCTETS)
+        rows = await self._background.fetch("claim_submissions", limit, self._lease, octets)
         more = bool(rows and rows[0]["more"])
         self.accepted.grant(0 if more else limit)
         contents = await self._contents([row["id"] for row in rows])

@@ -1,0 +1,181 @@
+"""What one step hands to the next in the same process: claimed from the start, in its turn."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+import pytest
+
+from posthouse.mail.lane import Lane
+from posthouse.store import StoreRefused
+from posthouse.store.deliveries import ClaimedDelivery, DeliveryStore
+from posthouse.store.handover import Handover
+from posthouse.store.postgres import Postgres
+from posthouse.store.recent import RecentMessages
+from posthouse.store.submissions import ClaimedSubmission, SubmissionStore
+from posthouse.store.suppressions import SuppressionStore
+from servers.stores import ACCOUNT, Stores, a_submission, delivered, prepared
+
+T = TypeVar("T")
+ONE = ("ann@dest.example",)
+
+
+@dataclass
+class Hands(Generic[T]):
+    """Somebody who takes, and what was taken."""
+
+    over: Handover[T] = field(default_factory=Handover)
+    taken: list[T] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.over.taken_by(self.take)
+
+    def take(self, items: Sequence[T]) -> None:
+        """Keep *items*."""
+        self.taken += items
+
+
+@dataclass
+class Process:
+    """The stores of a process in which policy and dispatcher take what they are handed."""
+
+    submissions: SubmissionStore
+    deliveries: DeliveryStore
+    policy: Hands[ClaimedSubmission]
+    dispatcher: Hands[ClaimedDelivery]
+
+    async def prepare(self, lane: Lane = Lane.NORMAL) -> None:
+        """Take in and prepare a message to one recipient."""
+        await self.submissions.accept(a_submission(lane, recipients=ONE))
+        await self.submissions.prepare([prepared(self.policy.taken.pop())])
+
+
+@pytest.fixture
+async def here(stores: Stores) -> AsyncIterator[Process]:
+    """Over the database of *stores*; policy and dispatcher have just found nothing due."""
+    policy, dispatcher = Hands[ClaimedSubmission](), Hands[ClaimedDelivery]()
+    url, hold, recent = stores.url, timedelta(seconds=30), RecentMessages(0)
+    async with Postgres(url) as database, Postgres(url, background=True) as background:
+        submissions = SubmissionStore(
+            *(database, background, recent),
+            accepted=policy.over,
+            prepared=dispatcher.over,
+            hold=hold,
+        )
+        deliveries = DeliveryStore(
+            *(database, background, recent), prepared=dispatcher.over, hold=hold
+        )
+        await submissions.claim(3)
+        await deliveries.claim(3)
+        yield Process(submissions, deliveries, policy, dispatcher)
+
+
+async def test_where_nobody_takes_everything_comes_due(stores: Stores) -> None:
+    await stores.submissions.claim(10)
+    assert await stores.submissions.accept(a_submission())
+    assert len((await stores.submissions.claim(10)).submissions) == 1
+
+
+async def test_what_is_handed_over_is_claimed_already(here: Process, stores: Stores) -> None:
+    """With all that a claim would have told, and under the same lease."""
+    await SuppressionStore(stores.database).add(ACCOUNT, "BOB@dest.example", "bounced", {})
+    submission = a_submission()
+    assert not await here.submissions.accept(submission)
+
+    (claimed,) = here.policy.taken
+    assert claimed == ClaimedSubmission(
+        submission, claims=1, expired=False, suppressed=frozenset({"bob@dest.example"})
+    )
+    assert not (await stores.submissions.claim(10)).submissions
+    await stores.run_out()
+    (again,) = (await stores.submissions.claim(10)).submissions
+    assert again.claims == 2
+
+
+async def test_no_more_is_handed_over_than_was_asked_for(here: Process) -> None:
+    """Then it comes due, and is handed over again only when a claim has taken all there was."""
+    due = [await here.submissions.accept(a_submission(recipients=ONE)) for _ in range(5)]
+    assert due == [False, False, False, True, True]
+    assert (await here.submissions.claim(1)).more
+    assert await here.submissions.accept(a_submission())
+    assert not (await here.submissions.claim(10)).more
+    assert not await here.submissions.accept(a_submission())
+
+
+async def test_a_batch_that_cannot_be_written_is_not_handed_over(here: Process) -> None:
+    with pytest.raises(StoreRefused):
+        await here.submissions.accept(a_submission(helo="nul\0"))
+    assert here.policy.taken == []
+
+
+async def test_a_prepared_delivery_goes_straight_to_the_dispatcher(
+    here: Process, stores: Stores
+) -> None:
+    """On disk as claimed, so that a dispatcher that dies with it is noticed."""
+    await here.prepare()
+    (claimed,) = here.dispatcher.taken
+    row = await stores.due_row(claimed)
+    assert row is not None
+    assert (row["leased"], row["claim"], row["claimed_at"] is not None) == (True, 1, True)
+    assert (claimed.received_at, claimed.expires_at) == (row["received_at"], row["expires_at"])
+    assert (await stores.deliveries.claim(10)).deliveries == ()
+
+    await stores.run_out()
+    (again,) = (await stores.deliveries.claim(10)).deliveries
+    assert (again.claim, again.abandoned) == (2, True)
+    assert not await here.deliveries.settle(delivered(claimed))
+    assert await here.deliveries.settle(delivered(again))
+
+
+async def test_only_what_is_not_handed_over_is_announced(here: Process) -> None:
+    await here.submissions.accept(
+        a_submission(recipients=tuple(f"r{n}@x.example" for n in "12345"))
+    )
+    news = await here.submissions.prepare([prepared(here.policy.taken.pop())])
+    assert (len(here.dispatcher.taken), news) == (3, {Lane.NORMAL: 2})
+
+
+async def test_nothing_is_handed_over_past_a_higher_lane_that_is_due(
+    here: Process, stores: Stores
+) -> None:
+    await stores.queue(Lane.HIGH)
+    await here.prepare(Lane.NORMAL)
+    assert here.dispatcher.taken == []
+    await here.prepare(Lane.HIGH)
+    assert [c.delivery.lane for c in here.dispatcher.taken] == [Lane.HIGH]
+
+
+async def test_nothing_is_handed_over_past_an_alert_on_the_wire(
+    here: Process, stores: Stores
+) -> None:
+    """As long as a claim would not give it to anybody."""
+    alert = await stores.one_claimed(Lane.VERY_HIGH)
+    await here.prepare(Lane.BULK)
+    assert here.dispatcher.taken == []
+    await stores.deliveries.settle(delivered(alert))
+    await here.prepare(Lane.BULK)
+    assert len(here.dispatcher.taken) == 1
+
+
+async def test_nothing_is_handed_over_past_an_alert_in_policy(
+    here: Process, stores: Stores
+) -> None:
+    await stores.submissions.accept(a_submission(Lane.HIGH))
+    await here.prepare(Lane.NORMAL)
+    assert here.dispatcher.taken == []
+
+
+async def test_a_claim_is_bounded_by_octets(stores: Stores) -> None:
+    """But brings one at least, and says that there is more."""
+    for _ in range(4):
+        await stores.submissions.accept(a_submission(recipients=ONE, body=b"x" * 1000))
+    sizes = []
+    while (claims := await stores.submissions.claim(10, octets=1500)).submissions:
+        sizes.append((len(claims.submissions), claims.more))
+        await stores.submissions.prepare([prepared(c) for c in claims.submissions])
+    assert sizes == [(2, True), (2, False)]
+    first = await stores.deliveries.claim(10, octets=1)
+    assert (len(first.deliveries), first.more) == (1, True)
+    rest = await stores.deliveries.claim(10, octets=1 << 20)
+    assert (len(rest.deliveries), rest.more) == (3, False)
