@@ -83,6 +83,11 @@ class Place:
         return self.folder / "postgres"
 
     @property
+    def database_folder(self) -> Path | None:
+        """Where the database writes; None when that is another server's affair."""
+        return self.postgres_folder if self.database_url is None else None
+
+    @property
     def certificate_file(self) -> Path:
         """The certificate in PEM."""
         return self.folder / "tls.crt"

@@ -40,7 +40,10 @@ async def work(settings: UpSettings, forked: Forked, sockets: Sequence[socket.so
             number, _, url = await forked.parent.heard()
             told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
             broker = await stack.enter_async_context(_broker(settings))
-            behind = await stack.enter_async_context(backing(told, broker, recent=_REMEMBERED))
+            disk = settings.place.database_folder
+            behind = await stack.enter_async_context(
+                backing(told, broker, recent=_REMEMBERED, disk=disk)
+            )
             wired = [
                 wire_ingest(settings.ingest, behind, sockets),
                 wire_policy(settings.policy, behind),
