@@ -12,9 +12,10 @@ from prometheus_client import REGISTRY
 
 from posthouse.mail.lane import Lane
 from posthouse.running.identity import earliest_id
+from posthouse.store import StoreUnavailable
 from posthouse.store.housekeeping import _LOCK, RETENTION, Housekeeping
 from posthouse.store.migrate import migrate
-from posthouse.store.postgres import Postgres
+from posthouse.store.postgres import _SERVER_SETTINGS, Postgres
 from servers.patience import until
 from servers.stores import Stores, a_submission, open_stores
 
@@ -203,3 +204,40 @@ async def test_it_runs_until_told_to_stop_and_outlives_an_absent_database() -> N
             stopping.set()
             await task
     assert {entry["event"] for entry in logged} == {"housekeeping_interrupted"}
+
+
+def oldest(**labels: str) -> float:
+    """What the gauge shows of the oldest message there, in seconds."""
+    shown = REGISTRY.get_sample_value("posthouse_queue_oldest_seconds", labels)
+    assert shown is not None
+    return shown
+
+
+async def test_while_the_database_is_away_the_oldest_message_is_shown_to_grow_older(
+    emptied: str,
+) -> None:
+    """And not as young as it was when somebody last looked."""
+    labels = {"stage": "policy", "lane": "high", "state": "ready"}
+    stopping = asyncio.Event()
+    async with open_stores(emptied) as stores:
+        await stores.submissions.accept(a_submission(Lane.HIGH))
+        async with Postgres(emptied) as database:
+            task = asyncio.create_task(Housekeeping(database, every=0.02).run(stopping))
+            await until(lambda: REGISTRY.get_sample_value("posthouse_queue_messages", labels) == 1)
+            seen = oldest(**labels)
+            await database.close()
+            await until(lambda: oldest(**labels) > seen + 2)
+            stopping.set()
+            await task
+
+
+async def test_a_database_that_takes_no_changes_still_tells_how_the_queue_stands(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = {"stage": "policy", "lane": "very-high", "state": "ready"}
+    await stores.submissions.accept(a_submission(Lane.VERY_HIGH))
+    monkeypatch.setitem(_SERVER_SETTINGS, "default_transaction_read_only", "on")
+    async with Postgres(stores.url) as standby:
+        with pytest.raises(StoreUnavailable):
+            await Housekeeping(standby).take_turn()
+    assert REGISTRY.get_sample_value("posthouse_queue_messages", labels) == 1

@@ -1,6 +1,7 @@
 """Keeping the tables: partitions ahead, old days dropped, nothing open beyond its age, gauges."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from datetime import date, timedelta
 
@@ -19,6 +20,9 @@ QUEUE_OLDEST = Gauge(
     "Age of the oldest open message since it was accepted, in seconds.",
     ["stage", "lane", "state"],
 )
+
+# A round that failed, or that another process had, is tried again this much later.
+_AGAIN_SECONDS = 1.0
 
 # One process at a time; the others leave out their turn.
 _LOCK = 0x686F7573656B6570
@@ -40,6 +44,32 @@ _CLOCKS_APART = timedelta(days=2)
 log = structlog.get_logger()
 
 
+class QueueGauges:
+    """What is open, as it was last seen; the age of the oldest never stands still."""
+
+    def __init__(self) -> None:
+        self._ages: dict[tuple[str, str, str], float] = {}
+        self._seen = time.monotonic()
+
+    def show(self, lines: list[QueueLine]) -> None:
+        """The queue as it is now; what is gone is shown as nothing."""
+        self._seen = time.monotonic()
+        now = {(line.stage, line.lane.label, line.state): line for line in lines}
+        for labels in self._ages.keys() | now.keys():
+            line = now.get(labels)
+            self._ages[labels] = line.oldest_seconds if line else 0
+            QUEUE_MESSAGES.labels(*labels).set(line.messages if line else 0)
+            QUEUE_OLDEST.labels(*labels).set(self._ages[labels])
+
+    def age(self, *, overdue: float) -> None:
+        """Count on from what was last seen, if that is more than *overdue* seconds ago."""
+        since = time.monotonic() - self._seen
+        if since > overdue:
+            for labels, seconds in self._ages.items():
+                if seconds:
+                    QUEUE_OLDEST.labels(*labels).set(seconds + since)
+
+
 class Housekeeping:
     """Runs in every dispatcher, but never in two at once."""
 
@@ -55,16 +85,25 @@ class Housekeeping:
         self._timeline = TimelineStore(database)
         self._every = every
         self._retention = retention
-        self._shown: set[tuple[str, str, str]] = set()
+        self._queue = QueueGauges()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until *stopping*; a database that is away is tried again at the next round."""
+        """Work until *stopping*; a database that is away is tried again and again."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._age_until(stopping))
+            while not stopping.is_set():
+                done = False
+                try:
+                    done = await self.take_turn()
+                except (StoreUnavailable, StoreRefused) as error:
+                    log.warning("housekeeping_interrupted", reason=str(error))
+                await _pause(stopping, self._every if done else min(self._every, _AGAIN_SECONDS))
+
+    async def _age_until(self, stopping: asyncio.Event) -> None:
+        """Have what is shown grow older while a round is overdue: nothing is being finished."""
         while not stopping.is_set():
-            try:
-                await self.take_turn()
-            except (StoreUnavailable, StoreRefused) as error:
-                log.warning("housekeeping_interrupted", reason=str(error))
-            await _pause(stopping, self._every)
+            await _pause(stopping, _AGAIN_SECONDS)
+            self._queue.age(overdue=self._every + 2 * _AGAIN_SECONDS)
 
     async def take_turn(self) -> bool:
         """Work one round, unless another process does just now: then False."""
@@ -76,10 +115,11 @@ class Housekeeping:
             return bool(row["locked"])
 
     async def _round(self) -> None:
+        # First what a database can tell that takes no changes just now.
+        self._queue.show(await self._timeline.queue())
+        await self._database.run("unpark_expired_deliveries")
         await self._create_partitions()
         await self._drop_old_partitions()
-        await self._database.run("unpark_expired_deliveries")
-        self._show(await self._timeline.queue())
 
     async def _create_partitions(self) -> None:
         for row in await self._database.fetch("missing_partitions", list(self._retention)):
@@ -115,16 +155,6 @@ class Housekeeping:
         row = await self._database.first("oldest_open_id")
         oldest = row and row["id"]
         return oldest is not None and day_of(oldest) - _CLOCKS_APART <= day
-
-    def _show(self, lines: list[QueueLine]) -> None:
-        now = {(line.stage, line.lane.label, line.state): line for line in lines}
-        for labels, line in now.items():
-            QUEUE_MESSAGES.labels(*labels).set(line.messages)
-            QUEUE_OLDEST.labels(*labels).set(line.oldest_seconds)
-        for labels in self._shown - now.keys():
-            QUEUE_MESSAGES.labels(*labels).set(0)
-            QUEUE_OLDEST.labels(*labels).set(0)
-        self._shown |= now.keys()
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:
