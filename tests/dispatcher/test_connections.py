@@ -16,7 +16,7 @@ from dispatcher.core.envelope import Envelope
 from dispatcher.core.routes import Ourselves, Route, Tls
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
-from dispatcher.smtp_connection import Timeouts
+from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
 from servers.dns_stub import DnsStub, dns_stub
 from servers.mx import Manners, Mx, Peer, mx, polite

@@ -2,22 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import pytest
 
+from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent, StartTls
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.routes import Tls
-from dispatcher.core.smtp_client import (
-    Action,
-    Closed,
-    Finished,
-    Ready,
-    Send,
-    SmtpClient,
-    StartTls,
-)
+from dispatcher.core.smtp_client import SmtpClient
 from posthouse.mail.outcome import Outcome
 
 DIALOGS = sorted((Path(__file__).parents[1] / "dialogs").glob("*.smtp"))
@@ -99,9 +92,12 @@ class Play:
         """Note what the client does."""
         for action in actions:
             match action:
-                case Send(chunks):
+                case Send(octets):
                     assert self.closed is None
-                    self.said += b"".join(chunks)
+                    self.said += octets
+                case SendContent(portions):
+                    assert self.closed is None
+                    self.said += b"".join(chain.from_iterable(portions))
                 case Finished(outcomes):
                     self.outcomes += outcomes
                 case Closed():

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.core.content import flaw, on_the_wire
+from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent
+from dispatcher.core.content import PIECE, flaw, on_the_wire
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.judge import Stage
 from dispatcher.core.reply_reader import LINE_LIMIT, LINES_LIMIT, GarbledReply, ReplyReader
 from dispatcher.core.routes import Tls
-from dispatcher.core.smtp_client import Action, Closed, Finished, Ready, Send, SmtpClient
+from dispatcher.core.smtp_client import SmtpClient
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 from posthouse.mail.reply import Reply
 
@@ -35,7 +36,7 @@ def test_a_reply_in_the_packet_of_the_354_never_passes_for_the_answer_to_the_dot
 
     actions = client.receive(b"250 ok\r\n250 ok\r\n354 go\r\n250 2.0.0 delivered, honestly\r\n")
 
-    assert not any(isinstance(action, Send) for action in actions)
+    assert not any(isinstance(action, Send | SendContent) for action in actions)
     assert isinstance(outcomes(actions)[0], Deferred)
     assert isinstance(actions[-1], Closed)
 
@@ -47,7 +48,7 @@ def test_half_a_reply_behind_the_354_is_out_of_step_too() -> None:
     actions = client.receive(b"250 ok\r\n250 ok\r\n354 go\r\n250 2.0.0 deliv")
 
     assert isinstance(outcomes(actions)[0], Deferred)
-    assert not any(isinstance(action, Send) for action in actions)
+    assert not any(isinstance(action, Send | SendContent) for action in actions)
 
 
 def test_half_a_reply_while_idle_spoils_the_connection_for_the_next_message() -> None:
@@ -107,8 +108,26 @@ def test_the_body_is_handed_on_without_a_copy() -> None:
 
     (send,) = client.receive(b"250 ok\r\n250 ok\r\n354 go\r\n")
 
-    assert isinstance(send, Send)
-    assert send.chunks[1] is ENVELOPE.body
+    assert isinstance(send, SendContent)
+    assert next(send.portions)[1] is ENVELOPE.body
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [(b"250 2.0.0 taken, honestly\r\n", Deferred), (b"552 5.3.4 too big\r\n", Bounced)],
+)
+def test_an_answer_to_a_dot_that_has_not_left_us_can_only_refuse(
+    reply: bytes, kind: type[Outcome]
+) -> None:
+    """And ends the conversation: the server is in the middle of the message."""
+    client = ready()
+    client.begin(ENVELOPE)
+    client.receive(b"250 ok\r\n250 ok\r\n354 go\r\n")
+
+    actions = client.receive(reply, flushed=False)
+
+    assert isinstance(outcomes(actions)[0], kind)
+    assert isinstance(actions[-1], Closed)
 
 
 def test_the_stage_says_what_is_waited_for() -> None:
@@ -143,7 +162,7 @@ def test_each_recipient_gets_one_outcome_whatever_the_server_says(
         if any(isinstance(action, Finished) for action in actions):
             break
         answered = client.receive(reply + b"\r\n")
-        dots += sum(isinstance(a, Send) and a.chunks[0] == b"A: b\r\n" for a in answered)
+        dots += sum(isinstance(a, SendContent) for a in answered)
         actions += answered
     if not any(isinstance(action, Finished) for action in actions):
         actions += client.lost("connection reset", flushed=flushed)
@@ -161,6 +180,10 @@ def test_each_recipient_gets_one_outcome_whatever_the_server_says(
             assert outcome.reply.is_permanent
 
 
+def written(header: bytes, body: bytes) -> bytes:
+    return b"".join(octets for portion in on_the_wire(header, body) for octets in portion)
+
+
 PIECES = st.lists(st.sampled_from([b"\r\n", b"\r", b"\n", b".", b"\0", b"a", b"..", b""]))
 
 
@@ -174,11 +197,22 @@ def test_what_leaves_holds_no_bare_line_end_and_comes_back_as_it_was(body: bytes
         return
     assert flaw(header, body) is None
 
-    wire = b"".join(on_the_wire(header, body))
+    wire = written(header, body)
 
     assert wire.index(b"\r\n.\r\n") == len(wire) - 5
     text = (b"\r\n" + wire[:-3]).replace(b"\r\n.", b"\r\n")[2:]
     assert text in (header + body, header + body + b"\r\n")
+
+
+@pytest.mark.parametrize("cut", range(-4, 5))
+@pytest.mark.parametrize("line", [b"\r\n.\r\n", b"\r\n..", b"a.b\r\n", b"...."])
+def test_a_large_message_is_cut_anywhere_and_says_the_same(cut: int, line: bytes) -> None:
+    """Dots are doubled as if it were whole, also where a piece ends in the middle of it."""
+    body = b"." + b"x" * (PIECE + cut - 1) + line + b"y" * PIECE + b"\r\n.z\r\n"
+
+    expected = b"." + body.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+
+    assert b"A: b\r\n\r\n" + expected == written(b"A: b\r\n\r\n", body)
 
 
 def test_a_line_end_that_is_cut_between_header_and_body_is_a_flaw() -> None:

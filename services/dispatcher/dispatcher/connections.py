@@ -17,10 +17,10 @@ from dispatcher.smtp_connection import (
     Endpoint,
     HandshakeFailed,
     SmtpConnection,
-    Timeouts,
     opportunistic_context,
     said,
 )
+from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Deferred, Outcome, Scope
 
 OPENED = Counter(
@@ -98,9 +98,8 @@ class Connections:
         recipients for whom the trouble is the host's. Cancelling it cuts the connection, so
         that the message may or may not have arrived.
         """
-        sent = None
-        while sent is None and (kept := self._take(route)) is not None:
-            sent = await self._over(kept, route, envelope)
+        kept = self._take(route)
+        sent = await self._over(kept, route, envelope) if kept else None
         if sent is None or any(map(_host_failed, sent.outcomes)):
             return await self._afresh(route, envelope, sent)
         return sent
@@ -148,7 +147,7 @@ class Connections:
     async def _over(
         self, connection: SmtpConnection, route: Route, envelope: Envelope
     ) -> Sent | None:
-        """Send over *connection* and keep it; None if a kept one had been closed meanwhile."""
+        """Send over *connection* and keep it; None if a kept one had died meanwhile."""
         was_kept = connection.messages > 0
         finished = await connection.send(envelope)
         if finished.untouched and was_kept:

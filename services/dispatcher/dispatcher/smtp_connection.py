@@ -3,49 +3,17 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never, cast
 
+from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent, StartTls
+from dispatcher.core.content import Octets
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.judge import Stage
 from dispatcher.core.routes import is_address
-from dispatcher.core.smtp_client import (
-    Action,
-    Closed,
-    Finished,
-    Ready,
-    Send,
-    SmtpClient,
-    StartTls,
-)
+from dispatcher.core.smtp_client import SmtpClient
+from dispatcher.timeouts import Deadline, Timeouts
 from posthouse.mail.outcome import Deferred
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long to wait, in seconds (RFC 5321 section 4.5.3.2)."""
-
-    connect: float = 30  # our own: a host that drops packets shall not hold a worker for minutes
-    tls: float = 60
-    command: float = 300  # greeting, EHLO, STARTTLS, MAIL, RCPT
-    data: float = 120
-    block: float = 180  # between two signs that the server takes in what we write
-    dot: float = 600  # "when the final dot is sent, it should be at least 10 minutes"
-    quit: float = 5  # our own: nothing depends on it any more
-
-    def of(self, stage: Stage) -> float:
-        """How long the reply of *stage* may take."""
-        match stage:
-            case Stage.DATA:
-                return self.data
-            case Stage.DOT:
-                return self.dot
-            case Stage.QUIT:
-                return self.quit
-            case _:
-                return self.command
-
 
 # A peer that vanished is noticed after 15 + 3 * 5 seconds of silence; options by their names,
 # because not every system has all of them.
@@ -97,10 +65,10 @@ class SmtpConnection(asyncio.Protocol):
         # There from the start: a server may answer before until_ready() is called.
         self._waiter: asyncio.Future[_Event] = self._loop.create_future()
         self._on_closed: Callable[[SmtpConnection], None] | None = None
-        self._deadline = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(self._on_time_up)
+        self._portions: Iterator[tuple[Octets, ...]] | None = None  # still to be written
+        self._paused = False
         self._unwritten = 0  # octets that the kernel had not taken when we last looked
-        self._flushed = True
 
     # For whoever sends
 
@@ -113,14 +81,17 @@ class SmtpConnection(asyncio.Protocol):
         """Send one message; only when nothing is underway. Cancelling it cuts the connection."""
         self._on_closed = None
         self.messages += 1
-        end = await self._until(self._client.begin(envelope))
+        event = self._until(self._client.begin(envelope))
+        if self.messages > 1:
+            self._deadline.allow(self._timeouts.kept)
+        end = await event
         assert isinstance(end, Finished)
         return end
 
     def keep(self, seconds: float, on_closed: Callable[["SmtpConnection"], None]) -> None:
         """Stay open without work; *on_closed* is called when that ends before the next send()."""
         self._on_closed = on_closed
-        self._wait_for(seconds)
+        self._deadline.allow(seconds)
 
     def leave(self) -> None:
         """Say QUIT and close on its reply or the QUIT timeout; cut if something is underway."""
@@ -137,7 +108,7 @@ class SmtpConnection(asyncio.Protocol):
 
     def cut(self, reason: str) -> None:
         """Close at once, without a word."""
-        self._perform(self._client.lost(reason, flushed=self._flushed))
+        self._perform(self._client.lost(reason, flushed=self._is_flushed))
 
     async def until_ready(self, context: ssl.SSLContext) -> Deferred | None:
         """Wait for the greetings, with TLS if it comes to that; why it failed, or None.
@@ -186,35 +157,36 @@ class SmtpConnection(asyncio.Protocol):
         # everything we wrote has left us.
         self._transport.set_write_buffer_limits(high=0)
         _keep_alive(transport.get_extra_info("socket"))
-        self._wait_for(self._timeouts.command)
+        self._deadline.allow(self._timeouts.command)
 
     def data_received(self, data: bytes) -> None:
         """Hand on what the server said."""
-        self._perform(self._client.receive(data))
+        self._perform(self._client.receive(data, flushed=self._is_flushed))
 
     def pause_writing(self) -> None:
         """The kernel's buffer is full."""
         assert self._transport is not None
-        self._flushed = False
+        self._paused = True
         self._unwritten = self._transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """The kernel took everything."""
-        self._flushed = True
+        self._paused = False
+        self._write_on()
         self._perform(())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The server, or the network, hung up."""
         reason = said(exc) if exc else "the server closed the connection"
-        self._perform(self._client.lost(reason, flushed=self._flushed))
+        self._perform(self._client.lost(reason, flushed=self._is_flushed))
 
     # The conversation's actions
 
-    async def _until(self, actions: Sequence[Action]) -> _Event:
-        """Perform *actions* and wait for what comes of them."""
+    def _until(self, actions: Sequence[Action]) -> Coroutine[None, None, _Event]:
+        """Perform *actions*; wait for what comes of them."""
         self._waiter = self._loop.create_future()
         self._perform(actions)
-        return await self._wait()
+        return self._wait()
 
     async def _wait(self) -> _Event:
         try:
@@ -226,8 +198,12 @@ class SmtpConnection(asyncio.Protocol):
     def _perform(self, actions: Sequence[Action]) -> None:
         for action in actions:
             match action:
-                case Send(chunks):
-                    self._write(chunks)
+                case Send(octets):
+                    assert self._transport is not None
+                    self._transport.write(octets)
+                case SendContent(portions):
+                    self._portions = portions
+                    self._write_on()
                 case Closed():
                     self._resolve(action)
                     self._hang_up()
@@ -237,23 +213,32 @@ class SmtpConnection(asyncio.Protocol):
                     assert_never(action)
         if (stage := self._client.stage) is not None:
             timeouts = self._timeouts
-            self._wait_for(timeouts.of(stage) if self._flushed else timeouts.block)
+            self._deadline.allow(timeouts.of(stage) if self._is_flushed else timeouts.block)
 
-    def _write(self, chunks: tuple[bytes, ...]) -> None:
-        assert self._transport is not None
-        if len(chunks) == 1:
-            self._transport.write(chunks[0])
-        else:
-            self._transport.writelines(chunks)
+    @property
+    def _is_flushed(self) -> bool:
+        """Whether all we have to say has left us."""
+        return self._portions is None and not self._paused
+
+    def _write_on(self) -> None:
+        """Write portions as long as the kernel takes each whole."""
+        while self._portions is not None and not self._paused:
+            assert self._transport is not None
+            portion = next(self._portions, None)
+            if portion is None:
+                self._portions = None
+            elif len(portion) == 1:
+                self._transport.write(portion[0])
+            else:
+                self._transport.writelines(portion)
 
     def _resolve(self, event: _Event) -> None:
         if not self._waiter.done():
             self._waiter.set_result(event)
 
     def _hang_up(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadline.cancel()
+        self._portions = None
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
@@ -262,32 +247,20 @@ class SmtpConnection(asyncio.Protocol):
 
     # Time
 
-    def _wait_for(self, seconds: float) -> None:
-        """Allow *seconds* from now; one timer serves all waits, and looks again when it rings."""
-        self._deadline = self._loop.time() + seconds
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
-        elif self._timer.when() > self._deadline:
-            self._timer.cancel()
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
+    def _on_time_up(self) -> None:
         if self._transport is None:
             return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
-        elif self._client.is_idle:
+        if self._client.is_idle:
             self._perform(self._client.quit())
         elif self._makes_progress(self._transport):
-            self._wait_for(self._timeouts.block)
+            self._deadline.allow(self._timeouts.block)
         else:
             self.cut("timed out")
 
     def _makes_progress(self, transport: asyncio.Transport) -> bool:
         """Whether the server has taken in some of what we write since we last looked."""
         before, self._unwritten = self._unwritten, transport.get_write_buffer_size()
-        return not self._flushed and self._unwritten < before
+        return self._paused and self._unwritten < before
 
 
 def _keep_alive(connected: socket.socket) -> None:

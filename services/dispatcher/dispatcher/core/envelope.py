@@ -32,7 +32,7 @@ class Envelope:
     body: bytes
 
 
-def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[Stage, bytes]]:
+def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[Stage, str]]:
     """MAIL, RCPT for each recipient, DATA, for a server that offers *extensions*.
 
     Raises Unsendable for what must not leave, or is more than the server can take.
@@ -44,9 +44,9 @@ def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[St
     addresses_are_ascii = sender.isascii() and all(path.isascii() for path in recipients)
     parameters = _parameters(envelope, extensions, addresses_are_ascii=addresses_are_ascii)
     return [
-        (Stage.MAIL, f"MAIL FROM:<{sender}>{parameters}\r\n".encode()),
-        *((Stage.RCPT, f"RCPT TO:<{path}>\r\n".encode()) for path in recipients),
-        (Stage.DATA, b"DATA\r\n"),
+        (Stage.MAIL, f"MAIL FROM:<{sender}>{parameters}\r\n"),
+        *[(Stage.RCPT, f"RCPT TO:<{path}>\r\n") for path in recipients],
+        (Stage.DATA, "DATA\r\n"),
     ]
 
 

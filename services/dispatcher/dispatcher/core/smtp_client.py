@@ -15,83 +15,25 @@ The rules (RFC 5321, PIPELINING RFC 2920, STARTTLS RFC 3207):
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
 
+from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent, StartTls
 from dispatcher.core.content import on_the_wire
 from dispatcher.core.envelope import Envelope, Unsendable, commands
 from dispatcher.core.judge import (
     SERVICE_CLOSING,
     Stage,
     interrupted,
-    judge,
     not_encrypted,
-    refused,
     turned_away,
     unanswered,
 )
 from dispatcher.core.reply_reader import GarbledReply, ReplyReader
 from dispatcher.core.routes import Tls
-from posthouse.mail.outcome import Deferred, Outcome
+from dispatcher.core.transaction import Transaction
+from posthouse.mail.outcome import Deferred
 from posthouse.mail.reply import Reply
 
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Write these, in this order."""
-
-    chunks: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StartTls:
-    """Begin the TLS handshake, then call tls_started()."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Greetings are exchanged; transactions may begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The transaction is over."""
-
-    outcomes: tuple[Outcome, ...]  # in the order of the recipients
-    untouched: bool = False  # the server left before it answered anything of it
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The conversation is over; nothing more may be written."""
-
-    reason: Deferred
-
-
-Action: TypeAlias = Send | StartTls | Ready | Finished | Closed
-
 _OUT_OF_STEP = "the server's replies are out of step"
-
-
-class _Transaction:
-    """What is known of the message on its way."""
-
-    __slots__ = ("accepted", "answered", "asked", "envelope", "outcomes")
-
-    def __init__(self, envelope: Envelope) -> None:
-        self.envelope = envelope
-        self.outcomes: list[Outcome | None] = [None] * len(envelope.recipients)
-        self.asked = 0  # recipients that the server has answered for
-        self.accepted = 0  # those it took
-        self.answered = False  # whether the server has answered anything of it
-
-    @property
-    def is_settled(self) -> bool:
-        return None not in self.outcomes
-
-    def settle(self, outcome: Outcome) -> None:
-        """Give *outcome* to every recipient that has none yet."""
-        self.outcomes = [known or outcome for known in self.outcomes]
 
 
 class SmtpClient:
@@ -104,12 +46,14 @@ class SmtpClient:
         self._reader = ReplyReader()
         self._extensions: dict[str, str] = {}
         self._awaited: deque[Stage] = deque([Stage.GREETING])
-        self._unsent: deque[tuple[Stage, bytes]] = deque()
-        self._transaction: _Transaction | None = None
+        self._unsent: deque[tuple[Stage, str]] = deque()
+        self._transaction: Transaction | None = None
         self._needs_reset = False  # MAIL was taken, and no final dot followed
         self._starts_tls = False
         self._end: Deferred | None = None  # why the conversation is over
         self._actions: list[Action] = []
+        self._speaks = False  # the last of these actions is to write
+        self._flushed = True  # what was written before we heard this had left us
 
     @property
     def stage(self) -> Stage | None:
@@ -121,8 +65,9 @@ class SmtpClient:
         """Whether a transaction may begin."""
         return not (self._awaited or self._starts_tls or self._end)
 
-    def receive(self, data: bytes) -> list[Action]:
-        """Take what the server sent."""
+    def receive(self, data: bytes, *, flushed: bool = True) -> list[Action]:
+        """Take what the server sent; *flushed*: all that was written had left us."""
+        self._flushed = flushed
         if self._starts_tls or self._end:
             # Clear text behind the 220 to STARTTLS may be somebody else's (CVE-2011-0411).
             return []
@@ -135,7 +80,7 @@ class SmtpClient:
             self._on_reply(reply)
             if self._starts_tls or self._end:
                 return self._taken()
-        if self._is_about_to_speak and not self._reader.is_empty:
+        if self._speaks and not self._reader.is_empty:
             self._break_off(_OUT_OF_STEP, flushed=False)
         return self._taken()
 
@@ -144,7 +89,7 @@ class SmtpClient:
         self._starts_tls = False
         self._encrypted = True
         self._reader.clear()
-        self._say(Stage.EHLO, f"EHLO {self._helo}\r\n".encode())
+        self._say(Stage.EHLO, f"EHLO {self._helo}\r\n")
         return self._taken()
 
     def begin(self, envelope: Envelope) -> list[Action]:
@@ -152,7 +97,7 @@ class SmtpClient:
 
         The server may end it at any time, so the caller need not know that.
         """
-        self._transaction = _Transaction(envelope)
+        self._transaction = Transaction(envelope)
         if self._end is not None:
             self._transaction.settle(self._end)
             self._finish(untouched=True)
@@ -168,7 +113,7 @@ class SmtpClient:
             self._break_off(_OUT_OF_STEP)
             return self._taken()
         if self._needs_reset:
-            lines.insert(0, (Stage.RSET, b"RSET\r\n"))
+            lines.insert(0, (Stage.RSET, "RSET\r\n"))
             self._needs_reset = False
         self._speak(lines)
         return self._taken()
@@ -176,7 +121,7 @@ class SmtpClient:
     def quit(self) -> list[Action]:
         """Take leave; only when idle."""
         assert self.is_idle
-        self._say(Stage.QUIT, b"QUIT\r\n")
+        self._say(Stage.QUIT, "QUIT\r\n")
         return self._taken()
 
     def lost(self, reason: str, *, flushed: bool = True) -> list[Action]:
@@ -187,30 +132,31 @@ class SmtpClient:
 
     # What we say
 
-    @property
-    def _is_about_to_speak(self) -> bool:
-        return bool(self._actions) and isinstance(self._actions[-1], Send)
-
-    def _speak(self, lines: list[tuple[Stage, bytes]]) -> None:
+    def _speak(self, lines: list[tuple[Stage, str]]) -> None:
         if "PIPELINING" in self._extensions:
             self._awaited.extend([stage for stage, _ in lines])
-            self._actions.append(Send((b"".join([line for _, line in lines]),)))
+            self._write("".join([line for _, line in lines]))
         else:
             self._unsent.extend(lines)
             self._say(*self._unsent.popleft())
 
-    def _say(self, stage: Stage, *chunks: bytes) -> None:
+    def _say(self, stage: Stage, line: str) -> None:
         self._awaited.append(stage)
-        self._actions.append(Send(chunks))
+        self._write(line)
+
+    def _write(self, text: str) -> None:
+        self._actions.append(Send(text.encode()))
+        self._speaks = True
 
     def _taken(self) -> list[Action]:
         actions, self._actions = self._actions, []
+        self._speaks = False
         return actions
 
     # What we hear
 
     def _on_reply(self, reply: Reply) -> None:
-        if self._is_about_to_speak:
+        if self._speaks:
             # In one packet with the reply before it, so it cannot answer what we say to that.
             self._break_off(_OUT_OF_STEP, flushed=False)
             return
@@ -227,13 +173,13 @@ class SmtpClient:
 
     def _on_greeting(self, reply: Reply) -> None:
         if reply.is_success:
-            self._say(Stage.EHLO, f"EHLO {self._helo}\r\n".encode())
+            self._say(Stage.EHLO, f"EHLO {self._helo}\r\n")
         else:
             self._close(turned_away(reply, Stage.GREETING))
 
     def _on_ehlo(self, reply: Reply) -> None:
         if reply.is_permanent:
-            self._say(Stage.HELO, f"HELO {self._helo}\r\n".encode())
+            self._say(Stage.HELO, f"HELO {self._helo}\r\n")
         elif not reply.is_success:
             self._close(turned_away(reply, Stage.EHLO))
         else:
@@ -252,7 +198,7 @@ class SmtpClient:
         if self._encrypted or self._tls is Tls.NONE:
             self._actions.append(Ready())
         elif "STARTTLS" in self._extensions:
-            self._say(Stage.STARTTLS, b"STARTTLS\r\n")
+            self._say(Stage.STARTTLS, "STARTTLS\r\n")
         elif self._tls is Tls.REQUIRED:
             self._close(not_encrypted("TLS is required, and the host does not offer STARTTLS"))
         else:
@@ -273,22 +219,14 @@ class SmtpClient:
 
     def _on_mail(self, reply: Reply) -> None:
         transaction = self._current
-        transaction.answered = True
-        if reply.is_success:
-            return
-        transaction.settle(refused(reply, Stage.MAIL, recipients=len(transaction.outcomes)))
-        if self._unsent:
+        transaction.on_mail(reply)
+        if self._unsent and transaction.is_settled:
             self._unsent.clear()
             self._finish()
 
     def _on_rcpt(self, reply: Reply) -> None:
         transaction = self._current
-        number = transaction.asked
-        transaction.asked += 1
-        if reply.is_success:
-            transaction.accepted += 1
-        elif transaction.outcomes[number] is None:
-            transaction.outcomes[number] = refused(reply, Stage.RCPT)
+        transaction.on_rcpt(reply)
         if self._unsent and transaction.is_settled:
             self._unsent.clear()
             self._needs_reset = True
@@ -297,26 +235,34 @@ class SmtpClient:
     def _on_data(self, reply: Reply) -> None:
         transaction = self._current
         if not reply.is_intermediate:
-            transaction.settle(refused(reply, Stage.DATA, recipients=transaction.accepted))
+            transaction.on_data_refused(reply)
             self._needs_reset = True
             self._finish()
             if reply.is_success:
                 self._break_off(_OUT_OF_STEP)
         elif not transaction.is_settled:
+            self._awaited.append(Stage.DOT)
             envelope = transaction.envelope
-            self._say(Stage.DOT, *on_the_wire(envelope.header, envelope.body))
+            self._actions.append(SendContent(on_the_wire(envelope.header, envelope.body)))
+            self._speaks = True
         elif not transaction.accepted:
             # RFC 2920 section 3.1: all recipients were refused, and still it waits for a
             # message. A lone dot ends that, and its answer speaks for nobody.
-            self._say(Stage.DOT, b".\r\n")
+            self._say(Stage.DOT, ".\r\n")
         else:
             # MAIL was refused and RCPT taken: a dot might deliver an empty message.
             self._break_off(_OUT_OF_STEP)
 
     def _on_dot(self, reply: Reply) -> None:
-        transaction = self._current
-        transaction.settle(judge(reply, Stage.DOT, recipients=transaction.accepted))
-        self._finish()
+        if self._flushed:
+            self._current.on_dot(reply)
+            self._finish()
+            return
+        # It has not seen the dot: it may well refuse the message by now, but not take it.
+        if not reply.is_success:
+            self._current.on_dot(reply)
+            self._finish()
+        self._break_off(_OUT_OF_STEP)
 
     def _on_quit(self, reply: Reply) -> None:
         self._close(turned_away(reply, Stage.QUIT))
@@ -324,13 +270,12 @@ class SmtpClient:
     # How it ends
 
     @property
-    def _current(self) -> _Transaction:
+    def _current(self) -> Transaction:
         assert self._transaction is not None
         return self._transaction
 
     def _finish(self, *, untouched: bool = False) -> None:
-        outcomes = tuple(outcome for outcome in self._current.outcomes if outcome is not None)
-        self._actions.append(Finished(outcomes, untouched))
+        self._actions.append(Finished(self._current.outcomes, untouched))
         self._transaction = None
 
     def _break_off(self, reason: str, *, flushed: bool = True) -> None:
@@ -346,7 +291,9 @@ class SmtpClient:
         self._awaited.clear()
         self._unsent.clear()
         # What was not written yet must not be.
-        self._actions = [action for action in self._actions if not isinstance(action, Send)]
+        said = (Send, SendContent)
+        self._actions = [action for action in self._actions if not isinstance(action, said)]
+        self._speaks = False
         if self._transaction is not None:
             self._transaction.settle(reason)
             self._finish(untouched=not self._transaction.answered)
