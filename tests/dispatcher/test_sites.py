@@ -1,7 +1,15 @@
 """Limits of destinations."""
 
+import pytest
+
 from dispatcher.core.routes import Route, Tls
 from dispatcher.sites import Sites
+from posthouse.mail.outcome import Deferred, Delivered, Outcome, Scope
+from posthouse.mail.reply import Reply
+
+TAKEN = Delivered(Reply(250, "taken"))
+SILENT = Deferred(Reply(451, "timed out"), Scope.HOST)
+GREYLISTED = Deferred(Reply(450, "later"), Scope.RECIPIENT)
 
 
 def route(site: str, *, static: bool = False) -> Route:
@@ -24,16 +32,77 @@ def test_the_operators_own_routes_have_no_limit() -> None:
     assert all(sites.enter(route("smarthost:25", static=True)) for _ in range(5))
 
 
-def test_parked_mail_is_fetched_when_half_of_the_limit_is_free() -> None:
-    """Not one by one: each fetch is a statement."""
-    sites = Sites(4)
-    for _ in range(4):
+def fill(sites: Sites, name: str) -> int:
+    """Start transactions until the site takes no more; how many those were."""
+    return next(started for started in range(100) if not sites.enter(route(name)))
+
+
+def drain(sites: Sites, name: str, outcomes: list[Outcome]) -> None:
+    """End as many transactions."""
+    for outcome in outcomes:
+        sites.leave(route(name), outcome)
+
+
+def grown(most: int) -> Sites:
+    """With full room for a.example, nothing running."""
+    sites = Sites(most)
+    for _ in range(most):
         sites.enter(route("a.example"))
+        sites.leave(route("a.example"), TAKEN)
+    return sites
+
+
+@pytest.mark.parametrize("answer", [TAKEN, GREYLISTED])
+def test_a_site_earns_its_room_by_answering(answer: Outcome) -> None:
+    """Two at first, one more for each answer, up to the limit."""
+    sites = Sites(5)
+
+    assert fill(sites, "a.example") == 2
+    drain(sites, "a.example", [answer] * 2)
+    assert fill(sites, "a.example") == 4
+    drain(sites, "a.example", [answer] * 4)
+    assert fill(sites, "a.example") == 5
+
+
+def test_a_site_that_does_not_answer_soon_holds_two_transactions_only() -> None:
+    """However much it had before."""
+    sites = grown(10)
+    assert fill(sites, "a.example") == 10
+    drain(sites, "a.example", [SILENT] * 10)
+
+    assert fill(sites, "a.example") == 2
+
+
+def test_parked_mail_is_fetched_when_half_of_the_room_is_free() -> None:
+    """Not one by one: each fetch is a statement."""
+    sites = grown(4)
+    fill(sites, "a.example")
     sites.parked("a.example")
 
-    sites.leave(route("a.example"))
+    drain(sites, "a.example", [TAKEN])
     assert [] == sites.with_room()
-    sites.leave(route("a.example"))
+    drain(sites, "a.example", [TAKEN])
     assert [("a.example", 2)] == sites.with_room()
     sites.emptied("a.example")
     assert [] == sites.with_room()
+
+
+def test_mail_parked_for_a_site_nobody_knows_yet_is_fetched() -> None:
+    """As after a start."""
+    sites = Sites(10)
+    sites.parked("a.example")
+
+    assert [("a.example", 2)] == sites.with_room()
+
+
+@pytest.mark.parametrize(("others", "room"), [(5_000, 5), (20_000, 2)])
+def test_a_flood_of_sites_is_not_remembered_for_ever(others: int, room: int) -> None:
+    """What was earned is forgotten, but no transaction that runs."""
+    sites = grown(5)
+    assert fill(sites, "busy.example") == 2
+    for number in range(others):
+        sites.enter(route(f"{number}.example"))
+        sites.leave(route(f"{number}.example"), TAKEN)
+
+    assert room == fill(sites, "a.example")
+    assert fill(sites, "busy.example") == 0

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Protocol
 
 import structlog
@@ -16,6 +17,8 @@ from dispatcher.core.routes import Route
 from dispatcher.sites import Sites
 from dispatcher.window import Held
 from posthouse.mail.address import domain_of
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Scope
 from posthouse.mail.reply import Reply
 from posthouse.store.deliveries import Attempt, ClaimedDelivery, Settlement
@@ -30,6 +33,23 @@ QUEUE_TIME = Histogram(
     ["lane"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600),
 )
+
+
+# Finding a metric by its labels costs more than moving it.
+@cache
+def _attempts(lane: Lane, kind: EventKind) -> Counter:
+    return ATTEMPTS.labels(lane.label, kind.value)
+
+
+@cache
+def _duration(lane: Lane) -> Histogram:
+    return DURATION.labels(lane.label)
+
+
+@cache
+def _queue_time(lane: Lane) -> Histogram:
+    return QUEUE_TIME.labels(lane.label)
+
 
 _GONE = Bounced(Reply(554, "the message is past its retention", "5.6.0"), Scope.MESSAGE)
 
@@ -70,6 +90,7 @@ class Courier:
         self._sites = sites
         self._now = now
         self._chance = chance
+        self._log = log.bind()  # the one above is lazy, and would bind itself for each line
 
     async def carry(self, held: Held) -> Settlement | str:
         """The result to write down, or the site that has no room for it now."""
@@ -81,19 +102,21 @@ class Courier:
             return self._judged(claimed, _GONE, started)
         if not claimed.tries:
             age = (started - claimed.received_at).total_seconds()
-            QUEUE_TIME.labels(held.lane.label).observe(max(age, 0))
+            _queue_time(claimed.delivery.lane).observe(max(age, 0))
         route = await self._resolver.route(domain_of(claimed.delivery.recipient))
         if not isinstance(route, Route):
             return self._judged(claimed, route, started)
         if not self._sites.enter(route):
             return route.site
+        delivery = claimed.delivery
+        envelope = Envelope(delivery.return_path, (delivery.recipient,), held.header, held.body)
+        outcome: Outcome | None = None
         try:
-            delivery = claimed.delivery
-            envelope = Envelope(delivery.return_path, (delivery.recipient,), held.header, held.body)
             sent = await self._sender.send(route, envelope)
+            outcome = sent.outcomes[0]
         finally:
-            self._sites.leave(route)
-        return self._judged(claimed, sent.outcomes[0], started, route.site, sent)
+            self._sites.leave(route, outcome)
+        return self._judged(claimed, outcome, started, route.site, sent)
 
     def _judged(
         self,
@@ -105,7 +128,7 @@ class Courier:
     ) -> Settlement:
         now = self._now()
         lane = claimed.delivery.lane
-        DURATION.labels(lane.label).observe((now - started).total_seconds())
+        _duration(lane).observe((now - started).total_seconds())
         conclusion = conclude(
             outcome,
             lane=lane,
@@ -117,7 +140,7 @@ class Courier:
         attempt = Attempt(
             started_at=started,
             outcome=type(outcome).__name__.lower(),
-            scope=outcome.scope if isinstance(outcome, Bounced | Deferred) else None,
+            scope=conclusion.detail.get("scope"),
             site=site,
             host=sent.host if sent else "",
             tls=sent.tls if sent else "",
@@ -130,22 +153,19 @@ class Courier:
     def _settlement(
         self, claimed: ClaimedDelivery, conclusion: Conclusion, attempt: Attempt | None
     ) -> Settlement:
-        delivery = claimed.delivery
-        ATTEMPTS.labels(delivery.lane.label, conclusion.kind.value).inc()
-        detail = {"recipient": delivery.recipient, **conclusion.detail}
+        delivery, kind, detail = claimed.delivery, conclusion.kind, conclusion.detail
+        _attempts(delivery.lane, kind).inc()
         if attempt is not None:
-            detail["host"] = attempt.host
-        log.info(
-            conclusion.kind.value,
+            detail = {**detail, "host": attempt.host}
+        self._log.info(
+            kind.value,
             delivery=delivery.id.hex,
             submission=delivery.submission_id.hex,
             claim=claimed.claim,
-            **conclusion.detail,
-            host=detail.get("host", ""),
+            **detail,
         )
-        return Settlement(
-            claimed, conclusion.kind, conclusion.wait, attempt, detail, conclusion.suppress
-        )
+        said = {"recipient": delivery.recipient, **detail}
+        return Settlement(claimed, kind, conclusion.wait, attempt, said, conclusion.suppress)
 
     async def close(self) -> None:
         """Take leave of every server."""

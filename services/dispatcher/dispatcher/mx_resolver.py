@@ -68,7 +68,7 @@ class MxResolver:
         """The addresses of *host* (ASCII), IPv4 first; an address is its own."""
         if is_address(host):
             return Addresses((host,))
-        return await self._addresses.get(host, lambda: self._ask_for_addresses(host))
+        return await self._addresses.get(host, self._ask_for_addresses)
 
     async def _ask_for_addresses(self, host: str) -> tuple[AddressAnswer, float]:
         answers = await asyncio.gather(

@@ -19,7 +19,7 @@ class TtlCache(Generic[Key, Value]):
         self._known: dict[Key, tuple[float, Value]] = {}
         self._asked: dict[Key, asyncio.Event] = {}
 
-    async def get(self, key: Key, ask: Callable[[], Awaitable[tuple[Value, float]]]) -> Value:
+    async def get(self, key: Key, ask: Callable[[Key], Awaitable[tuple[Value, float]]]) -> Value:
         """The value of *key*; *ask* gives it with its time to live in seconds."""
         while True:
             known = self._known.get(key)
@@ -31,10 +31,10 @@ class TtlCache(Generic[Key, Value]):
             # Whoever asks may be cancelled or fail; then one of those who waited asks.
             await asked.wait()
 
-    async def _ask(self, key: Key, ask: Callable[[], Awaitable[tuple[Value, float]]]) -> Value:
+    async def _ask(self, key: Key, ask: Callable[[Key], Awaitable[tuple[Value, float]]]) -> Value:
         self._asked[key] = answered = asyncio.Event()
         try:
-            value, seconds = await ask()
+            value, seconds = await ask(key)
         finally:
             del self._asked[key]
             answered.set()
