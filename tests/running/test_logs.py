@@ -162,3 +162,18 @@ def test_a_reader_that_is_only_slow_gets_every_line_in_order() -> None:
         seen = [json.loads(line)["n"] for line in child.stdout]
 
     assert seen == list(range(5_000))
+
+
+def test_processes_that_share_an_output_do_not_mix_their_lines() -> None:
+    """Four of them, as `posthouse up` starts its own."""
+    seen = lines(
+        "children = [os.fork() for _ in range(2)]\n"
+        "writer = configure('x')\n"
+        "for n in range(5_000): log.info('event', n=n, padding='x' * 200)\n"
+        "writer.flush(20)\n"
+        "if not all(children): os._exit(0)\n"
+        "for _ in children: os.wait()\n"
+    )
+
+    assert len(seen) == 4 * 5_000
+    assert {line["n"] for line in seen} == set(range(5_000))

@@ -16,9 +16,10 @@ LINES_DROPPED = Counter(
 
 # About a second of a very busy relay; what a reader that long gone has missed is counted.
 _MOST_LINES = 20_000
-# One write for all lines of this time: a write for each costs more than making the line.
-_GATHER_SECONDS = 0.01
+# One turn of the thread for all lines of this time: each takes the interpreter away from others.
+_GATHER_SECONDS = 0.05
 _FLUSH_SECONDS = 1.0
+_LOOK_SECONDS = 0.005
 
 
 class LogWriter:
@@ -33,6 +34,7 @@ class LogWriter:
         self._descriptor = stream.fileno()
         self._lines: deque[bytes] = deque()
         self._wanted = threading.Event()
+        self._hurried = threading.Event()
         self._writing = False
         threading.Thread(target=self._write_forever, name="log-writer", daemon=True).start()
         atexit.register(self.flush)
@@ -52,19 +54,35 @@ class LogWriter:
     def flush(self, seconds: float = _FLUSH_SECONDS) -> None:
         """Wait until everything taken is written, but never longer than *seconds*."""
         end = time.monotonic() + seconds
+        self._hurried.set()
         while (self._lines or self._writing) and time.monotonic() < end:
-            time.sleep(_GATHER_SECONDS / 2)
+            time.sleep(_LOOK_SECONDS)
 
     def _write_forever(self) -> None:
         while True:
             self._wanted.wait()
-            time.sleep(_GATHER_SECONDS)
+            self._hurried.wait(_GATHER_SECONDS)
+            self._hurried.clear()
             self._wanted.clear()
             self._writing = True  # before the lines leave the queue: `flush` looks at both
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
-            if lines and not self._written(b"\n".join(lines) + b"\n"):
-                LINES_DROPPED.inc(len(lines))
+            waiting = len(self._lines)
+            while waiting > 0:
+                portion = self._portion()
+                waiting -= len(portion)
+                if not self._written(b"\n".join(portion) + b"\n"):
+                    LINES_DROPPED.inc(len(portion))
             self._writing = False
+
+    def _portion(self) -> list[bytes]:
+        """The next lines, so many as a pipe takes whole; a longer line stands alone.
+
+        So processes that share an output do not mix their lines.
+        """
+        portion = [self._lines.popleft()]
+        octets = len(portion[0]) + 1
+        while self._lines and (octets := octets + len(self._lines[0]) + 1) <= select.PIPE_BUF:
+            portion.append(self._lines.popleft())
+        return portion
 
     def _written(self, chunk: bytes) -> bool:
         rest = memoryview(chunk)
