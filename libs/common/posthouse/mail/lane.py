@@ -1,6 +1,7 @@
 """The five strict lanes that a message travels in, from the door to the wire."""
 
 from enum import IntEnum
+from functools import cached_property
 
 
 class Lane(IntEnum):
@@ -12,7 +13,7 @@ class Lane(IntEnum):
     LOW = 4
     BULK = 5
 
-    @property
+    @cached_property  # asked for by every log line of a message
     def label(self) -> str:
         """The lane's name in metrics, logs and on the command line."""
         return self.name.lower().replace("_", "-")
