@@ -61,12 +61,13 @@ class Case:
         return tuple(words for words, wrong in faults.items() if wrong)
 
 
-# Half a minute apart they would all be tried again by themselves; here nobody wants to wait.
+# Refused and cut ones wait for their next try; `Flow.all_through` has them tried at once.
 _RUDE = Manners(delay=SLOW.delay, cut=0.02, soft=0.05, seed=3)
 
 CASES = (
     Case("onebox", "posthouse up killed", split=False, services=("onebox",)),
     Case("onebox-worker", "one process of posthouse up killed", split=False, services=("worker",)),
+    Case("onebox-database", "its PostgreSQL killed", split=False, servers=("database",)),
     Case(
         "onebox-stop",
         "posthouse up stopped by SIGTERM",

@@ -20,7 +20,7 @@ __all__ = ["SLOW", "Count", "Flow", "flowing"]
 _LOOK_SECONDS = 0.02
 _DRAIN_SECONDS = 0.1
 # Each message answered a little late: so something is on the wire whenever lightning strikes.
-SLOW = Manners(delay=0.02)
+SLOW = Manners(delay=0.01)
 
 
 class Flow:

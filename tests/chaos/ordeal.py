@@ -23,7 +23,7 @@ class Running:
 
     name: str
     messages: int
-    blows: int
+    blows: int = 0
     struck: int = 0
     flow: Flow | None = None
     uncertain: int = 0
@@ -55,8 +55,16 @@ class Result:
     idle_strikes: int = 0  # that hit when nothing was under way
     seed: int = 0  # of the moments
     count: Count | None = None
-    broken: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()  # promises, in words
     not_run: str = ""  # why
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        if self.not_run:
+            return f"NOT RUN: {self.not_run}"
+        return f"BROKEN: {', '.join(self.broken)}" if self.broken else "holds"
 
 
 async def ordeal(case: Case, relay: Relay, strikes: int, seed: int, running: Running) -> Result:

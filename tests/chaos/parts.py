@@ -48,6 +48,27 @@ class WorkerPart:
         await self._whole.stop()
 
 
+class DatabasePart:
+    """The PostgreSQL beneath a onebox, which starts it again by itself."""
+
+    def __init__(self, whole: Program) -> None:
+        self._whole = whole
+
+    async def start(self) -> None:
+        """Wait until it is back: it needs no hand."""
+        await self._whole.become_ready()
+
+    async def kill(self) -> None:
+        """See Part."""
+        workers = set(self._whole.workers())
+        for server in set(children(self._whole.pid)) - workers:
+            kill_tree(server)
+
+    async def stop(self) -> None:
+        """Stop the whole: its database alone is nobody's to stop."""
+        await self._whole.stop()
+
+
 class PostgresPart:
     """A PostgreSQL on a folder of its own that keeps what was committed."""
 
@@ -60,15 +81,20 @@ class PostgresPart:
         await self._server.start()
 
     async def kill(self) -> None:
-        """See Part. All of its processes: busy ones would work on for a while without the first."""
-        for process in (self._server.pid, *children(self._server.pid)):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        """See Part."""
+        kill_tree(self._server.pid)
         await self._server.stop()  # lets go of the folder
 
     async def stop(self) -> None:
         """See Part."""
         await self._server.stop()
+
+
+def kill_tree(pid: int) -> None:
+    """End *pid* and its children: those of a PostgreSQL would work on for a while without it."""
+    for process in (pid, *children(pid)):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 class RabbitPart:

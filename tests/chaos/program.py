@@ -44,6 +44,10 @@ class Program:
     async def start(self) -> None:
         """Start it; returns when it says that it is ready."""
         self.launch()
+        await self.become_ready()
+
+    async def become_ready(self) -> None:
+        """Return when it says that it is ready."""
         async with asyncio.timeout(_READY_SECONDS):
             while not await self.is_ready():
                 assert self._child is not None

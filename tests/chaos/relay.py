@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bench.load_session import Door
 
-from chaos.parts import MemoryPart, Part, PostgresPart, RabbitPart, WorkerPart
+from chaos.parts import DatabasePart, MemoryPart, Part, PostgresPart, RabbitPart, WorkerPart
 from chaos.ports import lasting_ports
 from chaos.program import POSTHOUSE, Program
 from onebox.customers import create_credential, ensure_account, ensure_domain
@@ -75,6 +75,7 @@ class Onebox:
         self.parts: Mapping[str, Part] = {
             "onebox": self.program,
             "worker": WorkerPart(self.program),
+            "database": DatabasePart(self.program),
         }
         self.database_url = dsn(folder / "data" / "postgres")
 

@@ -11,6 +11,7 @@ from servers.missing import missing
 SHORT = {
     "onebox": (1000, 3),
     "onebox-worker": (600, 2),
+    "onebox-database": (600, 4),
     "onebox-stop": (600, 2),
     "onebox-cut": (600, 0),
     "split": (1500, 2),

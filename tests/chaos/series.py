@@ -1,0 +1,46 @@
+"""One case after the other, each on a relay of its own."""
+
+import random
+from contextlib import AbstractAsyncContextManager
+
+from chaos.cases import CASES, Case
+from chaos.long_tests import NAME as LONG_TESTS
+from chaos.long_tests import run_long_tests
+from chaos.ordeal import Result, Running, ordeal
+from chaos.relay import Onebox, Split
+from chaos.stage import CannotRun, Stage
+
+NAMES = (*(case.name for case in CASES), LONG_TESTS)
+
+
+async def carry_out(stage: Stage, name: str, strikes: int, running: Running) -> Result:
+    """Whatever happens, a result: the cases behind this one are still to be tried."""
+    if name == LONG_TESTS:
+        return await run_long_tests(running.messages)
+    case = next(case for case in CASES if case.name == name)
+    running.blows = len(case.blows(strikes))
+    try:
+        async with _relay(stage, case) as relay:
+            _check(case, relay)
+            seed = random.SystemRandom().randrange(1 << 32)
+            result = await ordeal(case, relay, strikes, seed, running)
+    except CannotRun as reason:
+        result = Result(name, case.says, not_run=str(reason))
+    except Exception as error:  # noqa: BLE001 -- a case that ends so has broken a promise, too
+        broken = (f"{type(error).__name__}: {error}",)
+        result = Result(name, case.says, running.messages, running.struck, broken=broken)
+    if not result.broken:
+        stage.clear(name)
+    return result
+
+
+def _relay(stage: Stage, case: Case) -> AbstractAsyncContextManager[Onebox | Split]:
+    return stage.split(case.name) if case.split else stage.onebox(case.name)
+
+
+def _check(case: Case, relay: Onebox | Split) -> None:
+    """CannotRun when a part that is to be struck is missing."""
+    if "worker" in case.services and isinstance(relay, Onebox) and not relay.program.workers():
+        raise CannotRun("`posthouse up` started no second process")
+    if not set(case.servers) <= set(relay.parts):
+        raise CannotRun("POSTHOUSE_TEST_AMQP_URL names a RabbitMQ that we may not strike")
