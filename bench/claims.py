@@ -27,7 +27,6 @@ from posthouse.mail.submission import Delivery, Rendition, Submission
 from posthouse.running.identity import new_id
 from posthouse.store.deliveries import Attempt, ClaimedDelivery, DeliveryStore, Settlement
 from posthouse.store.postgres import Postgres
-from posthouse.store.recent import RecentMessages
 from posthouse.store.submissions import Prepared, SubmissionStore
 
 HEADER = b"Subject: a test\r\n" * 30 + b"\r\n"
@@ -122,20 +121,17 @@ class Bench:
         )
 
 
-def stores(
-    database: Postgres, background: Postgres, octets: int
-) -> tuple[SubmissionStore, DeliveryStore]:
-    """Both stores, sharing what was written lately."""
-    recent = RecentMessages(octets)
+def stores(database: Postgres, background: Postgres) -> tuple[SubmissionStore, DeliveryStore]:
+    """What ingest and policy, and what the dispatcher ask."""
     return (
-        SubmissionStore(database, background, recent),
-        DeliveryStore(database, background, recent, hold=timedelta()),
+        SubmissionStore(database, background),
+        DeliveryStore(database, background, hold=timedelta()),
     )
 
 
 async def through(database: Postgres, background: Postgres, bench: Bench, at_once: int) -> None:
     """The way of a message, *at_once* at a time."""
-    submissions, deliveries = stores(database, background, 64 << 20)
+    submissions, deliveries = stores(database, background)
     calls = 600 // at_once**0.5 // 1
 
     async def accept() -> None:
@@ -170,7 +166,7 @@ def prepared(claimed: Any) -> Prepared:
 
 async def scan_or_key(database: Postgres, background: Postgres, bench: Bench, queued: int) -> None:
     """Claim and release 20 of *queued* and 20, found by scan or by primary key."""
-    _, deliveries = stores(database, background, 0)
+    _, deliveries = stores(database, background)
     async with database.connection() as connection:
         await connection.execute("SET statement_timeout = 0")
         await connection.fetch(FILL, queued + 20, timeout=600)

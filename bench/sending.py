@@ -56,9 +56,9 @@ def held(size: int) -> Held:
     claimed = ClaimedDelivery(
         delivery, claim=1, tries=0, abandoned=False, expired=False,
         received_at=now, expires_at=now + timedelta(days=5),
+        header=HEADER, body=LINE * max(1, (size - len(HEADER)) // len(LINE)),
     )  # fmt: skip
-    body = LINE * max(1, (size - len(HEADER)) // len(LINE))
-    return Held(claimed, HEADER, body, good_until=float("inf"))
+    return Held(claimed, good_until=float("inf"))
 
 
 async def measure(send: Send, messages: int, at_once: int, size: int) -> float:

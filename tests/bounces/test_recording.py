@@ -24,7 +24,6 @@ from posthouse.running.identity import new_id
 from posthouse.running.program import Backing
 from posthouse.running.settings import SettingsError, load
 from posthouse.store.postgres import Postgres
-from posthouse.store.recent import RecentMessages
 from posthouse.store.returns import ReturnStore
 from servers.returned_mail import REPORTS
 
@@ -130,7 +129,7 @@ async def test_wired_as_a_program_it_takes_what_policy_signed(installation: Inst
     await installation.connection.execute("UPDATE deliveries SET return_path = $1", return_path)
 
     async with Postgres(installation.url) as database:
-        wired = wire(wanted, Backing(database, database, EmbeddedBroker(), RecentMessages(0)))
+        wired = wire(wanted, Backing(database, database, EmbeddedBroker()))
         service, stopping = wired.services["bounces"], asyncio.Event()
         assert isinstance(service, ReturnListener)
         async with asyncio.TaskGroup() as tasks:
@@ -156,7 +155,7 @@ def test_a_key_without_its_certificate_is_a_mistake_in_the_settings() -> None:
 def test_a_certificate_that_cannot_be_used_is_named() -> None:
     wanted = settings(POSTHOUSE_BOUNCES_TLS_CERTIFICATE="/nowhere/cert.pem")
     database = Postgres("postgresql://unused")
-    behind = Backing(database, database, EmbeddedBroker(), RecentMessages(0))
+    behind = Backing(database, database, EmbeddedBroker())
     with pytest.raises(CannotListen, match=r"/nowhere/cert\.pem"):
         wire(wanted, behind)
 

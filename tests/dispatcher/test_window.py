@@ -24,7 +24,7 @@ def held(lane: Lane = Lane.BULK) -> Held:
     claimed = ClaimedDelivery(
         delivery, claim=1, tries=0, abandoned=False, expired=False, received_at=NOW, expires_at=NOW
     )
-    return Held(claimed, b"", b"", good_until=1.0)
+    return Held(claimed, good_until=1.0)
 
 
 def window(*lanes: Lane, running: int = 0) -> Window:
@@ -116,7 +116,7 @@ def test_what_is_in_hand_goes_on_under_its_new_claim() -> None:
     running = next(iter(made.running.values()))
     again = replace(running.claimed, claim=2)
 
-    made.add(Held(again, b"", b"", good_until=5.0))
+    made.add(Held(again, good_until=5.0))
 
     assert made.start_next() is None
     assert (again, 5.0) == (running.claimed, running.good_until)

@@ -17,7 +17,6 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope
 from posthouse.mail.reply import Reply
 from posthouse.store.deliveries import DeliveryStore
-from posthouse.store.recent import RecentMessages
 from servers.patience import until
 from servers.stores import Stores, open_stores
 
@@ -61,9 +60,7 @@ async def dispatching(
     """A dispatcher at work; set what is given to stop it early."""
     sites = Sites(site_limit)
     dispatcher = Dispatcher(
-        DeliveryStore(
-            stores.database, stores.database, RecentMessages(0), lease=timedelta(seconds=LEASE)
-        ),
+        DeliveryStore(stores.database, stores.database, lease=timedelta(seconds=LEASE)),
         Courier(ByDomain(), world, sites),
         LaneLimits((connections,) * 5),
         sites,

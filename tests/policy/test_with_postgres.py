@@ -21,7 +21,6 @@ from posthouse.running.keys import generate
 from posthouse.running.program import Backing
 from posthouse.store.accounts import AccountStore, NewKey
 from posthouse.store.postgres import Postgres
-from posthouse.store.recent import RecentMessages
 from posthouse.store.submissions import SubmissionStore
 from posthouse.store.suppressions import SuppressionStore
 from servers.patience import until
@@ -52,7 +51,7 @@ def submission(account: UUID, *recipients: str) -> Submission:
 @pytest_asyncio.fixture
 async def behind(database: str) -> AsyncIterator[Backing]:
     async with Postgres(database) as store, EmbeddedBroker.open() as broker:
-        yield Backing(store, store, broker, RecentMessages(0))
+        yield Backing(store, store, broker)
 
 
 @pytest_asyncio.fixture
@@ -70,7 +69,7 @@ async def test_a_submission_becomes_deliveries_that_can_be_claimed(
     behind: Backing, account: UUID, database: str
 ) -> None:
     """Signed, without the suppressed recipient, and gone from the list of what is due."""
-    store = SubmissionStore(behind.database, behind.background, behind.recent)
+    store = SubmissionStore(behind.database, behind.background)
     await SuppressionStore(behind.database).add(account, "dead@x.example", "bounced", {})
     sent = submission(account, "a@x.example", "dead@x.example", "b@x.example")
     settings = PolicySettings(
@@ -116,7 +115,7 @@ async def test_a_database_that_cannot_be_reached_ends_nothing(behind: Backing) -
         secret_key=SecretBytes(SECRET_KEY),
         hostname="relay.example",
     )
-    service = wire(settings, Backing(nowhere, nowhere, behind.broker, behind.recent)).services
+    service = wire(settings, Backing(nowhere, nowhere, behind.broker)).services
     stopping = asyncio.Event()
 
     async with asyncio.timeout(20):

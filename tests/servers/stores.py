@@ -15,7 +15,6 @@ from posthouse.mail.submission import Delivery, Rendition, Submission
 from posthouse.running.identity import new_id
 from posthouse.store.deliveries import Attempt, ClaimedDelivery, DeliveryStore, Settlement
 from posthouse.store.postgres import Postgres
-from posthouse.store.recent import RecentMessages
 from posthouse.store.submissions import ClaimedSubmission, Prepared, SubmissionStore
 from posthouse.store.timeline import Timeline, TimelineStore
 
@@ -146,16 +145,15 @@ class Stores:
 
 @asynccontextmanager
 async def open_stores(
-    url: str, *, hold: float = 0.0, recent: int = 0, keep_trying: timedelta = timedelta(days=5)
+    url: str, *, hold: float = 0.0, keep_trying: timedelta = timedelta(days=5)
 ) -> AsyncIterator[Stores]:
     """All stores on connections of their own, as a process has them."""
     async with Postgres(url) as database, Postgres(url, background=True) as background:
-        messages = RecentMessages(recent)
         stores = Stores(
             url,
             database,
-            SubmissionStore(database, background, messages, keep_trying=keep_trying),
-            DeliveryStore(database, background, messages, hold=timedelta(seconds=hold)),
+            SubmissionStore(database, background, keep_trying=keep_trying),
+            DeliveryStore(database, background, hold=timedelta(seconds=hold)),
             TimelineStore(database),
         )
         await stores.sql("INSERT INTO accounts VALUES ($1, 'shop') ON CONFLICT DO NOTHING", ACCOUNT)

@@ -12,7 +12,6 @@ from posthouse.store import StoreRefused
 from posthouse.store.deliveries import ClaimedDelivery, DeliveryStore
 from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres
-from posthouse.store.recent import RecentMessages
 from posthouse.store.submissions import ClaimedSubmission, SubmissionStore
 from posthouse.store.suppressions import SuppressionStore
 from servers.stores import ACCOUNT, Stores, a_submission, delivered, prepared
@@ -27,9 +26,10 @@ class Hands(Generic[T]):
 
     over: Handover[T] = field(default_factory=Handover)
     taken: list[T] = field(default_factory=list)
+    room: int = 3
 
     def __post_init__(self) -> None:
-        self.over.taken_by(self.take)
+        self.over.taken_by(self.take, room=lambda: self.room)
 
     def take(self, items: Sequence[T]) -> None:
         """Keep *items*."""
@@ -55,19 +55,18 @@ class Process:
 async def here(stores: Stores) -> AsyncIterator[Process]:
     """Over the database of *stores*; policy and dispatcher have just found nothing due."""
     policy, dispatcher = Hands[ClaimedSubmission](), Hands[ClaimedDelivery]()
-    url, hold, recent = stores.url, timedelta(seconds=30), RecentMessages(0)
+    url, hold = stores.url, timedelta(seconds=30)
     async with Postgres(url) as database, Postgres(url, background=True) as background:
         submissions = SubmissionStore(
-            *(database, background, recent),
+            database,
+            background,
             accepted=policy.over,
             prepared=dispatcher.over,
             hold=hold,
         )
-        deliveries = DeliveryStore(
-            *(database, background, recent), prepared=dispatcher.over, hold=hold
-        )
-        await submissions.claim(3)
-        await deliveries.claim(3)
+        deliveries = DeliveryStore(database, background, prepared=dispatcher.over, hold=hold)
+        await submissions.claim(1)
+        await deliveries.claim(1)
         yield Process(submissions, deliveries, policy, dispatcher)
 
 
@@ -93,10 +92,14 @@ async def test_what_is_handed_over_is_claimed_already(here: Process, stores: Sto
     assert again.claims == 2
 
 
-async def test_no_more_is_handed_over_than_was_asked_for(here: Process) -> None:
-    """Then it comes due, and is handed over again only when a claim has taken all there was."""
-    due = [await here.submissions.accept(a_submission(recipients=ONE)) for _ in range(5)]
-    assert due == [False, False, False, True, True]
+async def test_no_more_is_handed_over_than_there_is_room_for(here: Process) -> None:
+    """The first that comes due closes the way, until a claim has taken all there was."""
+    here.policy.room = 3
+    assert not await here.submissions.accept(a_submission())
+    here.policy.room = 0
+    assert await here.submissions.accept(a_submission())
+    here.policy.room = 3
+    assert await here.submissions.accept(a_submission())
     assert (await here.submissions.claim(1)).more
     assert await here.submissions.accept(a_submission())
     assert not (await here.submissions.claim(10)).more

@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from uuid import UUID
 
+import pytest
+
 from posthouse.mail.lane import Lane
 from servers.stores import Stores, fill, ids, open_stores
 
@@ -19,7 +21,7 @@ async def test_parked_deliveries_are_claimed_for_their_site_only(stores: Stores)
     assert ids(claimed) == ids([a, c])
     assert {(2, False)} == {(x.claim, x.abandoned) for x in claimed}
     assert await stores.deliveries.parked_sites() == ["two.example"]
-    assert await stores.deliveries.claim_parked("three.example", 10) == []
+    assert await stores.deliveries.claim_parked("three.example", 10) == ()
 
 
 async def test_parked_deliveries_are_claimed_highest_lane_first(stores: Stores) -> None:
@@ -78,13 +80,21 @@ async def test_claimers_of_one_site_claim_each_once(emptied: str) -> None:
     assert set(seen.values()) == {1}
 
 
-async def test_a_rendition_is_read_with_the_body_as_it_came_or_its_own(stores: Stores) -> None:
-    delivery = (await stores.queue(body=b"as it came"))[0]
-    other = (await stores.queue(body=b"not this"))[0]
+@pytest.mark.parametrize("parked", [False, True])
+async def test_what_is_claimed_comes_with_its_message(stores: Stores, parked: bool) -> None:
+    """With the submission's body or the rendition's own; once written, however many share it."""
+    both = await stores.queue(body=b"as it came")
+    other, _ = await stores.queue(body=b"not this")
     await stores.sql("UPDATE renditions SET body = $1 WHERE id = $2", b"own", other.rendition_id)
-    wanted = [delivery.rendition_id, other.rendition_id, delivery.rendition_id, UUID(int=1)]
+    gone, _ = await stores.queue()
+    await stores.sql("DELETE FROM renditions WHERE id = $1", gone.rendition_id)
+    claimed = (await stores.deliveries.claim(10)).deliveries
+    if parked:
+        await stores.deliveries.park([(c, "full.example") for c in claimed])
+        claimed = await stores.deliveries.claim_parked("full.example", 10)
+
     header = b"DKIM-Signature: yes\r\nSubject: a test\r\n\r\n"
-    assert await stores.deliveries.messages(wanted) == {
-        delivery.rendition_id: (header, b"as it came"),
-        other.rendition_id: (header, b"own"),
-    }
+    read = {c.delivery.id: (c.header, c.body) for c in claimed}
+    assert read[both[0].id] == read[both[1].id] == (header, b"as it came")
+    assert read[other.id] == (header, b"own")
+    assert read[gone.id] == (b"", b"")

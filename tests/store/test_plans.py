@@ -43,8 +43,6 @@ PARAMETERS = {
         "{ids}, {claims}, {new}, {ids}, {octets}, {octets}, {new}, {ids}, {ids}, {ids}, {texts}, "
         "{texts}, {ids}, {ids}, {texts}, {details}, {yes}, {lease}, {claims}, {lease}"
     ),
-    "read_contents": "{ids}",
-    "read_renditions": "{ids}",
     "find_delivery": "({ids})[1]",
     "accept_submissions": (
         "{new}, {octets}, {octets}, {ids}, {ids}, {texts}, {lanes}, {texts}, {texts}, {yes}, "

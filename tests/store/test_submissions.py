@@ -213,18 +213,3 @@ async def test_a_submission_without_content_does_not_stop_the_others(stores: Sto
     await stores.sql("DELETE FROM contents WHERE id = $1", lost.id)
     assert [kept] == [c.submission for c in (await stores.submissions.claim(10)).submissions]
     assert await stores.kinds(lost.id) == ["accepted", "refused"]
-
-
-async def test_what_one_process_wrote_it_does_not_read_back(emptied: str) -> None:
-    """With room to remember, content comes from memory and is forgotten once it was rendered."""
-    async with open_stores(emptied, recent=1 << 20) as stores:
-        submission = a_submission()
-        await stores.submissions.accept(submission)
-        await stores.sql("DELETE FROM contents")
-        (claimed,) = (await stores.submissions.claim(1)).submissions
-        assert submission == claimed.submission
-        made = prepared(claimed)
-        await stores.submissions.prepare([made])
-        rendition = made.renditions[0]
-        read = await stores.deliveries.messages([rendition.id])
-        assert read == {rendition.id: (rendition.header, submission.body)}

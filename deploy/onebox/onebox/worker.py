@@ -23,10 +23,6 @@ from posthouse.running.health import CannotListen, Health
 from posthouse.running.program import backing, open_rabbitmq
 from posthouse.running.service import Service, run
 
-# Messages between intake and delivery are remembered up to this many octets, so that a process
-# does not read back what it just wrote.
-_REMEMBERED = 64 << 20
-
 log = structlog.get_logger()
 
 
@@ -41,9 +37,7 @@ async def work(settings: UpSettings, forked: Forked, sockets: Sequence[socket.so
             told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
             broker = await stack.enter_async_context(_broker(settings))
             disk = settings.place.database_folder
-            behind = await stack.enter_async_context(
-                backing(told, broker, recent=_REMEMBERED, disk=disk)
-            )
+            behind = await stack.enter_async_context(backing(told, broker, disk=disk))
             wired = [
                 wire_ingest(settings.ingest, behind, sockets),
                 wire_policy(settings.policy, behind),

@@ -57,7 +57,7 @@ class Deliveries(Protocol):
     async def claim(self, limit: int, *, octets: int, lowest: Lane, patient: bool) -> Claims:
         """Lease up to *limit* deliveries of the highest lane that has any due."""
 
-    async def claim_parked(self, site: str, limit: int) -> list[ClaimedDelivery]:
+    async def claim_parked(self, site: str, limit: int) -> Sequence[ClaimedDelivery]:
         """Lease up to *limit* deliveries parked for *site*."""
 
     async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
@@ -65,9 +65,6 @@ class Deliveries(Protocol):
 
     async def parked_sites(self) -> list[str]:
         """The sites that deliveries are parked for."""
-
-    async def messages(self, renditions: Sequence[UUID]) -> dict[UUID, tuple[bytes, bytes]]:
-        """Header and body of each rendition."""
 
     async def settle(self, settlement: Settlement) -> bool:
         """Commit the result of a claim; False when the claim was lost."""
@@ -103,6 +100,7 @@ class Dispatcher:
         self._room_at_site = asyncio.Event()
         self._idle = asyncio.Event()
         self._patient_until = _now() + PATIENT_SECONDS
+        self._stopping = False
         self._more = False  # something is probably due that the last claim did not bring
 
     def wake(self, lane: Lane) -> None:
@@ -116,30 +114,34 @@ class Dispatcher:
         async with asyncio.TaskGroup() as tasks:
             renewing = tasks.create_task(self._renew_forever(), name="renewing")
             tasks.create_task(self._wake_at_end(stopping), name="ending")
-            self._deliveries.prepared.taken_by(partial(self._take, tasks=tasks))
+            self._deliveries.prepared.taken_by(partial(self._take, tasks=tasks), room=self._room)
             async with asyncio.TaskGroup() as claiming:
                 claiming.create_task(self._claim_until(stopping, tasks), name="claiming")
                 claiming.create_task(self._unpark_until(stopping, tasks), name="unparking")
-            self._deliveries.prepared.grant(0)
             await self._give_back(self._window.take_waiting())
             while self._window.running:
                 self._idle.clear()
                 await self._idle.wait()
-            # What policy was just committing when it ended.
-            self._deliveries.prepared.taken_by(None)
-            await self._give_back(self._window.take_waiting())
+            self._deliveries.prepared.closed()
+            await self._give_back(self._window.take_waiting())  # policy's last commits
             renewing.cancel()
         await self._courier.close()
 
     async def _wake_at_end(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
+        self._stopping = True
         self._wake.set()
         self._room_at_site.set()
 
     def _take(self, claimed: Sequence[ClaimedDelivery], tasks: asyncio.TaskGroup) -> None:
         """Hold these too: they are claimed for us already."""
-        good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
-        tasks.create_task(self._hold(claimed, good_until, tasks))
+        self._hold(claimed, _now() + self._lease - LEASE_MARGIN_SECONDS, tasks)
+
+    def _room(self) -> int:
+        """How many more may be handed over; none once we are told to stop."""
+        if self._stopping or self._window.octets > MOST_OCTETS:
+            return 0
+        return self._window.space(self._reserve())
 
     async def _claim_until(self, stopping: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         while not stopping.is_set():
@@ -167,7 +169,7 @@ class Dispatcher:
             self._patient_until = _now() + PATIENT_SECONDS
         self._waited.observe(claims)
         self._more = claims.more
-        await self._hold(claims.deliveries, good_until, tasks)
+        self._hold(claims.deliveries, good_until, tasks)
         if claims.held_by is not None:
             return HELD_POLL_SECONDS
         return 0 if claims.deliveries and claims.more else POLL_SECONDS
@@ -175,16 +177,14 @@ class Dispatcher:
     def _reserve(self) -> int:
         return worth_holding(self._pace.rate(), AHEAD_SECONDS, MOST_AHEAD)
 
-    async def _hold(
+    def _hold(
         self, claimed: Sequence[ClaimedDelivery], good_until: float, tasks: asyncio.TaskGroup
     ) -> None:
         if not claimed:
             return
         ABANDONED.inc(sum(c.abandoned for c in claimed))
-        messages = await self._deliveries.messages([c.delivery.rendition_id for c in claimed])
         for c in claimed:
-            header, body = messages.get(c.delivery.rendition_id, (b"", b""))
-            held = Held(c, header, body, good_until)
+            held = Held(c, good_until)
             if (answer := self._answers.take(c.delivery.id)) is not None:
                 tasks.create_task(self._write_down(held, answer))
             else:
@@ -286,7 +286,7 @@ class Dispatcher:
         claimed = await self._deliveries.claim_parked(site, room)
         if len(claimed) < room:
             self._sites.emptied(site)
-        await self._hold(claimed, good_until, tasks)
+        self._hold(claimed, good_until, tasks)
 
     async def _give_back(self, waiting: Sequence[Held]) -> None:
         if waiting:

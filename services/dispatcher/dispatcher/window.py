@@ -15,8 +15,6 @@ class Held:
     """A claimed delivery with what it takes to send it."""
 
     claimed: ClaimedDelivery
-    header: bytes  # empty when the message is gone: older than its retention
-    body: bytes
     good_until: float  # the lease in loop time: no transaction may start after it
 
     @property
@@ -25,9 +23,14 @@ class Held:
         return self.claimed.delivery.lane
 
     @property
-    def octets(self) -> int:
-        """Size of the message."""
-        return len(self.header) + len(self.body)
+    def header(self) -> bytes:
+        """The message's header; empty when the message is gone: older than its retention."""
+        return self.claimed.header
+
+    @property
+    def body(self) -> bytes:
+        """The message's body."""
+        return self.claimed.body
 
 
 @dataclass(slots=True)
@@ -52,7 +55,7 @@ class Window:
             known.claimed, known.good_until = held.claimed, held.good_until
             return
         self._known[held.claimed.delivery.id] = held
-        self.octets += held.octets
+        self.octets += held.claimed.size
         heappush(self._waiting, (held.lane, next(self._order), held))
 
     def start_next(self) -> Held | None:
@@ -78,7 +81,7 @@ class Window:
 
     def _forget(self, held: Held) -> None:
         del self._known[held.claimed.delivery.id]
-        self.octets -= held.octets
+        self.octets -= held.claimed.size
 
     def extend(self, renewed: set[UUID], good_until: float) -> None:
         """The leases of *renewed* hold until *good_until*."""
@@ -102,9 +105,13 @@ class Window:
         """How many wait."""
         return len(self._waiting)
 
+    def space(self, reserve: int) -> int:
+        """How many more until *reserve* wait behind full lanes."""
+        return self.limits.free(Lane.BULK, len(self.running)) + reserve - self.waiting
+
     def ahead(self, reserve: int) -> int:
         """How many to claim so that *reserve* wait behind full lanes; 0 while half of it do."""
-        wanted = self.limits.free(Lane.BULK, len(self.running)) + reserve - self.waiting
+        wanted = self.space(reserve)
         return wanted if wanted > reserve // 2 else 0
 
     def room(self, reserve: int) -> tuple[Lane, int] | None:

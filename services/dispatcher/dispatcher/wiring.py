@@ -34,7 +34,6 @@ def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
         DeliveryStore(
             behind.database,
             behind.background,
-            behind.recent,
             prepared=behind.prepared,
             lease=timedelta(seconds=settings.lease_seconds),
         ),

@@ -71,7 +71,7 @@ def wire(settings: IngestSettings, behind: Backing, sockets: Sequence[socket.soc
     """
     announcer = Announcer(behind.broker, submissions_queue)
     submissions = SubmissionStore(
-        behind.database, behind.background, behind.recent, accepted=behind.accepted
+        behind.database, behind.background, accepted=behind.accepted
     )
     certificate = Certificate.told(settings.ingest_tls_certificate, settings.ingest_tls_key)
     limits = Limits(

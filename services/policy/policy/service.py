@@ -23,6 +23,7 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header
 from posthouse.running.backoff import wait_before_retry
 from posthouse.store import StoreRefused, StoreUnavailable
+from posthouse.store.deliveries import CLAIMED_OCTETS
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 
 MESSAGES = prometheus_client.Counter(
@@ -95,6 +96,7 @@ class PolicyService:
         self._pace = pace or Pace()
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._stopping = asyncio.Event()
         self._handed: list[ClaimedSubmission] = []
         self._drained = False  # the last claim took all there was: wait before asking again
         self._hinted = False  # somebody has said since that there is more
@@ -110,8 +112,18 @@ class PolicyService:
         self._handed += claimed
         self._woken.set()
 
+    def room(self) -> int:
+        """How many more may be handed to us: a batch, unless it is large or we are about to end."""
+        if (
+            self._stopping.is_set()
+            or sum(claimed.submission.size for claimed in self._handed) > CLAIMED_OCTETS
+        ):
+            return 0
+        return self._pace.batch - len(self._handed)
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping* is set; the batches in hand are finished first."""
+        self._stopping = stopping
         async with asyncio.TaskGroup() as group:
             for _ in range(self._pace.workers):
                 group.create_task(self._work(stopping))

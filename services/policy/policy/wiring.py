@@ -23,7 +23,6 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
         SubmissionStore(
             behind.database,
             behind.background,
-            behind.recent,
             prepared=behind.prepared,
             accepted=behind.accepted,
             lease=timedelta(seconds=settings.lease_seconds),
@@ -33,7 +32,7 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
         announce=announcer.announce,
         pace=Pace(batch=settings.policy_batch),
     )
-    behind.accepted.taken_by(service.take)
+    behind.accepted.taken_by(service.take, room=service.room)
     return Wired(
         services={
             "policy": service,

@@ -24,7 +24,6 @@ from posthouse.store.deliveries import ClaimedDelivery
 from posthouse.store.handover import Handover
 from posthouse.store.migrate import NEEDED_VERSION
 from posthouse.store.postgres import Postgres
-from posthouse.store.recent import RecentMessages
 from posthouse.store.submissions import ClaimedSubmission
 
 # How long a program waits for a database that does not answer, or has an old schema, at its start.
@@ -40,7 +39,6 @@ class Backing:
     database: Postgres
     background: Postgres  # the same database; a crash may undo what was written through it
     broker: Broker
-    recent: RecentMessages
     # What leads straight to the next service, where it is in this process.
     accepted: Handover[ClaimedSubmission] = field(default_factory=Handover)
     prepared: Handover[ClaimedDelivery] = field(default_factory=Handover)
@@ -64,16 +62,16 @@ S = TypeVar("S", bound=ProgramSettings)
 
 @asynccontextmanager
 async def backing(
-    settings: ProgramSettings, broker: Broker, *, recent: int, disk: Path | None = None
+    settings: ProgramSettings, broker: Broker, *, disk: Path | None = None
 ) -> AsyncIterator[Backing]:
-    """Connections to the database, beside *broker*; *recent*: octets of messages to remember."""
+    """Connections to the database, beside *broker*."""
     url = settings.database_url.get_secret_value()
     size = settings.database_pool_size
     async with (
         Postgres(url, connections=size) as database,
         Postgres(url, connections=size, background=True) as background,
     ):
-        yield Backing(database, background, broker, RecentMessages(recent), disk=disk)
+        yield Backing(database, background, broker, disk=disk)
 
 
 def database_check(behind: Backing) -> Check:
@@ -120,7 +118,7 @@ async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
     try:
         async with (
             open_rabbitmq(settings.broker_url) as broker,
-            backing(settings, broker, recent=0) as behind,
+            backing(settings, broker) as behind,
         ):
             await behind.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
             wired = wire(settings, behind)

@@ -12,7 +12,6 @@ from posthouse.mail.submission import Delivery
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres, columns
-from posthouse.store.recent import RecentMessages
 
 # A claim brings no more than this many octets of messages, but always one message.
 CLAIMED_OCTETS = 32 << 20
@@ -31,6 +30,13 @@ class ClaimedDelivery:
     expired: bool  # older than mail may become
     received_at: datetime
     expires_at: datetime
+    header: bytes = b""  # with the body: what to send; empty when it is older than its retention
+    body: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """Octets of the message."""
+        return len(self.header) + len(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,6 @@ class DeliveryStore:
         self,
         database: Postgres,
         background: Postgres,
-        recent: RecentMessages,
         *,
         prepared: Handover[ClaimedDelivery] | None = None,
         lease: timedelta = timedelta(seconds=20),
@@ -98,7 +103,6 @@ class DeliveryStore:
         """*prepared*: what policy hands over, where it is in this process."""
         self._database = database
         self._background = background
-        self._recent = recent
         self.lease = lease
         self._hold = hold
         self.prepared = prepared or Handover()
@@ -126,21 +130,21 @@ class DeliveryStore:
         )
         held_by = rows[0]["held_by"]
         claims = Claims(
-            tuple(_claimed(row) for row in rows if row["id"] is not None),
+            _claimed([row for row in rows if row["id"] is not None]),
             due=tuple(Lane(lane) for lane in rows[0]["due_lanes"] or ()),
             held_by=None if held_by is None else Lane(held_by),
             more=bool(rows[0]["more"]),
         )
-        self.prepared.grant(0 if claims.more else limit)
+        self.prepared.claimed(more=claims.more)
         return claims
 
-    async def claim_parked(self, site: str, limit: int) -> list[ClaimedDelivery]:
+    async def claim_parked(self, site: str, limit: int) -> tuple[ClaimedDelivery, ...]:
         """Up to *limit* deliveries that wait for *site* to have room, highest lane first.
 
         None of a lane below one that has anything due elsewhere.
         """
         rows = await self._database.fetch("claim_parked_deliveries", site, limit, self.lease)
-        return [_claimed(row) for row in rows]
+        return _claimed(rows)
 
     async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
         """Put deliveries back until the site named with each has room; pauses no lane meanwhile."""
@@ -150,16 +154,6 @@ class DeliveryStore:
     async def parked_sites(self) -> list[str]:
         """The sites that deliveries wait for."""
         return [row["site"] for row in await self._database.fetch("parked_sites")]
-
-    async def messages(self, renditions: Sequence[UUID]) -> dict[UUID, tuple[bytes, bytes]]:
-        """Header and body to send, by rendition."""
-        wanted = set(renditions)
-        found = {id_: message for id_ in wanted if (message := self._recent.get(id_))}
-        missing = wanted - found.keys()
-        if missing:
-            for row in await self._database.fetch("read_renditions", list(missing)):
-                found[row["id"]] = (row["header"], row["body"])
-        return found
 
     async def settle(self, settlement: Settlement) -> bool:
         """Return when the result is committed.
@@ -205,15 +199,24 @@ def delivery_in(row: Any) -> Delivery:
     )
 
 
-def _claimed(row: Any) -> ClaimedDelivery:
-    return ClaimedDelivery(
-        delivery=delivery_in(row),
-        claim=row["claim"],
-        tries=row["tries"],
-        abandoned=row["abandoned"],
-        expired=row["expired"],
-        received_at=row["received_at"],
-        expires_at=row["expires_at"],
+def _claimed(rows: Sequence[Any]) -> tuple[ClaimedDelivery, ...]:
+    messages = {
+        row["rendition_id"]: (row["header"], row["body"])
+        for row in rows
+        if row["header"] is not None
+    }
+    return tuple(
+        ClaimedDelivery(
+            delivery_in(row),
+            row["claim"],
+            row["tries"],
+            row["abandoned"],
+            row["expired"],
+            row["received_at"],
+            row["expires_at"],
+            *messages.get(row["rendition_id"], (b"", b"")),
+        )
+        for row in rows
     )
 
 

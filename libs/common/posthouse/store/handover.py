@@ -1,13 +1,15 @@
 """Work that one step hands to the next in the same process, claimed for it already.
 
-Where nothing else waits, a claim would only bring back what this process has just written. So a
-claim that took all there was grants credit: so many items may be written as claimed from the start
-and passed on in memory, without a hint and without a statement. Credit used up or not, everybody
-goes back to claiming, so that nothing that is due waits behind what is handed over. If the process
-dies, what it held comes due again when the lease runs out, as with any claim.
+Where nothing else waits, a claim would only bring back what this process has just written. So once
+a claim has taken all there was, the way is open: items are written as claimed from the start and
+passed on in memory, without a hint and without a statement, for as long as the next step has room.
+The first one that finds none is written as due, which closes the way: everybody goes back to
+claiming, and nothing that is due waits behind what is handed over. If the process dies, what it
+held comes due again when the lease runs out, as with any claim.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -17,26 +19,35 @@ class Handover(Generic[T]):
     """From the step before to the one that takes; nothing passes where nobody takes."""
 
     def __init__(self) -> None:
-        self._credit = 0
-        self._taker: Callable[[Sequence[T]], None] | None = None
+        self._take: Callable[[Sequence[T]], None] | None = None
+        self._room: Callable[[], int] = lambda: 0
+        self._open = False
+        self._on_the_way = 0
 
-    def taken_by(self, taker: Callable[[Sequence[T]], None] | None) -> None:
-        """Hand over to *taker* from now on; it must neither wait nor raise. None: to nobody."""
-        self._taker = taker
-        if taker is None:
-            self._credit = 0
+    def taken_by(self, take: Callable[[Sequence[T]], None], *, room: Callable[[], int]) -> None:
+        """Hand over to *take*, which neither waits nor raises, as many as there is *room* for."""
+        self._take, self._room = take, room
 
-    def grant(self, items: int) -> None:
-        """So many may be handed over before the next claim; called by that claim."""
-        self._credit = items if self._taker else 0
+    def closed(self) -> None:
+        """Hand over to nobody from now on."""
+        self._take, self._room, self._open = None, lambda: 0, False
 
-    def draw(self, wanted: int) -> int:
-        """How many of *wanted* to write as claimed; each goes to `put` once it is committed."""
-        drawn = min(wanted, self._credit)
-        self._credit -= drawn
-        return drawn
+    def claimed(self, *, more: bool) -> None:
+        """A claim was made; *more*: it may have left something."""
+        self._open = not more and self._take is not None
+
+    @contextmanager
+    def drawn(self, wanted: int) -> Iterator[int]:
+        """How many of *wanted* items to write as claimed; `put` them before this ends."""
+        count = min(wanted, max(0, self._room() - self._on_the_way)) if self._open else 0
+        self._open = self._open and count == wanted
+        self._on_the_way += count
+        try:
+            yield count
+        finally:
+            self._on_the_way -= count
 
     def put(self, items: Sequence[T]) -> None:
-        """Pass on what was written as claimed."""
-        if items and self._taker:
-            self._taker(items)
+        """Pass on what is committed."""
+        if items and self._take:
+            self._take(items)

@@ -60,7 +60,7 @@ WITH due AS (
     WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $3))
     RETURNING id, claim, expires_at <= now() AS expired
 )
-SELECT s.*, claimed.claim, claimed.expired, ARRAY(
+SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim, claimed.expired, ARRAY(
     SELECT recipient FROM unnest(s.recipients) AS recipient
     WHERE (SELECT true FROM suppressions
            WHERE account_id = s.account_id AND lower(address) = lower(recipient) LIMIT 1)
@@ -69,10 +69,8 @@ SELECT s.*, claimed.claim, claimed.expired, ARRAY(
     OR (SELECT count(*) FROM picked) = $1
     OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
 FROM claimed CROSS JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = claimed.id OFFSET 0) s
+LEFT JOIN LATERAL (SELECT * FROM contents c WHERE c.id = claimed.id OFFSET 0) c ON true
 ORDER BY s.id;
-
--- name: read_contents
-SELECT id, header, body FROM contents WHERE id = ANY($1::uuid[]);
 
 -- name: prepare_submissions
 -- A delivery that is to be handed over is claimed at once, if claim_deliveries would give it to
@@ -134,6 +132,7 @@ SELECT id, lane, $6 FROM done;
 
 -- name: claim_deliveries
 -- Up to $1 of them, and no more once they hold $5 octets; `more`: others may be due.
+-- A message that several of them share comes once, with the first.
 -- A lane may be taken from when no higher lane has anything due: strict lanes across all
 -- dispatchers. The two highest lanes also keep the others waiting with what was claimed within the
 -- hold time and has no result yet, and with what was accepted within it and is still with policy:
@@ -168,7 +167,8 @@ WITH due AS (
     WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $5))
     RETURNING id, claim, tries, abandoned, expires_at <= now() AS expired, received_at, expires_at
 ), found AS (
-    SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at
+    SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at,
+           row_number() OVER (PARTITION BY v.rendition_id) = 1 AS first
     FROM claimed c CROSS JOIN LATERAL (SELECT * FROM deliveries v WHERE v.id = c.id OFFSET 0) v
 ), uncertain AS (
     INSERT INTO attempts (delivery_id, claim, outcome, code, reply)
@@ -181,11 +181,17 @@ WITH due AS (
            jsonb_build_object('claim', claim - 1)
     FROM found WHERE abandoned
 )
-SELECT due.lanes AS due_lanes, held.by AS held_by, found.*,
+SELECT due.lanes AS due_lanes, held.by AS held_by, found.*, message.header, message.body,
     cardinality(due.lanes) > 1 OR held.by IS NOT NULL OR due.lanes[1] > $4
     OR (SELECT count(*) FROM picked) = $1
     OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
 FROM due CROSS JOIN held LEFT JOIN found ON true
+LEFT JOIN LATERAL (
+    SELECT r.header, COALESCE(r.body, c.body) AS body
+    FROM renditions r
+    CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 0) c
+    WHERE found.first AND r.id = found.rendition_id OFFSET 0
+) message ON true
 ORDER BY found.received_at;
 
 -- name: claim_parked_deliveries
@@ -203,10 +209,19 @@ WITH busiest AS (
         abandoned = false, parked_at = NULL
     WHERE id = ANY(ARRAY(SELECT id FROM picked))
     RETURNING id, claim, tries, abandoned, expires_at <= now() AS expired, received_at, expires_at
+), found AS (
+    SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at,
+           row_number() OVER (PARTITION BY v.rendition_id) = 1 AS first
+    FROM claimed c CROSS JOIN LATERAL (SELECT * FROM deliveries v WHERE v.id = c.id OFFSET 0) v
 )
-SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at
-FROM claimed c CROSS JOIN LATERAL (SELECT * FROM deliveries v WHERE v.id = c.id OFFSET 0) v
-ORDER BY v.lane, c.received_at;
+SELECT found.*, message.header, message.body FROM found
+LEFT JOIN LATERAL (
+    SELECT r.header, COALESCE(r.body, c.body) AS body
+    FROM renditions r
+    CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 0) c
+    WHERE found.first AND r.id = found.rendition_id OFFSET 0
+) message ON true
+ORDER BY found.lane, found.received_at;
 
 -- name: park_deliveries
 UPDATE due_deliveries d
@@ -228,12 +243,6 @@ SELECT site FROM sites WHERE site IS NOT NULL;
 -- name: unpark_expired_deliveries
 UPDATE due_deliveries SET parked_at = NULL, due_at = now()
 WHERE parked_at IS NOT NULL AND expires_at <= now();
-
--- name: read_renditions
-SELECT r.id, r.header, COALESCE(r.body, c.body) AS body
-FROM renditions r
-CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 0) c
-WHERE r.id = ANY($1::uuid[]);
 
 -- name: settle_deliveries
 -- A result without a wait is final: its row goes. A result under a lost claim, or under one

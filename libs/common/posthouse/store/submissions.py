@@ -14,7 +14,6 @@ from posthouse.store.deliveries import CLAIMED_OCTETS, HOLD, ClaimedDelivery
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres, columns
-from posthouse.store.recent import RecentMessages
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +44,12 @@ class Prepared:
     suppressed: tuple[str, ...]  # recipients that get no delivery
     detail: dict[str, Any] = field(default_factory=dict)  # for the timeline
 
-    def sizes(self) -> list[int]:
-        """Octets of what each delivery sends, in their order."""
-        body = len(self.claimed.submission.body)
-        of = {
-            r.id: len(r.header) + (body if r.body is None else len(r.body)) for r in self.renditions
-        }
-        return [of[d.rendition_id] for d in self.deliveries]
+    def to_send(self) -> Iterator[tuple[Delivery, tuple[bytes, bytes]]]:
+        """Each delivery with the header and body it sends."""
+        body = self.claimed.submission.body
+        of = {r.id: (r.header, body if r.body is None else r.body) for r in self.renditions}
+        for delivery in self.deliveries:
+            yield delivery, of[delivery.rendition_id]
 
 
 class SubmissionStore:
@@ -61,7 +59,6 @@ class SubmissionStore:
         self,
         database: Postgres,
         background: Postgres,
-        recent: RecentMessages,
         *,
         accepted: Handover[ClaimedSubmission] | None = None,
         prepared: Handover[ClaimedDelivery] | None = None,
@@ -75,7 +72,6 @@ class SubmissionStore:
         """
         self._database = database
         self._background = background
-        self._recent = recent
         self.accepted = accepted or Handover()
         self._prepared = prepared or Handover()
         self._keep_trying = keep_trying
@@ -93,7 +89,6 @@ class SubmissionStore:
         return await self._accepting.add(submission)
 
     async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
-        handed = self.accepted.draw(len(batch))
         rows = [
             (
                 s.id, s.header, s.body, s.account_id, s.credential_id, s.profile, s.lane, s.sender,
@@ -102,23 +97,23 @@ class SubmissionStore:
             )
             for s in batch
         ]  # fmt: skip
-        told = await self._database.fetch(
-            "accept_submissions",
-            *columns(rows, 14),
-            self._keep_trying,
-            self._lease,
-            [place < handed for place in range(len(batch))],
-        )
-        for s in batch:
-            self._recent.put(s.id, s.header, s.body)
-        suppressed = {row["id"]: frozenset(row["suppressed"]) for row in told}
-        self.accepted.put(
-            [
-                ClaimedSubmission(s, claims=1, expired=False, suppressed=suppressed[s.id])
-                for s in batch[:handed]
-            ]
-        )
-        return [place >= handed for place in range(len(batch))]
+        with self.accepted.drawn(len(batch)) as handed:
+            due = [place >= handed for place in range(len(batch))]
+            told = await self._database.fetch(
+                "accept_submissions",
+                *columns(rows, 14),
+                self._keep_trying,
+                self._lease,
+                [not one for one in due],
+            )
+            suppressed = {row["id"]: frozenset(row["suppressed"]) for row in told}
+            self.accepted.put(
+                [
+                    ClaimedSubmission(s, 1, expired=False, suppressed=suppressed[s.id])
+                    for s in batch[:handed]
+                ]
+            )
+        return due
 
     async def claim(self, limit: int, *, octets: int = CLAIMED_OCTETS) -> ClaimedSubmissions:
         """Up to *limit* submissions of the highest lane that has any due, oldest first.
@@ -127,63 +122,46 @@ class SubmissionStore:
         """
         rows = await self._background.fetch("claim_submissions", limit, self._lease, octets)
         more = bool(rows and rows[0]["more"])
-        self.accepted.grant(0 if more else limit)
-        contents = await self._contents([row["id"] for row in rows])
+        self.accepted.claimed(more=more)
         for row in rows:
-            if row["id"] not in contents:
+            if not row["kept"]:
                 await self._put_aside(row, EventKind.REFUSED, "its content is no longer kept")
         return ClaimedSubmissions(
             tuple(
                 ClaimedSubmission(
-                    _submission(row, *contents[row["id"]]),
+                    _submission(row),
                     claims=row["claim"],
                     expired=row["expired"],
                     suppressed=frozenset(row["suppressed"]),
                 )
                 for row in rows
-                if row["id"] in contents
+                if row["kept"]
             ),
             more,
         )
-
-    async def _contents(self, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, bytes]]:
-        found = {id_: message for id_ in ids if (message := self._recent.get(id_))}
-        missing = [id_ for id_ in ids if id_ not in found]
-        if missing:
-            for row in await self._database.fetch("read_contents", missing):
-                found[row["id"]] = (row["header"], row["body"])
-        return found
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
         """Commit the batch; a submission whose claim was lost meanwhile is left alone.
 
         How many deliveries came due in which lane; not counted is what a dispatcher here has.
         """
-        deliveries = {d.id: d for p in prepared for d in p.deliveries}
-        handed = self._prepared.draw(len(deliveries))
-        # What is to be sent at once must be on disk first: see DeliveryStore.claim.
-        database = self._database if handed else self._background
-        rows = await database.fetch(
-            "prepare_submissions", *_preparing(prepared), *self._handing(prepared, handed)
-        )
-        self._remember(prepared)
-        self._prepared.put([_handed(deliveries[row["id"]], row) for row in rows if row["leased"]])
+        contents = {d.id: (d, *content) for p in prepared for d, content in p.to_send()}
+        sizes = [len(header) + len(body) for _, header, body in contents.values()]
+        with self._prepared.drawn(len(contents)) as handed:
+            # What is to be sent at once must be on disk first: see DeliveryStore.claim.
+            database = self._database if handed else self._background
+            rows = await database.fetch(
+                "prepare_submissions",
+                *_preparing(prepared),
+                [place < handed for place in range(len(sizes))],
+                self._lease,
+                sizes,
+                self._hold,
+            )
+            self._prepared.put(
+                [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
+            )
         return Counter(Lane(row["lane"]) for row in rows if not row["leased"])
-
-    def _handing(self, prepared: Sequence[Prepared], handed: int) -> Iterator[Any]:
-        """The last arguments of prepare_submissions, $17 to $20."""
-        sizes = [size for p in prepared for size in p.sizes()]
-        yield [place < handed for place in range(len(sizes))]
-        yield self._lease
-        yield sizes
-        yield self._hold
-
-    def _remember(self, prepared: Sequence[Prepared]) -> None:
-        for p in prepared:
-            self._recent.take(p.claimed.submission.id)
-            for r in p.renditions:
-                body = p.claimed.submission.body if r.body is None else r.body
-                self._recent.put(r.id, r.header, body)
 
     async def refuse(
         self, claimed: ClaimedSubmission, reason: str, kind: EventKind = EventKind.REFUSED
@@ -222,7 +200,7 @@ def _preparing(prepared: Sequence[Prepared]) -> Iterator[list[Any]]:
     yield from columns(events, 4)
 
 
-def _handed(delivery: Delivery, row: Any) -> ClaimedDelivery:
+def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> ClaimedDelivery:
     return ClaimedDelivery(
         delivery=delivery,
         claim=1,
@@ -231,6 +209,8 @@ def _handed(delivery: Delivery, row: Any) -> ClaimedDelivery:
         expired=False,
         received_at=row["received_at"],
         expires_at=row["expires_at"],
+        header=header,
+        body=body,
     )
 
 
@@ -245,7 +225,7 @@ def _events(prepared: Prepared) -> list[tuple[UUID, UUID, str, dict[str, Any]]]:
     ]
 
 
-def _submission(row: Any, header: bytes, body: bytes) -> Submission:
+def _submission(row: Any) -> Submission:
     return Submission(
         id=row["id"],
         account_id=row["account_id"],
@@ -258,6 +238,6 @@ def _submission(row: Any, header: bytes, body: bytes) -> Submission:
         client=row["client"],
         helo=row["helo"],
         tls=row["tls"],
-        header=header,
-        body=body,
+        header=row["header"],
+        body=row["body"],
     )
