@@ -25,6 +25,7 @@ from onebox.postgres_folder import (
     socket_folder,
     survivor,
 )
+from onebox.postgres_log import is_scarce, reuse
 from onebox.postgres_process import POLL_SECONDS, Child, Runner, Said, ended, find_runner
 from posthouse.running.backoff import wait_before_retry
 
@@ -38,6 +39,7 @@ _STOP_SECONDS = 30.0
 _FORCED_STOP_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
 _WATCH_SECONDS = 0.2
+_LOG_SECONDS = 1.0
 _BUILTIN_LOCALES_SINCE = 17
 
 # For a mail queue: commits are durable; many small rows come and go.
@@ -91,6 +93,7 @@ class EmbeddedPostgres:
         self._options = {**_OPTIONS, **(options or {})}
         self._lock: int | None = None
         self._child: Child | None = None
+        self._log_looked_at = 0.0
 
     @property
     def dsn(self) -> str:
@@ -153,7 +156,10 @@ class EmbeddedPostgres:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), wait)
             wait = _WATCH_SECONDS
-            if stopping.is_set() or self.alive:
+            if stopping.is_set():
+                return
+            if self.alive:
+                await self._keep_log_short()
                 continue
             try:
                 log.error("postgres_died", last_words=self._said.tail())
@@ -161,8 +167,18 @@ class EmbeddedPostgres:
                 failures = 0
             except (PostgresError, OSError) as error:
                 failures += 1
-                wait = wait_before_retry(failures, random.random())  # noqa: S311 -- no secret
+                wait = wait_before_retry(failures, random.random(), longest=2.0)  # noqa: S311 -- no secret
                 log.error("postgres_restart_failed", reason=str(error))  # noqa: TRY400
+
+    async def _keep_log_short(self) -> None:
+        if (now := time.monotonic()) < self._log_looked_at + _LOG_SECONDS:
+            return
+        self._log_looked_at = now
+        try:
+            if is_scarce(self._folder):
+                await reuse(self.dsn)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("postgres_log_not_kept_short", reason=str(error))
 
     async def _start(self) -> None:
         began = time.monotonic()
