@@ -279,6 +279,23 @@ async def test_what_was_handed_over_is_prepared_without_a_question() -> None:
     assert store.questions["claim"] == 1
 
 
+async def test_of_what_was_handed_over_the_highest_lane_goes_first() -> None:
+    store = Store()
+    lanes = [Lane.BULK, Lane.HIGH, Lane.BULK, Lane.VERY_HIGH, Lane.HIGH]
+
+    async with running(store, poll=3600) as run:
+        await until(lambda: store.questions["claim"] == 1)
+        run.service.take(
+            [ClaimedSubmission(submission(lane=lane), claims=1, expired=False) for lane in lanes]
+        )
+        await until(lambda: len(store.prepared) == len(lanes))
+        run.stopping.set()
+        run.service.wake(Lane.NORMAL)
+
+    assert sorted(lanes) == [p.claimed.submission.lane for p in store.prepared]
+    assert store.batches == [1, 2, 2]
+
+
 async def test_what_the_store_will_never_take_does_not_hold_up_its_batch() -> None:
     bad, worn, good = submission(), submission(), submission()
     store = Store(indigestible={bad.id, worn.id})

@@ -31,6 +31,7 @@ MESSAGES = prometheus_client.Counter(
     "Submissions policy has finished with, by what became of them; postponed ones come again",
     ["outcome"],
 )
+_PREPARED = MESSAGES.labels("prepared")  # looking it up costs more than counting
 SUPPRESSED = prometheus_client.Counter(
     "posthouse_policy_suppressed_recipients_total",
     "Recipients left out because they are on the account's suppression list",
@@ -161,8 +162,14 @@ class PolicyService:
                 self._drained = not claims.more
                 if claims.submissions:
                     return claims.submissions
-            handed, self._handed = self._handed, []
-            return handed
+            return self._highest_handed()
+
+    def _highest_handed(self) -> Sequence[ClaimedSubmission]:
+        """Of what was handed over the highest lane, as a claim would have it; the rest waits."""
+        highest = min((c.submission.lane for c in self._handed), default=None)
+        handed = [c for c in self._handed if c.submission.lane is highest]
+        self._handed = [c for c in self._handed if c.submission.lane is not highest]
+        return handed
 
     async def _process(self, batch: Sequence[ClaimedSubmission], stopping: asyncio.Event) -> None:
         todo = []
@@ -304,7 +311,7 @@ def _prepared(claimed: ClaimedSubmission, made: Made) -> Prepared:
 
 
 def _tell(prepared: Prepared) -> None:
-    MESSAGES.labels("prepared").inc()
+    _PREPARED.inc()
     SUPPRESSED.inc(len(prepared.suppressed))
     bound = _bound(prepared.claimed)
     bound.info(EventKind.PREPARED.value, **prepared.detail)
