@@ -153,6 +153,18 @@ def memory_octets(pids: Collection[int]) -> int:
     return total
 
 
+def largest_peak_octets(pids: Collection[int], program: str) -> int:
+    """The most memory that any one of *pids* that runs *program* ever had (resident set size)."""
+    largest = 0
+    for pid in pids:
+        with suppress(OSError):
+            if program.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                    if line.startswith("VmHWM:"):
+                        largest = max(largest, int(line.split()[1]) << 10)
+    return largest
+
+
 def machine_seconds() -> float:
     """CPU seconds of the whole machine that were not idle."""
     fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]

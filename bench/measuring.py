@@ -36,18 +36,16 @@ class Measuring:
     async def run(self, system: System) -> Figures:
         """Start *system*, measure it, stop it. Raises RunFailed, ProgramFailed."""
         self._tell("starting", 0, 0)
-        try:
-            await system.start()
-            # One sink from first to last: a relay holds it against a host when it hangs up.
-            async with Receiving.open(
-                self._sink_port, self._folder, save_first=_CHECKED
-            ) as receiving:
+        # One sink from before to after: a relay holds it against a host when it hangs up.
+        async with Receiving.open(self._sink_port, self._folder, save_first=_CHECKED) as receiving:
+            try:
+                await system.start()
                 self._tell("checking signatures", 0, 0)
                 await self._check_signatures(system, receiving)
                 return await self._measure(system, receiving)
-        finally:
-            self._tell("stopping", 0, 0)
-            await system.stop()
+            finally:
+                self._tell("stopping", 0, 0)
+                await system.stop()
 
     async def _check_signatures(self, system: System, receiving: Receiving) -> None:
         try:

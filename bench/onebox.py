@@ -1,11 +1,13 @@
 """Posthouse in one process, PostgreSQL as its child."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bench.accounting import open_account
 from bench.children import POSTHOUSE, Child, stop_all
 from bench.load_session import Door
-from bench.systems import fresh_folder, make_customer
+from bench.systems import fresh_folder, make_customer, our_version
 
 
 class Onebox:
@@ -14,6 +16,7 @@ class Onebox:
     name = "onebox"
     title = "Posthouse, onebox"
     about_per_second = 1000.0
+    hops = 3
 
     def __init__(self, folder: Path, sink_port: int) -> None:
         self._folder = fresh_folder(folder, self.name)
@@ -22,6 +25,7 @@ class Onebox:
         self._door: Door | None = None
         self.dkim_record = b""
         self.version = ""
+        self.database = self._folder / "data" / "postgres"
         self.account = open_account(self.name)
 
     @property
@@ -32,9 +36,17 @@ class Onebox:
 
     async def prepare(self) -> None:
         """See System: everything is in our wheels."""
+        self.version = our_version()
 
     async def start(self) -> None:
         """See System."""
+        ready = await self.up()
+        if self._door is None:
+            port = ready["submission"][0]["port"]
+            self._door, self.dkim_record = await make_customer(port, self.environment)
+
+    async def up(self) -> dict[str, Any]:
+        """Start it; what it says when it is ready."""
         port = self._door.port if self._door is not None else 0
         command = [
             *(POSTHOUSE, "up", "--data", str(self._folder / "data"), "--route", self._sink),
@@ -44,11 +56,12 @@ class Onebox:
         log = self._folder / "onebox.log"
         child = await Child.start(command, log, self.account, speaks=True)
         self._children.append(child)
-        ready = await child.line()
-        if self._door is None:
-            env = {"POSTHOUSE_DATA": str(self._folder / "data")}
-            port = ready["submission"][0]["port"]
-            self._door, self.dkim_record = await make_customer(port, env)
+        return await child.line()
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What tells commands which installation they are about."""
+        return {"POSTHOUSE_DATA": str(self._folder / "data")}
 
     async def stop(self) -> None:
         """See System."""

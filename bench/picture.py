@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 from bench.report import OURS, REFERENCE, Measured, Results, median, ratio
 
-_WIDTH, _LEFT, _RIGHT = 760, 190, 150
+_WIDTH, _LEFT, _RIGHT = 760, 200, 140
 _BAR, _STEP, _HEAD, _GAP = 22, 34, 64, 30
 _STYLE = """\
 text { font: 14px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: #1f2328 }
@@ -14,11 +14,13 @@ text { font: 14px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill
 .small { font-size: 12px; fill: #59636e }
 .ours { fill: #0969da }
 .other { fill: #8c959f }
+.spread { stroke: #1f2328; stroke-width: 1.5 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 }
 .small { fill: #9198a1 }
 .ours { fill: #4493f8 }
 .other { fill: #6e7681 }
+.spread { stroke: #e6edf3 }
 }"""
 
 
@@ -26,7 +28,7 @@ text { fill: #e6edf3 }
 class Panel:
     """One measure of all systems."""
 
-    field: str  # of Figures
+    name: str  # of a field of Figures
     title: str
     better: str
     digits: int
@@ -57,18 +59,33 @@ def picture(results: Results) -> str:
 
 
 def _draw(panel: Panel, results: Results, top: int) -> Iterator[str]:
-    longest = max((median(system, panel.field) for system in results.systems), default=0) or 1
+    longest = max((_values(system, panel)[-1] for system in results.systems), default=0) or 1
+    scale = (_WIDTH - _LEFT - _RIGHT) / longest
     yield _text(0, top + 24, panel.title, "title")
     yield _text(0, top + 44, panel.better, "small")
     ours_first = sorted(results.systems, key=lambda system: system.name not in OURS)
     for place, system in enumerate(ours_first):
         y = top + _HEAD + place * _STEP
-        width = max(median(system, panel.field) / longest * (_WIDTH - _LEFT - _RIGHT), 1)
+        values = [value * scale for value in _values(system, panel)]
+        width = max(median(system, panel.name) * scale, 1)
         kind = "ours" if system.name in OURS else "other"
         bar = f'x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="3"'
         yield _text(0, y + 16, system.title)
         yield f'<rect class="{kind}" {bar}/>'
-        yield _text(_LEFT + width + 8, y + 16, _label(system, panel, results))
+        if values[1:]:
+            yield _whisker(_LEFT + values[0], _LEFT + values[-1], y + _BAR / 2)
+        yield _text(_LEFT + max(width, values[-1]) + 8, y + 16, _label(system, panel, results))
+
+
+def _values(system: Measured, panel: Panel) -> list[float]:
+    """Of all runs, the lowest first."""
+    return sorted(getattr(run, panel.name) for run in system.runs)
+
+
+def _whisker(low: float, high: float, y: float) -> str:
+    """From the lowest run to the highest."""
+    line = f"M{low:.1f} {y - 4:.0f}v8M{low:.1f} {y:.0f}H{high:.1f}M{high:.1f} {y - 4:.0f}v8"
+    return f'<path class="spread" d="{line}"/>'
 
 
 def _text(x: float, y: float, text: str, kind: str = "") -> str:
@@ -77,12 +94,12 @@ def _text(x: float, y: float, text: str, kind: str = "") -> str:
 
 
 def _label(system: Measured, panel: Panel, results: Results) -> str:
-    times = ratio(system, results.system(REFERENCE), panel.field)
+    times = ratio(system, results.system(REFERENCE), panel.name)
     return _figure(system, panel) + ("" if times is None else f"  ({times:.2f} times)")
 
 
 def _figure(system: Measured, panel: Panel) -> str:
-    return f"{median(system, panel.field):,.{panel.digits}f}"
+    return f"{median(system, panel.name):,.{panel.digits}f}"
 
 
 def _in_words(results: Results) -> str:
@@ -95,12 +112,13 @@ def _in_words(results: Results) -> str:
 
 
 def _captions(results: Results, top: int) -> Iterator[str]:
-    work, machine = results.work, results.machine
+    work, origin = results.work, results.origin
     runs = max((len(system.runs) for system in results.systems), default=0)
     what = (
         f"{work.messages:,} messages of {work.size / 1024:.0f} KB, one recipient, "
-        f"{work.connections} connections, DKIM RSA-2048; medians of {runs} runs"
+        f"{work.connections} connections, DKIM RSA-2048; medians of {runs} runs, "
+        "lowest to highest"
     )
-    where = f"{machine.processor}, {machine.cores} cores; {results.date[:10]}"
+    where = f"{origin.machine.processor}, {origin.machine.cores} cores; {origin.date[:10]}"
     yield _text(0, top, what, "small")
     yield _text(0, top + 16, where, "small")

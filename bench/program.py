@@ -2,32 +2,66 @@
 
 import asyncio
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 from bench.children import ROOT
-from bench.comparing import compare, makers
 from bench.display import Display
+from bench.everything import FIGURES, Wanted, forms, measure, systems
 from bench.figures import Work
 from bench.picture import picture
-from bench.report import Results, as_markdown, as_text, notes, table
+from bench.report import Results, as_markdown, as_text, whole
 
-_NAMES = tuple(makers(1, 1))
+from posthouse.running import logs
+from posthouse.running.common_settings import LogLevel
+
+_NAMES = tuple(systems(forms()))
 _DEFAULT = Work()
 
 
+def _some_of(
+    known: Sequence[str],
+) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
+    """Reads names that are separated by commas."""
+
+    def read(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
+        names = tuple(value.split(","))
+        if unknown := [name for name in names if name not in known]:
+            raise click.BadParameter(f"{', '.join(unknown)}: there are {', '.join(known)}")
+        return names
+
+    return read
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--systems", default=",".join(_NAMES), show_default=True, help="What is measured.")
-@click.option("--runs", default=3, show_default=True, help="Of each system, in turn.")
-@click.option("--messages", default=_DEFAULT.messages, show_default=True)
+@click.option(
+    "--systems",
+    callback=_some_of(_NAMES),
+    default=",".join(_NAMES),
+    show_default=True,
+    help="What is measured.",
+)
+@click.option(
+    "--figures",
+    callback=_some_of(FIGURES),
+    default=",".join(FIGURES),
+    show_default=True,
+    help="systems: all side by side; the others: scenarios of ours.",
+)
+@click.option("--runs", default=5, show_default=True, help="Of each, in turn.")
+@click.option("-n", "--messages", default=_DEFAULT.messages, show_default=True)
 @click.option("--connections", default=_DEFAULT.connections, show_default=True, help="Kept ones.")
 @click.option("--size", default=_DEFAULT.size, show_default=True, help="Octets of a message.")
 @click.option(
     "--paced", default=_DEFAULT.paced_messages, show_default=True, help="Messages at the rate."
 )
 @click.option("--rate", default=_DEFAULT.rate, show_default=True, help="Messages a second.")
+@click.option(
+    "--scale", default=1.0, show_default=True, help="Of what scenarios do; 0.01 to rehearse them."
+)
 @click.option("--policies", default=1, show_default=True, help="Processes, of split.")
 @click.option("--dispatchers", default=1, show_default=True, help="Processes, of split.")
 @click.option(
@@ -45,48 +79,42 @@ _DEFAULT = Work()
 )
 @click.pass_context
 def main(context: click.Context, /, **given: Any) -> None:
-    """Measure Posthouse beside its peers: the same work for all, on this machine, in turn.
+    """Measure Posthouse beside its peers, and by itself where peers have nothing to compare.
 
     Ends with status 1 when a run failed, or a message was refused, lost or doubled.
     """
     if context.invoked_subcommand is None:
-        sys.exit(measure(**given))
+        sys.exit(_measure(**given))
 
 
-def measure(
+def _measure(
     *,
-    systems: str,
-    runs: int,
     messages: int,
     connections: int,
     size: int,
     paced: int,
     rate: float,
-    policies: int,
-    dispatchers: int,
-    folder: Path,
     results: Path,
+    **given: Any,
 ) -> int:
-    """Run the comparison, print it and keep it; the exit status."""
-    makes = makers(policies, dispatchers)
-    if unknown := [name for name in systems.split(",") if name not in makes]:
-        raise click.BadParameter(f"{', '.join(unknown)}: there are {', '.join(makes)}")
-    work = Work(messages, connections, size, paced, rate)
-    wanted = [makes[name] for name in systems.split(",")]
+    """Measure, print it and keep it; the exit status."""
+    logs.configure("bench", level=LogLevel.WARNING, stream=sys.stderr)
+    wanted = Wanted(work=Work(messages, connections, size, paced, rate), **given)
     with Display() as display:
-        found = asyncio.run(compare(wanted, work, runs, folder, display))
-    click.echo(as_text(table(found)))
-    click.echo(f"\n{notes(found)}")
+        found = asyncio.run(measure(wanted, display))
+    click.echo(whole(found, as_text))
     click.echo(f"\nwritten: {keep(found, results)}")
     return 1 if found.faults else 0
 
 
 def keep(found: Results, folder: Path) -> Path:
-    """Write results as JSON and Markdown; the JSON file."""
+    """Write results as JSON, Markdown and, where systems were measured, SVG; the JSON file."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{found.date[:19].replace(':', '')}.json"
+    path = folder / f"{found.origin.date[:19].replace(':', '')}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
-    path.with_suffix(".md").write_text(f"{as_markdown(table(found))}\n\n{notes(found)}\n")
+    path.with_suffix(".md").write_text(f"{whole(found, as_markdown)}\n")
+    if found.systems:
+        path.with_suffix(".svg").write_text(picture(found))
     return path
 
 

@@ -1,8 +1,8 @@
-"""Results of a comparison: medians, spread and ratios, as one table."""
+"""Results: medians, spread and ratios, as one table of systems and one of scenarios."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bench.figures import Figures, Work
 
@@ -22,23 +22,52 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What was measured, and by which words."""
+
+    date: str  # ISO 8601, to the second
+    commit: str  # "" where that is not known
+    command: str
+    machine: Machine
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """All runs of one system."""
 
     name: str
     title: str
+    version: str  # of its programs
     runs: tuple[Figures, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
-    """One comparison, as it is kept in a file."""
+class Found:
+    """One criterion of a scenario, in one form, over all runs."""
 
-    date: str  # ISO 8601, to the second
-    machine: Machine
+    scenario: str
+    form: str
+    label: str
+    values: tuple[float, ...]
+    limit: float | None
+    digits: int
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the median is within the limit; None where there is none."""
+        return None if self.limit is None else statistics.median(self.values) <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything that was measured, as it is kept in a file."""
+
+    origin: Origin
     work: Work
-    systems: tuple[Measured, ...]
-    not_measured: Mapping[str, str]  # title and reason
+    systems: tuple[Measured, ...] = ()
+    scenarios: tuple[Found, ...] = ()
+    scale: float = 1.0  # of the scenarios; below 1 they were but rehearsed
+    not_measured: Mapping[str, str] = field(default_factory=dict)  # title and reason
     failed: tuple[str, ...] = ()  # runs that came to no figures, and why
 
     def system(self, name: str) -> Measured | None:
@@ -59,9 +88,9 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One row of the table."""
+    """One row of the table of systems."""
 
-    field: str  # of Figures
+    name: str  # of a field of Figures
     label: str
     digits: int = 1
     compared: bool = True
@@ -90,52 +119,66 @@ def measures(work: Work) -> tuple[Measure, ...]:
     )
 
 
-def median(system: Measured, field: str) -> float:
+def median(system: Measured, name: str) -> float:
     """Of all runs."""
-    return float(statistics.median(getattr(run, field) for run in system.runs))
+    return float(statistics.median(getattr(run, name) for run in system.runs))
 
 
-def ratio(system: Measured, reference: Measured | None, field: str) -> float | None:
+def ratio(system: Measured, reference: Measured | None, name: str) -> float | None:
     """Median to median; None where there is nothing to compare with."""
     if reference is None or reference is system:
         return None
-    base = median(reference, field)
-    return median(system, field) / base if base else None
+    base = median(reference, name)
+    return median(system, name) / base if base else None
 
 
 def table(results: Results) -> list[list[str]]:
-    """Head and rows; each system has a column of figures and one of ratios, but the reference."""
-    reference = results.system(REFERENCE)
-    head = ["median (lowest-highest)"]
-    for system in results.systems:
-        head += [system.title, *(["ratio"] if _is_compared(system, reference) else [])]
+    """Head and rows, a column for each system; behind the spread the ratio to the reference."""
+    systems, reference = results.systems, results.system(REFERENCE)
     rows = [
-        [measure.label, *_cells(results.systems, reference, measure)]
+        [measure.label, *(_cell(system, reference, measure) for system in systems)]
         for measure in measures(results.work)
     ]
-    counts = ("refused", "lost", "duplicates")
-    total = ["refused, lost, duplicates"]
-    for system in results.systems:
-        sums = (sum(getattr(run, count) for run in system.runs) for count in counts)
-        total += [", ".join(map(str, sums)), *([""] if _is_compared(system, reference) else [])]
-    return [head, *rows, total]
-
-
-def _cells(
-    systems: Sequence[Measured], reference: Measured | None, measure: Measure
-) -> Iterator[str]:
+    faults = ["refused, lost, duplicates"]
     for system in systems:
-        values = [getattr(run, measure.field) for run in system.runs]
-        digits = measure.digits
-        spread = f" ({min(values):,.{digits}f}-{max(values):,.{digits}f})" if values[1:] else ""
-        yield f"{statistics.median(values):,.{digits}f}{spread}"
-        if _is_compared(system, reference):
-            found = ratio(system, reference, measure.field) if measure.compared else None
-            yield "" if found is None else f"{found:.2f}"
+        counts = ("refused", "lost", "duplicates")
+        faults.append(
+            ", ".join(str(sum(getattr(run, count) for run in system.runs)) for count in counts)
+        )
+    return [["median (lowest-highest)", *(system.title for system in systems)], *rows, faults]
 
 
-def _is_compared(system: Measured, reference: Measured | None) -> bool:
-    return reference is not None and system is not reference
+def _cell(system: Measured, reference: Measured | None, measure: Measure) -> str:
+    cell = spread([getattr(run, measure.name) for run in system.runs], measure.digits)
+    found = ratio(system, reference, measure.name) if measure.compared else None
+    return cell if found is None else f"{cell} {found:.2f}x"
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """The median of *values* and, where there are more of them, the lowest and the highest."""
+    told = f"{statistics.median(values):,.{digits}f}"
+    if values[1:]:
+        told += f" ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
+    return told
+
+
+def scenario_table(results: Results) -> list[list[str]]:
+    """Head and rows, one for each criterion."""
+    marks = {None: "", True: "yes", False: "NO"}
+    head = ["scenario", "Posthouse as", "median (lowest-highest)", "at most", "holds"]
+    return [
+        head,
+        *(
+            [
+                found.label,
+                found.form,
+                spread(found.values, found.digits),
+                "" if found.limit is None else f"{found.limit:g}",
+                marks[found.holds],
+            ]
+            for found in results.scenarios
+        ),
+    ]
 
 
 def as_text(rows: Sequence[Sequence[str]]) -> str:
@@ -157,21 +200,49 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], marks, *rows[1:]))
 
 
-def notes(results: Results) -> str:
+def whole(results: Results, form: Callable[[Sequence[Sequence[str]]], str]) -> str:
+    """Both tables, as far as there is something in them, and the notes."""
+    tables = []
+    if results.systems:
+        tables.append(form(table(results)))
+    if results.scenarios:
+        tables.append(form(scenario_table(results)))
+    return "\n\n".join([*tables, *notes(results)])
+
+
+def notes(results: Results) -> Iterator[str]:
     """What was done where, and what is wrong with it."""
-    work, machine = results.work, results.machine
-    runs = max((len(system.runs) for system in results.systems), default=0)
-    what = (
-        f"{results.date}. Runs: {runs}, interleaved; in each {work.messages:,} messages of "
-        f"{work.size:,} octets, one recipient, {work.connections} kept connections, DKIM "
-        f"RSA-2048 relaxed/relaxed, then {work.paced_messages:,} at {work.rate:g} a second."
-    )
-    where = (
+    origin, machine = results.origin, results.origin.machine
+    yield f"{origin.date}, commit {origin.commit or 'unknown'}: {origin.command}"
+    yield (
         f"{machine.processor}, {machine.cores} cores, {machine.kernel}, Python {machine.python}. "
         f"CPU by {machine.accounting}."
     )
+    if results.systems:
+        yield _what_systems_did(results)
+        yield "; ".join(f"{system.title}: {system.version}" for system in results.systems) + "."
+    if results.scenarios and results.scale != 1:
+        yield f"A REHEARSAL: scenarios had {results.scale:g} times their numbers."
+    for title, why in results.not_measured.items():
+        yield f"NOT MEASURED: {title}: {why}"
+    for fault in results.faults:
+        yield f"FAILED: {fault}"
+    for found in results.scenarios:
+        if found.holds is False:
+            yield (
+                f"OVER ITS LIMIT: {found.scenario}, {found.form}: {found.label.lstrip('. ')}: "
+                f"{spread(found.values, found.digits)}, at most {found.limit:g}"
+            )
+
+
+def _what_systems_did(results: Results) -> str:
+    work = results.work
+    runs = max(len(system.runs) for system in results.systems)
+    said = (
+        f"Systems: {runs} runs, interleaved; in each {work.messages:,} messages of {work.size:,} "
+        f"octets, one recipient, {work.connections} kept connections, DKIM RSA-2048 "
+        f"relaxed/relaxed, then {work.paced_messages:,} at {work.rate:g} a second."
+    )
     if reference := results.system(REFERENCE):
-        where += f" Ratios are to {reference.title} in the same runs."
-    missing = (f"NOT MEASURED: {title}: {why}" for title, why in results.not_measured.items())
-    failed = (f"FAILED: {fault}" for fault in results.faults)
-    return "\n\n".join([what, where, *missing, *failed])
+        said += f" Behind each spread: the ratio to {reference.title} in the same runs."
+    return said

@@ -16,7 +16,7 @@ from bench.children import (
     stop_all,
 )
 from bench.load_session import Door
-from bench.systems import NotMeasured, fresh_folder, make_customer
+from bench.systems import NotMeasured, fresh_folder, make_customer, our_version
 
 from chaos.ports import lasting_ports
 from servers.rabbitmq_private import NoRabbitMq, installed_scripts
@@ -28,6 +28,7 @@ class Split:
     name = "split"
     title = "Posthouse, split"
     about_per_second = 800.0
+    hops = 1
 
     def __init__(
         self, folder: Path, sink_port: int, *, policies: int = 1, dispatchers: int = 1
@@ -52,6 +53,7 @@ class Split:
         self._door: Door | None = None
         self.dkim_record = b""
         self.version = ""
+        self.database = self._folder / "postgres"
         self.account = open_account(self.name)
 
     @property
@@ -63,9 +65,11 @@ class Split:
     async def prepare(self) -> None:
         """See System."""
         try:
-            await asyncio.to_thread(installed_scripts)
+            scripts = await asyncio.to_thread(installed_scripts)
         except NoRabbitMq as reason:
             raise NotMeasured(str(reason)) from reason
+        broker = scripts.parent.name.replace("rabbitmq_server-", "RabbitMQ ")
+        self.version = f"{our_version()}, {broker}"
 
     async def start(self) -> None:
         """See System."""

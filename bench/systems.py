@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.accounting import Account
 from bench.children import POSTHOUSE, answer
 from bench.load_session import Door
+
+from onebox.postgres_binaries import find_binaries
 
 DOMAIN = "bench.example"
 
@@ -23,7 +26,7 @@ class System(Protocol):
     title: str  # for people
     account: Account
     about_per_second: float  # delivered, on two cores: to say how long it will take
-    version: str  # of its programs; after `prepare`
+    version: str  # of its programs; known after `prepare`
     dkim_record: bytes  # the TXT record of the key it signs with
 
     @property
@@ -38,6 +41,18 @@ class System(Protocol):
 
     async def stop(self) -> None:
         """End it in good order."""
+
+
+class Ours(System, Protocol):
+    """Posthouse in one of its forms."""
+
+    database: Path  # folder of its PostgreSQL, which others may run while it does not
+    hops: int  # in each process: ingest, policy, dispatcher
+
+
+def our_version() -> str:
+    """Of Posthouse, and of the PostgreSQL that it finds."""
+    return f"Posthouse {version('posthouse')}, PostgreSQL {find_binaries(None, major=None).major}"
 
 
 async def make_customer(port: int, env: Mapping[str, str]) -> tuple[Door, bytes]:

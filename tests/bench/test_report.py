@@ -13,15 +13,19 @@ from bench.measuring import signature_fault
 from bench.picture import picture
 from bench.program import keep
 from bench.report import (
+    Found,
     Machine,
     Measured,
+    Origin,
     Results,
     as_markdown,
     as_text,
     measures,
     notes,
     ratio,
+    scenario_table,
     table,
+    whole,
 )
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -54,12 +58,19 @@ def runs(*delivered: float) -> tuple[Figures, ...]:
 
 
 def results(*systems: Measured, missing: dict[str, str] | None = None) -> Results:
-    machine = Machine("A <fast> one", 2, "Linux 6.1", "3.11.7", "cgroup v2 cpu.stat")
-    return Results("2026-01-02T03:04:05+00:00", machine, Work(), systems, missing or {})
+    return Results(ORIGIN, Work(), systems, not_measured=missing or {})
 
 
-ONEBOX = Measured("onebox", "Posthouse, onebox", runs(1200.0, 900.0, 1000.0))
-POSTFIX = Measured("postfix", "Postfix + OpenDKIM", runs(400.0, 500.0, 300.0))
+ORIGIN = Origin(
+    "2026-01-02T03:04:05+00:00",
+    "abc1234567",
+    "python -m bench",
+    Machine("A <fast> one", 2, "Linux 6.1", "3.11.7", "cgroup v2 cpu.stat"),
+)
+ONEBOX = Measured("onebox", "Posthouse, onebox", "Posthouse 1", runs(1200.0, 900.0, 1000.0))
+POSTFIX = Measured("postfix", "Postfix + OpenDKIM", "postfix 3", runs(400.0, 500.0, 300.0))
+SLOW = Found("lanes", "split", "... accept p99, ms", (40.0, 70.0, 60.0), 50.0, 1)
+QUICK = replace(SLOW, form="onebox", values=(50.0,))
 
 
 def phase(sent: list[Sent], arrived: list[Arrived], **other: float) -> Phase:
@@ -129,19 +140,40 @@ def test_ratios_are_of_medians() -> None:
 
 def test_the_table_shows_medians_spread_and_ratios() -> None:
     rows = table(results(ONEBOX, POSTFIX))
-    assert ["Posthouse, onebox", "ratio", "Postfix + OpenDKIM"] == rows[0][1:]
+    assert ["Posthouse, onebox", "Postfix + OpenDKIM"] == rows[0][1:]
     (delivered,) = (row for row in rows if row[0].startswith("delivered"))
-    assert ["1,000 (900-1,200)", "2.50", "400 (300-500)"] == delivered[1:]
+    assert ["1,000 (900-1,200) 2.50x", "400 (300-500)"] == delivered[1:]
     (sink,) = (row for row in rows if "the sink" in row[0])
-    assert ["0.060 (0.060-0.060)", "", "0.060 (0.060-0.060)"] == sink[1:]
-    assert ["0, 0, 0", "", "0, 0, 0"] == rows[-1][1:]
+    assert ["0.060 (0.060-0.060)", "0.060 (0.060-0.060)"] == sink[1:]
+    assert ["0, 0, 0", "0, 0, 0"] == rows[-1][1:]
 
 
 def test_without_postfix_there_are_no_ratios_and_it_is_said_loudly() -> None:
     found = results(replace(ONEBOX, runs=ONEBOX.runs[:1]), missing={"Postfix + OpenDKIM": "no apt"})
     assert ["median (lowest-highest)", "Posthouse, onebox"] == table(found)[0]
     assert table(found)[2][1] == "1,200"
-    assert "NOT MEASURED: Postfix + OpenDKIM: no apt" in notes(found)
+    assert "NOT MEASURED: Postfix + OpenDKIM: no apt" in set(notes(found))
+
+
+def test_a_criterion_holds_when_its_median_is_within_the_limit() -> None:
+    found = replace(results(), scenarios=(SLOW, QUICK, replace(QUICK, limit=None)))
+    rows = scenario_table(found)
+    assert ["split", "60.0 (40.0-70.0)", "50", "NO"] == rows[1][1:]
+    assert ["onebox", "50.0", "50", "yes"] == rows[2][1:]
+    assert ["onebox", "50.0", "", ""] == rows[3][1:]
+    over = [line for line in notes(found) if line.startswith("OVER ITS LIMIT")]
+    assert over == ["OVER ITS LIMIT: lanes, split: accept p99, ms: 60.0 (40.0-70.0), at most 50"]
+
+
+def test_a_rehearsal_is_called_one() -> None:
+    found = replace(results(), scenarios=(QUICK,), scale=0.01)
+    assert any("REHEARSAL" in line for line in notes(found))
+    assert not any("REHEARSAL" in line for line in notes(replace(found, scale=1.0)))
+
+
+def test_what_was_not_measured_has_no_table() -> None:
+    assert "delivered" not in whole(replace(results(), scenarios=(QUICK,)), as_text)
+    assert "at most" not in whole(results(ONEBOX), as_text)
 
 
 def test_a_run_with_faults_fails_the_comparison() -> None:
@@ -149,13 +181,13 @@ def test_a_run_with_faults_fails_the_comparison() -> None:
     found = results(replace(ONEBOX, runs=(NOTHING_WRONG, bad)))
     fault = "Posthouse, onebox, run 2: 0 refused, 1 lost, 2 duplicates"
     assert (fault,) == found.faults
-    assert f"FAILED: {fault}" in notes(found)
+    assert f"FAILED: {fault}" in set(notes(found))
     assert not results(ONEBOX).faults
     assert replace(results(ONEBOX), failed=("no start",)).faults == ("no start",)
 
 
 def test_every_figure_has_a_row() -> None:
-    shown = {measure.field for measure in measures(Work())}
+    shown = {measure.name for measure in measures(Work())}
     assert {field.name for field in fields(Figures)} - shown == {"refused", "lost", "duplicates"}
 
 
@@ -164,16 +196,17 @@ def test_text_is_aligned_and_markdown_is_a_table() -> None:
     lines = as_text(rows).splitlines()
     assert len({len(line) for line in lines}) == 1
     marked = as_markdown(rows).splitlines()
-    assert marked[1] == "| --- | ---: | ---: | ---: |"
-    assert {5} == {line.count("|") for line in marked}
+    assert marked[1] == "| --- | ---: | ---: |"
+    assert {4} == {line.count("|") for line in marked}
 
 
 def test_what_is_kept_can_be_read_again(tmp_path: Path) -> None:
-    found = results(ONEBOX, POSTFIX)
+    found = replace(results(ONEBOX, POSTFIX), scenarios=(SLOW, QUICK))
     path = keep(found, tmp_path / "new")
     assert path.name == "2026-01-02T030405.json"
     assert found == msgspec.json.decode(path.read_bytes(), type=Results)
-    assert "| 2.50 |" in path.with_suffix(".md").read_text()
+    assert " 2.50x |" in path.with_suffix(".md").read_text()
+    assert path.with_suffix(".svg").read_text().startswith("<svg")
 
 
 def test_the_picture_is_svg_that_fits_light_and_dark_and_says_what_it_shows() -> None:
@@ -182,6 +215,9 @@ def test_the_picture_is_svg_that_fits_light_and_dark_and_says_what_it_shows() ->
     space = "{http://www.w3.org/2000/svg}"
     bars = root.findall(f"{space}rect")
     assert ["ours", "other", "ours", "other"] == [bar.get("class") for bar in bars]
+    whiskers = root.findall(f"{space}path")
+    assert {"spread"} == {whisker.get("class") for whisker in whiskers}
+    assert len(whiskers) == 4
     assert float(bars[1].get("width", 0)) == pytest.approx(float(bars[0].get("width", 0)) * 0.4)
     texts = [text.text for text in root.findall(f"{space}text")]
     assert "1,000  (2.50 times)" in texts
