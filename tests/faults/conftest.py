@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from chaos.conftest import split
 from chaos.relay import Onebox, Split
 from faults.database import Brokerless
+
+__all__ = ["relay", "split"]
 
 
 @pytest_asyncio.fixture(params=["onebox", "split"])

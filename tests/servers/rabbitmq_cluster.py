@@ -38,6 +38,10 @@ class Cluster:
         led = self.members[0].node.ctl("-q", "list_queues", "leader", "--no-table-headers")
         return max(self.members, key=lambda member: led.split().count(member.name))
 
+    def wait_until_whole(self) -> None:
+        """Return when every node serves."""
+        self.members[0].node.ctl("await_online_nodes", str(NODES), "-t", "60")
+
     def others(self, one: Member) -> list[Member]:
         """All but that."""
         return [member for member in self.members if member is not one]
