@@ -1,6 +1,7 @@
 """Run services until a signal or a failure ends them, then let them drain."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -32,6 +33,10 @@ async def run(services: Mapping[str, Service], *, health: Health | None, grace: 
     process. *health* answers throughout and says "draining" from the first signal on.
     """
     stopping = asyncio.Event()
+    # What is there now (modules, settings, metrics) stays until the end. A collector that looked at
+    # all of it again and again would stop everything for some 50 ms each time.
+    gc.collect()
+    gc.freeze()
     async with AsyncExitStack() as stack:
         if health is not None:
             await stack.enter_async_context(health)
