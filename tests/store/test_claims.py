@@ -10,6 +10,7 @@ import pytest
 from posthouse.mail.lane import Lane
 from servers.stores import (
     Stores,
+    a_submission,
     deferred,
     delivered,
     fill,
@@ -103,6 +104,54 @@ async def test_a_result_frees_the_lower_lanes_before_the_hold_is_over(emptied: s
         assert (await stores.deliveries.claim(10)).held_by == Lane.HIGH
         await stores.deliveries.settle(deferred(two, LATER))
         assert len((await stores.deliveries.claim(10)).deliveries) == 2
+
+
+@pytest.mark.parametrize("lane", [Lane.VERY_HIGH, Lane.HIGH])
+async def test_an_alert_that_is_still_with_policy_holds_back_the_lower_lanes(
+    emptied: str, lane: Lane
+) -> None:
+    """Accepted within the hold time, claimed by policy or not; no longer, though it waits on."""
+    async with open_stores(emptied, hold=0.4) as stores:
+        await stores.queue(Lane.BULK)
+        await stores.submissions.accept(a_submission(lane))
+        held = await stores.deliveries.claim(10)
+        assert ((), lane) == (held.deliveries, held.held_by)
+        await stores.submissions.claim(10)
+        assert lane == (await stores.deliveries.claim(10)).held_by
+
+        await asyncio.sleep(0.45)
+        freed = await stores.deliveries.claim(10)
+        assert ([Lane.BULK] * 2, None) == (
+            [c.delivery.lane for c in freed.deliveries],
+            freed.held_by,
+        )
+
+
+async def test_mail_that_is_no_alert_holds_nobody_back_while_it_is_with_policy(
+    emptied: str,
+) -> None:
+    async with open_stores(emptied, hold=60) as stores:
+        await stores.queue(Lane.BULK)
+        await stores.submissions.accept(a_submission(Lane.NORMAL))
+        assert len((await stores.deliveries.claim(10)).deliveries) == 2
+
+
+async def test_who_has_been_patient_for_long_takes_a_turn_in_spite_of_the_hold(
+    emptied: str,
+) -> None:
+    """Of young transactions and of what is with policy; never of what is due in a higher lane."""
+    async with open_stores(emptied, hold=60) as stores:
+        await stores.queue(Lane.HIGH)
+        await stores.deliveries.claim(10)
+        await stores.queue(Lane.BULK)
+        await stores.submissions.accept(a_submission(Lane.VERY_HIGH))
+        assert () == (await stores.deliveries.claim(10)).deliveries
+        turn = await stores.deliveries.claim(1, patient=False)
+        assert ([Lane.BULK], None) == ([c.delivery.lane for c in turn.deliveries], turn.held_by)
+
+        await stores.queue(Lane.VERY_HIGH)
+        due = await stores.deliveries.claim(1, patient=False)
+        assert [Lane.VERY_HIGH] == [c.delivery.lane for c in due.deliveries]
 
 
 @pytest.mark.parametrize(("lowest", "expected"), [(Lane.HIGH, 0), (Lane.NORMAL, 2), (Lane.BULK, 2)])

@@ -1,0 +1,122 @@
+"""Whether the database answers: asked while somebody waits for it, and only then."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+import structlog
+
+from posthouse.store import StoreUnavailable
+from posthouse.store.pulse import ANSWER_SECONDS, LOOK_SECONDS, Pulse
+from servers.patience import until
+
+
+@dataclass
+class Server:
+    """Answers after so many seconds, once it is open."""
+
+    seconds: float = 0.0
+    failure: Exception | None = None
+    asked: int = 0
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, query: str) -> None:
+        """As Server promises."""
+        assert query == "round_trip"
+        self.asked += 1
+        await self.open.wait()
+        await asyncio.sleep(self.seconds)
+        for _ in range(5):  # as one from a socket takes some turns of the loop to get here
+            await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+
+    async def close(self) -> None:
+        """As Server promises."""
+
+
+@pytest.fixture
+def server() -> Server:
+    """A server that answers."""
+    made = Server()
+    made.open.set()
+    return made
+
+
+@pytest.fixture
+async def pulse(server: Server) -> AsyncIterator[Pulse]:
+    """Its pulse, being watched."""
+    made, stopping = Pulse(server), asyncio.Event()
+    running = asyncio.create_task(made.run(stopping))
+    await until(lambda: server.asked == 1)
+    yield made
+    stopping.set()
+    server.open.set()
+    await running
+
+
+async def wait_for_commit(pulse: Pulse, seconds: float = 60.0) -> None:
+    """A commit that never ends."""
+    async with pulse.patience(seconds):
+        await asyncio.Event().wait()
+
+
+async def test_nobody_who_waits_and_nobody_who_is_served_soon_has_it_asked(
+    pulse: Pulse, server: Server
+) -> None:
+    end = asyncio.get_running_loop().time() + 4 * LOOK_SECONDS
+    while asyncio.get_running_loop().time() < end:
+        async with pulse.patience(1):
+            await asyncio.sleep(0.01)
+    assert 1 == server.asked
+
+
+async def test_a_server_that_answers_is_waited_for(pulse: Pulse, server: Server) -> None:
+    """For as long as was said, and its errors are answers too."""
+    server.failure = StoreUnavailable("too many connections")
+    with pytest.raises(StoreUnavailable, match=r"not within 1\.5 seconds"):
+        await wait_for_commit(pulse, 1.5)
+    assert server.asked > 2
+
+
+async def test_a_server_that_says_nothing_is_given_up_until_it_answers(
+    pulse: Pulse, server: Server
+) -> None:
+    """All who wait for it hear so together, whoever comes after them at once."""
+    server.open.clear()
+    with structlog.testing.capture_logs() as logged:
+        waiting = (wait_for_commit(pulse) for _ in range(10))
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {"no answer from the database: it fell silent"} == {str(r) for r in results}
+        with pytest.raises(StoreUnavailable, match="is silent"):
+            async with pulse.patience(60):
+                pytest.fail("nobody is to wait for it")
+
+        server.open.set()
+        await until(lambda: logged[-1]["event"] == "database_answers")
+    async with pulse.patience(60):
+        pass
+    assert ["database_silent", "database_answers"] == [line["event"] for line in logged]
+
+
+async def test_when_it_is_we_who_stood_still_the_server_is_not_blamed(
+    pulse: Pulse, server: Server
+) -> None:
+    """Its answer may have come meanwhile, and is listened to first."""
+    server.seconds = ANSWER_SECONDS / 10
+    waiting = asyncio.create_task(wait_for_commit(pulse))
+    await until(lambda: server.asked == 2)
+    time.sleep(3 * ANSWER_SECONDS)  # noqa: ASYNC251 -- that is the point
+    await until(lambda: server.asked == 3)
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_who_gave_up_by_himself_is_forgotten(pulse: Pulse, server: Server) -> None:
+    waiting = asyncio.create_task(wait_for_commit(pulse))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.sleep(3 * LOOK_SECONDS)
+    assert 1 == server.asked
