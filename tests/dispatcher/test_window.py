@@ -18,11 +18,17 @@ NOBODY = UUID(int=0)
 NOW = datetime.now(UTC)
 
 
-def held(lane: Lane = Lane.BULK) -> Held:
+def held(lane: Lane = Lane.BULK, *, abandoned: int = 0) -> Held:
     """A claimed delivery of that lane."""
     delivery = Delivery(new_id(), NOBODY, NOBODY, NOBODY, lane, "a@b.example", "r@h.example")
     claimed = ClaimedDelivery(
-        delivery, claim=1, tries=0, abandoned=False, expired=False, received_at=NOW, expires_at=NOW
+        delivery,
+        claim=1,
+        tries=0,
+        abandoned=abandoned,
+        expired=False,
+        received_at=NOW,
+        expires_at=NOW,
     )
     return Held(claimed, good_until=1.0)
 
@@ -46,6 +52,27 @@ def test_the_highest_lane_starts_first_then_as_they_came() -> None:
         made.add(one)
 
     assert [alert, bulk, late_bulk, None] == [made.start_next() for _ in range(4)]
+
+
+def test_a_suspect_is_on_the_wire_alone() -> None:
+    """What may end the process takes nothing with it that was on the wire; once is no suspicion."""
+    made = window(Lane.BULK, running=1)
+    (first,) = made.running.values()
+    once, suspect, last = held(abandoned=1), held(abandoned=2), held()
+    for one in (once, suspect, last):
+        made.add(one)
+    before = [made.start_next(), made.start_next()]
+    assert once in before
+    assert made.start_next() is None
+    for started in (first, *before):
+        assert started is not None
+        made.finish(started)
+
+    assert made.has_suspect
+    assert [suspect, None] == [made.start_next(), made.start_next()]
+    made.finish(suspect)
+    assert not made.has_suspect
+    assert last == made.start_next()
 
 
 def test_an_alert_starts_where_bulk_may_not() -> None:

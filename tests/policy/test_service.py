@@ -12,11 +12,11 @@ from uuid import UUID
 import pytest
 
 from policy.core.identity import Identity
+from policy.core.patience import is_suspect
 from policy.core.plan import Relay
 from policy.identities import Identities
 from policy.service import Pace, PolicyService
 from posthouse.mail.dkim_key import Algorithm
-from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import seal
 from posthouse.mail.submission import Submission
@@ -58,18 +58,14 @@ class Store:
     due: list[ClaimedSubmission] = field(default_factory=list)
     prepared: list[Prepared] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
-    refused: dict[UUID, tuple[EventKind, str]] = field(default_factory=dict)
+    refused: dict[UUID, str] = field(default_factory=dict)
     questions: Counter[str] = field(default_factory=Counter)
     away: Counter[str] = field(default_factory=Counter)
     indigestible: set[UUID] = field(default_factory=set)
     domain: SendingDomain | None = None
 
-    def add(
-        self, *some: Submission, claims: int = 1, expired: bool = False, suppressed: str = ""
-    ) -> None:
-        self.due += [
-            ClaimedSubmission(s, claims, expired, frozenset(suppressed.split())) for s in some
-        ]
+    def add(self, *some: Submission, claims: int = 1, suppressed: str = "") -> None:
+        self.due += [ClaimedSubmission(s, claims, frozenset(suppressed.split())) for s in some]
 
     def _asked(self, question: str) -> None:
         self.questions[question] += 1
@@ -77,10 +73,13 @@ class Store:
             self.away[question] -= 1
             raise StoreUnavailable(f"{question} is away")
 
-    async def claim(self, limit: int) -> ClaimedSubmissions:
+    async def claim(self, limit: int, *, suspects: bool) -> ClaimedSubmissions:
         self._asked("claim")
-        batch, self.due = self.due[:limit], self.due[limit:]
-        return ClaimedSubmissions(tuple(batch), more=bool(self.due))
+        doubtful = [c for c in self.due if is_suspect(c.claims)]
+        left = doubtful[suspects:]
+        batch = [c for c in self.due if c not in left][:limit]
+        self.due = [c for c in self.due if c not in batch]
+        return ClaimedSubmissions(tuple(batch), more=bool(batch and self.due))
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Mapping[Lane, int]:
         self._asked("prepare")
@@ -90,11 +89,9 @@ class Store:
         self.prepared += prepared
         return Counter(d.lane for p in prepared for d in p.deliveries)
 
-    async def refuse(
-        self, claimed: ClaimedSubmission, reason: str, kind: EventKind = EventKind.REFUSED
-    ) -> None:
+    async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
         self._asked("refuse")
-        self.refused[claimed.submission.id] = (kind, reason)
+        self.refused[claimed.submission.id] = reason
 
     async def sending_domain(self, account_id: UUID, name: str) -> SendingDomain | None:
         self._asked("sending_domain")
@@ -124,7 +121,7 @@ async def running(store: Store, *, batch: int = 64, poll: float = 0.01) -> Any:
         Identities(store, SEALING_KEY, asyncio.get_running_loop().time),
         Relay("relay.example", Identity("relay.example", None, ()), b"k" * 32),
         announce=lambda lane, count: announced.update({lane: count}),
-        pace=Pace(batch=batch, poll_seconds=poll),
+        pace=Pace(batch=batch, poll_seconds=poll, suspect_seconds=0),
     )
     stopping = asyncio.Event()
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
@@ -192,9 +189,7 @@ async def test_after_five_claims_a_failing_message_is_parked_with_the_reason() -
     async with running(store):
         await until(lambda: bad.id in store.refused)
 
-    kind, reason = store.refused[bad.id]
-    assert kind is EventKind.REFUSED
-    assert "no profile is called 'of a later version'" in reason
+    assert "no profile is called 'of a later version'" in store.refused[bad.id]
 
 
 async def test_a_message_that_took_ten_processes_with_it_is_not_touched_again() -> None:
@@ -208,6 +203,20 @@ async def test_a_message_that_took_ten_processes_with_it_is_not_touched_again() 
     assert store.prepared == []
 
 
+async def test_what_may_end_the_process_is_prepared_with_nothing_else_in_hand() -> None:
+    """One by one, after those that came with it: they are not to share its fate."""
+    fresh, doubtful = [submission() for _ in range(3)], [submission() for _ in range(2)]
+    store = Store()
+    store.add(*doubtful, claims=3)
+    store.add(*fresh)
+
+    async with running(store):
+        await until(lambda: len(store.prepared) == 5)
+
+    assert store.batches == [3, 1, 1]
+    assert [p.claimed.submission for p in store.prepared[3:]] == doubtful
+
+
 async def test_a_refused_message_is_parked_at_once() -> None:
     loop = submission(header=b"Received: x\r\n" * 51 + b"From: a@b.example\r\n\r\n")
     store = Store()
@@ -216,19 +225,7 @@ async def test_a_refused_message_is_parked_at_once() -> None:
     async with running(store):
         await until(lambda: loop.id in store.refused)
 
-    assert store.refused[loop.id][1].startswith("554 5.4.6 ")
-
-
-async def test_an_expired_message_is_not_prepared() -> None:
-    old = submission()
-    store = Store()
-    store.add(old, expired=True)
-
-    async with running(store):
-        await until(lambda: old.id in store.refused)
-
-    assert store.refused[old.id][0] is EventKind.EXPIRED
-    assert store.prepared == []
+    assert store.refused[loop.id].startswith("554 5.4.6 ")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +246,7 @@ async def test_a_broken_dkim_key_is_said_and_nothing_goes_out_unsigned(
     async with running(store):
         await until(lambda: worn.id in store.refused)
 
-    assert why in store.refused[worn.id][1]
+    assert why in store.refused[worn.id]
     assert store.prepared == []
 
 
@@ -258,7 +255,7 @@ async def test_a_store_that_is_away_is_asked_again_until_it_answers(question: st
     good, old = submission(), submission()
     store = Store(away=Counter({question: 2}))
     store.add(good)
-    store.add(old, expired=True)
+    store.add(old, claims=11)
 
     async with running(store):
         await until(lambda: good.id in store.ids and old.id in store.refused)
@@ -270,9 +267,9 @@ async def test_what_was_handed_over_is_prepared_without_a_question() -> None:
 
     async with running(store, poll=3600) as run:
         await until(lambda: store.questions["claim"] == 1)
-        run.service.take([ClaimedSubmission(submission(), claims=1, expired=False)])
+        run.service.take([ClaimedSubmission(submission(), claims=1)])
         await until(lambda: bool(store.prepared))
-        run.service.take([ClaimedSubmission(submission(), claims=1, expired=False)])
+        run.service.take([ClaimedSubmission(submission(), claims=1)])
         run.stopping.set()
 
     assert len(store.prepared) == 2
@@ -286,7 +283,7 @@ async def test_of_what_was_handed_over_the_highest_lane_goes_first() -> None:
     async with running(store, poll=3600) as run:
         await until(lambda: store.questions["claim"] == 1)
         run.service.take(
-            [ClaimedSubmission(submission(lane=lane), claims=1, expired=False) for lane in lanes]
+            [ClaimedSubmission(submission(lane=lane), claims=1) for lane in lanes]
         )
         await until(lambda: len(store.prepared) == len(lanes))
         run.stopping.set()
@@ -306,7 +303,7 @@ async def test_what_the_store_will_never_take_does_not_hold_up_its_batch() -> No
         await until(lambda: good.id in store.ids and worn.id in store.refused)
 
     assert store.ids == {good.id}
-    assert store.refused[worn.id] == (EventKind.REFUSED, "StoreRefused: cannot be stored")
+    assert store.refused[worn.id] == "StoreRefused: cannot be stored"
     assert run.announced == {Lane.NORMAL: 1}
 
 

@@ -63,6 +63,7 @@ async def database(postgres_server: str, migrated_template: str) -> AsyncIterato
     name = f"posthouse_test_{uuid4().hex[:12]}"
     clone = f"CREATE DATABASE {name} TEMPLATE {migrated_template} STRATEGY file_copy"
     await _command(postgres_server, clone)
+    await be_original(with_database(postgres_server, name))
     yield with_database(postgres_server, name)
     await _command(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -74,6 +75,11 @@ async def empty_database(postgres_server: str) -> AsyncIterator[str]:
     await _command(postgres_server, f"CREATE DATABASE {name}")
     yield with_database(postgres_server, name)
     await _command(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def be_original(dsn: str) -> None:
+    """Have the clone at *dsn* not be taken for a restored backup."""
+    await _command(dsn, "UPDATE witness SET database = this_database()")
 
 
 async def _command(dsn: str, statement: str) -> None:

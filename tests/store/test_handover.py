@@ -84,7 +84,7 @@ async def test_what_is_handed_over_is_claimed_already(here: Process, stores: Sto
 
     (claimed,) = here.policy.taken
     assert claimed == ClaimedSubmission(
-        submission, claims=1, expired=False, suppressed=frozenset({"bob@dest.example"})
+        submission, claims=1, suppressed=frozenset({"bob@dest.example"})
     )
     assert not (await stores.submissions.claim(10)).submissions
     await stores.run_out()

@@ -2,14 +2,12 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Submission
 from posthouse.store import StoreRefused
@@ -42,7 +40,7 @@ async def test_what_is_claimed_is_what_was_accepted(stores: Stores) -> None:
     await stores.submissions.accept(submission)
     (claimed,) = (await stores.submissions.claim(10)).submissions
     assert submission == claimed.submission
-    assert (1, False) == (claimed.claims, claimed.expired)
+    assert 1 == claimed.claims
 
 
 async def test_many_at_once_share_transactions(stores: Stores) -> None:
@@ -130,11 +128,24 @@ async def test_a_lease_that_ran_out_comes_due_again_under_a_new_claim(stores: St
     assert (1, 2) == (first.claims, second.claims)
 
 
-async def test_what_is_older_than_mail_may_become_says_so(emptied: str) -> None:
-    async with open_stores(emptied, keep_trying=timedelta(seconds=-1)) as stores:
-        await stores.submissions.accept(a_submission())
-        (claimed,) = (await stores.submissions.claim(1)).submissions
-    assert claimed.expired
+async def test_what_was_taken_up_twice_without_a_result_comes_one_at_a_time(
+    stores: Stores,
+) -> None:
+    """With others, or by itself when there are no others; and not to whoever has one already."""
+    doubtful = [a_submission() for _ in range(3)]
+    for submission in doubtful:
+        await stores.submissions.accept(submission)
+    for _ in range(2):
+        assert len((await stores.submissions.claim(10)).submissions) == 3
+        await stores.run_out()
+    await stores.submissions.accept(fresh := a_submission())
+
+    first = await stores.submissions.claim(10)
+    assert sorted(c.claims for c in first.submissions) == [1, 3]
+    assert first.more
+    assert fresh in [c.submission for c in first.submissions]
+    assert not (await stores.submissions.claim(10, suspects=False)).submissions
+    assert [3] == [c.claims for c in (await stores.submissions.claim(10)).submissions]
 
 
 async def test_preparing_makes_deliveries_due(stores: Stores) -> None:
@@ -184,7 +195,7 @@ async def test_a_refused_submission_is_put_aside_with_the_reason(stores: Stores)
     await stores.submissions.accept(a_submission(Lane.LOW))
     (claimed,) = (await stores.submissions.claim(1)).submissions
     await stores.submissions.refuse(claimed, "no From field")
-    (row,) = await stores.sql("SELECT * FROM parked_submissions")
+    (row,) = await stores.sql("SELECT * FROM shelved_submissions")
     assert (claimed.submission.id, Lane.LOW, "no From field") == (
         UUID(str(row["id"])), row["lane"], row["reason"],
     )  # fmt: skip
@@ -199,8 +210,8 @@ async def test_refusing_under_a_lost_claim_changes_nothing(stores: Stores) -> No
     (late,) = (await stores.submissions.claim(1)).submissions
     await stores.run_out()
     (again,) = (await stores.submissions.claim(1)).submissions
-    await stores.submissions.refuse(late, "too late", EventKind.EXPIRED)
-    assert await stores.value("SELECT count(*) FROM parked_submissions") == 0
+    await stores.submissions.refuse(late, "too late")
+    assert await stores.value("SELECT count(*) FROM shelved_submissions") == 0
     await stores.submissions.prepare([prepared(again)])
     assert await stores.kinds(late.submission.id) == ["accepted", "prepared"]
 

@@ -57,7 +57,7 @@ async def test_the_queue_is_told_by_stage_lane_and_state(stores: Stores) -> None
     lines = {(x.stage, x.lane, x.state): x.messages for x in await stores.timeline.queue()}
     assert lines == {
         ("policy", Lane.HIGH, "inflight"): 1,
-        ("policy", Lane.HIGH, "refused"): 1,
+        ("policy", Lane.HIGH, "shelved"): 1,
         ("policy", Lane.BULK, "ready"): 1,
     }
 

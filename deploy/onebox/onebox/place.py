@@ -166,7 +166,7 @@ class Place:
                 yield dsn(self.postgres_folder.absolute()), _STARTING_SECONDS
                 return
             try:
-                await migrate(server.dsn)
+                await migrate(server.dsn, folder=server.folder_identity)
                 yield server.dsn, 0.0
             finally:
                 await _guests_have_left(lock)

@@ -101,6 +101,12 @@ class EmbeddedPostgres:
         return dsn(self._folder)
 
     @property
+    def folder_identity(self) -> str:
+        """Differs in all its parts where the folder is a copy of another one."""
+        state = (self._data / "PG_VERSION").stat()
+        return f"{state.st_ino}:{state.st_ctime_ns}"
+
+    @property
     def pid(self) -> int:
         """The process id of the server."""
         assert self._child is not None, "not started"

@@ -74,7 +74,7 @@ async def _keep(settings: UpSettings, workers: Workers, at: Sequence[Endpoint]) 
         async with AsyncExitStack() as stack:
             stack.callback(workers.kill)
             postgres, url = await _database(settings.place, stack)
-            await migrate(url)
+            await migrate(url, folder=None if postgres is None else postgres.folder_identity)
             if postgres is not None:
                 await _end_leases(url)
             returns = await workers.start(url)

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from dispatcher.core.lanes import LaneLimits, worth_holding
+from dispatcher.core.patience import last_fault, worn_out
 from dispatcher.courier import Courier
 from dispatcher.pace import LaneWait, Pace
 from dispatcher.sites import Sites
@@ -45,6 +46,8 @@ STORE_BACK_SECONDS = 1.0
 SETTLE_AGAIN_SECONDS = 0.2
 # No transaction starts on a lease with less than this left.
 LEASE_MARGIN_SECONDS = 3.0
+# What may end this process is not touched before it has had the time to do something else.
+SUSPECT_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -54,8 +57,10 @@ class Deliveries(Protocol):
 
     prepared: Handover[ClaimedDelivery]
 
-    async def claim(self, limit: int, *, octets: int, lowest: Lane, patient: bool) -> Claims:
-        """Lease up to *limit* deliveries of the highest lane that has any due."""
+    async def claim(
+        self, limit: int, *, octets: int, lowest: Lane, patient: bool, suspects: bool
+    ) -> Claims:
+        """Lease up to *limit* deliveries of the highest lane with any due, one suspect at most."""
 
     async def claim_parked(self, site: str, limit: int) -> Sequence[ClaimedDelivery]:
         """Lease up to *limit* deliveries parked for *site*."""
@@ -71,6 +76,9 @@ class Deliveries(Protocol):
 
     async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend leases; the ids that are still ours."""
+
+    async def shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
+        """Let nobody work on it until somebody decides."""
 
     async def release(self, held: Sequence[ClaimedDelivery]) -> None:
         """Give claims back untried."""
@@ -101,6 +109,7 @@ class Dispatcher:
         self._idle = asyncio.Event()
         self._patient_until = _now() + PATIENT_SECONDS
         self._stopping = False
+        self._suspects_from = _now() + SUSPECT_SECONDS
         self._more = False  # something is probably due that the last claim did not bring
 
     def wake(self, lane: Lane) -> None:
@@ -164,7 +173,10 @@ class Dispatcher:
         lowest, limit = room
         good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
         patient = _now() < self._patient_until
-        claims = await self._deliveries.claim(limit, octets=octets, lowest=lowest, patient=patient)
+        suspects = _now() >= self._suspects_from and not self._window.has_suspect
+        claims = await self._deliveries.claim(
+            limit, octets=octets, lowest=lowest, patient=patient, suspects=suspects
+        )
         if claims.nobody_is_kept_waiting:
             self._patient_until = _now() + PATIENT_SECONDS
         self._waited.observe(claims)
@@ -182,11 +194,13 @@ class Dispatcher:
     ) -> None:
         if not claimed:
             return
-        ABANDONED.inc(sum(c.abandoned for c in claimed))
+        ABANDONED.inc(sum(c.abandoned > 0 for c in claimed))
         for c in claimed:
             held = Held(c, good_until)
             if (answer := self._answers.take(c.delivery.id)) is not None:
                 tasks.create_task(self._write_down(held, answer))
+            elif (reason := worn_out(c.abandoned)) is not None and not self._window.holds(c):
+                tasks.create_task(self._shelve(c, reason))
             else:
                 self._window.add(held)
         self._start(tasks)
@@ -219,6 +233,9 @@ class Dispatcher:
         # A fault of ours on one message must not stop the others; it is put off and logged.
         except Exception as error:
             log.exception("delivery_failed", delivery=held.claimed.delivery.id.hex)
+            if last_fault(held.claimed.tries + 1):
+                await self._shelve(held.claimed, f"internal fault: {type(error).__name__}")
+                return
             result = self._courier.broken(held, type(error).__name__)
         if isinstance(result, Settlement):
             await self._write_down(held, result)
@@ -244,6 +261,15 @@ class Dispatcher:
                 if result == result.bare():
                     return  # the lease runs out, and it is tried again
                 result = result.bare()
+
+    async def _shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
+        id_ = claimed.delivery.id.hex
+        try:
+            await self._deliveries.shelve(claimed, reason)
+            log.warning("shelved", delivery=id_, reason=reason)
+        except StoreUnavailable as error:
+            # Its lease runs out, and it comes back to whoever can shelve it.
+            log.warning("not_shelved", delivery=id_, reason=str(error))
 
     async def _park(self, held: Held, site: str) -> None:
         self._sites.parked(site)

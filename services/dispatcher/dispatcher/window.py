@@ -6,6 +6,7 @@ from itertools import count
 from uuid import UUID
 
 from dispatcher.core.lanes import LaneLimits
+from dispatcher.core.patience import is_suspect
 from posthouse.mail.lane import Lane
 from posthouse.store.deliveries import ClaimedDelivery, Settlement
 
@@ -32,6 +33,11 @@ class Held:
         """The message's body."""
         return self.claimed.body
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may end this process: then it is sent with nothing else on the wire."""
+        return is_suspect(self.claimed.abandoned)
+
 
 @dataclass(slots=True)
 class Window:
@@ -39,6 +45,7 @@ class Window:
 
     limits: LaneLimits
     octets: int = 0  # of all messages in hand; one that several deliveries share counts for each
+    has_suspect: bool = False
     running: dict[UUID, Held] = field(default_factory=dict)
     _known: dict[UUID, Held] = field(default_factory=dict)  # all in hand, by delivery
     _waiting: list[tuple[int, int, Held]] = field(default_factory=list)
@@ -56,15 +63,28 @@ class Window:
             return
         self._known[held.claimed.delivery.id] = held
         self.octets += held.claimed.size
+        self.has_suspect = self.has_suspect or held.is_suspect
         heappush(self._waiting, (held.lane, next(self._order), held))
+
+    def holds(self, claimed: ClaimedDelivery) -> bool:
+        """Whether that delivery is in hand, under whatever claim."""
+        return claimed.delivery.id in self._known
 
     def start_next(self) -> Held | None:
         """The next one that may go on the wire now; it counts as running from here on."""
         if not self._waiting or not self.limits.free(self._waiting[0][2].lane, len(self.running)):
             return None
+        if self.has_suspect and not self._may_be_alone(self._waiting[0][2]):
+            return None
         held = heappop(self._waiting)[2]
         self.running[held.claimed.delivery.id] = held
         return held
+
+    def _may_be_alone(self, held: Held) -> bool:
+        """Whether *held* may start while a suspect is in hand."""
+        if held.is_suspect:
+            return not self.running
+        return not any(other.is_suspect for other in self.running.values())
 
     def finish(self, held: Held) -> None:
         """Take *held* off the wire."""
@@ -82,6 +102,8 @@ class Window:
     def _forget(self, held: Held) -> None:
         del self._known[held.claimed.delivery.id]
         self.octets -= held.claimed.size
+        # There is one at most.
+        self.has_suspect = self.has_suspect and not held.is_suspect
 
     def extend(self, renewed: set[UUID], good_until: float) -> None:
         """The leases of *renewed* hold until *good_until*."""

@@ -70,9 +70,7 @@ def wire(settings: IngestSettings, behind: Backing, sockets: Sequence[socket.soc
     *sockets*: those of the listeners, where they are bound already.
     """
     announcer = Announcer(behind.broker, submissions_queue)
-    submissions = SubmissionStore(
-        behind.database, behind.background, accepted=behind.accepted
-    )
+    submissions = SubmissionStore(behind.database, behind.background, accepted=behind.accepted)
     certificate = Certificate.told(settings.ingest_tls_certificate, settings.ingest_tls_key)
     limits = Limits(
         message_octets=settings.ingest_message_octets,

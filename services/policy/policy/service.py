@@ -13,9 +13,10 @@ import prometheus_client
 import structlog
 
 from policy.core.identity import candidates
-from policy.core.patience import last_failure, worn_out
+from policy.core.patience import is_suspect, last_failure, worn_out
 from policy.core.plan import Job, Relay
 from policy.core.steps import Refusal
+from policy.floor import Floor
 from policy.identities import Identities
 from policy.making import Failed, Made, Result, make
 from posthouse.mail.events import EventKind
@@ -44,8 +45,8 @@ T = TypeVar("T")
 class SubmissionStore(Protocol):
     """Submissions that are due; every method raises StoreUnavailable."""
 
-    async def claim(self, limit: int) -> ClaimedSubmissions:
-        """Up to *limit* submissions of the highest lane that has any due."""
+    async def claim(self, limit: int, *, suspects: bool) -> ClaimedSubmissions:
+        """Up to *limit* submissions of the highest lane that has any due, one suspect at most."""
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Mapping[Lane, int]:
         """Commit the batch; how many deliveries the dispatchers are to be told of, by lane.
@@ -53,10 +54,8 @@ class SubmissionStore(Protocol):
         Raises StoreRefused when one of it will never be taken.
         """
 
-    async def refuse(
-        self, claimed: ClaimedSubmission, reason: str, kind: EventKind = EventKind.REFUSED
-    ) -> None:
-        """Put the submission aside with the *reason*."""
+    async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
+        """Shelve the submission with the *reason*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,8 @@ class Pace:
     workers: int = 2
     # A lost hint costs this much; an idle relay asks so often.
     poll_seconds: float = 0.1
+    # What may end this process is not touched before it has had the time to do something else.
+    suspect_seconds: float = 2.0
 
 
 class _Abandoned(Exception):
@@ -101,6 +102,9 @@ class PolicyService:
         self._handed: list[ClaimedSubmission] = []
         self._drained = False  # the last claim took all there was: wait before asking again
         self._hinted = False  # somebody has said since that there is more
+        self._floor = Floor()
+        self._suspects_from = asyncio.get_running_loop().time() + self._pace.suspect_seconds
+        self._suspect_in_hand = False
 
     def wake(self, lane: Lane) -> None:
         """A submission of *lane* may be due: look now."""
@@ -136,7 +140,7 @@ class PolicyService:
                 batch = await self._next(stopping)
                 if not batch:
                     return
-                await self._process(batch, stopping)
+                await self._process_with_care(batch, stopping)
             except _Abandoned:
                 return
             except Exception:
@@ -157,8 +161,11 @@ class PolicyService:
                     if await _wait(self._woken, self._pace.poll_seconds) and not self._hinted:
                         continue  # handed over: no need to ask
                 self._hinted = False
-                claim = partial(self._submissions.claim, self._pace.batch)
-                claims = await self._insist(claim, stopping)
+                claim = partial(
+                    self._submissions.claim, self._pace.batch, suspects=self._takes_suspects()
+                )
+                async with self._floor.shared():
+                    claims = await self._insist(claim, stopping)
                 self._drained = not claims.more
                 if claims.submissions:
                     return claims.submissions
@@ -171,14 +178,34 @@ class PolicyService:
         self._handed = [c for c in self._handed if c.submission.lane is not highest]
         return handed
 
+    def _takes_suspects(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return not self._suspect_in_hand and now >= self._suspects_from
+
+    async def _process_with_care(
+        self, batch: Sequence[ClaimedSubmission], stopping: asyncio.Event
+    ) -> None:
+        """Process *batch*; what may end this process comes last, with nothing else in hand."""
+        suspects = [claimed for claimed in batch if is_suspect(claimed.claims)]
+        self._suspect_in_hand = self._suspect_in_hand or bool(suspects)
+        try:
+            async with self._floor.shared():
+                await self._process([c for c in batch if not is_suspect(c.claims)], stopping)
+            if suspects:
+                async with self._floor.alone():
+                    await self._process(suspects, stopping)
+        finally:
+            if suspects:
+                self._suspect_in_hand = False
+                self._hinted = True
+
     async def _process(self, batch: Sequence[ClaimedSubmission], stopping: asyncio.Event) -> None:
         todo = []
         for claimed in batch:
-            match _ended(claimed):
-                case None:
-                    todo.append(claimed)
-                case (kind, reason):
-                    await self._refuse(claimed, reason, stopping, kind)
+            if (reason := worn_out(claimed.claims)) is None:
+                todo.append(claimed)
+            else:
+                await self._refuse(claimed, reason, stopping)
         if not todo:
             return
 
@@ -257,7 +284,7 @@ class PolicyService:
     async def _postpone(
         self, claimed: ClaimedSubmission, reason: str, stopping: asyncio.Event
     ) -> None:
-        """Leave it to come due again when its lease runs out, or park it when that was enough."""
+        """Leave it to come due again when its lease runs out, or shelve it when that was enough."""
         if last_failure(claimed.claims):
             await self._refuse(claimed, reason, stopping)
             return
@@ -265,17 +292,13 @@ class PolicyService:
         _bound(claimed).warning("postponed", reason=reason, claims=claimed.claims)
 
     async def _refuse(
-        self,
-        claimed: ClaimedSubmission,
-        reason: str,
-        stopping: asyncio.Event,
-        kind: EventKind = EventKind.REFUSED,
+        self, claimed: ClaimedSubmission, reason: str, stopping: asyncio.Event
     ) -> None:
         # PostgreSQL takes no NUL in text, and half a surrogate pair is no text at all.
         said = reason.replace("\0", "\ufffd").encode(errors="replace").decode()
-        await self._insist(partial(self._submissions.refuse, claimed, said, kind), stopping)
-        MESSAGES.labels(kind.value).inc()
-        _bound(claimed).warning(kind.value, reason=said, claims=claimed.claims)
+        await self._insist(partial(self._submissions.refuse, claimed, said), stopping)
+        MESSAGES.labels(EventKind.REFUSED.value).inc()
+        _bound(claimed).warning(EventKind.REFUSED.value, reason=said, claims=claimed.claims)
 
     async def _insist(self, ask: Callable[[], Awaitable[T]], stopping: asyncio.Event) -> T:
         """The store's answer, however long it is away; raises _Abandoned when told to stop."""
@@ -289,15 +312,6 @@ class PolicyService:
                 if stopping.is_set():
                     raise _Abandoned from error
                 await _pause(failures, stopping)
-
-
-def _ended(claimed: ClaimedSubmission) -> tuple[EventKind, str] | None:
-    """Why *claimed* is not to be worked on any more, if so."""
-    if claimed.expired:
-        return EventKind.EXPIRED, "expired before it could be prepared"
-    if (reason := worn_out(claimed.claims)) is not None:
-        return EventKind.REFUSED, reason
-    return None
 
 
 def _prepared(claimed: ClaimedSubmission, made: Made) -> Prepared:

@@ -26,7 +26,7 @@ class ClaimedDelivery:
     delivery: Delivery
     claim: int  # fences the result
     tries: int  # attempts that had a result, before this one
-    abandoned: bool  # the claim before this one ended without a result: maybe sent already
+    abandoned: int  # claims in a row before this one that had no result: maybe sent already
     expired: bool  # older than mail may become
     received_at: datetime
     expires_at: datetime
@@ -115,10 +115,12 @@ class DeliveryStore:
         octets: int = CLAIMED_OCTETS,
         lowest: Lane = Lane.BULK,
         patient: bool = True,
+        suspects: bool = True,
     ) -> Claims:
         """Up to *limit* deliveries of the highest lane that has any due, oldest first.
 
-        No more once they hold *octets*, but one at least.
+        No more once they hold *octets*, but one at least. Of those abandoned twice in a row at
+        most one, and with *suspects* False none.
 
         Nothing when that lane is below *lowest*, nor, when *patient*, while a higher lane's
         transactions are young.
@@ -126,7 +128,7 @@ class DeliveryStore:
         """
         hold = self._hold if patient else timedelta()
         rows = await self._database.fetch(
-            "claim_deliveries", limit, self.lease, hold, lowest, octets
+            "claim_deliveries", limit, self.lease, hold, lowest, octets, suspects
         )
         held_by = rows[0]["held_by"]
         claims = Claims(
@@ -179,6 +181,12 @@ class DeliveryStore:
         rows = [(c.delivery.id, c.claim) for c in held]
         renewed = await self._background.fetch("renew_deliveries", *columns(rows, 2), self.lease)
         return {row["id"] for row in renewed}
+
+    async def shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
+        """Let nobody work on it until somebody decides; nothing if the claim was lost."""
+        await self._database.run(
+            "shelve_claimed_delivery", claimed.delivery.id, claimed.claim, reason
+        )
 
     async def release(self, held: Sequence[ClaimedDelivery]) -> None:
         """Give claims back untried; others may take them at once."""

@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 
 from posthouse.store.failure import StoreRefused, connection_failures, store_failures
+from posthouse.store.restored import shelve_if_restored
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 # Any number will do as long as every version of this program uses the same one.
@@ -53,18 +54,21 @@ MIGRATIONS = _read_migrations()
 NEEDED_VERSION = MIGRATIONS[-1].version
 
 
-async def migrate(url: str) -> list[Migration]:
+async def migrate(url: str, *, folder: str | None = None) -> list[Migration]:
     """Apply what is missing and return it; concurrent calls wait for each other.
 
     Each migration is a transaction of its own. A file that was changed after it was applied is
-    an error (StoreRefused): the database is not what the program believes.
+    an error (StoreRefused): the database is not what the program believes. In a database that was
+    restored from a backup all that was open is shelved; *folder* as in `shelve_if_restored`.
     """
     with connection_failures(url):
         connection = await asyncpg.connect(url, timeout=10)
     with store_failures():
         try:
             await connection.execute("SELECT pg_advisory_lock($1::bigint)", _LOCK)
-            return await _apply_missing(connection)
+            applied = await _apply_missing(connection)
+            await shelve_if_restored(connection, folder)
+            return applied
         finally:
             await connection.close()
 

@@ -71,6 +71,25 @@ def _notice_a_lost_network(connection: Any) -> None:
         link.setsockopt(level, option, value)
 
 
+async def _refuse_what_was_restored(connection: Any) -> None:
+    """Keep everybody out of a copy until what was open in it is shelved: see `store.restored`.
+
+    Asked of each connection, because a server may be restored under programs that wait for it.
+    """
+    try:
+        restored = await connection.fetchval(QUERIES["was_restored"])
+    except asyncpg.UndefinedTableError:
+        restored = None
+    if restored is False:
+        return
+    await connection.close()
+    raise StoreUnavailable(
+        "it was restored from a backup: `posthouse migrate` shelves what was open in it"
+        if restored
+        else "there is no schema in it"
+    )
+
+
 class Postgres:
     """Runs named statements; every failure is one of `posthouse.store.failure`."""
 
@@ -110,6 +129,7 @@ class Postgres:
                 )
                 _notice_a_lost_network(connection)
                 await _prepare_connection(connection)
+                await _refuse_what_was_restored(connection)
                 return connection
 
     @asynccontextmanager

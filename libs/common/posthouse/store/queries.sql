@@ -42,25 +42,29 @@ FROM unnest($1::uuid[], $4::uuid[], $9::text[], $17::boolean[])
 WHERE t.handed;
 
 -- name: claim_submissions
--- Up to $1 of them, and no more once they hold $3 octets; `more`: others may be due. Addresses on a suppression list are
+-- One that was taken up twice without a result may be what kills whoever takes it up: such come one
+-- at a time, and none unless $4. Up to $1 of them, and no more once they hold $3 octets; `more`: others may be due. Addresses on a suppression list are
 -- compared without case, as nearly every receiver compares local parts.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_submissions d
            WHERE d.lane = lane.lane AND d.due_at <= now() LIMIT 1)
 ), picked AS (
-    SELECT id, size, due_at FROM due_submissions
+    SELECT id, size, due_at, claim >= 2 AS suspect FROM due_submissions
     WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now()
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), fitting AS (
-    SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before FROM picked
+    SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before,
+           NOT suspect OR $4 AND 1 = row_number() OVER (PARTITION BY suspect ORDER BY due_at, id)
+               AS fits
+    FROM picked
 ), claimed AS (
     UPDATE due_submissions
     SET due_at = now() + $2::interval, claim = claim + 1, leased = true
-    WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $3))
-    RETURNING id, claim, expires_at <= now() AS expired
+    WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $3 AND fits))
+    RETURNING id, claim
 )
-SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim, claimed.expired, ARRAY(
+SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim, ARRAY(
     SELECT recipient FROM unnest(s.recipients) AS recipient
     WHERE (SELECT true FROM suppressions
            WHERE account_id = s.account_id AND lower(address) = lower(recipient) LIMIT 1)
@@ -122,16 +126,18 @@ SELECT * FROM opened;
 
 -- name: refuse_submission
 WITH done AS (
-    DELETE FROM due_submissions WHERE id = $1 AND claim = $2 RETURNING id, lane
+    DELETE FROM due_submissions WHERE id = $1 AND claim = $2
+    RETURNING id, lane, size, received_at, expires_at
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
-    SELECT new_id(), $3, id, $4, $5::jsonb FROM done
+    SELECT new_id(), $3, id, 'refused', jsonb_build_object('reason', $4::text) FROM done
 )
-INSERT INTO parked_submissions (id, lane, reason)
-SELECT id, lane, $6 FROM done;
+INSERT INTO shelved_submissions (id, lane, size, received_at, expires_at, reason)
+SELECT id, lane, size, received_at, expires_at, $4 FROM done;
 
 -- name: claim_deliveries
--- Up to $1 of them, and no more once they hold $5 octets; `more`: others may be due.
+-- Up to $1 of them, and no more once they hold $5 octets; `more`: others may be due. Those that were
+-- abandoned twice in a row come one at a time, and none unless $6, as in claim_submissions.
 -- A message that several of them share comes once, with the first.
 -- A lane may be taken from when no higher lane has anything due: strict lanes across all
 -- dispatchers. The two highest lanes also keep the others waiting with what was claimed within the
@@ -154,17 +160,20 @@ WITH due AS (
            WHERE s.lane = lane.lane AND s.due_at > now() - $3::interval
              AND s.received_at > now() - $3::interval LIMIT 1))
 ), picked AS (
-    SELECT id, size, due_at FROM due_deliveries
+    SELECT id, size, due_at, leased AND abandoned >= 1 AS suspect FROM due_deliveries
     WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now() AND parked_at IS NULL
       AND lane <= $4 AND (SELECT by IS NULL FROM held)
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), fitting AS (
-    SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before FROM picked
+    SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before,
+           NOT suspect OR $6 AND 1 = row_number() OVER (PARTITION BY suspect ORDER BY due_at, id)
+               AS fits
+    FROM picked
 ), claimed AS (
     UPDATE due_deliveries
     SET due_at = now() + $2::interval, claim = claim + 1, leased = true, claimed_at = now(),
-        abandoned = leased
-    WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $5))
+        abandoned = CASE WHEN leased THEN abandoned + 1 ELSE 0 END
+    WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $5 AND fits))
     RETURNING id, claim, tries, abandoned, expires_at <= now() AS expired, received_at, expires_at
 ), found AS (
     SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at,
@@ -173,13 +182,13 @@ WITH due AS (
 ), uncertain AS (
     INSERT INTO attempts (delivery_id, claim, outcome, code, reply)
     SELECT id, claim - 1, 'uncertain', 0, 'the worker that held this claim ended without a result'
-    FROM found WHERE abandoned
+    FROM found WHERE abandoned > 0
     ON CONFLICT DO NOTHING
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
     SELECT new_id(), account_id, submission_id, id, 'uncertain',
            jsonb_build_object('claim', claim - 1)
-    FROM found WHERE abandoned
+    FROM found WHERE abandoned > 0
 )
 SELECT due.lanes AS due_lanes, held.by AS held_by, found.*, message.header, message.body,
     cardinality(due.lanes) > 1 OR held.by IS NOT NULL OR due.lanes[1] > $4
@@ -206,7 +215,7 @@ WITH busiest AS (
 ), claimed AS (
     UPDATE due_deliveries
     SET due_at = now() + $3::interval, claim = claim + 1, leased = true, claimed_at = now(),
-        abandoned = false, parked_at = NULL
+        abandoned = 0, parked_at = NULL
     WHERE id = ANY(ARRAY(SELECT id FROM picked))
     RETURNING id, claim, tries, abandoned, expires_at <= now() AS expired, received_at, expires_at
 ), found AS (
@@ -307,6 +316,19 @@ RETURNING id;
 UPDATE due_deliveries d SET due_at = now(), leased = false
 FROM unnest($1::uuid[], $2::integer[]) AS t(id, claim)
 WHERE d.id = ANY($1) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim;
+
+-- name: shelve_claimed_delivery
+WITH gone AS (
+    DELETE FROM due_deliveries WHERE id = $1 AND CASE WHEN leased THEN claim END = $2
+    RETURNING id, lane, size, received_at, expires_at, claim, tries
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+    SELECT new_id(), v.account_id, v.submission_id, v.id, 'shelved',
+           jsonb_build_object('reason', $3::text)
+    FROM gone JOIN deliveries v ON v.id = gone.id
+)
+INSERT INTO shelved_deliveries (id, lane, size, received_at, expires_at, claim, tries, reason)
+SELECT id, lane, size, received_at, expires_at, claim, tries, $3 FROM gone;
 
 -- name: end_submission_leases
 UPDATE due_submissions SET due_at = now() WHERE leased AND due_at > now();
@@ -425,9 +447,104 @@ SELECT 'delivery', lane,
        count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
 FROM due_deliveries GROUP BY 1, 2, 3
 UNION ALL
-SELECT 'policy', lane, 'refused', count(*), EXTRACT(epoch FROM now() - min(parked_at))::float8
-FROM parked_submissions GROUP BY 1, 2, 3
+SELECT 'policy', lane, 'shelved', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
+FROM shelved_submissions GROUP BY 1, 2, 3
+UNION ALL
+SELECT 'delivery', lane, 'shelved', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
+FROM shelved_deliveries GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3;
+
+-- name: list_shelved
+WITH shelved AS (
+    SELECT 'policy' AS stage, s.account_id, h.reason, h.received_at
+    FROM shelved_submissions h JOIN submissions s ON s.id = h.id
+    UNION ALL
+    SELECT 'delivery', v.account_id, h.reason, h.received_at
+    FROM shelved_deliveries h JOIN deliveries v ON v.id = h.id
+)
+SELECT stage, a.name AS account, reason, count(*) AS messages,
+       min(received_at) AS oldest, max(received_at) AS newest
+FROM shelved JOIN accounts a ON a.id = account_id GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3;
+
+-- name: shelve_submissions
+WITH gone AS (
+    DELETE FROM due_submissions RETURNING id, lane, size, received_at, expires_at
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, kind, detail)
+    SELECT new_id(), s.account_id, s.id, 'shelved', jsonb_build_object('reason', $1::text)
+    FROM gone JOIN submissions s ON s.id = gone.id
+)
+INSERT INTO shelved_submissions (id, lane, size, received_at, expires_at, reason)
+SELECT id, lane, size, received_at, expires_at, $1 FROM gone
+RETURNING id;
+
+-- name: shelve_deliveries
+WITH gone AS (
+    DELETE FROM due_deliveries
+    RETURNING id, lane, size, received_at, expires_at, claim, tries
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+    SELECT new_id(), v.account_id, v.submission_id, v.id, 'shelved',
+           jsonb_build_object('reason', $1::text)
+    FROM gone JOIN deliveries v ON v.id = gone.id
+)
+INSERT INTO shelved_deliveries (id, lane, size, received_at, expires_at, claim, tries, reason)
+SELECT id, lane, size, received_at, expires_at, claim, tries, $1 FROM gone
+RETURNING id;
+
+-- name: release_submissions
+-- Those of account $1, shelved for reason $2, accepted after $3 and not after $4, each of which may
+-- be null. All that is released has as much time as when it was accepted.
+WITH gone AS (
+    DELETE FROM shelved_submissions h USING submissions s
+    WHERE s.id = h.id AND COALESCE(s.account_id = $1, true) AND COALESCE(h.reason = $2, true)
+      AND COALESCE(h.received_at > $3, true) AND COALESCE(h.received_at <= $4, true)
+    RETURNING h.id, h.lane, h.size, h.received_at, h.expires_at, s.account_id
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, kind)
+    SELECT new_id(), account_id, id, 'released' FROM gone
+)
+INSERT INTO due_submissions (id, lane, size, due_at, received_at, expires_at)
+SELECT id, lane, size, now(), received_at, now() + (expires_at - received_at) FROM gone
+RETURNING id;
+
+-- name: release_shelved_deliveries
+WITH gone AS (
+    DELETE FROM shelved_deliveries h USING deliveries v
+    WHERE v.id = h.id AND COALESCE(v.account_id = $1, true) AND COALESCE(h.reason = $2, true)
+      AND COALESCE(h.received_at > $3, true) AND COALESCE(h.received_at <= $4, true)
+    RETURNING h.*, v.account_id, v.submission_id
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, delivery_id, kind)
+    SELECT new_id(), account_id, submission_id, id, 'released' FROM gone
+)
+INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at, claim, tries)
+SELECT id, lane, size, now(), received_at, now() + (expires_at - received_at), claim, tries FROM gone
+RETURNING id;
+
+-- name: discard_submissions
+WITH gone AS (
+    DELETE FROM shelved_submissions h USING submissions s
+    WHERE s.id = h.id AND COALESCE(s.account_id = $1, true) AND COALESCE(h.reason = $2, true)
+      AND COALESCE(h.received_at > $3, true) AND COALESCE(h.received_at <= $4, true)
+    RETURNING h.id, s.account_id
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, kind)
+    SELECT new_id(), account_id, id, 'discarded' FROM gone
+)
+SELECT id FROM gone;
+
+-- name: discard_deliveries
+WITH gone AS (
+    DELETE FROM shelved_deliveries h USING deliveries v
+    WHERE v.id = h.id AND COALESCE(v.account_id = $1, true) AND COALESCE(h.reason = $2, true)
+      AND COALESCE(h.received_at > $3, true) AND COALESCE(h.received_at <= $4, true)
+    RETURNING h.id, v.account_id, v.submission_id
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, delivery_id, kind)
+    SELECT new_id(), account_id, submission_id, id, 'discarded' FROM gone
+)
+SELECT id FROM gone;
 
 -- name: missing_partitions
 SELECT parent, day FROM unnest($1::text[]) AS parent,
@@ -481,6 +598,15 @@ WHERE due_at > now() OR received_at > now();
 
 -- name: try_lock
 SELECT pg_try_advisory_xact_lock($1::bigint) AS locked;
+
+-- name: read_witness
+SELECT database = this_database() AS same, folder FROM witness FOR UPDATE;
+
+-- name: be_witness
+UPDATE witness SET database = this_database(), folder = COALESCE($1, folder);
+
+-- name: was_restored
+SELECT database <> this_database() AS restored FROM witness;
 
 -- name: schema_version
 SELECT max(version) AS version FROM schema_migrations;

@@ -22,7 +22,6 @@ class ClaimedSubmission:
 
     submission: Submission
     claims: int  # how often it was claimed, this time included; fences the result
-    expired: bool  # older than mail may become: must not be prepared any more
     suppressed: frozenset[str] = frozenset()  # recipients on the account's suppression list
 
 
@@ -108,30 +107,31 @@ class SubmissionStore:
             )
             suppressed = {row["id"]: frozenset(row["suppressed"]) for row in told}
             self.accepted.put(
-                [
-                    ClaimedSubmission(s, 1, expired=False, suppressed=suppressed[s.id])
-                    for s in batch[:handed]
-                ]
+                [ClaimedSubmission(s, 1, suppressed=suppressed[s.id]) for s in batch[:handed]]
             )
         return due
 
-    async def claim(self, limit: int, *, octets: int = CLAIMED_OCTETS) -> ClaimedSubmissions:
+    async def claim(
+        self, limit: int, *, octets: int = CLAIMED_OCTETS, suspects: bool = True
+    ) -> ClaimedSubmissions:
         """Up to *limit* submissions of the highest lane that has any due, oldest first.
 
-        No more once they hold *octets*, but one at least.
+        No more once they hold *octets*, but one at least. Of those that were taken up twice before
+        at most one, and with *suspects* False none.
         """
-        rows = await self._background.fetch("claim_submissions", limit, self._lease, octets)
+        rows = await self._background.fetch(
+            "claim_submissions", limit, self._lease, octets, suspects
+        )
         more = bool(rows and rows[0]["more"])
         self.accepted.claimed(more=more)
         for row in rows:
             if not row["kept"]:
-                await self._put_aside(row, EventKind.REFUSED, "its content is no longer kept")
+                await self._put_aside(row, "its content is no longer kept")
         return ClaimedSubmissions(
             tuple(
                 ClaimedSubmission(
                     _submission(row),
                     claims=row["claim"],
-                    expired=row["expired"],
                     suppressed=frozenset(row["suppressed"]),
                 )
                 for row in rows
@@ -163,24 +163,20 @@ class SubmissionStore:
             )
         return Counter(Lane(row["lane"]) for row in rows if not row["leased"])
 
-    async def refuse(
-        self, claimed: ClaimedSubmission, reason: str, kind: EventKind = EventKind.REFUSED
-    ) -> None:
-        """Put the submission aside with the *reason*; nothing of it will be sent."""
+    async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
+        """Shelve the submission with the *reason*: nothing of it will be sent by itself."""
         await self._put_aside(
             {
                 "id": claimed.submission.id,
                 "claim": claimed.claims,
                 "account_id": claimed.submission.account_id,
             },
-            kind,
             reason,
         )
 
-    async def _put_aside(self, row: Mapping[str, Any], kind: EventKind, reason: str) -> None:
+    async def _put_aside(self, row: Mapping[str, Any], reason: str) -> None:
         await self._database.run(
-            "refuse_submission",
-            *(row["id"], row["claim"], row["account_id"], kind, {"reason": reason}, reason),
+            "refuse_submission", row["id"], row["claim"], row["account_id"], reason
         )
 
 
@@ -205,7 +201,7 @@ def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> Claimed
         delivery=delivery,
         claim=1,
         tries=0,
-        abandoned=False,
+        abandoned=0,
         expired=False,
         received_at=row["received_at"],
         expires_at=row["expires_at"],

@@ -164,7 +164,7 @@ CREATE TABLE due_deliveries (
     tries        integer NOT NULL DEFAULT 0,  -- attempts that had a result
     leased       boolean NOT NULL DEFAULT false,
     claimed_at   timestamptz,
-    abandoned    boolean NOT NULL DEFAULT false,  -- the claim before this one had no result
+    abandoned    integer NOT NULL DEFAULT 0,  -- claims in a row, before this one, without a result
     parked_at    text                         -- the site whose limit it waits for, or null
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
         autovacuum_vacuum_cost_delay = 0);
@@ -173,14 +173,53 @@ CREATE INDEX due_deliveries_leased ON due_deliveries (lane, claimed_at) WHERE le
 CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
     WHERE parked_at IS NOT NULL;
 
--- Submissions that policy could not process: kept with the reason until somebody decides.
+-- What nobody works on until somebody decides, and why: a submission that policy could not process,
+-- a delivery that took its dispatcher with it, all that was open in a database that was restored.
 
-CREATE TABLE parked_submissions (
-    id         uuid PRIMARY KEY,
-    lane       smallint NOT NULL,
-    reason     text NOT NULL,
-    parked_at  timestamptz NOT NULL DEFAULT now()
+CREATE TABLE shelved_submissions (
+    id           uuid PRIMARY KEY,
+    lane         smallint NOT NULL,
+    size         integer NOT NULL,
+    received_at  timestamptz NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    reason       text NOT NULL,
+    shelved_at   timestamptz NOT NULL DEFAULT now()
 );
+
+CREATE TABLE shelved_deliveries (
+    id           uuid PRIMARY KEY,
+    lane         smallint NOT NULL,
+    size         integer NOT NULL,
+    received_at  timestamptz NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    claim        integer NOT NULL,
+    tries        integer NOT NULL,
+    reason       text NOT NULL,
+    shelved_at   timestamptz NOT NULL DEFAULT now()
+);
+
+-- Which database this is. A restored one says so by being another: what was open in it may have
+-- been sent since it was saved. It does not see that a whole server was put back.
+
+CREATE TABLE witness (
+    database  text NOT NULL,
+    folder    text  -- of the server's data, where we run it ourselves
+);
+
+CREATE FUNCTION this_database() RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    cluster text := '';
+BEGIN
+    -- Not everybody may ask on every server.
+    IF has_function_privilege('pg_control_system()', 'EXECUTE') THEN
+        SELECT system_identifier INTO cluster FROM pg_control_system();
+    END IF;
+    RETURN concat_ws('/', cluster,
+        (SELECT oid FROM pg_database WHERE datname = current_database()),
+        'witness'::regclass::oid);
+END $$;
+
+INSERT INTO witness (database) VALUES (this_database());
 
 -- The latest time that this database has seen: when its clock says less, it was set back.
 

@@ -1,0 +1,49 @@
+"""A database that was restored from a backup: what was open in it may have been sent since.
+
+Nothing in it can tell. So it is noticed by its being another database, or another folder, than it
+says it is, and all that was open goes to the shelf before anything is sent.
+"""
+
+from typing import Any
+
+import structlog
+
+from posthouse.store.housekeeping import RETENTION
+from posthouse.store.queries import QUERIES
+from posthouse.store.shelf import shelve_everything
+
+REASON = "restored"
+
+log = structlog.get_logger()
+
+
+async def shelve_if_restored(connection: Any, folder: str | None) -> None:
+    """Shelve what is open if this is a copy; from then on it is an original.
+
+    *folder* is what `EmbeddedPostgres.folder_identity` says, where we run the server ourselves.
+    """
+    async with connection.transaction():
+        known = await connection.fetchrow(QUERIES["read_witness"])
+        if known["same"] and not _is_copy(known["folder"], folder):
+            if folder != known["folder"] and folder is not None:
+                await connection.execute(QUERIES["be_witness"], folder)
+            return
+        for row in await connection.fetch(QUERIES["missing_partitions"], list(RETENTION)):
+            await connection.fetch(QUERIES["create_partition"], row["parent"], row["day"])
+        shelved = await shelve_everything(connection, REASON)
+        await connection.execute(QUERIES["be_witness"], folder)
+    log.warning(
+        "database_restored",
+        shelved=shelved,
+        hint="what was open in the backup is not sent again: see `posthouse queue shelved`",
+    )
+
+
+def _is_copy(known: str | None, folder: str | None) -> bool:
+    """Whether all that tells one folder from another differs.
+
+    A change of owner alters one part; some file systems number their files anew at each start.
+    """
+    if known is None or folder is None:
+        return False
+    return all(a != b for a, b in zip(known.split(":"), folder.split(":"), strict=True))

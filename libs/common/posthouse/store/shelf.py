@@ -1,0 +1,83 @@
+"""The shelf: what nobody works on until somebody decides what becomes of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from posthouse.store.postgres import Postgres
+from posthouse.store.queries import QUERIES
+
+# A million messages take a while.
+PATIENCE_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfLine:
+    """Messages of one stage and account, there for one reason."""
+
+    stage: str  # "policy" or "delivery"
+    account: str
+    reason: str
+    messages: int
+    oldest: datetime  # when they were accepted
+    newest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which of them; None: whichever."""
+
+    account_id: UUID | None = None
+    reason: str | None = None
+    after: datetime | None = None  # accepted later than this
+    until: datetime | None = None  # accepted then or before
+
+    @property
+    def _arguments(self) -> tuple[object, ...]:
+        return (self.account_id, self.reason, self.after, self.until)
+
+
+class Shelf:
+    """Looks at the shelf, and takes from it."""
+
+    def __init__(self, database: Postgres) -> None:
+        self._database = database
+
+    async def lines(self) -> list[ShelfLine]:
+        """What there is, and why."""
+        return [ShelfLine(**dict(row)) for row in await self._database.fetch("list_shelved")]
+
+    async def put_all(self, reason: str) -> int:
+        """Shelve everything that is open, whoever holds it; how much that was."""
+        async with self._database.connection() as connection:
+            return await shelve_everything(connection, reason)
+
+    async def release(self, choice: Choice) -> int:
+        """Have those chosen come due at once, with as much time as at first; how many."""
+        queries = ("release_submissions", "release_shelved_deliveries")
+        return await self._take(queries, choice)
+
+    async def discard(self, choice: Choice) -> int:
+        """Never send those chosen; how many."""
+        return await self._take(("discard_submissions", "discard_deliveries"), choice)
+
+    async def _take(self, queries: Sequence[str], choice: Choice) -> int:
+        async with self._database.connection() as connection:
+            return await _unhurried(connection, queries, *choice._arguments)  # noqa: SLF001
+
+
+async def shelve_everything(connection: Any, reason: str) -> int:
+    """Shelve all that is open, as one transaction; how much that was."""
+    return await _unhurried(connection, ("shelve_submissions", "shelve_deliveries"), reason)
+
+
+async def _unhurried(connection: Any, queries: Sequence[str], *arguments: object) -> int:
+    touched = 0
+    async with connection.transaction():
+        await connection.execute(QUERIES["without_hurry"])
+        for query in queries:
+            rows = await connection.fetch(QUERIES[query], *arguments, timeout=PATIENCE_SECONDS)
+            touched += len(rows)
+    return touched
