@@ -13,6 +13,7 @@ from servers.rabbitmq import RabbitNode
 
 # How long a onebox may take to notice that a process of it died, and to end.
 _FALL_SECONDS = 20.0
+_LOOK_SECONDS = 0.02
 
 
 class Part(Protocol):
@@ -53,16 +54,23 @@ class DatabasePart:
 
     def __init__(self, whole: Program) -> None:
         self._whole = whole
+        self._killed: set[int] = set()
 
     async def start(self) -> None:
         """Wait until it is back: it needs no hand."""
+        async with asyncio.timeout(_FALL_SECONDS):
+            while not self._servers() - self._killed:  # noqa: ASYNC110 -- no event tells
+                await asyncio.sleep(_LOOK_SECONDS)
         await self._whole.become_ready()
 
     async def kill(self) -> None:
         """See Part."""
-        workers = set(self._whole.workers())
-        for server in set(children(self._whole.pid)) - workers:
+        self._killed = self._servers()
+        for server in self._killed:
             kill_tree(server)
+
+    def _servers(self) -> set[int]:
+        return set(children(self._whole.pid)) - set(self._whole.workers())
 
     async def stop(self) -> None:
         """Stop the whole: its database alone is nobody's to stop."""

@@ -131,8 +131,12 @@ async def readiness(port: int) -> str:
 
 
 def children(pid: int) -> list[int]:
-    """The process ids of the children of the main thread of *pid*, oldest first."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """The process ids of the children of the main thread of *pid*, oldest first; none if gone."""
+    try:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(child) for child in found.split()]
 
 
 def _executable(pid: int) -> Path | None:

@@ -2,6 +2,7 @@
 
 import random
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 from chaos.cases import CASES, Case
 from chaos.long_tests import NAME as LONG_TESTS
@@ -29,8 +30,9 @@ async def carry_out(stage: Stage, name: str, strikes: int, running: Running) -> 
     except Exception as error:  # noqa: BLE001 -- a case that ends so has broken a promise, too
         broken = (f"{type(error).__name__}: {error}",)
         result = Result(name, case.says, running.messages, running.struck, broken=broken)
-    if not result.broken:
-        stage.clear(name)
+    if result.broken:
+        return replace(result, note=f"its logs: {stage.keep(name)}")
+    stage.clear(name)
     return result
 
 
