@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from posthouse.broker import BrokerState, BrokerUnavailable, QueueTerms
 from posthouse.broker.rabbitmq import RabbitMqBroker
-from posthouse.broker.rabbitmq_queues import dead_queue
+from posthouse.broker.rabbitmq_queues import dead_queue, retry_queue
 from posthouse.broker.rabbitmq_subscription import acknowledgements
 from servers.consuming import Seen, consuming
 from servers.patience import until
@@ -72,7 +72,7 @@ async def publish_until_refused(broker: RabbitMqBroker, queue: str) -> None:
 async def still_works(broker: RabbitMqBroker, queue: str, seen: Seen, body: bytes) -> None:
     await publish_patiently(broker, queue, body)
     await until(lambda: body in seen.bodies)
-    assert consumers(queue) == 1
+    await until(lambda: consumers(queue) == 1)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,17 @@ async def test_wrong_credentials_are_named_as_the_reason(amqp_url: str, queue: s
         await asyncio.sleep(0.5)
         with pytest.raises(BrokerUnavailable, match="ACCESS_REFUSED"):
             await broker.publish(queue, [b"lost"])
+
+
+@pytest.mark.rabbitmq
+async def test_of_several_nodes_one_that_answers_will_do(amqp_url: str, queue: str) -> None:
+    nobody = "amqp://guest:guest@127.0.0.1:1/"
+    async with RabbitMqBroker.open(nobody, nobody, amqp_url) as broker:
+        seen = Seen()
+        async with consuming(broker, queue, seen):
+            await publish_patiently(broker, queue, b"found")
+            await until(lambda: seen.bodies == [b"found"])
+            assert broker.connected
 
 
 @pytest.mark.rabbitmq
@@ -277,6 +288,23 @@ async def test_a_broker_that_stops_answering_is_given_up_and_found_again(
 
 
 @pytest.mark.rabbitmq
+async def test_a_broker_that_says_nothing_is_noticed_though_nothing_is_published(
+    broker: RabbitMqBroker, rabbitmq_node: RabbitNode, queue: str
+) -> None:
+    """Both ways: a consumer would else wait for as long as the heartbeats allow."""
+    seen = Seen()
+    async with consuming(broker, queue, seen):
+        await still_works(broker, queue, seen, b"before")
+        rabbitmq_node.pause()
+        try:
+            await until(lambda: not broker.connected, within=8)
+            await until(lambda: consumers(queue) == 0, within=4)
+        finally:
+            rabbitmq_node.resume()
+        await still_works(broker, queue, seen, b"after")
+
+
+@pytest.mark.rabbitmq
 async def test_a_restart_interrupts_and_loses_nothing(
     broker: RabbitMqBroker, rabbitmq_node: RabbitNode, queue: str
 ) -> None:
@@ -324,6 +352,31 @@ async def test_a_queue_that_was_broken_by_kill_9_is_made_anew(
     async with consuming(broker, queue, seen):
         await until(lambda: consumers(queue) == 1, within=20)
         await still_works(broker, queue, seen, b"after")
+
+
+@pytest.mark.rabbitmq
+async def test_what_failed_waits_until_a_broken_retry_queue_is_made_anew(
+    broker: RabbitMqBroker, rabbitmq_node: RabbitNode, queue: str
+) -> None:
+    """Nobody consumes from that one, so nobody would notice; and waiting is not failing again."""
+
+    async def fail_on_poison(body: bytes) -> None:
+        if body != b"good":
+            raise ValueError(body)
+
+    seen = Seen(fail_on_poison)
+    await broker.publish(queue, [b"good"])
+    await asyncio.sleep(1)  # see above: the queue itself is to survive
+    await broker.publish(retry_queue(queue), [b"lost"])
+    await asyncio.to_thread(rabbitmq_node.kill)
+    await asyncio.to_thread(rabbitmq_node.start)
+    async with consuming(broker, queue, seen):
+        await publish_patiently(broker, queue, b"poison")
+        await still_works(broker, queue, seen, b"good")
+        await until(lambda: put_away(queue) == 1, within=60)
+    [letter] = await broker.dead_letters(queue)
+    assert (5, "ValueError: b'poison'") == (letter.failures, letter.reason)
+    assert 5 == seen.bodies.count(b"poison")
 
 
 @pytest.mark.rabbitmq
