@@ -1,5 +1,6 @@
 """PostgreSQL that stands still: no connection is refused, no statement answered."""
 
+import asyncio
 from pathlib import Path
 
 from chaos.flow import flowing
@@ -18,6 +19,20 @@ from faults.database import (
 MESSAGES, CONNECTIONS = 300, 20
 
 
+async def timed_return(relay: Onebox | Split, return_path: str) -> tuple[float, str]:
+    """Seconds until the port for returned mail answers to that recipient, and with which codes."""
+    program = relay.program if isinstance(relay, Onebox) else relay.programs["bounces"]
+    host, _, port = program._env["POSTHOUSE_BOUNCES_LISTEN"].rpartition(":")
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        began = loop.time()
+        writer.write(f"HELO mx.example\r\nMAIL FROM:<>\r\nRCPT TO:<{return_path}>\r\n".encode())
+        replies = [await reader.readline() for _ in range(4)]
+        writer.close()
+    return loop.time() - began, replies[-1].decode()[:9]
+
+
 async def test_clients_hear_so_in_time_and_mail_flows_when_it_goes_on(
     relay: Onebox | Split, tmp_path: Path
 ) -> None:
@@ -30,9 +45,11 @@ async def test_clients_hear_so_in_time_and_mail_flows_when_it_goes_on(
     normal = relay.customer.normal
     async with flowing(relay, MESSAGES, connections=CONNECTIONS) as flow:
         await flow.reached(0.3)
+        (arrival, *_) = await flow.sink.arrived(1)
         server.freeze()
         try:
             first = [await timed_knock(door) for door in (normal, stranger(normal))]
+            returned = await timed_return(relay, arrival.sender)
             later = [await timed_knock(door) for door in (normal, stranger(normal)) * 5]
         finally:
             server.thaw()
@@ -40,8 +57,9 @@ async def test_clients_hear_so_in_time_and_mail_flows_when_it_goes_on(
         count = await flow.all_through(within=60)
 
     assert {FAULT, NO_LOGIN} == {said for _, said in (*first, *later)}
+    assert "451 4.3.0" == returned[1]
     # Once it is noticed nobody waits; the machine may be busy with something else.
-    assert max(seconds for seconds, _ in first) < 2 * TURNED_AWAY
+    assert max(seconds for seconds, _ in (*first, returned)) < 2 * TURNED_AWAY
     assert max(seconds for seconds, _ in later) < TURNED_AWAY
     assert (MESSAGES, 0, 0) == (count.accepted, count.refused, count.lost), count
     assert count.resubmitted <= CONNECTIONS + 1, count
