@@ -1,5 +1,6 @@
 """What one step hands to the next in the same process: claimed from the start, in its turn."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -129,6 +130,22 @@ async def test_a_prepared_delivery_goes_straight_to_the_dispatcher(
     assert (again.claim, again.abandoned) == (2, True)
     assert not await here.deliveries.settle(delivered(claimed))
     assert await here.deliveries.settle(delivered(again))
+
+
+async def test_what_is_on_its_way_is_taken_before_the_end(here: Process, stores: Stores) -> None:
+    """Nobody would send what was written as claimed for one that had gone."""
+    await here.submissions.accept(a_submission(recipients=ONE))
+    await here.submissions.accept(a_submission(recipients=ONE))
+    first, second = (prepared(claimed) for claimed in here.policy.taken)
+    preparing = asyncio.create_task(here.submissions.prepare([first]))
+    await asyncio.sleep(0)  # now it is being committed
+
+    await here.dispatcher.over.close()
+
+    await preparing
+    assert 1 == len(here.dispatcher.taken)
+    await here.submissions.prepare([second])
+    assert 1 == len((await stores.deliveries.claim(10)).deliveries)
 
 
 async def test_only_what_is_not_handed_over_is_announced(here: Process) -> None:

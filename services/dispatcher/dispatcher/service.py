@@ -127,12 +127,11 @@ class Dispatcher:
             async with asyncio.TaskGroup() as claiming:
                 claiming.create_task(self._claim_until(stopping, tasks), name="claiming")
                 claiming.create_task(self._unpark_until(stopping, tasks), name="unparking")
+            await self._deliveries.prepared.close()  # with policy's last commits
             await self._give_back(self._window.take_waiting())
             while self._window.running:
                 self._idle.clear()
                 await self._idle.wait()
-            self._deliveries.prepared.closed()
-            await self._give_back(self._window.take_waiting())  # policy's last commits
             renewing.cancel()
         await self._courier.close()
 

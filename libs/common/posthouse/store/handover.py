@@ -8,6 +8,7 @@ claiming, and nothing that is due waits behind what is handed over. If the proce
 held comes due again when the lease runs out, as with any claim.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -23,14 +24,19 @@ class Handover(Generic[T]):
         self._room: Callable[[], int] = lambda: 0
         self._open = False
         self._on_the_way = 0
+        self._arrived = asyncio.Event()
 
     def taken_by(self, take: Callable[[Sequence[T]], None], *, room: Callable[[], int]) -> None:
         """Hand over to *take*, which neither waits nor raises, as many as there is *room* for."""
         self._take, self._room = take, room
 
-    def closed(self) -> None:
-        """Hand over to nobody from now on."""
-        self._take, self._room, self._open = None, lambda: 0, False
+    async def close(self) -> None:
+        """Let nothing more set out; returns when what was on its way has been handed over."""
+        self._room, self._open = lambda: 0, False
+        while self._on_the_way:
+            self._arrived.clear()
+            await self._arrived.wait()
+        self._take = None
 
     def claimed(self, *, more: bool) -> None:
         """A claim was made; *more*: it may have left something."""
@@ -46,6 +52,7 @@ class Handover(Generic[T]):
             yield count
         finally:
             self._on_the_way -= count
+            self._arrived.set()
 
     def put(self, items: Sequence[T]) -> None:
         """Pass on what is committed."""
