@@ -38,6 +38,9 @@ SUPPRESSED = prometheus_client.Counter(
     "Recipients left out because they are on the account's suppression list",
 )
 
+# A store that is back is found so soon, however long it was away.
+_LONGEST_PAUSE = 2.0
+
 log = structlog.get_logger()
 T = TypeVar("T")
 
@@ -352,4 +355,5 @@ async def _wait(event: asyncio.Event, seconds: float) -> bool:
 
 
 async def _pause(failures: int, stopping: asyncio.Event) -> None:
-    await _wait(stopping, wait_before_retry(failures, random.random()))  # noqa: S311
+    wait = wait_before_retry(failures, random.random(), longest=_LONGEST_PAUSE)  # noqa: S311
+    await _wait(stopping, wait)
