@@ -79,7 +79,8 @@ class SmtpConnection(SmtpWire):
             if self._door.guests.stopping:
                 self.leave(replies.STOPPING)
                 return
-            line = await self.read_line()
+            # Commands come in groups: most need not be waited for.
+            line = self.take_line() or await self.read_line()
             command = line if isinstance(line, Reply) else read_command(line)
             if isinstance(command, Reply):
                 self.answer(command)

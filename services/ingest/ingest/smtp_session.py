@@ -131,7 +131,7 @@ class SmtpSession(SmtpLogin):
         """Header and body: read to the end of the data, whatever is wrong with it."""
         data = DataReader(self._door.limits.message_octets)
         progress, full = 0, False
-        while not data.feed(self.octets_read):
+        while not (self.octets_read and data.feed(self.octets_read)):
             self._hold(data.held)
             if self._door.guests.hold_too_much:
                 full = True

@@ -59,19 +59,17 @@ class SmtpWire(asyncio.Protocol):
 
     async def read_line(self) -> bytes | Reply:
         """The next line with its end; a Reply when it is longer than any command may be."""
-        line = self._take_line()
-        if line is None:
-            self._waiting = True
-            try:
-                while line is None:
-                    await self.read_more()
-                    line = self._take_line()
-            finally:
-                self._waiting = False
+        self._waiting = True
+        try:
+            while (line := self.take_line()) is None:
+                await self.read_more()
+        finally:
+            self._waiting = False
         self.give_time()
         return line
 
-    def _take_line(self) -> bytes | Reply | None:
+    def take_line(self) -> bytes | Reply | None:
+        """As `read_line`, but None when there is none yet."""
         received = self._received
         end = received.find(b"\n") + 1
         if not end:

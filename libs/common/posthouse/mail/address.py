@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 import idna
@@ -38,19 +39,10 @@ class Address:
     local: str
     domain: str
 
-    @classmethod
-    def parse(cls, text: str) -> "Address":
+    @staticmethod
+    def parse(text: str) -> "Address":
         """Read *text*, without angle brackets; raises InvalidAddress."""
-        plain = _PLAIN.fullmatch(text)
-        if plain is not None and len(text) <= ADDRESS_LIMIT and plain.end(1) <= LOCAL_LIMIT:
-            return cls(plain[1], plain[2].lower())
-        # A quoted local part may itself hold an "@": the last one divides.
-        local, at, domain = text.rpartition("@")
-        if not at:
-            raise _refused(text, "it has no @")
-        address = cls(_local_part(local, text), _domain(domain, text))
-        _check_length(address, text)
-        return address
+        return _parsed(text)
 
     @property
     def is_ascii(self) -> bool:
@@ -71,6 +63,20 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.local}@{self.domain}"
+
+
+@lru_cache(maxsize=4_096)  # a sender is seen with each message, a recipient by each service
+def _parsed(text: str) -> Address:
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None and len(text) <= ADDRESS_LIMIT and plain.end(1) <= LOCAL_LIMIT:
+        return Address(plain[1], plain[2].lower())
+    # A quoted local part may itself hold an "@": the last one divides.
+    local, at, domain = text.rpartition("@")
+    if not at:
+        raise _refused(text, "it has no @")
+    address = Address(_local_part(local, text), _domain(domain, text))
+    _check_length(address, text)
+    return address
 
 
 def domain_of(text: str) -> str:

@@ -5,7 +5,7 @@ end would be a message smuggled in under our name; so data with any bare CR, bar
 refused, but only after its true end, so that both sides agree on what comes next.
 """
 
-from enum import Enum
+from enum import IntEnum
 
 from posthouse.mail.message import has_bare_line_end
 
@@ -18,12 +18,12 @@ _END = b"\r\n.\r\n"
 _PIECE = 131_072
 
 
-class Flaw(Enum):
-    """Why the data cannot be taken; the first of several counts."""
+class Flaw(IntEnum):
+    """Why the data cannot be taken; of several the lowest counts."""
 
-    TOO_BIG = "too big"
-    BARE_LINE_END = "bare line end"
-    LONG_LINE = "long line"
+    TOO_BIG = 1
+    BARE_LINE_END = 2
+    LONG_LINE = 3
 
 
 class DataReader:
@@ -41,7 +41,7 @@ class DataReader:
         self._kept = 0  # octets in pieces
         self._gone = 0  # octets that came and are not open any more, kept or not
         self._stuffed = False
-        self._flaws: set[Flaw] = set()
+        self._flaw: Flaw | None = None
 
     def feed(self, buffer: bytearray) -> bool:
         """Take what belongs to the message from the front of *buffer*; whether it is complete."""
@@ -89,10 +89,8 @@ class DataReader:
         del lines[end:]
         self._gone += end - 2
         if flaw := _flaw_of(lines):
-            self._flaws.add(flaw)
-        if self._flaws:
-            self._drop_pieces()
-        else:
+            self._drop_pieces(flaw)
+        elif self._flaw is None:
             if self._stuffed:
                 lines = lines.replace(_DOT, b"\r\n")
             self._pieces.append(bytes(memoryview(lines)[2:]))
@@ -110,13 +108,14 @@ class DataReader:
 
     def give_up(self) -> None:
         """Keep no more of this message than it takes to find its end."""
-        self._flaws.add(Flaw.TOO_BIG)
-        self._drop_pieces()
+        self._drop_pieces(Flaw.TOO_BIG)
         rest = self._open[-len(_END) + 1 :]
         self._gone += len(self._open) - len(rest)
         self._open = rest
 
-    def _drop_pieces(self) -> None:
+    def _drop_pieces(self, flaw: Flaw) -> None:
+        """There will be no message, for *flaw* unless for a worse one."""
+        self._flaw = flaw if self._flaw is None else min(flaw, self._flaw)
         self._pieces.clear()
         self._kept = 0
 
@@ -125,9 +124,7 @@ class DataReader:
 
         It comes in pieces of whole lines.
         """
-        if not self._flaws:
-            return self._pieces
-        return next(flaw for flaw in Flaw if flaw in self._flaws)
+        return self._flaw or self._pieces
 
 
 def _flaw_of(lines: bytearray) -> Flaw | None:

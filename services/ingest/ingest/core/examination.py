@@ -36,17 +36,21 @@ def examine(
     """
     if len(header) > limit:
         return Refusal(Reason.HEADER, replies.header_too_big(len(header), limit))
-    fields = list(wanted_fields(header))
-    if sum(field.name == b"received" for field in fields) > _MOST_HOPS:
-        return Refusal(Reason.LOOP, replies.LOOP)
+    hops = 0
+    authors: list[str] = []
+    priorities: dict[bytes, str] = {}
+    for field in wanted_fields(header):
+        if field.name == b"from":
+            authors.append(field.value)
+        elif field.name == b"received":
+            hops += 1
+        else:
+            priorities.setdefault(field.name, field.value)  # of several the topmost counts
 
-    authors = [field.value for field in fields if field.name == b"from"]
+    if hops > _MOST_HOPS:
+        return Refusal(Reason.LOOP, replies.LOOP)
     if refusal := check_author(authors, domains):
         return refusal
-    # Topmost last, so that of several it is the one that stays.
-    priorities = {
-        field.name: field.value for field in reversed(fields) if field.name in lane.FIELDS
-    }
     return lane.choose(lane.requested(priorities), default, highest)
 
 

@@ -1,0 +1,98 @@
+"""Large messages: what is held of them at one time, counted by tracemalloc and not by the clock."""
+
+import asyncio
+import socket
+import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ingest.core.data import DataReader
+from servers.door import PLAIN, Running
+from servers.patience import until
+
+MEGABYTE = 1 << 20
+# What a session, its header and the piece of data that is just being read take besides.
+_BESIDES = 2 * MEGABYTE
+
+
+@pytest.fixture
+def memory() -> Iterator[None]:
+    """Counts what is allocated while the test runs."""
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def a_message(octets: int, *, stuffed: bool = False) -> bytes:
+    line = (b".." if stuffed else b"x") + b"y" * 70 + b"\r\n"
+    return b"From: jo@a.example\r\n\r\n" + line * (octets // len(line))
+
+
+def submit(door: Running, message: bytes) -> bytes:
+    """Send *message* from a thread, without any copy of it; the reply."""
+    envelope = "EHLO x", f"AUTH PLAIN {PLAIN}", "MAIL FROM:<jo@a.example>", "RCPT TO:<x@y.example>"
+    with socket.create_connection((door.address.host, door.address.port), timeout=30) as client:
+        reader = client.makefile("rb")
+        for command in ("", *envelope, "DATA"):
+            client.sendall(f"{command}\r\n".encode() if command else b"")
+            while reader.readline()[3:4] == b"-":
+                pass
+        client.sendall(message)
+        client.sendall(b".\r\n")
+        return reader.readline()
+
+
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize("stuffed", [False, True])
+async def test_a_large_message_is_held_twice_at_most_and_once_when_it_is_committed(
+    door: Running, *, stuffed: bool
+) -> None:
+    message = a_message(20 * MEGABYTE, stuffed=stuffed)
+    door.intake.open.clear()
+    await door.logged_in()  # whatever is made once is made
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+
+    sending = asyncio.create_task(asyncio.to_thread(submit, door, message))
+    await until(lambda: door.intake.asked == 1, within=60)
+    now, peak = tracemalloc.get_traced_memory()
+    door.intake.open.set()
+
+    assert (await sending).startswith(b"250 ")
+    assert peak - before <= 2 * len(message) + _BESIDES
+    assert now - before <= len(message) + _BESIDES
+
+
+@pytest.mark.usefixtures("memory")
+async def test_many_large_messages_at_once_are_held_little_more_than_once(door: Running) -> None:
+    message = a_message(MEGABYTE)
+    door.intake.open.clear()
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+
+    with ThreadPoolExecutor(20) as clients:
+        sending = [clients.submit(submit, door, message) for _ in range(20)]
+        await until(lambda: door.intake.asked == 20, within=60)
+        _, peak = tracemalloc.get_traced_memory()
+        door.intake.open.set()
+        replies = [await asyncio.wrap_future(each) for each in sending]
+
+    assert all(reply.startswith(b"250 ") for reply in replies)
+    assert peak - before <= 1.5 * 20 * MEGABYTE
+
+
+@pytest.mark.parametrize("piece", [7, 1_000, 300_000])
+@pytest.mark.parametrize("stuffed", [False, True])
+def test_pieces_of_any_size_make_the_same_message(piece: int, *, stuffed: bool) -> None:
+    message = a_message(MEGABYTE, stuffed=stuffed)
+    reader = DataReader(2 * MEGABYTE)
+    data = message + b".\r\nQUIT\r\n"
+    for start in range(0, len(data), piece):
+        buffer = bytearray(data[start : start + piece])
+        if reader.feed(buffer):
+            break
+    result = reader.result()
+    assert isinstance(result, list)
+    assert b"".join(result) == message.replace(b"\r\n..", b"\r\n.")
