@@ -3,7 +3,8 @@
 import asyncio
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import cycle, islice
@@ -15,8 +16,12 @@ from chaos.flow import Flow
 from chaos.knock import knock
 from chaos.relay import Split
 from faults.broker import all_flows, flowing_in_parts, moves_on, nothing_lost
+from posthouse.broker import Broker, BrokerUnavailable
+from posthouse.broker.rabbitmq import RabbitMqBroker
+from servers.consuming import Seen, consuming
 from servers.islands import NoIslands
 from servers.missing import missing
+from servers.patience import until
 from servers.rabbitmq_cluster import Cluster, Member, cluster
 from servers.rabbitmq_private import NoRabbitMq
 
@@ -119,6 +124,53 @@ async def test_a_lost_leader_stops_neither_intake_nor_delivery(place: Place, los
         flow.allow(1)
         count = await flow.all_through(within=60)
     nothing_lost(MESSAGES, count)
+
+
+@pytest.mark.parametrize("loss", [Loss.KILL, Loss.CUT])
+async def test_every_queue_takes_hints_again_while_its_leader_is_away(
+    place: Place, loss: Loss
+) -> None:
+    """A channel that published while there was no leader does not go on to be told no."""
+    broker = place.broker
+    urls = broker.url.split(",")
+    queues = [f"test.{loss}.{number}" for number in range(10)]
+    seen = {queue: Seen() for queue in queues}
+    async with AsyncExitStack() as stack:
+        publisher = await stack.enter_async_context(RabbitMqBroker.open(*urls))
+        consumer = await stack.enter_async_context(RabbitMqBroker.open(*urls))
+        for queue in queues:
+            await stack.enter_async_context(consuming(consumer, queue, seen[queue]))
+            await stack.enter_async_context(publishing(publisher, queue))
+        await until(lambda: all(one.bodies for one in seen.values()))
+        leader = await asyncio.to_thread(broker.leader_of_most)
+        others = broker.others(leader)
+        lose(leader, others, loss)
+        try:
+            await asyncio.sleep(0.5)  # what was on its way has arrived
+            for one in seen.values():
+                one.bodies.clear()
+            await until(lambda: all(one.bodies for one in seen.values()), within=AGAIN)
+        finally:
+            await asyncio.to_thread(find, leader, others, loss)
+    await asyncio.to_thread(broker.wait_until_whole)
+
+
+@asynccontextmanager
+async def publishing(broker: Broker, queue: str) -> AsyncIterator[None]:
+    """Publish again and again while inside, whether the broker takes it or not."""
+
+    async def publish() -> None:
+        while True:
+            with suppress(BrokerUnavailable):
+                await broker.publish(queue, [b"hint"])
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.long
