@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ingest.core.data import DataReader
+from ingest.core.data import DataReader, Flaw
 from servers.door import PLAIN, Running
 from servers.patience import until
 
@@ -96,3 +96,23 @@ def test_pieces_of_any_size_make_the_same_message(piece: int, *, stuffed: bool) 
     result = reader.result()
     assert isinstance(result, list)
     assert b"".join(result) == message.replace(b"\r\n..", b"\r\n.")
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "flaw"),
+    [
+        (b"x" * 3_000, b"fine", Flaw.LONG_LINE),
+        (b"x" * 3_000, b"bare\nline end", Flaw.BARE_LINE_END),
+        (b"bare\nline end", b"x" * 3_000, Flaw.BARE_LINE_END),
+        (b"bare\nline end", b"x" * MEGABYTE, Flaw.TOO_BIG),
+    ],
+)
+def test_of_several_flaws_the_worst_counts_wherever_they_are(
+    first: bytes, later: bytes, flaw: Flaw
+) -> None:
+    between = (b"x" * 70 + b"\r\n") * 5_000
+    reader = DataReader(MEGABYTE)
+    for piece in (first + b"\r\n", between, later + b"\r\n", between):
+        assert not reader.feed(bytearray(piece))
+    assert reader.feed(bytearray(b".\r\n"))
+    assert reader.result() is flaw
