@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import structlog
@@ -51,6 +51,8 @@ def _queue_time(lane: Lane) -> Histogram:
     return QUEUE_TIME.labels(lane.label)
 
 
+_utc_now = partial(datetime.now, UTC)
+
 _GONE = Bounced(Reply(554, "the message is past its retention", "5.6.0"), Scope.MESSAGE)
 
 log = structlog.get_logger()
@@ -82,7 +84,7 @@ class Courier:
         sender: Sender,
         sites: Sites,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = _utc_now,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._resolver = resolver

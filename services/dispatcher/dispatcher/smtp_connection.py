@@ -68,6 +68,7 @@ class SmtpConnection(asyncio.Protocol):
         self._deadline = Deadline(self._on_time_up)
         self._portions: Iterator[tuple[Octets, ...]] | None = None  # still to be written
         self._paused = False
+        self._flushed = True  # all we have to say has left us
         self._unwritten = 0  # octets that the kernel had not taken when we last looked
 
     # For whoever sends
@@ -108,7 +109,7 @@ class SmtpConnection(asyncio.Protocol):
 
     def cut(self, reason: str) -> None:
         """Close at once, without a word."""
-        self._perform(self._client.lost(reason, flushed=self._is_flushed))
+        self._perform(self._client.lost(reason, flushed=self._flushed))
 
     async def until_ready(self, context: ssl.SSLContext) -> Deferred | None:
         """Wait for the greetings, with TLS if it comes to that; why it failed, or None.
@@ -161,24 +162,26 @@ class SmtpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand on what the server said."""
-        self._perform(self._client.receive(data, flushed=self._is_flushed))
+        self._perform(self._client.receive(data, flushed=self._flushed))
 
     def pause_writing(self) -> None:
         """The kernel's buffer is full."""
         assert self._transport is not None
         self._paused = True
+        self._flushed = False
         self._unwritten = self._transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """The kernel took everything."""
         self._paused = False
-        self._write_on()
-        self._perform(())
+        if self._transport is not None:
+            self._write_on()
+            self._perform(())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The server, or the network, hung up."""
         reason = said(exc) if exc else "the server closed the connection"
-        self._perform(self._client.lost(reason, flushed=self._is_flushed))
+        self._perform(self._client.lost(reason, flushed=self._flushed))
 
     # The conversation's actions
 
@@ -213,24 +216,18 @@ class SmtpConnection(asyncio.Protocol):
                     assert_never(action)
         if (stage := self._client.stage) is not None:
             timeouts = self._timeouts
-            self._deadline.allow(timeouts.of(stage) if self._is_flushed else timeouts.block)
-
-    @property
-    def _is_flushed(self) -> bool:
-        """Whether all we have to say has left us."""
-        return self._portions is None and not self._paused
+            self._deadline.allow(timeouts.of(stage) if self._flushed else timeouts.block)
 
     def _write_on(self) -> None:
         """Write portions as long as the kernel takes each whole."""
-        while self._portions is not None and not self._paused:
-            assert self._transport is not None
-            portion = next(self._portions, None)
-            if portion is None:
+        transport = self._transport
+        assert transport is not None
+        while self._portions and not (self._paused or transport.is_closing()):
+            if (portion := next(self._portions, None)) is None:
                 self._portions = None
-            elif len(portion) == 1:
-                self._transport.write(portion[0])
             else:
-                self._transport.writelines(portion)
+                transport.writelines(portion)
+        self._flushed = self._portions is None and not self._paused
 
     def _resolve(self, event: _Event) -> None:
         if not self._waiter.done():

@@ -29,14 +29,18 @@ class ReplyReader:
         return not (self._rest or self._lines)
 
     def feed(self, data: bytes) -> list[Reply]:
-        """Take what arrived, return the replies it completes; raises GarbledReply."""
+        """Take what arrived, return the replies it completes; raises GarbledReply.
+
+        A lone LF ends a line too: nothing hangs on it here.
+        """
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LINE_LIMIT:
             raise GarbledReply("a reply line without end")
         replies = []
         for line in lines:
-            reply = self._line(line)
-            if reply is not None:
+            if not self._lines and line[_CODE_LENGTH : _CODE_LENGTH + 1] != b"-":
+                replies.append(_one_line_reply(line))
+            elif (reply := self._of_many(line)) is not None:
                 replies.append(reply)
         return replies
 
@@ -45,10 +49,8 @@ class ReplyReader:
         self._rest = b""
         self._lines = []
 
-    def _line(self, raw: bytes) -> Reply | None:
-        """Take one line without its LF (a lone LF ends a line too: nothing hangs on it here)."""
-        if not self._lines and raw[_CODE_LENGTH : _CODE_LENGTH + 1] != b"-":
-            return _one_line_reply(raw)
+    def _of_many(self, raw: bytes) -> Reply | None:
+        """Take a line of several; the reply if it was the last."""
         code, divider, text = _parts(raw)
         self._lines.append(text)
         if divider == b"-":
