@@ -282,9 +282,7 @@ async def test_of_what_was_handed_over_the_highest_lane_goes_first() -> None:
 
     async with running(store, poll=3600) as run:
         await until(lambda: store.questions["claim"] == 1)
-        run.service.take(
-            [ClaimedSubmission(submission(lane=lane), claims=1) for lane in lanes]
-        )
+        run.service.take([ClaimedSubmission(submission(lane=lane), claims=1) for lane in lanes])
         await until(lambda: len(store.prepared) == len(lanes))
         run.stopping.set()
         run.service.wake(Lane.NORMAL)

@@ -9,6 +9,7 @@ from bounces.service import Bounces
 from bounces.smtp_handler import Conversation, Conversations, Door
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
+from posthouse.running.keepalive import notice_loss
 
 log = structlog.get_logger()
 
@@ -77,6 +78,8 @@ class ReturnListener:
             )
         except OSError as error:
             raise CannotListen(f"cannot listen on {self._listen}: {error.strerror}") from error
+        for listening in server.sockets:
+            notice_loss(listening)
         address = Endpoint(host, server.sockets[0].getsockname()[1])
         self._opened().set_result(address)
         log.info("bounces_listening", address=str(address))

@@ -1,7 +1,6 @@
 """A TCP connection to one SMTP server, driven by the conversation in core/smtp_client.py."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,7 @@ from dispatcher.core.routes import is_address
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.timeouts import Deadline, Timeouts
 from posthouse.mail.outcome import Deferred
-
-# A peer that vanished is noticed after 15 + 3 * 5 seconds of silence; options by their names,
-# because not every system has all of them.
-_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+from posthouse.running.keepalive import notice_loss
 
 
 def opportunistic_context() -> ssl.SSLContext:
@@ -157,7 +153,7 @@ class SmtpConnection(asyncio.Protocol):
         # With no buffer allowed above the kernel's, "paused" says exactly that not
         # everything we wrote has left us.
         self._transport.set_write_buffer_limits(high=0)
-        _keep_alive(transport.get_extra_info("socket"))
+        notice_loss(transport.get_extra_info("socket"))
         self._deadline.allow(self._timeouts.command)
 
     def data_received(self, data: bytes) -> None:
@@ -258,13 +254,6 @@ class SmtpConnection(asyncio.Protocol):
         """Whether the server has taken in some of what we write since we last looked."""
         before, self._unwritten = self._unwritten, transport.get_write_buffer_size()
         return self._paused and self._unwritten < before
-
-
-def _keep_alive(connected: socket.socket) -> None:
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE.items():
-        if (option := getattr(socket, name, None)) is not None:
-            connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def said(error: BaseException) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ingest.listener import Listener
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
+from posthouse.running.keepalive import notice_loss
 
 BACKLOG = 512
 
@@ -44,6 +45,7 @@ def _listening(listener: Listener, endpoint: Endpoint, *, shared: bool) -> socke
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+        notice_loss(bound)
         bound.bind((endpoint.host, endpoint.port))
         bound.listen(BACKLOG)
     except OSError as error:

@@ -32,6 +32,11 @@ _SERVER_SETTINGS = {
     # and is better told that nothing was done than left to pile up.
     "lock_timeout": str(LOCK_SECONDS * 1000),
     "idle_in_transaction_session_timeout": "30000",
+    # The server lets go of a client that is gone without a word, and of what it had locked.
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
     # The work tables empty and fill within seconds: statistics lag, and a plan made for an empty
     # table must not scan a full one. The statements leave the planner one good way each (see
     # queries.sql); planning a claim over forty days of partitions costs more than the claim.

@@ -1,0 +1,20 @@
+"""Noticing that the other side of a connection has gone without a word: within half a minute."""
+
+import socket
+
+# Asked after 15 seconds of silence, three times at five seconds; and what was sent may stay
+# unacknowledged for as long. Options by their names, because not every system has all of them.
+_OPTIONS = {
+    "TCP_KEEPIDLE": 15,
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 30_000,  # milliseconds
+}
+
+
+def notice_loss(of: socket.socket) -> None:
+    """Have a lost peer be noticed; on a listening socket, of every connection that it takes."""
+    of.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _OPTIONS.items():
+        if (option := getattr(socket, name, None)) is not None:
+            of.setsockopt(socket.IPPROTO_TCP, option, value)
