@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -80,8 +81,8 @@ class DatabasePart:
 class PostgresPart:
     """A PostgreSQL on a folder of its own that keeps what was committed."""
 
-    def __init__(self, folder: Path) -> None:
-        self._server = EmbeddedPostgres(folder)
+    def __init__(self, folder: Path, options: Mapping[str, str] | None = None) -> None:
+        self._server = EmbeddedPostgres(folder, options=options)
         self.url = self._server.dsn
 
     async def start(self) -> None:

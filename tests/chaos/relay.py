@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,17 +106,21 @@ class Split:
         dispatchers: int = 2,
         copies: int = 1,
         settings: Mapping[str, str] | None = None,
+        settings_of: Mapping[str, Mapping[str, str]] | None = None,
+        commands: Mapping[str, Sequence[str | Path]] | None = None,
+        postgres: Mapping[str, str] | None = None,
     ) -> None:
         """Without *rabbitmq* the broker is not ours to strike.
 
         *copies*: how many processes of each other service there are. Each ingest and each bounces
-        has a port of its own.
+        has a port of its own. *settings_of* and *commands* are of single programs, by name, and
+        win; *postgres* are settings of the server.
         """
         self._key = os.urandom(KEY_OCTETS)
         ports = iter(lasting_ports(1 + 5 * copies + dispatchers))
         self.sink_port = next(ports)
         self._doors = [next(ports) for _ in range(copies)]
-        self._postgres = PostgresPart(folder / "postgres")
+        self._postgres = PostgresPart(folder / "postgres", postgres)
         self.database_url = self._postgres.url
         env = {
             "POSTHOUSE_DATABASE_URL": self.database_url,
@@ -127,7 +131,9 @@ class Split:
         def program(service: str, name: str, listening: Mapping[str, str]) -> Program:
             health = next(ports)
             own = {**env, **listening, **_common(self._key, health), **(settings or {})}
-            return Program((POSTHOUSE, service), own, folder / f"{name}.log", health)
+            own |= (settings_of or {}).get(name, {})
+            command = (commands or {}).get(name, (POSTHOUSE, service))
+            return Program(command, own, folder / f"{name}.log", health)
 
         self.dispatchers = {
             name: program("dispatcher", name, {})

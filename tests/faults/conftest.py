@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from chaos.conftest import split
 from chaos.relay import Onebox, Split
+from faults.apart import Apart, apart
 from faults.database import Brokerless
 
 __all__ = ["relay", "split"]
@@ -22,3 +23,14 @@ async def relay(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield made
     finally:
         await made.close()
+
+
+@pytest_asyncio.fixture
+async def cut_off(tmp_path: Path) -> AsyncIterator[Apart]:
+    """A relay that can be cut off from anybody it speaks to."""
+    with apart(tmp_path) as made:
+        try:
+            await made.start()
+            yield made
+        finally:
+            await made.close()
