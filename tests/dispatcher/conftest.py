@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
+_BOTH_LOOPS = {"test_connections.py", "test_large_messages.py", "test_lost_peers.py"}
+
 
 def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Both for real connections: loops differ in when they write, pause and report a loss."""
-    if item.path.name == "test_connections.py":
+    if item.path.name in _BOTH_LOOPS:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
