@@ -165,6 +165,7 @@ async def one_message_then_silent(peer: Peer) -> None:
     await until_content(peer)
     peer.mx.messages.append(await peer.take_content())
     await peer.say("250 2.0.0 queued")
+    await peer.hear()
     await silent(peer)
 
 
@@ -172,13 +173,15 @@ async def test_kept_connections_that_fell_silent_cost_no_attempt_and_one_wait() 
     """The message goes over a new one, however many old ones there are."""
     kept = 3
     manners = (*[one_message_then_silent] * kept, polite)
-    async with mx(*manners) as server, sending(Timeouts(kept=0.5, command=20, quit=0.1)) as sender:
+    async with mx(*manners) as server, sending(Timeouts(kept=0.5, quit=0.1)) as sender:
         to = route(server.port)
         await asyncio.gather(*(sender.send(to, MESSAGE) for _ in range(kept)))
-        sent = await sender.send(to, MESSAGE)
+        async with asyncio.timeout(15):
+            sent = await sender.send(to, MESSAGE)
 
     assert isinstance(sent.outcomes[0], Delivered)
     assert (kept + 1, kept + 1) == (server.connections, len(server.messages))
+    assert sum(line.startswith("MAIL") for line in server.heard) == kept + 2
 
 
 async def slow_at_first(peer: Peer) -> None:
