@@ -54,7 +54,7 @@ def held(size: int) -> Held:
     now = datetime.now(UTC)
     delivery = Delivery(new_id(), new_id(), UUID(int=1), new_id(), Lane.NORMAL, RECIPIENT, SENDER)
     claimed = ClaimedDelivery(
-        delivery, claim=1, tries=0, abandoned=False, expired=False,
+        delivery, claim=1, tries=0, abandoned=0, expired=False,
         received_at=now, expires_at=now + timedelta(days=5),
         header=HEADER, body=LINE * max(1, (size - len(HEADER)) // len(LINE)),
     )  # fmt: skip

@@ -1,0 +1,106 @@
+"""What becomes of a delivery when DNS fails, lies or leads back to us: asked, judged, concluded."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from dispatcher.connections import Connections
+from dispatcher.core.routes import Ourselves
+from dispatcher.courier import Courier
+from dispatcher.mx_resolver import MxResolver
+from dispatcher.router import Router
+from dispatcher.sites import Sites
+from dispatcher.window import Held
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
+from posthouse.mail.submission import Delivery
+from posthouse.running.identity import new_id
+from posthouse.store.deliveries import ClaimedDelivery, Settlement
+from servers.dns_stub import DnsStub, dns_stub
+from servers.mx import Mx, mx
+
+ZONE = {
+    ("null.example", "MX"): ("0 .",),
+    ("loop.example", "MX"): ("10 mx.loop.example.",),
+    ("mx.loop.example", "A"): ("127.0.0.1",),
+    ("nowhere.example", "MX"): ("10 mx.nowhere.example.",),
+    ("mx.nowhere.example", "A"): ("0.0.0.0",),  # noqa: S104 - reaches this machine
+    ("six.example", "MX"): ("10 mx.six.example.",),
+    ("mx.six.example", "AAAA"): ("::1",),
+    ("mapped.example", "MX"): ("10 mx.mapped.example.",),
+    ("mx.mapped.example", "AAAA"): ("::ffff:127.0.0.1",),
+    ("implicit.example", "A"): ("127.0.0.1",),
+    ("named.example", "MX"): ("10 relay.example.",),
+    ("lost.example", "MX"): ("10 mx.lost.example.",),
+    ("astray.example", "MX"): ("10 servfail.example.",),
+    ("mute.example", "MX"): ("10 silent.example.",),
+}
+
+DNS_IS_TO_BLAME = [
+    ("servfail.example", EventKind.DEFERRED, "4.4.3"),
+    ("silent.example", EventKind.DEFERRED, "4.4.3"),
+    ("missing.example", EventKind.BOUNCED, "5.1.2"),
+    ("null.example", EventKind.BOUNCED, "5.1.10"),
+    # An exchanger that cannot be found is a mistake that may be mended, not the end.
+    ("lost.example", EventKind.DEFERRED, "4.4.3"),
+    ("astray.example", EventKind.DEFERRED, "4.4.3"),
+    ("mute.example", EventKind.DEFERRED, "4.4.3"),
+    # And so is one that is this machine.
+    ("loop.example", EventKind.DEFERRED, "4.4.6"),
+    ("nowhere.example", EventKind.DEFERRED, "4.4.6"),
+    ("six.example", EventKind.DEFERRED, "4.4.6"),
+    ("mapped.example", EventKind.DEFERRED, "4.4.6"),
+    ("implicit.example", EventKind.DEFERRED, "4.4.6"),
+    ("named.example", EventKind.DEFERRED, "4.4.6"),
+    ("[127.0.0.1]", EventKind.DEFERRED, "4.4.6"),
+    ("[IPv6:::1]", EventKind.DEFERRED, "4.4.6"),
+]
+
+
+@pytest.fixture
+async def ourselves() -> AsyncIterator[Mx]:
+    """What would answer if we came back to this machine."""
+    async with mx() as server:
+        yield server
+
+
+def a_delivery_to(domain: str) -> Held:
+    delivery = Delivery(
+        new_id(), new_id(), UUID(int=1), new_id(), Lane.NORMAL, f"x@{domain}", "s@relay.example"
+    )
+    now = datetime.now(UTC)
+    claimed = ClaimedDelivery(
+        delivery,
+        claim=1,
+        tries=0,
+        abandoned=0,
+        expired=False,
+        received_at=now,
+        expires_at=now + timedelta(days=5),
+        header=b"Subject: hi\r\n\r\n",
+        body=b"text\r\n",
+    )
+    return Held(claimed, good_until=float("inf"))
+
+
+@pytest.mark.parametrize(("domain", "kind", "enhanced"), DNS_IS_TO_BLAME)
+async def test_only_no_such_domain_and_null_mx_are_final(
+    ourselves: Mx, domain: str, kind: EventKind, enhanced: str
+) -> None:
+    """Nobody is suppressed for it, and nothing ever connects to this machine."""
+    servfail, silent = frozenset({"servfail.example"}), frozenset({"silent.example"})
+    us = Ourselves(frozenset({"relay.example"}))
+    async with dns_stub(DnsStub(ZONE, servfail, silent)) as stub:
+        resolver = MxResolver([stub.address], timeout=0.3)
+        sender = Connections("relay.example", resolver, us)
+        courier = Courier(Router(resolver, us, port=ourselves.port), sender, Sites(10))
+        settlement = await courier.carry(a_delivery_to(domain))
+        await courier.close()
+
+    assert isinstance(settlement, Settlement)
+    assert (kind, enhanced) == (settlement.kind, settlement.detail["enhanced"])
+    assert not settlement.suppress
+    assert (settlement.wait is None) is (kind is EventKind.BOUNCED)
+    assert ourselves.connections == 0
