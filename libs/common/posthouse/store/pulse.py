@@ -1,8 +1,9 @@
 """Whether the database still answers, asked only while somebody waits for it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import math
+from contextlib import suppress
+from types import TracebackType
 from typing import Protocol
 
 import structlog
@@ -42,38 +43,27 @@ class Pulse:
     def __init__(self, server: Server) -> None:
         """*server* is closed at the end of `run`."""
         self._server = server
-        self._waiting: dict[asyncio.Timeout, None] = {}  # who has waited longest comes first
-        self._silent = False
+        self.waiting: dict[asyncio.Timeout, float] = {}  # until when; the longest waiting first
+        self.silent = False
 
-    @asynccontextmanager
-    async def patience(self, seconds: float) -> AsyncIterator[None]:
+    def patience(self, seconds: float) -> "Patience":
         """Wait for the database inside, up to *seconds* and no longer than it shows life.
 
         Raises StoreUnavailable when that was too long: whether it was done is then not known.
         """
-        if self._silent:
-            raise StoreUnavailable("no answer from the database: it is silent")
-        try:
-            async with asyncio.timeout(seconds) as limit:
-                self._waiting[limit] = None
-                try:
-                    yield
-                finally:
-                    del self._waiting[limit]
-        except TimeoutError as error:
-            why = "it fell silent" if self._silent else f"not within {seconds:g} seconds"
-            raise StoreUnavailable(f"no answer from the database: {why}") from error
+        return Patience(self, seconds)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Watch over those who wait, until *stopping*."""
         await self._look(CONNECT_SECONDS)  # opens the connection before it is needed
         longest = None
         while not stopping.is_set():
-            before, longest = longest, next(iter(self._waiting), None)
-            if self._silent:
+            before, longest = longest, next(iter(self.waiting), None)
+            if self.silent:
                 await self._look(CONNECT_SECONDS)
             elif longest is not None and longest is before:
                 await self._look(ANSWER_SECONDS)
+                self._end(asyncio.get_running_loop().time())
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await stopping.wait()
@@ -81,16 +71,19 @@ class Pulse:
 
     async def _look(self, seconds: float) -> None:
         silent = not await self._answers(seconds)
-        if silent and not self._silent:
-            log.error("database_silent", waiting=len(self._waiting))
-        elif self._silent and not silent:
+        if silent and not self.silent:
+            log.error("database_silent", waiting=len(self.waiting))
+        elif self.silent and not silent:
             log.warning("database_answers")
-        self._silent = silent
+        self.silent = silent
         if silent:
-            now = asyncio.get_running_loop().time()
-            for limit in self._waiting:
-                if not limit.expired():
-                    limit.reschedule(now)
+            self._end(math.inf)
+
+    def _end(self, now: float) -> None:
+        """Wake those whose time is over by *now*."""
+        for limit, until in self.waiting.items():
+            if until <= now and not limit.expired():
+                limit.reschedule(0)
 
     async def _answers(self, seconds: float) -> bool:
         asked = asyncio.ensure_future(self._server.run("round_trip"))
@@ -105,3 +98,35 @@ class Pulse:
         finally:
             asked.cancel()
         return False
+
+
+class Patience:
+    """One who waits. Without a timer of his own: each message has one, and hardly any needs it."""
+
+    __slots__ = ("_limit", "_pulse", "_seconds")
+
+    def __init__(self, pulse: Pulse, seconds: float) -> None:
+        self._pulse = pulse
+        self._seconds = seconds
+        self._limit = asyncio.Timeout(None)
+
+    async def __aenter__(self) -> None:
+        if self._pulse.silent:
+            raise StoreUnavailable("no answer from the database: it is silent")
+        await self._limit.__aenter__()
+        self._pulse.waiting[self._limit] = asyncio.get_running_loop().time() + self._seconds
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        del self._pulse.waiting[self._limit]
+        try:
+            await self._limit.__aexit__(kind, error, traceback)
+        except TimeoutError as over:
+            why = (
+                "it fell silent" if self._pulse.silent else f"not within {self._seconds:g} seconds"
+            )
+            raise StoreUnavailable(f"no answer from the database: {why}") from over
