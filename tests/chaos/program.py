@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 POSTHOUSE = Path(sys.executable).with_name("posthouse")
-_READY_SECONDS = 60.0
+_READY = "HTTP/1.1 200"
+_READY_SECONDS = 120.0
 _STOP_SECONDS = 40.0
 _LOOK_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
@@ -48,15 +50,18 @@ class Program:
 
     async def become_ready(self) -> None:
         """Return when it says that it is ready."""
-        async with asyncio.timeout(_READY_SECONDS):
-            while not await self.is_ready():
-                assert self._child is not None
-                assert self._child.poll() is None, f"{self._command[-1]} ended: {self.said()}"
-                await asyncio.sleep(_LOOK_SECONDS)
+        end = time.monotonic() + _READY_SECONDS
+        while not (said := await self.readiness()).startswith(_READY):
+            assert self._child is not None
+            assert self._child.poll() is None, f"{self._command[-1]} ended: {self.said()}"
+            assert time.monotonic() < end, (
+                f"{self._command[-1]} is not ready after {_READY_SECONDS:g} s: {said[-300:]!r}"
+            )
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def is_ready(self) -> bool:
         """Whether it says so."""
-        return (await self.readiness()).startswith("HTTP/1.1 200")
+        return (await self.readiness()).startswith(_READY)
 
     async def readiness(self) -> str:
         """What it says about itself; "" while it does not listen."""
@@ -109,7 +114,12 @@ class Program:
 
     async def _end(self, number: signal.Signals) -> int:
         os.kill(self.pid, number)
-        return await self.ended(_STOP_SECONDS)
+        try:
+            return await self.ended(_STOP_SECONDS)
+        except TimeoutError:
+            raise AssertionError(
+                f"{self._command[-1]} has not ended {_STOP_SECONDS:g} s after {number.name}"
+            ) from None
 
 
 async def readiness(port: int) -> str:

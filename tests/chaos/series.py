@@ -1,6 +1,7 @@
 """One case after the other, each on a relay of its own."""
 
 import random
+import traceback
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
@@ -28,7 +29,8 @@ async def carry_out(stage: Stage, name: str, strikes: int, running: Running) -> 
     except CannotRun as reason:
         result = Result(name, case.says, not_run=str(reason))
     except Exception as error:  # noqa: BLE001 -- a case that ends so has broken a promise, too
-        broken = (f"{type(error).__name__}: {error}",)
+        trace = traceback.extract_tb(error.__traceback__)[-1]
+        broken = (f"{type(error).__name__} in {trace.name}: {error}",)
         result = Result(name, case.says, running.messages, running.struck, broken=broken)
     if result.broken:
         return replace(result, note=f"its logs: {stage.keep(name)}")
