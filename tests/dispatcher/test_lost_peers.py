@@ -205,18 +205,40 @@ async def test_a_kept_connection_that_shows_life_has_all_the_time_there_is() -> 
     assert server.connections == 1
 
 
-async def test_a_peer_that_vanished_is_probed_for_within_thirty_seconds() -> None:
+def kernel_of(sender: Connections, to: Route) -> socket.socket:
+    """The socket of the only kept connection: what the kernel was told is nowhere else."""
+    (connection,) = sender._idle[to]
+    assert connection._transport is not None
+    connected: socket.socket = connection._transport.get_extra_info("socket")
+    return connected
+
+
+async def test_a_peer_that_vanished_is_noticed_within_thirty_seconds() -> None:
     """Where nothing is on the wire only the kernel can notice: its keepalive is set to."""
     async with mx() as server, sending(Timeouts()) as sender:
         to = route(server.port)
         await sender.send(to, MESSAGE)
-        (connection,) = sender._idle[to]
-        assert connection._transport is not None
-        connected = connection._transport.get_extra_info("socket")
+        connected = kernel_of(sender, to)
         assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        idle, interval, probes = (
+        idle, interval, probes, unacknowledged = (
             connected.getsockopt(socket.IPPROTO_TCP, option)
-            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            for option in (
+                socket.TCP_KEEPIDLE,
+                socket.TCP_KEEPINTVL,
+                socket.TCP_KEEPCNT,
+                socket.TCP_USER_TIMEOUT,
+            )
         )
 
     assert idle + interval * probes <= 30
+    assert unacknowledged <= 30_000
+
+
+async def test_a_server_may_stop_reading_a_large_message_for_three_minutes() -> None:
+    """RFC 5321 section 4.5.3.2.5; the kernel takes one that does so for one that vanished."""
+    async with mx() as server, sending(Timeouts()) as sender:
+        to = route(server.port)
+        await sender.send(to, LARGE)
+        allowed = kernel_of(sender, to).getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+    assert allowed >= 180_000

@@ -13,7 +13,10 @@ from dispatcher.core.routes import is_address
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.timeouts import Deadline, Timeouts
 from posthouse.mail.outcome import Deferred
-from posthouse.running.keepalive import notice_loss
+from posthouse.running.keepalive import bear_with, notice_loss
+
+# Octets that a server's kernel takes in, whether or not its program reads.
+_ANY_WINDOW = 32 * 1024
 
 
 def opportunistic_context() -> ssl.SSLContext:
@@ -78,6 +81,8 @@ class SmtpConnection(asyncio.Protocol):
         """Send one message; only when nothing is underway. Cancelling it cuts the connection."""
         self._on_closed = None
         self.messages += 1
+        if envelope.size > _ANY_WINDOW and self._transport is not None:
+            bear_with(self._transport.get_extra_info("socket"), self._timeouts.block)
         event = self._until(self._client.begin(envelope))
         if self.messages > 1:
             self._deadline.allow(self._timeouts.kept)

@@ -18,3 +18,12 @@ def notice_loss(of: socket.socket) -> None:
     for name, value in _OPTIONS.items():
         if (option := getattr(socket, name, None)) is not None:
             of.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def bear_with(of: socket.socket, seconds: float) -> None:
+    """Let the other side read nothing for *seconds* while we write: that is no loss yet.
+
+    To the kernel a peer that keeps its window shut is as silent as one that is gone.
+    """
+    if (option := getattr(socket, "TCP_USER_TIMEOUT", None)) is not None:
+        of.setsockopt(socket.IPPROTO_TCP, option, round(seconds * 1000))

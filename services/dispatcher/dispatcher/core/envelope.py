@@ -31,6 +31,11 @@ class Envelope:
     header: bytes  # with the empty line that ends it
     body: bytes
 
+    @property
+    def size(self) -> int:
+        """Octets of the message, before dots are doubled."""
+        return len(self.header) + len(self.body)
+
 
 def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[Stage, str]]:
     """MAIL, RCPT for each recipient, DATA, for a server that offers *extensions*.
@@ -68,7 +73,7 @@ def _parameters(
 ) -> str:
     """What follows the reverse-path in MAIL."""
     parameters = ""
-    size = len(envelope.header) + len(envelope.body)
+    size = envelope.size
     if (limit := extensions.get("SIZE")) is not None:
         # RFC 1870 section 3: no number, or 0, is no fixed limit.
         if limit.isdigit() and 0 < int(limit) < size:
