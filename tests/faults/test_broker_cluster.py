@@ -40,6 +40,11 @@ class Loss(StrEnum):
     PART = "part"  # it reaches its clients, but no other node
 
 
+# Seconds until hints flow, too. A node that is alone takes five to notice, and who published there
+# meanwhile has waited five for an answer, perhaps twice.
+HINTS_AGAIN = {Loss.KILL: AGAIN, Loss.CUT: AGAIN, Loss.PART: 2 * AGAIN}
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A relay, and the cluster that wakes it."""
@@ -113,7 +118,7 @@ async def ordeal(
         taken = [await is_taken(relay, number + n) for n in range(10)]
         assert all(taken), taken
         await moves_on(flow, during, within=AGAIN)
-        await all_flows(relay, flow.sink, number + 10, within=AGAIN)
+        await all_flows(relay, flow.sink, number + 10, within=HINTS_AGAIN[loss])
     finally:
         await asyncio.to_thread(find, leader, others, loss)
     await asyncio.to_thread(broker.wait_until_whole)
