@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 from bench.report import OURS, REFERENCE, Measured, Results, median, ratio
 
-_WIDTH, _LEFT, _RIGHT = 760, 200, 140
+_WIDTH, _LEFT, _RIGHT = 760, 220, 130
 _BAR, _STEP, _HEAD, _GAP = 22, 34, 64, 30
 _STYLE = """\
 text { font: 14px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: #1f2328 }

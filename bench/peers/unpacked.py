@@ -19,6 +19,13 @@ PEERS = Path(sys.prefix) / "peers"
 _WITHIN = 300.0  # seconds, for what comes over the network
 _VERSIONS = "versions"
 _LAID_OVER = ("usr", "etc")
+# The first process of the namespace stays root: with another user it would lose the kernel's word
+# that it dies with whom it was started by.
+_RUN = """\
+"$@" &
+program=$!
+trap 'kill $program' TERM
+wait $program || wait $program"""
 _ENTER = ("unshare", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--kill-child")
 
 
@@ -75,7 +82,7 @@ def inside(layer: Path, command: Sequence[str], *, first: Sequence[str] = ()) ->
             if (layer / name).exists()
         ),
         *first,
-        'exec "$@"',
+        _RUN,
     ]
     return [*_ENTER, "sh", "-ec", "\n".join(steps), "sh", *command]
 

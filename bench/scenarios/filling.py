@@ -53,7 +53,7 @@ _EMPTY = "TRUNCATE contents, submissions, renditions, deliveries, attempts, even
 _EVENTS = """
 WITH numbered AS (
     SELECT n, gen_random_uuid()::text AS chance, (extract(epoch FROM now()) * 1000)::bigint
-              - 21600000 * ($3::bigint - n) / $3::bigint AS at
+              - 21600000 * ($3::bigint - n + n % 3) / $3::bigint AS at
     FROM generate_series($1::bigint, $2::bigint) AS n
 ), made AS (
     SELECT n, lpad(to_hex(at), 12, '0') AS at, to_timestamp(at / 1000.0) AS moment, chance
