@@ -53,7 +53,7 @@ chaos: setup-dev ## Break a relay under load in every way, 100,000 messages each
 soak: setup-dev ## Half load for an hour with a kill a minute: nothing is lost, no process grows
 	PYTHONPATH=tests $(BIN)/python -m chaos soak $(ARGS)
 
-bench: setup-dev ## The measurements that README quotes, beside Postfix where it can be had
+bench: setup-dev ## Everything measured: beside its peers, and against its own limits: an hour and a half
 	$(BIN)/python -m bench $(ARGS)
 
 demo-compose: setup ## The demo against the containers of docker-compose.yml
