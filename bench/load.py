@@ -113,8 +113,10 @@ class Load:
 
     async def _work(self, begin: float) -> None:
         session: Session | None = None
-        await asyncio.sleep(begin)
-        for number, lane in self._jobs:
+        for number, lane in self._jobs:  # the first is taken before the others can take all
+            if begin:
+                await asyncio.sleep(begin)
+                begin = 0
             submitted = await self._due(number)
             recipient = self.plan.recipient.replace("{n}", str(number))
             text = self._text(number, lane, recipient)

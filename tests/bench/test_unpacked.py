@@ -84,11 +84,13 @@ async def test_it_dies_with_whoever_started_it(tmp_path: Path) -> None:
         *(sys.executable, "-c", script, str(tmp_path), str(ROOT), OTHER_USER),
         stdout=asyncio.subprocess.PIPE,
     )
-    assert starter.stdout is not None
-    assert b"up" in await starter.stdout.readline()
-    assert running(tmp_path)
-    starter.send_signal(signal.SIGKILL)
-    await starter.wait()
+    try:
+        assert starter.stdout is not None
+        assert b"up" in await starter.stdout.readline()
+        assert running(tmp_path)
+    finally:
+        starter.send_signal(signal.SIGKILL)
+        await starter.wait()
     async with asyncio.timeout(10):
         while running(tmp_path):  # noqa: ASYNC110 -- no event tells
             await asyncio.sleep(0.05)
