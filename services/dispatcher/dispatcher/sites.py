@@ -5,32 +5,27 @@ from dataclasses import dataclass
 from dispatcher.core.routes import Route
 from posthouse.mail.outcome import Deferred, Outcome, Scope
 
-# What a site gets before it has taken anything, and falls back to: hosts that swallow everything
-# hold so many transactions until our patience ends, and no more.
-_FIRST = 2
-
-# Sites remembered while nothing runs to them.
+# Failing sites remembered while nothing runs to them.
 _MOST_KNOWN = 10_000
 
 
 @dataclass(slots=True)
 class _Site:
-    """What is known of a site."""
+    """A site that is busy, or has failed lately."""
 
-    room: int  # how many may
+    room: int  # how many transactions may run
     running: int = 0
 
 
 class Sites:
     """One limit for every site; what the operator routes by hand is limited by the lanes alone.
 
-    A site earns its room: each transaction that its hosts answered adds one up to the limit, each
-    that they did not halves it.
+    A transaction that the hosts of a site did not answer halves its room, down to one; each that
+    they did answer gives one back. So hosts that swallow everything soon hold one transaction.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._first = min(most, _FIRST)
         self._known: dict[str, _Site] = {}
         self._parked: set[str] = set()
 
@@ -38,7 +33,9 @@ class Sites:
         """Count a transaction to *route*, or refuse it because the site has no room."""
         if route.static:
             return True
-        site = self._known.get(route.site) or self._learn(route.site)
+        site = self._known.get(route.site)
+        if site is None:
+            site = self._known[route.site] = _Site(self._most)
         if site.running >= site.room:
             return False
         site.running += 1
@@ -53,15 +50,9 @@ class Sites:
         if _is_answer(outcome):
             site.room = min(site.room + 1, self._most)
         else:
-            site.room = max(site.room // 2, self._first)
-
-    def _learn(self, name: str) -> _Site:
-        if len(self._known) >= _MOST_KNOWN:
-            idle = next((name for name, site in self._known.items() if not site.running), None)
-            if idle is not None:
-                del self._known[idle]
-        site = self._known[name] = _Site(self._first)
-        return site
+            site.room = max(site.room // 2, 1)
+        if not site.running and (site.room == self._most or len(self._known) > _MOST_KNOWN):
+            del self._known[route.site]
 
     def parked(self, *sites: str) -> None:
         """Remember that deliveries wait for *sites*."""
@@ -75,7 +66,7 @@ class Sites:
         """The sites that deliveries wait for and that could take half their room or more."""
         found = []
         for name in sorted(self._parked):
-            site = self._known.get(name) or _Site(self._first)
+            site = self._known.get(name) or _Site(self._most)
             free = site.room - site.running
             if free * 2 >= site.room:
                 found.append((name, free))
