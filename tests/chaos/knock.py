@@ -17,9 +17,11 @@ async def knock(
     recipient: str = "ann@dest.example",
     number: int = 0,
     lines: int = 1,
+    fields: str = "",
 ) -> str:
     """The reply that decided: of the first command that was refused, or of the final dot.
 
+    *fields*: more of the header, each with its line end.
     TimeoutError when the relay leaves any of it unanswered for *within* seconds.
     """
     plain = base64.b64encode(f"\0{door.user}\0{door.secret}".encode()).decode()
@@ -29,7 +31,7 @@ async def knock(
         f"MAIL FROM:<news@{SENDER_DOMAIN}>",
         f"RCPT TO:<{recipient}>",
         "DATA",
-        f"From: news@{SENDER_DOMAIN}\r\nX-Bench-Id: {number}\r\n\r\n{_LINE * lines}.",
+        f"From: news@{SENDER_DOMAIN}\r\nX-Bench-Id: {number}\r\n{fields}\r\n{_LINE * lines}.",
     )
     async with asyncio.timeout(within):
         reader, writer = await asyncio.open_connection(door.host, door.port)

@@ -48,6 +48,11 @@ class Program:
         self.launch()
         await self.become_ready()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and runs no more."""
+        return self._child is not None and self._child.poll() is not None
+
     async def become_ready(self) -> None:
         """Return when it says that it is ready."""
         end = time.monotonic() + _READY_SECONDS

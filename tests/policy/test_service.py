@@ -192,10 +192,10 @@ async def test_after_five_claims_a_failing_message_is_parked_with_the_reason() -
     assert "no profile is called 'of a later version'" in store.refused[bad.id]
 
 
-async def test_a_message_that_took_ten_processes_with_it_is_not_touched_again() -> None:
+async def test_a_message_that_took_five_processes_with_it_is_not_touched_again() -> None:
     deadly = submission()
     store = Store()
-    store.add(deadly, claims=11)
+    store.add(deadly, claims=6)
 
     async with running(store):
         await until(lambda: deadly.id in store.refused)

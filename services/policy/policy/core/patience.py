@@ -3,8 +3,7 @@
 # A failure that is told from an exception; the tries are a lease apart.
 _MOST_FAILURES = 5
 # A message that takes the whole process with it leaves no failure, only claims without a result.
-# More of them are allowed: somebody else's crash counts too.
-_MOST_CLAIMS = 10
+_MOST_CLAIMS = 5
 # Claimed for the third time, and never a result: it may be what ends whoever takes it up, and
 # those beside it would share its fate time and again. The claims of the store know this number.
 _SUSPECT_CLAIMS = 3

@@ -1,0 +1,46 @@
+"""A service with a message it cannot bear: `deadly.py policy` or `deadly.py dispatcher`.
+
+The program of the product, with one step of its own in front of policy's, and one in front of the
+courier's: a message whose subject says "raise" makes it raise, one that says "kill" ends the
+process, as a fault in a library would.
+"""
+
+import os
+import signal
+
+from dispatcher import courier
+from dispatcher.window import Held
+from onebox.cli import main
+from policy.core.steps import STEPS, Draft, Facts
+from posthouse.mail.profile import Profile
+from posthouse.store.deliveries import Settlement
+
+POLICY, DISPATCHER = b"policy", b"dispatcher"
+
+
+def _suffer(header: bytes, where: bytes) -> None:
+    if b"X-Deadly: raise " + where in header:
+        raise RuntimeError("this message cannot be borne")
+    if b"X-Deadly: kill " + where in header:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def suffer(draft: Draft, facts: Facts) -> Draft:
+    """A step of policy."""
+    _suffer(facts.submission.header, POLICY)
+    return draft
+
+
+class Suffering(courier.Courier):
+    """A courier."""
+
+    async def carry(self, held: Held) -> Settlement | str:
+        """Carry *held*, if it lets us live."""
+        _suffer(held.header, DISPATCHER)
+        return await super().carry(held)
+
+
+if __name__ == "__main__":
+    STEPS[Profile.NATIVE] = (suffer, *STEPS[Profile.NATIVE])
+    courier.Courier = Suffering  # type: ignore[misc]
+    main()

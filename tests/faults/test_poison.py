@@ -1,0 +1,96 @@
+"""Messages that a service cannot bear: they are put aside with the reason, all others flow on."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from chaos.eventually import eventually
+from chaos.flow import flowing
+from chaos.knock import knock
+from chaos.relay import Split
+from faults import deadly
+from faults.database import NO_BROKER, command
+
+MESSAGES = 1000
+DEADLY = (sys.executable, deadly.__file__)
+SHELVED = """
+SELECT 'policy' AS stage, reason FROM shelved_submissions
+UNION ALL SELECT 'dispatcher', reason FROM shelved_deliveries
+"""
+# What time does, sooner: the leases of the dead end, and what waits is tried again.
+LEASES_END = "UPDATE {} SET due_at = now() WHERE leased AND due_at > now()"
+POSTPONED = "UPDATE due_submissions SET due_at = now() WHERE leased AND due_at < now() + '4 s'"
+PUT_OFF = "UPDATE due_deliveries SET due_at = now() WHERE NOT leased AND due_at > now()"
+
+
+class Deadly(Split):
+    """One process of each service, started again whenever it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        commands = {"policy": (*DEADLY, "policy"), "dispatcher 1": (*DEADLY, "dispatcher")}
+        super().__init__(folder, NO_BROKER, None, dispatchers=1, commands=commands)
+        self.deaths: Counter[str] = Counter()
+
+    async def supervise(self) -> None:
+        """Start again what ended, and make time go faster for whom nobody works on."""
+        tables = {"policy": "due_submissions", "dispatcher 1": "due_deliveries"}
+        while True:
+            await asyncio.sleep(0.1)
+            for name, table in tables.items():
+                program = self.programs[name]
+                if program.has_ended:
+                    self.deaths[name] += 1
+                    await command(self.database_url, LEASES_END.format(table))
+                    program.launch()
+            await command(self.database_url, POSTPONED, PUT_OFF)
+
+
+@pytest_asyncio.fixture
+async def mortal(tmp_path: Path) -> AsyncIterator[Deadly]:
+    """One that is alive; without a broker it finds its work by looking."""
+    relay = Deadly(tmp_path)
+    try:
+        await relay.start_database()
+        for program in relay.programs.values():
+            program.launch()
+        await eventually(relay.programs["ingest"].is_ready, within=60)
+        yield relay
+    finally:
+        await relay.close()
+
+
+async def test_what_a_service_cannot_bear_is_put_aside_and_the_next_thousand_flow_on(
+    mortal: Deadly,
+) -> None:
+    """Four of them at once: each makes policy or the dispatcher raise, or end, every time."""
+    door = mortal.customer.normal
+    deeds = [f"{deed} {where}" for deed in ("raise", "kill") for where in ("policy", "dispatcher")]
+
+    async def all_put_aside() -> bool:
+        return len(await command(mortal.database_url, SHELVED)) >= len(deeds)
+
+    supervising = asyncio.create_task(mortal.supervise())
+    async with flowing(mortal, MESSAGES) as flow:
+        await flow.reached(0.1)
+        for number, deed in enumerate(deeds, MESSAGES):
+            said = await knock(door, number=number, fields=f"X-Deadly: {deed}\r\n")
+            assert said.startswith("250 ")
+        await eventually(all_put_aside, within=90)
+        count = await flow.all_through(within=60)
+    supervising.cancel()
+
+    found = await command(mortal.database_url, SHELVED)
+    assert {
+        ("policy", "RuntimeError: this message cannot be borne"),
+        ("policy", "taken up 5 times, and never with a result"),
+        ("dispatcher", "internal fault: RuntimeError"),
+        ("dispatcher", "taken up 5 times in a row, and never with a result"),
+    } == {(row["stage"], row["reason"]) for row in found}
+    assert len(deeds) == len(found)
+    assert {"policy": 5, "dispatcher 1": 5} == mortal.deaths
+    assert (MESSAGES, 0, 0) == (count.accepted, count.refused, count.lost), count
+    assert (0, 0) == (count.unlogged, count.delivered_twice), count
