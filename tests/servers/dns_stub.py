@@ -59,10 +59,10 @@ class DnsStub(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def dns_stub(stub: DnsStub) -> AsyncIterator[DnsStub]:
-    """*stub*, listening."""
+async def dns_stub(stub: DnsStub, port: int = 0) -> AsyncIterator[DnsStub]:
+    """*stub*, listening; port 0 is any free one."""
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: stub, local_addr=("127.0.0.1", 0))
+    transport, _ = await loop.create_datagram_endpoint(lambda: stub, local_addr=("127.0.0.1", port))
     try:
         yield stub
     finally:

@@ -1,0 +1,111 @@
+"""A version and the next one side by side, replaced one by one under load: nothing shows."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from chaos.flow import flowing
+from chaos.program import Program
+from chaos.relay import Split
+from faults.database import command
+from servers.rabbitmq import RabbitServer
+
+pytestmark = pytest.mark.rabbitmq
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = (
+    "libs/common/posthouse",
+    "services/ingest/ingest",
+    "services/policy/policy",
+    "services/dispatcher/dispatcher",
+    "services/bounces/bounces",
+    "deploy/onebox/onebox",
+)
+POSTHOUSE = (sys.executable, "-c", "from onebox.cli import main; main()")
+# All that a migration may do, to the tables that every service reads and writes.
+MIGRATION = """-- migrate:up
+ALTER TABLE submissions ADD COLUMN note text;
+ALTER TABLE deliveries ADD COLUMN note text;
+ALTER TABLE due_submissions ADD COLUMN hurry boolean NOT NULL DEFAULT false;
+ALTER TABLE due_deliveries ADD COLUMN hurry boolean NOT NULL DEFAULT false;
+CREATE TABLE next_things (id uuid PRIMARY KEY);
+"""
+FIELD = '    version: int = msgspec.field(name="v", default=1)\n'
+NEXT_FIELD = FIELD.replace("default=1", "default=2") + (
+    '    reason: str = msgspec.field(name="r", default="of the next version")\n'
+)
+MESSAGES, RATE = 1200, 60.0
+
+
+@pytest.fixture
+def next_version(tmp_path: Path) -> Mapping[str, str]:
+    """What to start a program with so that it is the next version."""
+    source = tmp_path / "next"
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, source / Path(package).name)
+    (source / "posthouse/store/migrations/0002_next.sql").write_text(MIGRATION)
+    broker = source / "posthouse/broker/__init__.py"
+    assert FIELD in broker.read_text()
+    broker.write_text(broker.read_text().replace(FIELD, NEXT_FIELD))
+    return {"PYTHONPATH": os.pathsep.join((str(source), os.environ.get("PYTHONPATH", "")))}
+
+
+@pytest_asyncio.fixture
+async def relay(rabbitmq_server: RabbitServer, tmp_path: Path) -> AsyncIterator[Split]:
+    """Two of each service."""
+    made = Split(tmp_path, rabbitmq_server.url, None, copies=2)
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.close()
+
+
+async def replace(relay: Split, name: str, environ: Mapping[str, str]) -> None:
+    """Stop a program in good order, and start its next version in its place."""
+    old = relay.programs[name]
+    await old.stop()
+    service = name.split(maxsplit=1)[0]
+    new = Program((*POSTHOUSE, service), {**old._env, **environ}, old._log, old._health)
+    relay.programs[name] = new
+    await new.start()
+
+
+@pytest.mark.timeout(240)
+async def test_a_rolling_upgrade_loses_and_doubles_nothing(
+    relay: Split, next_version: Mapping[str, str]
+) -> None:
+    """First the schema, then the programs in any order; and back again, as far as programs go."""
+    async with flowing(relay, MESSAGES, rate=RATE, doors=relay.doors) as flow:
+        await flow.reached(0.05)
+        database = {"POSTHOUSE_DATABASE_URL": relay.database_url}
+        migrating = await asyncio.to_thread(
+            subprocess.run,
+            (*POSTHOUSE, "migrate"),
+            env={**os.environ, **next_version, **database},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "applied 0002 next" in migrating.stdout
+
+        for name in ("dispatcher 1", "ingest", "policy"):
+            await replace(relay, name, next_version)
+        assert flow.accepted < MESSAGES, "all was sent before both versions ran"
+        await replace(relay, "policy", {"PYTHONPATH": os.environ.get("PYTHONPATH", "")})
+        for name in ("ingest 2", "policy 2", "bounces", "dispatcher 2"):
+            await replace(relay, name, next_version)
+        count = await flow.all_through(within=60)
+
+    assert (MESSAGES, 0, 0) == (count.accepted, count.refused, count.lost), count
+    assert (0, 0, 0) == (count.doubled, count.uncertain, count.resubmitted), count
+    assert (0, 0) == (count.delivered_twice, count.unexplained), count
+    (row,) = await command(relay.database_url, "SELECT max(version) AS v FROM schema_migrations")
+    assert 2 == row["v"]
