@@ -8,7 +8,6 @@ from dispatcher.core.retry import wait_for_next_try
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
-from posthouse.mail.reply import Reply
 
 # Addresses that are wrong or gone (RFC 3463 section 3.2 and 3.3). A full mailbox (5.2.2) is the
 # recipient's too, and may be emptied.
@@ -30,21 +29,26 @@ def conclude(
     outcome: Outcome, *, lane: Lane, tries: int, expired: bool, jitter: float
 ) -> Conclusion:
     """Judge an attempt that just ended; *tries* counts it. *jitter* in [0, 1)."""
-    detail = _detail(outcome)
+    reply = outcome.reply
+    detail: dict[str, Any] = {"code": reply.code, "enhanced": reply.enhanced, "reply": reply.text}
     match outcome:
         case Delivered():
             return Conclusion(EventKind.DELIVERED, None, suppress=False, detail=detail)
-        case Bounced():
+        case Bounced(scope=scope):
+            detail["scope"] = scope.value
             return Conclusion(EventKind.BOUNCED, None, suppress=is_dead(outcome), detail=detail)
-        case Deferred() | Uncertain():
-            wait = wait_for_next_try(lane, tries, expired=expired, jitter=jitter)
-            if wait is None:
-                return Conclusion(EventKind.EXPIRED, None, suppress=False, detail=detail)
-            kind = EventKind.DEFERRED if isinstance(outcome, Deferred) else EventKind.UNCERTAIN
-            detail["wait_seconds"] = round(wait.total_seconds())
-            return Conclusion(kind, wait, suppress=False, detail=detail)
+        case Deferred(scope=scope):
+            detail["scope"] = scope.value
+            again = EventKind.DEFERRED
+        case Uncertain():
+            again = EventKind.UNCERTAIN
         case _:
             assert_never(outcome)
+    wait = wait_for_next_try(lane, tries, expired=expired, jitter=jitter)
+    if wait is None:
+        return Conclusion(EventKind.EXPIRED, None, suppress=False, detail=detail)
+    detail["wait_seconds"] = round(wait.total_seconds())
+    return Conclusion(again, wait, suppress=False, detail=detail)
 
 
 def too_old() -> Conclusion:
@@ -61,11 +65,3 @@ def is_dead(bounced: Bounced) -> bool:
     if reply.enhanced is None:
         return reply.code in _DEAD_WITHOUT_ENHANCED
     return reply.enhanced in _DEAD
-
-
-def _detail(outcome: Outcome) -> dict[str, Any]:
-    reply: Reply = outcome.reply
-    detail: dict[str, Any] = {"code": reply.code, "enhanced": reply.enhanced, "reply": reply.text}
-    if isinstance(outcome, Bounced | Deferred):
-        detail["scope"] = outcome.scope.value
-    return detail
