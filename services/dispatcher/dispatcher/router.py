@@ -47,7 +47,7 @@ class Router:
 
     async def route(self, domain: str) -> Route | Deferred | Bounced:
         """The servers that take mail for *domain* (lower case), or why there are none."""
-        return await self._known.get(domain, self._find)
+        return self._known.known(domain) or await self._known.get(domain, self._find)
 
     async def _find(self, domain: str) -> tuple[Route | Deferred | Bounced, float]:
         hop = self._static.hop_for(domain)

@@ -19,12 +19,16 @@ class TtlCache(Generic[Key, Value]):
         self._known: dict[Key, tuple[float, Value]] = {}
         self._asked: dict[Key, asyncio.Event] = {}
 
+    def known(self, key: Key) -> Value | None:
+        """The value of *key*, if it is remembered."""
+        known = self._known.get(key)
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
     async def get(self, key: Key, ask: Callable[[Key], Awaitable[tuple[Value, float]]]) -> Value:
         """The value of *key*; *ask* gives it with its time to live in seconds."""
         while True:
-            known = self._known.get(key)
-            if known is not None and known[0] > time.monotonic():
-                return known[1]
+            if (known := self.known(key)) is not None:
+                return known
             asked = self._asked.get(key)
             if asked is None:
                 return await self._ask(key, ask)

@@ -32,9 +32,12 @@ def on_the_wire(header: bytes, body: bytes) -> Iterator[tuple[Octets, ...]]:
     """
     end = b".\r\n" if body.endswith(b"\r\n") or not body else b"\r\n.\r\n"
     if len(body) <= PIECE:
-        yield _stuffed(header), _stuffed(body), end
-        return
-    yield (_stuffed(header),)
+        return iter(((_stuffed(header), _stuffed(body), end),))
+    return _in_pieces(_stuffed(header), body, end)
+
+
+def _in_pieces(header: bytes, body: bytes, end: bytes) -> Iterator[tuple[Octets, ...]]:
+    yield (header,)
     for start in range(0, len(body), PIECE):
         yield (_piece(body, start),)
     yield (end,)
