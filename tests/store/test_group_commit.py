@@ -61,15 +61,14 @@ async def test_what_comes_while_one_is_written_is_written_together(ledger: Ledge
     assert ledger.written == [["a"], ["b", "c", "d"]]
 
 
-async def test_several_writers_write_side_by_side(ledger: Ledger) -> None:
-    commit = GroupCommit(ledger.write, most_items=100, writers=2)
+async def test_one_that_may_wait_writes_what_comes_meanwhile_in_one_batch(ledger: Ledger) -> None:
+    commit = GroupCommit(ledger.write, most_items=100, gather_seconds=0.2)
+    ledger.go.set()
     async with asyncio.TaskGroup() as tasks:
-        for item in "abcd":
+        for item in "abc":
             tasks.create_task(commit.add(item))
-            await settle()
-        assert ledger.underway == [["a"], ["b"]]
-        ledger.go.set()
-    assert sorted(ledger.written) == [["a"], ["b"], ["c", "d"]]
+            await asyncio.sleep(0.01)
+    assert ledger.written == [["a", "b", "c"]]
 
 
 async def test_no_batch_exceeds_its_bounds(ledger: Ledger) -> None:

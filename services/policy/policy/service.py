@@ -16,7 +16,6 @@ from policy.core.identity import candidates
 from policy.core.patience import is_suspect, last_failure, worn_out
 from policy.core.plan import Job, Relay
 from policy.core.steps import Refusal
-from policy.floor import Floor
 from policy.identities import Identities
 from policy.making import Failed, Made, Result, make
 from posthouse.mail.events import EventKind
@@ -40,6 +39,9 @@ SUPPRESSED = prometheus_client.Counter(
 
 # A store that is back is found so soon, however long it was away.
 _LONGEST_PAUSE = 2.0
+
+# So many messages are signed before the event loop turns: two milliseconds.
+_AT_A_STRETCH = 4
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -66,8 +68,6 @@ class Pace:
     """How much at a time, and how often to look."""
 
     batch: int = 64
-    # Two, so that one decides and signs while the other waits for the database.
-    workers: int = 2
     # A lost hint costs this much; an idle relay asks so often.
     poll_seconds: float = 0.1
     # What may end this process is not touched before it has had the time to do something else.
@@ -100,14 +100,11 @@ class PolicyService:
         self._announce = announce
         self._pace = pace or Pace()
         self._woken = asyncio.Event()
-        self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._handed: list[ClaimedSubmission] = []
         self._drained = False  # the last claim took all there was: wait before asking again
         self._hinted = False  # somebody has said since that there is more
-        self._floor = Floor()
         self._suspects_from = asyncio.get_running_loop().time() + self._pace.suspect_seconds
-        self._suspect_in_hand = False
 
     def wake(self, lane: Lane) -> None:
         """A submission of *lane* may be due: look now."""
@@ -130,17 +127,16 @@ class PolicyService:
         return self._pace.batch - len(self._handed)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until *stopping* is set; the batches in hand are finished first."""
-        self._stopping = stopping
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._pace.workers):
-                group.create_task(self._work(stopping))
+        """Work until *stopping* is set; the batch in hand is finished first.
 
-    async def _work(self, stopping: asyncio.Event) -> None:
+        One batch at a time: what comes meanwhile makes the next one larger, and a statement costs
+        little more for many than for one.
+        """
+        self._stopping = stopping
         failures = 0
         while True:
             try:
-                batch = await self._next(stopping)
+                batch = await self._next()
                 if not batch:
                     return
                 await self._process_with_care(batch, stopping)
@@ -154,25 +150,21 @@ class PolicyService:
             else:
                 failures = 0
 
-    async def _next(self, stopping: asyncio.Event) -> Sequence[ClaimedSubmission]:
+    async def _next(self) -> Sequence[ClaimedSubmission]:
         """What is due, as soon as anything is; empty when told to stop."""
-        # One worker asks and waits at a time: an idle relay is asked once, not once per worker.
-        async with self._turn:
-            while not (self._handed or stopping.is_set()):
-                if self._drained and not self._hinted:
-                    self._woken.clear()
-                    if await _wait(self._woken, self._pace.poll_seconds) and not self._hinted:
-                        continue  # handed over: no need to ask
-                self._hinted = False
-                claim = partial(
-                    self._submissions.claim, self._pace.batch, suspects=self._takes_suspects()
-                )
-                async with self._floor.shared():
-                    claims = await self._insist(claim, stopping)
-                self._drained = not claims.more
-                if claims.submissions:
-                    return claims.submissions
-            return self._highest_handed()
+        while not (self._handed or self._stopping.is_set()):
+            if self._drained and not self._hinted:
+                self._woken.clear()
+                if await _wait(self._woken, self._pace.poll_seconds) and not self._hinted:
+                    continue  # handed over: no need to ask
+            self._hinted = False
+            suspects = asyncio.get_running_loop().time() >= self._suspects_from
+            claim = partial(self._submissions.claim, self._pace.batch, suspects=suspects)
+            claims = await self._insist(claim, self._stopping)
+            self._drained = not claims.more
+            if claims.submissions:
+                return claims.submissions
+        return self._highest_handed()
 
     def _highest_handed(self) -> Sequence[ClaimedSubmission]:
         """Of what was handed over the highest lane, as a claim would have it; the rest waits."""
@@ -181,26 +173,14 @@ class PolicyService:
         self._handed = [c for c in self._handed if c.submission.lane is not highest]
         return handed
 
-    def _takes_suspects(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        return not self._suspect_in_hand and now >= self._suspects_from
-
     async def _process_with_care(
         self, batch: Sequence[ClaimedSubmission], stopping: asyncio.Event
     ) -> None:
-        """Process *batch*; what may end this process comes last, with nothing else in hand."""
-        suspects = [claimed for claimed in batch if is_suspect(claimed.claims)]
-        self._suspect_in_hand = self._suspect_in_hand or bool(suspects)
-        try:
-            async with self._floor.shared():
-                await self._process([c for c in batch if not is_suspect(c.claims)], stopping)
-            if suspects:
-                async with self._floor.alone():
-                    await self._process(suspects, stopping)
-        finally:
-            if suspects:
-                self._suspect_in_hand = False
-                self._hinted = True
+        """Process *batch*; what may end this process comes last, when the rest is committed."""
+        await self._process([c for c in batch if not is_suspect(c.claims)], stopping)
+        if suspects := [c for c in batch if is_suspect(c.claims)]:
+            await self._process(suspects, stopping)
+            self._hinted = True  # another one may be due: they come one at a time
 
     async def _process(self, batch: Sequence[ClaimedSubmission], stopping: asyncio.Event) -> None:
         todo = []
@@ -218,13 +198,13 @@ class PolicyService:
     async def _made(self, jobs: Sequence[Job]) -> list[Result]:
         """Decide and sign, which is half a millisecond of work for each message.
 
-        Between two of them the event loop turns, so that nobody else in the process waits longer.
+        After a few of them the event loop turns, so that nobody else in the process waits longer.
         A thread would not help: what releases the interpreter here is short, and two threads that
         want it all the time cost each other more than that. More cores take more processes.
         """
         results: list[Result] = []
         for job in jobs:
-            if results:
+            if results and len(results) % _AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
             results.append(make(job, self._relay, datetime.now(UTC)))
         return results

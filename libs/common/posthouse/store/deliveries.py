@@ -18,6 +18,9 @@ CLAIMED_OCTETS = 32 << 20
 # How long a claim of the two highest lanes keeps lower ones waiting at most.
 HOLD = timedelta(seconds=1)
 
+# Results wait so long for others: the message has arrived, and nobody waits for its result.
+_GATHER_SECONDS = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
@@ -106,7 +109,7 @@ class DeliveryStore:
         self.lease = lease
         self._hold = hold
         self.prepared = prepared or Handover()
-        self._settling = GroupCommit(self._settle, most_items=200, writers=2)
+        self._settling = GroupCommit(self._settle, most_items=200, gather_seconds=_GATHER_SECONDS)
 
     async def claim(
         self,

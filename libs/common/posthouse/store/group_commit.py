@@ -25,16 +25,20 @@ class GroupCommit(Generic[T, R]):
         most_items: int,
         most_octets: int = 8 << 20,
         size: Callable[[T], int] = lambda _: 0,
-        writers: int = 1,
         only_awaited: bool = False,
+        gather_seconds: float = 0.0,
     ) -> None:
-        """*only_awaited*: drop what nobody waits for any more, because it will be brought again."""
+        """*only_awaited*: drop what nobody waits for any more, because it will be brought again.
+
+        *gather_seconds*: wait so long for company before each batch, where nobody is in a hurry.
+        """
         self._write = write
         self._most_items = most_items
         self._most_octets = most_octets
         self._size = size
-        self._idle_writers = writers
+        self._idle = True
         self._only_awaited = only_awaited
+        self._gather_seconds = gather_seconds
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -46,8 +50,8 @@ class GroupCommit(Generic[T, R]):
         return await future
 
     def _start(self) -> None:
-        if self._idle_writers and self._waiting:
-            self._idle_writers -= 1
+        if self._idle and self._waiting:
+            self._idle = False
             # Its errors go to the callers' futures; the set keeps it from being collected.
             task = asyncio.get_running_loop().create_task(self._drain())
             self._running.add(task)
@@ -56,10 +60,12 @@ class GroupCommit(Generic[T, R]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
+                if self._gather_seconds:
+                    await asyncio.sleep(self._gather_seconds)
                 if batch := self._take():
                     await self._commit(batch)
         finally:
-            self._idle_writers += 1
+            self._idle = True
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
         batch: list[tuple[T, asyncio.Future[R]]] = []

@@ -77,7 +77,7 @@ class SubmissionStore:
         self._lease = lease
         self._hold = hold
         self._accepting = GroupCommit(
-            self._accept, most_items=100, size=lambda s: s.size, writers=2, only_awaited=True
+            self._accept, most_items=100, size=lambda s: s.size, only_awaited=True
         )
 
     async def accept(self, submission: Submission) -> bool:
