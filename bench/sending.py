@@ -43,7 +43,11 @@ from posthouse.store.deliveries import ClaimedDelivery, Settlement
 
 SENDER = "b+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@bounce.sender.example"
 RECIPIENT = "someone@dest.example"
-HEADER = b"X-Field: sixty octets or so, as a header field of a message has\r\n" * 20 + b"\r\n"
+HEADER = (
+    b"X-Bench-Id: 1\r\n"  # without it the sink looks through the text for one
+    + b"X-Field: sixty octets or so, as a header field of a message has\r\n" * 20
+    + b"\r\n"
+)
 LINE = b"A line of text as mail has it, neither very long nor very short, ends here.\r\n"
 
 Send = Callable[[Held], Awaitable[None]]
