@@ -174,11 +174,12 @@ class Link:
 
     async def _watch(self, connection: AbstractConnection) -> None:
         connection.close_callbacks.add(lambda *_: self._stir.set())
+        asked = connection.channel(publisher_confirms=False)
         proven = time.monotonic()
         while connection.connected.is_set() and not self._given_up:
             self._note_blocked(blocked=await _is_blocked(connection))
             if time.monotonic() > proven + _PROVE_EVERY and not self._blocked:
-                if not await _answers(connection):
+                if not await _answers(asked):
                     self._trouble = f"the broker did not answer within {_PROVE_WITHIN:g} seconds"
                     return
                 proven = time.monotonic()
@@ -213,10 +214,16 @@ async def _is_blocked(connection: AbstractConnection) -> bool:
     return False
 
 
-async def _answers(connection: AbstractConnection) -> bool:
-    """Whether the broker itself does: a queue may be slow or broken while others are well."""
+async def _answers(channel: AbstractChannel) -> bool:
+    """Whether the broker itself does: a queue may be slow or broken while others are well.
+
+    Always on the same channel: aio-pika keeps something of each for as long as its connection.
+    """
     try:
-        async with asyncio.timeout(_PROVE_WITHIN), connection.channel(publisher_confirms=False):
+        async with asyncio.timeout(_PROVE_WITHIN):
+            if not channel.is_initialized:
+                await channel.initialize()
+            await channel.set_qos(prefetch_count=1)
             return True
     except TimeoutError:
         return False
