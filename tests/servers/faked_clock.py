@@ -4,6 +4,7 @@ Only the time of day is faked: what a process measures by its monotonic clock go
 when the clock of a machine is set.
 """
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from servers.missing import missing
 
 _PLACES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/libfaketimeMT.so.1")
 _LOOKS_SECONDS = 1
+_SITE = Path(__file__).with_name("faked_clock_site")
 
 
 class FakedClock:
@@ -27,6 +29,7 @@ class FakedClock:
             "FAKETIME_CACHE_DURATION": str(_LOOKS_SECONDS),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_DISABLE_SHM": "1",
+            "PYTHONPATH": os.pathsep.join((str(_SITE), *_python_path())),
         }
         self.be_off_by(timedelta())
 
@@ -37,6 +40,10 @@ class FakedClock:
         # For the database too, which may run as somebody else.
         fresh.chmod(0o644)
         fresh.replace(self._file)
+
+
+def _python_path() -> list[str]:
+    return [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
 
 
 def _library() -> str:

@@ -32,6 +32,8 @@ PARAMETERS = {
     "claim_deliveries": "20, {lease}, interval '0', 5, 1000000, true",
     "claim_parked_deliveries": "'full.example', 20, {lease}",
     "parked_sites": "",
+    "free_submissions": "{lease}, interval '1 d'",
+    "free_deliveries": "{lease}, interval '1 d'",
     "park_deliveries": "{ids}, {claims}, {texts}",
     "renew_deliveries": "{ids}, {claims}, {lease}",
     "release_deliveries": "{ids}, {claims}",

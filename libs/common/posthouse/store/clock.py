@@ -12,6 +12,9 @@ from posthouse.store.queries import QUERIES
 _EVERY_SECONDS = 3.0
 # Less is no harm: a lease or a retry is that much late.
 _TOLERATED = timedelta(seconds=30)
+# The longest that anything is told to wait is a retry in the lowest lane, and a lease.
+_LONGEST_RETRY = timedelta(hours=5)
+_LONGEST_LEASE = timedelta(minutes=15)
 # Rows of a million messages take a while; they are left alone by others meanwhile.
 _PATIENCE_SECONDS = 600.0
 
@@ -44,7 +47,20 @@ class ClockWatch:
                 continue
 
     async def look(self) -> None:
-        """Note the time, and set back what waits if the clock was."""
+        """Note the time; set back what waits if the clock was, and free what waits for ever."""
+        await self._note_time()
+        freed = [
+            row
+            for query, longest in (
+                ("free_submissions", _LONGEST_LEASE),
+                ("free_deliveries", _LONGEST_RETRY),
+            )
+            for row in await self._database.fetch(query, self._lease, longest)
+        ]
+        if freed:
+            log.warning("freed_from_wrong_time", messages=len(freed))
+
+    async def _note_time(self) -> None:
         async with self._database.connection() as connection, connection.transaction():
             row = await connection.fetchrow(QUERIES["note_time"])
             if row is None or row["set_back"] < _TOLERATED:

@@ -596,6 +596,36 @@ SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::i
     claimed_at = LEAST(claimed_at, now())
 WHERE due_at > now() OR received_at > now();
 
+-- name: free_submissions
+-- What waits for longer than anything is ever told to, $2: a clock that was ahead for a moment only,
+-- and that nobody noted, has written it.
+UPDATE due_submissions
+SET due_at = CASE WHEN leased THEN now() + $1::interval ELSE now() END,
+    received_at = LEAST(received_at, now()),
+    expires_at = expires_at - GREATEST(received_at - now(), interval '0')
+WHERE id = ANY(ARRAY(
+    SELECT d.id FROM generate_series(1, 5) AS lane CROSS JOIN LATERAL (
+        SELECT id FROM due_submissions d
+        WHERE d.lane = lane.lane AND d.due_at > now() + $2::interval LIMIT 10000
+    ) d
+))
+RETURNING id;
+
+-- name: free_deliveries
+UPDATE due_deliveries
+SET due_at = CASE WHEN leased THEN now() + $1::interval ELSE now() END,
+    received_at = LEAST(received_at, now()),
+    expires_at = expires_at - GREATEST(received_at - now(), interval '0'),
+    claimed_at = LEAST(claimed_at, now())
+WHERE id = ANY(ARRAY(
+    SELECT d.id FROM generate_series(1, 5) AS lane CROSS JOIN LATERAL (
+        SELECT id FROM due_deliveries d
+        WHERE d.lane = lane.lane AND d.parked_at IS NULL AND d.due_at > now() + $2::interval
+        LIMIT 10000
+    ) d
+))
+RETURNING id;
+
 -- name: try_lock
 SELECT pg_try_advisory_xact_lock($1::bigint) AS locked;
 
