@@ -42,9 +42,10 @@ FROM unnest($1::uuid[], $4::uuid[], $9::text[], $17::boolean[])
 WHERE t.handed;
 
 -- name: claim_submissions
--- One that was taken up twice without a result may be what kills whoever takes it up: such come one
--- at a time, and none unless $4. Up to $1 of them, and no more once they hold $3 octets; `more`: others may be due. Addresses on a suppression list are
--- compared without case, as nearly every receiver compares local parts.
+-- Up to $1 of them, and no more once they hold $3 octets; `more`: others may be due. One that was
+-- taken up twice without a result may be what kills whoever takes it up: such come one at a time,
+-- and none unless $4. Addresses on a suppression list are compared without case, as nearly every
+-- receiver compares local parts.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_submissions d
