@@ -267,9 +267,9 @@ async def test_what_was_handed_over_is_prepared_without_a_question() -> None:
 
     async with running(store, poll=3600) as run:
         await until(lambda: store.questions["claim"] == 1)
-        run.service.take([ClaimedSubmission(submission(), claims=1)])
+        run.service.due.take([ClaimedSubmission(submission(), claims=1)])
         await until(lambda: bool(store.prepared))
-        run.service.take([ClaimedSubmission(submission(), claims=1)])
+        run.service.due.take([ClaimedSubmission(submission(), claims=1)])
         run.stopping.set()
 
     assert len(store.prepared) == 2
@@ -282,10 +282,10 @@ async def test_of_what_was_handed_over_the_highest_lane_goes_first() -> None:
 
     async with running(store, poll=3600) as run:
         await until(lambda: store.questions["claim"] == 1)
-        run.service.take([ClaimedSubmission(submission(lane=lane), claims=1) for lane in lanes])
+        run.service.due.take([ClaimedSubmission(submission(lane=lane), claims=1) for lane in lanes])
         await until(lambda: len(store.prepared) == len(lanes))
         run.stopping.set()
-        run.service.wake(Lane.NORMAL)
+        run.service.due.wake(Lane.NORMAL)
 
     assert sorted(lanes) == [p.claimed.submission.lane for p in store.prepared]
     assert store.batches == [1, 2, 2]
@@ -324,10 +324,10 @@ async def test_a_wake_up_is_heard_at_once() -> None:
     async with running(store, poll=3600) as run:
         await until(lambda: store.questions["claim"] == 1)
         store.add(submission())
-        run.service.wake(Lane.NORMAL)
+        run.service.due.wake(Lane.NORMAL)
         await until(lambda: bool(store.prepared))
         run.stopping.set()
-        run.service.wake(Lane.NORMAL)
+        run.service.due.wake(Lane.NORMAL)
 
 
 async def test_an_idle_service_asks_once_per_poll_however_many_workers_it_has() -> None:

@@ -16,6 +16,7 @@ from policy.core.identity import candidates
 from policy.core.patience import is_suspect, last_failure, worn_out
 from policy.core.plan import Job, Relay
 from policy.core.steps import Refusal
+from policy.due import Due
 from policy.identities import Identities
 from policy.making import Failed, Made, Result, make
 from posthouse.mail.events import EventKind
@@ -23,7 +24,6 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header
 from posthouse.running.backoff import wait_before_retry
 from posthouse.store import StoreRefused, StoreUnavailable
-from posthouse.store.deliveries import CLAIMED_OCTETS
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 
 MESSAGES = prometheus_client.Counter(
@@ -99,32 +99,9 @@ class PolicyService:
         self._relay = relay
         self._announce = announce
         self._pace = pace or Pace()
-        self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._handed: list[ClaimedSubmission] = []
-        self._drained = False  # the last claim took all there was: wait before asking again
-        self._hinted = False  # somebody has said since that there is more
+        self.due = Due(self._pace.batch, self._pace.poll_seconds)
         self._suspects_from = asyncio.get_running_loop().time() + self._pace.suspect_seconds
-
-    def wake(self, lane: Lane) -> None:
-        """A submission of *lane* may be due: look now."""
-        del lane  # whatever it is, the highest lane with anything due goes first
-        self._hinted = True
-        self._woken.set()
-
-    def take(self, claimed: Sequence[ClaimedSubmission]) -> None:
-        """Work on these too: they are claimed for us already, see `posthouse.store.handover`."""
-        self._handed += claimed
-        self._woken.set()
-
-    def room(self) -> int:
-        """How many more may be handed to us: a batch, unless it is large or we are about to end."""
-        if (
-            self._stopping.is_set()
-            or sum(claimed.submission.size for claimed in self._handed) > CLAIMED_OCTETS
-        ):
-            return 0
-        return self._pace.batch - len(self._handed)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping* is set; the batch in hand is finished first.
@@ -133,10 +110,11 @@ class PolicyService:
         little more for many than for one.
         """
         self._stopping = stopping
+        self.due.stop_at(stopping)
         failures = 0
         while True:
             try:
-                batch = await self._next()
+                batch = await self.due.batch(self._claim)
                 if not batch:
                     return
                 await self._process_with_care(batch, stopping)
@@ -150,28 +128,10 @@ class PolicyService:
             else:
                 failures = 0
 
-    async def _next(self) -> Sequence[ClaimedSubmission]:
-        """What is due, as soon as anything is; empty when told to stop."""
-        while not (self._handed or self._stopping.is_set()):
-            if self._drained and not self._hinted:
-                self._woken.clear()
-                if await _wait(self._woken, self._pace.poll_seconds) and not self._hinted:
-                    continue  # handed over: no need to ask
-            self._hinted = False
-            suspects = asyncio.get_running_loop().time() >= self._suspects_from
-            claim = partial(self._submissions.claim, self._pace.batch, suspects=suspects)
-            claims = await self._insist(claim, self._stopping)
-            self._drained = not claims.more
-            if claims.submissions:
-                return claims.submissions
-        return self._highest_handed()
-
-    def _highest_handed(self) -> Sequence[ClaimedSubmission]:
-        """Of what was handed over the highest lane, as a claim would have it; the rest waits."""
-        highest = min((c.submission.lane for c in self._handed), default=None)
-        handed = [c for c in self._handed if c.submission.lane is highest]
-        self._handed = [c for c in self._handed if c.submission.lane is not highest]
-        return handed
+    async def _claim(self) -> ClaimedSubmissions:
+        suspects = asyncio.get_running_loop().time() >= self._suspects_from
+        claim = partial(self._submissions.claim, self._pace.batch, suspects=suspects)
+        return await self._insist(claim, self._stopping)
 
     async def _process_with_care(
         self, batch: Sequence[ClaimedSubmission], stopping: asyncio.Event
@@ -180,7 +140,7 @@ class PolicyService:
         await self._process([c for c in batch if not is_suspect(c.claims)], stopping)
         if suspects := [c for c in batch if is_suspect(c.claims)]:
             await self._process(suspects, stopping)
-            self._hinted = True  # another one may be due: they come one at a time
+            self.due.look()  # another one may be due: they come one at a time
 
     async def _process(self, batch: Sequence[ClaimedSubmission], stopping: asyncio.Event) -> None:
         todo = []

@@ -32,11 +32,11 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
         announce=announcer.announce,
         pace=Pace(batch=settings.policy_batch),
     )
-    behind.accepted.taken_by(service.take, room=service.room)
+    behind.accepted.taken_by(service.due.take, room=service.due.room)
     return Wired(
         services={
             "policy": service,
-            "policy-hints": Listener(behind.broker, submissions_queue, service.wake),
+            "policy-hints": Listener(behind.broker, submissions_queue, service.due.wake),
             "policy-news": announcer,
         },
         checks={"broker": broker_check(behind.broker)},
