@@ -44,7 +44,7 @@ format: setup-dev ## Put the code into its form
 	$(BIN)/ruff format $(CHECKED)
 	$(BIN)/ruff check --fix $(CHECKED)
 
-test: setup-dev ## All tests, with real servers: up to ten minutes
+test: setup-dev ## All tests, with real servers: a quarter of an hour
 	$(BIN)/pytest -m "not long" $(ARGS)
 
 chaos: setup-dev ## Break a relay under load in every way, 100,000 messages each: two hours, a report
