@@ -75,6 +75,39 @@ def test_a_suspect_is_on_the_wire_alone() -> None:
     assert last == made.start_next()
 
 
+def test_an_answer_gives_its_place_to_the_next() -> None:
+    """While results wait to be written down the wire is used, but not without end."""
+    made = window(*[Lane.BULK] * 4, running=3)
+    assert made.start_next() is None
+    answered = list(made.running.values())
+    for one in answered:
+        made.answered(one)
+    following = [made.start_next() for _ in range(4)]
+    assert following[3] is None  # three places
+
+    assert following[0] is not None
+    made.answered(following[0])  # the fourth result that is not written down keeps its place
+    assert made.start_next() is None
+    assert (2, 4) == (len(made.running), made.unwritten)
+    made.finish(answered[0])
+    assert made.start_next() is not None
+    assert made.in_flight
+
+
+def test_a_suspect_waits_for_results_to_be_written_down() -> None:
+    """Its end must not make an answer uncertain that came before."""
+    made = window(running=1)
+    (first,) = made.running.values()
+    suspect = held(abandoned=2)
+    made.add(suspect)
+    made.answered(first)
+    assert made.start_next() is None
+
+    made.finish(first)
+    assert not made.in_flight
+    assert suspect is made.start_next()
+
+
 def test_an_alert_starts_where_bulk_may_not() -> None:
     """What a full wire has left over is for the express."""
     made = window(Lane.BULK, Lane.VERY_HIGH, running=3)

@@ -71,6 +71,30 @@ async def test_one_that_may_wait_writes_what_comes_meanwhile_in_one_batch(ledger
     assert ledger.written == [["a", "b", "c"]]
 
 
+async def test_a_smaller_batch_waits_for_those_who_just_had_their_answer(ledger: Ledger) -> None:
+    """Clients in two groups, each written while the other waits, become one group."""
+    commit = GroupCommit(ledger.write, most_items=100)
+
+    async def twice(item: str) -> None:
+        await commit.add(item)
+        await commit.add(f"{item}2")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(commit.add("alone"))
+        await settle()
+        for item in "abc":
+            tasks.create_task(twice(item))
+        await settle()
+        ledger.go.set()  # for the first write only
+        ledger.go.clear()
+        await settle()
+        tasks.create_task(commit.add("late"))
+        await settle()
+        ledger.go.set()
+    assert ledger.written[:2] == [["alone"], ["a", "b", "c"]]
+    assert sorted(ledger.written[2]) == ["a2", "b2", "c2", "late"]
+
+
 async def test_no_batch_exceeds_its_bounds(ledger: Ledger) -> None:
     """Neither in items nor, once one has reached them, in octets."""
     commit = GroupCommit(ledger.write, most_items=3, most_octets=10, size=len)

@@ -100,7 +100,10 @@ class Dispatcher:
         self._courier = courier
         self._sites = sites
         self._lease = lease_seconds
-        self._window = Window(limits)
+        self._window = window = Window(limits)
+        IN_HAND.labels("waiting").set_function(lambda: window.waiting)
+        IN_HAND.labels("running").set_function(lambda: len(window.running))
+        IN_HAND.labels("answered").set_function(lambda: window.unwritten)
         self._wake = asyncio.Event()
         self._pace = Pace()
         self._waited = LaneWait()
@@ -129,7 +132,7 @@ class Dispatcher:
                 claiming.create_task(self._unpark_until(stopping, tasks), name="unparking")
             await self._deliveries.prepared.close()  # with policy's last commits
             await self._give_back(self._window.take_waiting())
-            while self._window.running:
+            while self._window.in_flight:
                 self._idle.clear()
                 await self._idle.wait()
             renewing.cancel()
@@ -207,39 +210,45 @@ class Dispatcher:
     def _start(self, tasks: asyncio.TaskGroup) -> None:
         while held := self._window.start_next():
             tasks.create_task(self._carry(held, tasks))
-        IN_HAND.labels("waiting").set(self._window.waiting)
-        IN_HAND.labels("running").set(len(self._window.running))
 
     async def _carry(self, held: Held, tasks: asyncio.TaskGroup) -> None:
+        """Send *held*; the next one goes on the wire while its result is written down."""
         try:
-            # A lease that ran out while it waited is no longer ours; the row comes due by itself.
-            if _now() < held.good_until:
-                await self._carry_out(held)
+            result = await self._sent(held)
+            self._window.answered(held)
+            self._pace.finished()
+            self._go_on(tasks)
+            if isinstance(result, Settlement):
+                await self._write_down(held, result)
+            elif result is not None:
+                await self._park(held, result)
         finally:
             self._window.finish(held)
-            self._pace.finished()
-            self._start(tasks)
-            if self._more and self._window.ahead(self._reserve()):
-                self._wake.set()
-            if self._sites.with_room():
-                self._room_at_site.set()
-            if not self._window.running:
+            self._go_on(tasks)
+            if not self._window.in_flight:
                 self._idle.set()
 
-    async def _carry_out(self, held: Held) -> None:
+    def _go_on(self, tasks: asyncio.TaskGroup) -> None:
+        self._start(tasks)
+        if self._more and self._window.ahead(self._reserve()):
+            self._wake.set()
+        if self._sites.with_room():
+            self._room_at_site.set()
+
+    async def _sent(self, held: Held) -> Settlement | str | None:
+        """What came of it, or the site that had no room; None when there is nothing to say."""
+        # A lease that ran out while it waited is no longer ours; the row comes due by itself.
+        if _now() >= held.good_until:
+            return None
         try:
-            result = await self._courier.carry(held)
+            return await self._courier.carry(held)
         # A fault of ours on one message must not stop the others; it is put off and logged.
         except Exception as error:
             log.exception("delivery_failed", delivery=held.claimed.delivery.id.hex)
             if last_fault(held.claimed.tries + 1):
                 await self._shelve(held.claimed, f"internal fault: {type(error).__name__}")
-                return
-            result = self._courier.broken(held, type(error).__name__)
-        if isinstance(result, Settlement):
-            await self._write_down(held, result)
-        else:
-            await self._park(held, result)
+                return None
+            return self._courier.broken(held, type(error).__name__)
 
     async def _write_down(self, held: Held, result: Settlement) -> None:
         """Commit *result*, however long the store is away."""

@@ -1,4 +1,4 @@
-"""The deliveries in hand: waiting for a free transaction, or on the wire."""
+"""The deliveries in hand: waiting for a free transaction, on the wire, or answered."""
 
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -46,7 +46,8 @@ class Window:
     limits: LaneLimits
     octets: int = 0  # of all messages in hand; one that several deliveries share counts for each
     has_suspect: bool = False
-    running: dict[UUID, Held] = field(default_factory=dict)
+    running: dict[UUID, Held] = field(default_factory=dict)  # on the wire
+    unwritten: int = 0  # answered, and the result not yet written down
     _known: dict[UUID, Held] = field(default_factory=dict)  # all in hand, by delivery
     _waiting: list[tuple[int, int, Held]] = field(default_factory=list)
     _order: count = field(default_factory=count)  # type: ignore[type-arg]
@@ -72,7 +73,7 @@ class Window:
 
     def start_next(self) -> Held | None:
         """The next one that may go on the wire now; it counts as running from here on."""
-        if not self._waiting or not self.limits.free(self._waiting[0][2].lane, len(self.running)):
+        if not self._waiting or not self.limits.free(self._waiting[0][2].lane, self._taken):
             return None
         if self.has_suspect and not self._may_be_alone(self._waiting[0][2]):
             return None
@@ -83,13 +84,34 @@ class Window:
     def _may_be_alone(self, held: Held) -> bool:
         """Whether *held* may start while a suspect is in hand."""
         if held.is_suspect:
-            return not self.running
+            return not self.in_flight
         return not any(other.is_suspect for other in self.running.values())
 
-    def finish(self, held: Held) -> None:
-        """Take *held* off the wire."""
+    def answered(self, held: Held) -> None:
+        """Take *held* off the wire; its result is still to be written down."""
         del self.running[held.claimed.delivery.id]
+        self.unwritten += 1
+
+    def finish(self, held: Held) -> None:
+        """Let go of *held*, which was started: its result is written down, or there is none."""
+        if self.running.pop(held.claimed.delivery.id, None) is None:
+            self.unwritten -= 1
         self._forget(held)
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether anything was started and is not finished: what a kill now makes uncertain."""
+        return bool(self.running or self.unwritten)
+
+    @property
+    def _taken(self) -> int:
+        """How many of the places on the wire are taken.
+
+        An answer leaves its place to the next message while it waits to be written down, in one
+        statement with others; but when there are as many of those as places (the store is slow or
+        away) each keeps its own: a kill makes no more than twice the limit uncertain.
+        """
+        return len(self.running) + max(0, self.unwritten - self.limits.of(Lane.BULK))
 
     def take_waiting(self) -> list[Held]:
         """Empty the waiting room and return who was there."""
@@ -119,7 +141,7 @@ class Window:
 
     @property
     def in_hand(self) -> list[Held]:
-        """Everything: waiting and running."""
+        """Everything: waiting, on the wire, and answered."""
         return list(self._known.values())
 
     @property
@@ -129,7 +151,7 @@ class Window:
 
     def space(self, reserve: int) -> int:
         """How many more until *reserve* wait behind full lanes."""
-        return self.limits.free(Lane.BULK, len(self.running)) + reserve - self.waiting
+        return self.limits.free(Lane.BULK, self._taken) + reserve - self.waiting
 
     def ahead(self, reserve: int) -> int:
         """How many to claim so that *reserve* wait behind full lanes; 0 while half of it do."""
@@ -144,7 +166,7 @@ class Window:
         """
         if ahead := self.ahead(reserve):
             return Lane.BULK, ahead
-        lowest = self.limits.lowest(len(self.running))
+        lowest = self.limits.lowest(self._taken)
         if lowest is None:
             return None
         if self._waiting:
@@ -152,7 +174,7 @@ class Window:
             if not above:
                 return None
             lowest = min(lowest, Lane(above))
-        return lowest, self.limits.free(lowest, len(self.running))
+        return lowest, self.limits.free(lowest, self._taken)
 
     def would_overtake(self, lane: Lane) -> bool:
         """Whether a delivery of *lane* would go before everything that waits."""

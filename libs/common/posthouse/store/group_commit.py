@@ -10,9 +10,12 @@ from posthouse.store.failure import StoreRefused
 T = TypeVar("T")
 R = TypeVar("R")
 
+# How long a batch that is smaller than the one before it waits for company.
+_COMPANY_SECONDS = 0.003
+
 
 class GroupCommit(Generic[T, R]):
-    """Turns single items into batches without a timer: an idle server waits for nothing.
+    """Turns single items into batches; on an idle server none waits for another.
 
     *write* commits a batch and says what came of each item, in their order, or raises. When it
     raises StoreRefused, the items are written one by one, so that only the bad one fails.
@@ -58,14 +61,26 @@ class GroupCommit(Generic[T, R]):
             task.add_done_callback(self._running.discard)
 
     async def _drain(self) -> None:
+        last = 0
         try:
             while self._waiting:
-                if self._gather_seconds:
-                    await asyncio.sleep(self._gather_seconds)
+                await self._gather(last)
                 if batch := self._take():
                     await self._commit(batch)
+                last = len(batch)
         finally:
             self._idle = True
+
+    async def _gather(self, last: int) -> None:
+        """Let company come, if as many as *last* time are not there yet.
+
+        Those who just had their answer are probably back at once, clients with the next message,
+        and a statement costs little more for twice as many. Who comes alone waits for nobody.
+        """
+        if self._gather_seconds:
+            await asyncio.sleep(self._gather_seconds)
+        elif len(self._waiting) < last:
+            await asyncio.sleep(_COMPANY_SECONDS)
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
         batch: list[tuple[T, asyncio.Future[R]]] = []
