@@ -7,12 +7,11 @@ from uuid import UUID
 import pytest
 
 from dispatcher.core.lanes import LaneLimits
-from dispatcher.window import Answers, Held, Window
-from posthouse.mail.events import EventKind
+from dispatcher.window import Held, Window
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
 from posthouse.running.identity import new_id
-from posthouse.store.deliveries import ClaimedDelivery, Settlement
+from posthouse.store.deliveries import ClaimedDelivery
 
 NOBODY = UUID(int=0)
 NOW = datetime.now(UTC)
@@ -182,15 +181,3 @@ def test_what_is_in_hand_goes_on_under_its_new_claim() -> None:
     assert (again, 5.0) == (running.claimed, running.good_until)
     made.finish(running)
     assert [] == made.in_hand
-
-
-def test_answers_are_given_once_and_not_kept_for_ever() -> None:
-    """The oldest leave: whoever took the claim has sent it by then."""
-    answers = Answers()
-    results = [Settlement(held().claimed, EventKind.DELIVERED, None, None) for _ in range(1001)]
-    for result in results:
-        answers.keep(result.claimed.delivery.id, result)
-
-    assert answers.take(results[0].claimed.delivery.id) is None
-    assert results[1] == answers.take(results[1].claimed.delivery.id)
-    assert answers.take(results[1].claimed.delivery.id) is None

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -14,10 +12,12 @@ from dispatcher.core.lanes import LaneLimits, worth_holding
 from dispatcher.core.patience import last_fault, worn_out
 from dispatcher.courier import Courier
 from dispatcher.pace import LaneWait, Pace
+from dispatcher.parking import ParkedDeliveries, Parking
+from dispatcher.results import Results
 from dispatcher.sites import Sites
-from dispatcher.window import Answers, Held, Window
+from dispatcher.window import Held, Window
 from posthouse.mail.lane import Lane
-from posthouse.store import StoreRefused, StoreUnavailable
+from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Claims, Settlement
 from posthouse.store.handover import Handover
 
@@ -38,12 +38,9 @@ AHEAD_SECONDS = 0.04
 MOST_AHEAD = 200
 # Messages in hand hold no more than this together, unless it is a single one.
 MOST_OCTETS = 64 << 20
-# Parked deliveries of sites that this process does not know of are looked for this often.
-PARKED_SECONDS = 1.0
 # When the store comes back, results go first: a claim of ours that ran out meanwhile may be one
 # that we hold the answer to, and whoever claims it now would send it twice.
 STORE_BACK_SECONDS = 1.0
-SETTLE_AGAIN_SECONDS = 0.2
 # No transaction starts on a lease with less than this left.
 LEASE_MARGIN_SECONDS = 3.0
 # What may end this process is not touched before it has had the time to do something else.
@@ -52,7 +49,7 @@ SUSPECT_SECONDS = 2.0
 log = structlog.get_logger()
 
 
-class Deliveries(Protocol):
+class Deliveries(ParkedDeliveries, Protocol):
     """What the dispatcher asks of the store; each raises StoreUnavailable."""
 
     prepared: Handover[ClaimedDelivery]
@@ -61,15 +58,6 @@ class Deliveries(Protocol):
         self, limit: int, *, octets: int, lowest: Lane, patient: bool, suspects: bool
     ) -> Claims:
         """Lease up to *limit* deliveries of the highest lane with any due, one suspect at most."""
-
-    async def claim_parked(self, site: str, limit: int) -> Sequence[ClaimedDelivery]:
-        """Lease up to *limit* deliveries parked for *site*."""
-
-    async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
-        """Put each back until its site has room."""
-
-    async def parked_sites(self) -> list[str]:
-        """The sites that deliveries are parked for."""
 
     async def settle(self, settlement: Settlement) -> bool:
         """Commit the result of a claim; False when the claim was lost."""
@@ -98,7 +86,6 @@ class Dispatcher:
     ) -> None:
         self._deliveries = deliveries
         self._courier = courier
-        self._sites = sites
         self._lease = lease_seconds
         self._window = window = Window(limits)
         IN_HAND.labels("waiting").set_function(lambda: window.waiting)
@@ -107,8 +94,9 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._pace = Pace()
         self._waited = LaneWait()
-        self._answers = Answers()
-        self._room_at_site = asyncio.Event()
+        self._results = Results(deliveries.settle)
+        self._parking = Parking(deliveries, sites, self._hold)
+        self._tasks = asyncio.TaskGroup()
         self._idle = asyncio.Event()
         self._patient_until = _now() + PATIENT_SECONDS
         self._stopping = False
@@ -123,13 +111,13 @@ class Dispatcher:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Send until *stopping*; then finish what is on the wire and give back the rest."""
-        async with asyncio.TaskGroup() as tasks:
+        async with self._tasks as tasks:
             renewing = tasks.create_task(self._renew_forever(), name="renewing")
             tasks.create_task(self._wake_at_end(stopping), name="ending")
-            self._deliveries.prepared.taken_by(partial(self._take, tasks=tasks), room=self._room)
+            self._deliveries.prepared.taken_by(self._take, room=self._room)
             async with asyncio.TaskGroup() as claiming:
-                claiming.create_task(self._claim_until(stopping, tasks), name="claiming")
-                claiming.create_task(self._unpark_until(stopping, tasks), name="unparking")
+                claiming.create_task(self._claim_until(stopping), name="claiming")
+                claiming.create_task(self._parking.run(stopping), name="parking")
             await self._deliveries.prepared.close()  # with policy's last commits
             await self._give_back(self._window.take_waiting())
             while self._window.in_flight:
@@ -142,11 +130,10 @@ class Dispatcher:
         await stopping.wait()
         self._stopping = True
         self._wake.set()
-        self._room_at_site.set()
 
-    def _take(self, claimed: Sequence[ClaimedDelivery], tasks: asyncio.TaskGroup) -> None:
+    def _take(self, claimed: Sequence[ClaimedDelivery]) -> None:
         """Hold these too: they are claimed for us already."""
-        self._hold(claimed, _now() + self._lease - LEASE_MARGIN_SECONDS, tasks)
+        self._hold(claimed, _now())
 
     def _room(self) -> int:
         """How many more may be handed over; none once we are told to stop."""
@@ -154,28 +141,28 @@ class Dispatcher:
             return 0
         return self._window.space(self._reserve())
 
-    async def _claim_until(self, stopping: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
+    async def _claim_until(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             self._wake.clear()
             wait = POLL_SECONDS
             try:
-                wait = await self._claim(tasks)
+                wait = await self._claim()
             except StoreUnavailable as error:
                 log.warning("claiming_interrupted", reason=str(error))
                 await asyncio.sleep(STORE_BACK_SECONDS)
             if wait:
                 await _until(self._wake, wait)
 
-    async def _claim(self, tasks: asyncio.TaskGroup) -> float:
+    async def _claim(self) -> float:
         """Claim once; how long to wait for a wake-up before the next time, in seconds."""
         room = self._window.room(self._reserve())
         octets = MOST_OCTETS - self._window.octets
         if room is None or octets <= 0:
             return POLL_SECONDS
         lowest, limit = room
-        good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
-        patient = _now() < self._patient_until
-        suspects = _now() >= self._suspects_from and not self._window.has_suspect
+        asked = _now()
+        patient = asked < self._patient_until
+        suspects = asked >= self._suspects_from and not self._window.has_suspect
         claims = await self._deliveries.claim(
             limit, octets=octets, lowest=lowest, patient=patient, suspects=suspects
         )
@@ -183,7 +170,7 @@ class Dispatcher:
             self._patient_until = _now() + PATIENT_SECONDS
         self._waited.observe(claims)
         self._more = claims.more
-        self._hold(claims.deliveries, good_until, tasks)
+        self._hold(claims.deliveries, asked)
         if claims.held_by is not None:
             return HELD_POLL_SECONDS
         return 0 if claims.deliveries and claims.more else POLL_SECONDS
@@ -191,49 +178,48 @@ class Dispatcher:
     def _reserve(self) -> int:
         return worth_holding(self._pace.rate(), AHEAD_SECONDS, MOST_AHEAD)
 
-    def _hold(
-        self, claimed: Sequence[ClaimedDelivery], good_until: float, tasks: asyncio.TaskGroup
-    ) -> None:
+    def _hold(self, claimed: Sequence[ClaimedDelivery], asked: float) -> None:
+        """Send these, which were *asked* for at that loop time: their leases began later."""
         if not claimed:
             return
+        good_until = asked + self._lease - LEASE_MARGIN_SECONDS
         ABANDONED.inc(sum(c.abandoned > 0 for c in claimed))
         for c in claimed:
             held = Held(c, good_until)
-            if (answer := self._answers.take(c.delivery.id)) is not None:
-                tasks.create_task(self._write_down(held, answer))
+            if (answer := self._results.recall(c.delivery.id)) is not None:
+                self._tasks.create_task(self._results.write_down(held, answer))
             elif (reason := worn_out(c.abandoned)) is not None and not self._window.holds(c):
-                tasks.create_task(self._shelve(c, reason))
+                self._tasks.create_task(self._shelve(c, reason))
             else:
                 self._window.add(held)
-        self._start(tasks)
+        self._start()
 
-    def _start(self, tasks: asyncio.TaskGroup) -> None:
+    def _start(self) -> None:
         while held := self._window.start_next():
-            tasks.create_task(self._carry(held, tasks))
+            self._tasks.create_task(self._carry(held))
 
-    async def _carry(self, held: Held, tasks: asyncio.TaskGroup) -> None:
+    async def _carry(self, held: Held) -> None:
         """Send *held*; the next one goes on the wire while its result is written down."""
         try:
             result = await self._sent(held)
             self._window.answered(held)
             self._pace.finished()
-            self._go_on(tasks)
+            self._go_on()
             if isinstance(result, Settlement):
-                await self._write_down(held, result)
+                await self._results.write_down(held, result)
             elif result is not None:
-                await self._park(held, result)
+                await self._parking.park(held.claimed, result)
         finally:
             self._window.finish(held)
-            self._go_on(tasks)
+            self._go_on()
             if not self._window.in_flight:
                 self._idle.set()
 
-    def _go_on(self, tasks: asyncio.TaskGroup) -> None:
-        self._start(tasks)
+    def _go_on(self) -> None:
+        self._start()
         if self._more and self._window.ahead(self._reserve()):
             self._wake.set()
-        if self._sites.with_room():
-            self._room_at_site.set()
+        self._parking.look()
 
     async def _sent(self, held: Held) -> Settlement | str | None:
         """What came of it, or the site that had no room; None when there is nothing to say."""
@@ -250,26 +236,6 @@ class Dispatcher:
                 return None
             return self._courier.broken(held, type(error).__name__)
 
-    async def _write_down(self, held: Held, result: Settlement) -> None:
-        """Commit *result*, however long the store is away."""
-        id_ = held.claimed.delivery.id
-        while True:
-            try:
-                # Under the claim of now: ours may have run out and be ours again.
-                under = held.claimed
-                if await self._deliveries.settle(replace(result, claimed=under)):
-                    return
-                if under is held.claimed:
-                    self._answers.keep(id_, result)
-                    return
-            except StoreUnavailable:
-                await asyncio.sleep(SETTLE_AGAIN_SECONDS)
-            except StoreRefused as error:
-                log.error("result_refused", delivery=id_.hex, reason=str(error))  # noqa: TRY400
-                if result == result.bare():
-                    return  # the lease runs out, and it is tried again
-                result = result.bare()
-
     async def _shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
         id_ = claimed.delivery.id.hex
         try:
@@ -278,13 +244,6 @@ class Dispatcher:
         except StoreUnavailable as error:
             # Its lease runs out, and it comes back to whoever can shelve it.
             log.warning("not_shelved", delivery=id_, reason=str(error))
-
-    async def _park(self, held: Held, site: str) -> None:
-        self._sites.parked(site)
-        try:
-            await self._deliveries.park([(held.claimed, site)])
-        except StoreUnavailable as error:
-            log.warning("not_parked", delivery=held.claimed.delivery.id.hex, reason=str(error))
 
     async def _renew_forever(self) -> None:
         while True:
@@ -302,25 +261,6 @@ class Dispatcher:
             # Those that ended meanwhile are gone from the window; the rest was taken from us.
             lost = {held.claimed.delivery.id for held in in_hand} - renewed
             self._window.drop_waiting(lost)
-
-    async def _unpark_until(self, stopping: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
-        while not stopping.is_set():
-            self._room_at_site.clear()
-            try:
-                if not await _until(self._room_at_site, PARKED_SECONDS):
-                    self._sites.parked(*await self._deliveries.parked_sites())
-                for site, room in self._sites.with_room():
-                    if not stopping.is_set():
-                        await self._unpark(site, room, tasks)
-            except StoreUnavailable:
-                await asyncio.sleep(PARKED_SECONDS)
-
-    async def _unpark(self, site: str, room: int, tasks: asyncio.TaskGroup) -> None:
-        good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
-        claimed = await self._deliveries.claim_parked(site, room)
-        if len(claimed) < room:
-            self._sites.emptied(site)
-        self._hold(claimed, good_until, tasks)
 
     async def _give_back(self, waiting: Sequence[Held]) -> None:
         if waiting:

@@ -8,7 +8,7 @@ from uuid import UUID
 from dispatcher.core.lanes import LaneLimits
 from dispatcher.core.patience import is_suspect
 from posthouse.mail.lane import Lane
-from posthouse.store.deliveries import ClaimedDelivery, Settlement
+from posthouse.store.deliveries import ClaimedDelivery
 
 
 @dataclass(slots=True)
@@ -179,22 +179,3 @@ class Window:
     def would_overtake(self, lane: Lane) -> bool:
         """Whether a delivery of *lane* would go before everything that waits."""
         return not self._waiting or lane < self._waiting[0][0]
-
-
-class Answers:
-    """Results whose claim was lost: should it come back to us, there is nothing to send again."""
-
-    _MOST = 1000
-
-    def __init__(self) -> None:
-        self._results: dict[UUID, Settlement] = {}
-
-    def keep(self, delivery_id: UUID, result: Settlement) -> None:
-        """Remember *result*; the oldest leave when there are too many."""
-        self._results[delivery_id] = result
-        if len(self._results) > self._MOST:
-            del self._results[next(iter(self._results))]
-
-    def take(self, delivery_id: UUID) -> Settlement | None:
-        """The result, which then is here no more."""
-        return self._results.pop(delivery_id, None)
