@@ -17,6 +17,7 @@ from bench.children import ROOT
 from bench.comparing import Comparing, Maker
 from bench.display import Display
 from bench.figures import Work
+from bench.interpreter import interpreter_path, is_optimised
 from bench.measuring import Measuring
 from bench.onebox import Onebox
 from bench.peers.exim import Exim
@@ -140,6 +141,8 @@ def _machine() -> Machine:
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         accounting=account.kind,
+        interpreter=interpreter_path(),
+        optimised=is_optimised(),
     )
 
 

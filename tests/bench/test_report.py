@@ -171,6 +171,20 @@ def test_a_rehearsal_is_called_one() -> None:
     assert not any("REHEARSAL" in line for line in notes(replace(found, scale=1.0)))
 
 
+def test_the_report_names_the_python_and_says_loudly_when_it_was_built_without_optimisation() -> (
+    None
+):
+    def told(machine: Machine) -> list[str]:
+        return list(notes(replace(results(), origin=replace(ORIGIN, machine=machine))))
+
+    distribution = replace(ORIGIN.machine, interpreter="/usr/bin/python3.11")
+    assert "Python 3.11.7 (/usr/bin/python3.11, optimised)." in told(distribution)[1]
+    slow = told(replace(distribution, optimised=False))
+    assert "(/usr/bin/python3.11, not optimised)." in slow[1]
+    assert any(line.startswith("NOT OPTIMISED") for line in slow)
+    assert not any("optimised" in line.lower() for line in told(ORIGIN.machine))
+
+
 def test_what_was_not_measured_has_no_table() -> None:
     assert "delivered" not in whole(replace(results(), scenarios=(QUICK,)), as_text)
     assert "at most" not in whole(results(ONEBOX), as_text)
