@@ -1,7 +1,6 @@
 """Run services until a signal or a failure ends them, then let them drain."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 import uvloop
 
+from posthouse.running.garbage import TIDY_SECONDS, freeze, tidy
 from posthouse.running.health import Health
 
 log = structlog.get_logger()
@@ -25,21 +25,27 @@ class Service(Protocol):
         """Work until *stopping* is set, then finish or release what is held, and return."""
 
 
-async def run(services: Mapping[str, Service], *, health: Health | None, grace: float) -> int:
+async def run(
+    services: Mapping[str, Service],
+    *,
+    health: Health | None,
+    grace: float,
+    tidy_every: float = TIDY_SECONDS,
+) -> int:
     """Run *services* (by name) side by side; the exit status: 0, or 1 when one of them failed.
 
     SIGTERM or SIGINT, or the end of any service, sets `stopping` for all. Those still running
     *grace* seconds later are cancelled; a second signal cancels them at once, a third kills the
-    process. *health* answers throughout and says "draining" from the first signal on.
+    process. *health* answers throughout and says "draining" from the first signal on. What only the
+    garbage collector finds is freed each *tidy_every* seconds.
     """
     stopping = asyncio.Event()
-    # What is there now (modules, settings, metrics) stays until the end. A collector that looked at
-    # all of it again and again would stop everything for some 50 ms each time.
-    gc.collect()
-    gc.freeze()
+    freeze()
     async with AsyncExitStack() as stack:
         if health is not None:
             await stack.enter_async_context(health)
+        tidying = asyncio.create_task(tidy(tidy_every), name="tidying")
+        stack.callback(tidying.cancel)
         failures = await _run_all(services, stopping, health, grace)
     log.info("stopped", failed=sorted(failures))
     return 1 if failures else 0
