@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from chaos.display import Display
+from chaos.memory import WARM_UP
 from chaos.ordeal import Result, Running
 from chaos.relay import Onebox, Split
 from chaos.report import FOLDER, Surroundings, keep, results_as_markdown
@@ -105,7 +106,7 @@ def _status(results: Sequence[Result]) -> int:
 @click.option(
     "--burst", default=10_000, show_default=True, help="Messages by which the rate is found."
 )
-@click.option("--warm-up", default=15, show_default=True, help="Minutes that no slope counts.")
+@click.option("--warm-up", default=WARM_UP, show_default=True, help="Minutes that no slope counts.")
 @_folder
 @_report
 def soak_command(**given: Any) -> None:

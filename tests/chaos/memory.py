@@ -10,17 +10,24 @@ from itertools import pairwise
 from pathlib import Path
 
 LIMIT = 1.0  # MB an hour
-# A line through fewer minutes says more about chance than about growth.
+# After a kill everybody else's queues, caches and buffers may be a little fuller than ever before,
+# so that memory grows in steps. Each part is struck once in so many minutes.
+ROUND_MINUTES = 6
+# Minutes of each life that do not count: what is made at the first use is made (pools, prepared
+# statements, caches, the first partition), they are full, and each part was struck twice.
+WARM_UP = 15
+# Behind those, three rounds at least: steps cannot be told from growth by fewer. A process that is
+# struck itself never lives so long, and is not judged; that is why it has a twin.
 _LEAST_MINUTES = 20
 _MOST_ALIKE = 0.95
 
 
 class Verdict(StrEnum):
-    """What can be said about growth after so long."""
+    """What can be said about growth after so long. Doubt is not counted in its favour."""
 
-    HOLDS = "holds"  # under the limit, by the slope and its error
-    BROKEN = "BROKEN"  # above the limit, by the slope and its error
-    OPEN = "open"  # the limit lies within the error
+    HOLDS = "holds"  # under the limit, even by the slope and its error
+    OPEN = "open"  # under the limit, but that may be chance
+    BROKEN = "BROKEN"  # above it
     TOO_SHORT = "too short"
 
 
@@ -35,21 +42,46 @@ class Slope:
     def through(cls, values: Sequence[float]) -> "Slope | None":
         """By least squares, through MB of one minute after the other; None for less than three.
 
-        Neighbouring minutes are alike, so there is less to learn from them than from as many
-        independent ones: the error allows for that by the residuals' correlation.
+        The error is the larger of two: one holds if values are scattered around a line, the other
+        if each begins where the one before ended and what the minutes add differs.
         """
         if len(values) < 3:
             return None
-        minutes = range(len(values))
-        slope, intercept = statistics.linear_regression(minutes, values)
+        slope, intercept = statistics.linear_regression(range(len(values)), values)
         off = [value - intercept - slope * minute for minute, value in enumerate(values)]
-        spread = sum((minute - statistics.fmean(minutes)) ** 2 for minute in minutes)
-        squares = sum(distance * distance for distance in off)
-        # Values are rounded: what is left when all lie on the line is no correlation.
-        alike = sum(a * b for a, b in pairwise(off)) / squares if squares > 1e-9 else 0.0
-        alike = min(max(alike, 0.0), _MOST_ALIKE)
-        error = math.sqrt(squares / (len(values) - 2) / spread * (1 + alike) / (1 - alike))
+        error = max(_error_if_scattered(off), _error_if_added(values))
         return cls(slope * 60, 2 * error * 60)
+
+
+def _error_if_scattered(off: Sequence[float]) -> float:
+    """Standard error of a line by the distances of the values from it.
+
+    Neighbouring minutes are alike, so there is less to learn from them than from as many
+    independent ones: the error allows for that by the residuals' correlation.
+    """
+    squares = sum(distance * distance for distance in off)
+    # Values are rounded: what is left when all lie on the line is no correlation.
+    alike = sum(a * b for a, b in pairwise(off)) / squares if squares > 1e-9 else 0.0
+    alike = min(max(alike, 0.0), _MOST_ALIKE)
+    spread = len(off) * (len(off) ** 2 - 1) / 12  # of the minutes around their mean
+    return math.sqrt(squares / (len(off) - 2) / spread * (1 + alike) / (1 - alike))
+
+
+def _error_if_added(values: Sequence[float]) -> float:
+    """Standard error of a line through a sum, by how much its summands differ.
+
+    A step counts once, however many minutes stand on it. Summands less than a round apart may
+    depend on each other (Newey and West), and a line is a little worse than the difference of the
+    ends: its variance is 6/5 of that.
+    """
+    added = [after - before for before, after in pairwise(values)]
+    mean = statistics.fmean(added)
+    off = [value - mean for value in added]
+    variance = sum(value * value for value in off)
+    for apart in range(1, ROUND_MINUTES + 1):
+        together = sum(a * b for a, b in zip(off, off[apart:], strict=False))
+        variance += 2 * (1 - apart / (ROUND_MINUTES + 1)) * together
+    return math.sqrt(max(variance, 0.0) * 6 / 5) / len(added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +90,7 @@ class Life:
 
     process: str
     resting_mb: tuple[float, ...]  # lowest of each minute
-    warm_up: int  # minutes that do not count: caches and pools fill
+    warm_up: int  # minutes that do not count
 
     @property
     def slope(self) -> Slope | None:
@@ -73,7 +105,7 @@ class Life:
             return Verdict.TOO_SHORT
         if slope.mb_an_hour + slope.error < LIMIT:
             return Verdict.HOLDS
-        return Verdict.BROKEN if slope.mb_an_hour - slope.error > LIMIT else Verdict.OPEN
+        return Verdict.OPEN if slope.mb_an_hour < LIMIT else Verdict.BROKEN
 
 
 class Memory:

@@ -10,7 +10,7 @@ from bench.sink_session import Manners
 
 from chaos.cases import Case
 from chaos.flow import Flow, flowing
-from chaos.memory import Memory
+from chaos.memory import WARM_UP, Memory
 from chaos.ordeal import Result, Running
 from chaos.parts import Part
 from chaos.relay import Onebox, Split
@@ -28,7 +28,7 @@ class Regime:
     seconds: float
     kill_every: float  # seconds; 0: nothing is killed
     rate: float  # messages a second
-    warm_up: int = 15  # minutes of each life that its slope leaves out
+    warm_up: int = WARM_UP  # minutes of each life that its slope leaves out
 
     @property
     def kills(self) -> int:

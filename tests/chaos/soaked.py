@@ -62,7 +62,9 @@ class Soaked:
         return (
             "Memory that no file backs, the lowest value of each minute; slopes by least squares "
             f"without the first {self.regime.warm_up} minutes of a life, with two standard errors. "
-            f"Promised: under {LIMIT:g} MB an hour. Lives too short for a slope: {short}."
+            f"Promised: under {LIMIT:g} MB an hour; it holds if slope and error together are below "
+            "that, and is open if only the slope is. Lives too short for a slope: "
+            f"{short}."
         )
 
 

@@ -140,10 +140,22 @@ def test_the_slope_of_a_line_is_found_within_its_error() -> None:
     values = [80 + 3.0 / 60 * minute + chance.gauss(0, 0.05) for minute in range(45)]
     slope = Slope.through(values)
     assert slope is not None
-    assert 0 < slope.error < 0.5
+    assert 0 < slope.error < 0.7
     assert abs(slope.mb_an_hour - 3.0) < 2 * slope.error
     assert Slope.through([1.0, 2.0]) is None
     assert Slope(60.0, 0.0) == Slope.through([1.0, 2.0, 3.0])
+
+
+def test_growth_by_steps_lies_within_the_error_too() -> None:
+    """A step after each sixth minute, now small, now large: few summands, much doubt."""
+    within = 0
+    for seed in range(200):
+        chance = random.Random(seed)  # noqa: S311 -- noise
+        steps = [chance.expovariate(1) * 0.05 for _ in range(8)]
+        slope = Slope.through([80 + sum(steps[: minute // 6]) for minute in range(45)])
+        assert slope is not None
+        within += abs(slope.mb_an_hour - 0.5) < slope.error
+    assert within > 160
 
 
 @pytest.mark.parametrize(
@@ -152,7 +164,8 @@ def test_the_slope_of_a_line_is_found_within_its_error() -> None:
         (0.0, 0.02, 60, Verdict.HOLDS),
         (0.5, 0.02, 60, Verdict.HOLDS),
         (3.0, 0.02, 60, Verdict.BROKEN),
-        (1.0, 2.0, 60, Verdict.OPEN),
+        (0.5, 0.2, 60, Verdict.OPEN),
+        (1.5, 0.2, 60, Verdict.BROKEN),
         (9.0, 0.0, 30, Verdict.TOO_SHORT),
     ],
 )
