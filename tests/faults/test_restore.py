@@ -158,7 +158,7 @@ async def test_nobody_gets_at_a_database_that_was_restored_beneath_running_progr
 async def _saved_and_put_back(folder: Path, url: str) -> None:
     """Dump, drop, create and restore, with the plain programs of PostgreSQL."""
     programs = find_binaries(None, major=None).folder
-    dump, other = folder / "dump", url.replace("@/posthouse?", "@/postgres?")
+    dump, other = folder / "dump", url.replace("@/posthouse?", "@/template1?")
     for command in (
         ("pg_dump", "-Fc", "-f", dump, url),
         ("psql", "-c", "DROP DATABASE posthouse WITH (FORCE)", other),

@@ -53,6 +53,20 @@ def posthouse(database: str) -> Command:
     return run
 
 
+def test_a_command_brings_in_no_service_that_it_does_not_use() -> None:
+    """Half the time of a short command is what it imports."""
+    services = "bounces", "dispatcher", "ingest", "policy", "aio_pika", "starlette", "uvicorn"
+    listed = f"import sys; print(sorted(set({services}) & set(sys.modules)))"
+    for module in ("onebox.cli", "onebox.commands.credential"):
+        done = subprocess.run(
+            [sys.executable, "-c", f"import {module}; {listed}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "[]\n", module
+
+
 async def test_one_command_makes_a_sender_that_the_services_accept(
     posthouse: Command, database: str
 ) -> None:

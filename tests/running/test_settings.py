@@ -141,7 +141,14 @@ def test_what_another_program_of_the_product_reads_is_no_mistake() -> None:
     environ = given(ROUTE="127.0.0.1:2600")
 
     assert len(mistakes(environ)) == 1
-    assert load(Example, environ, also_known=names(Other))
+    assert load(Example, environ, also_known=lambda: names(Other))
+
+
+def test_other_programs_are_not_asked_for_when_no_name_is_strange() -> None:
+    def must_not_be_called() -> frozenset[str]:
+        raise AssertionError("every name is the program's own")
+
+    assert load(Example, given(), also_known=must_not_be_called)
 
 
 @pytest.mark.parametrize(

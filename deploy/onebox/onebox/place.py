@@ -16,7 +16,6 @@ from pathlib import Path
 import asyncpg
 from pydantic import Field, SecretStr
 
-from onebox.certificate import self_signed
 from onebox.postgres import EmbeddedPostgres
 from onebox.postgres_folder import FolderInUse, dsn
 from posthouse.mail.secret import KEY_OCTETS
@@ -133,6 +132,8 @@ class Place:
             _write(self.secret_key_file, base64.b64encode(secrets.token_bytes(KEY_OCTETS)) + b"\n")
             yield self.secret_key_file
         if not (self.certificate_file.exists() and self.certificate_key_file.exists()):
+            from onebox.certificate import self_signed  # noqa: PLC0415 -- X.509: once in a folder
+
             certificate, key = self_signed(hostname, datetime.now(UTC))
             _write(self.certificate_key_file, key)
             _write(self.certificate_file, certificate, mode=0o644)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import random
-import shutil
 import signal
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import asyncpg
 import structlog
 
 from onebox.postgres_binaries import Binaries, NoPostgres, PostgresError, find_binaries
+from onebox.postgres_data import MAKING_SECONDS, DidNotStart, Making, data_of
 from onebox.postgres_folder import (
     NAME,
     FolderInUse,
@@ -40,7 +40,6 @@ _FORCED_STOP_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
 _WATCH_SECONDS = 0.2
 _LOG_SECONDS = 1.0
-_BUILTIN_LOCALES_SINCE = 17
 
 # For a mail queue: commits are durable; many small rows come and go.
 _OPTIONS = {
@@ -67,10 +66,6 @@ _OPTIONS = {
 }
 
 
-class DidNotStart(PostgresError):
-    """PostgreSQL, or the making of its data, failed; the text ends with what it said."""
-
-
 class EmbeddedPostgres:
     """Runs PostgreSQL on *folder*, making its data at the first start.
 
@@ -87,7 +82,7 @@ class EmbeddedPostgres:
         options: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = folder.absolute()
-        self._data = self._folder / "data"
+        self._data = data_of(self._folder)
         self._said = Said(self._folder / "postgres.log")
         self._setting = binaries
         self._options = {**_OPTIONS, **(options or {})}
@@ -192,7 +187,9 @@ class EmbeddedPostgres:
         binaries = find_binaries(self._setting, major=made_by(self._data))
         self._said.start_anew()
         if not self._data.exists():
-            await self._make_data(binaries, runner)
+            making = Making(self._folder, binaries, runner, self._said)
+            await ended(making.child, MAKING_SECONDS)
+            making.finish()
         await self._wait_for_predecessor()
         socket = socket_folder(self._folder)
         self._hand_over(runner, self._data, socket)
@@ -207,28 +204,6 @@ class EmbeddedPostgres:
         for folder in folders:
             for path in (folder, *folder.rglob("*")):
                 runner.own(path)
-
-    async def _make_data(self, binaries: Binaries, runner: Runner) -> None:
-        """Run initdb beside the place and move its work there: half-made data is never used."""
-        fresh = self._folder / "data.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(mode=0o700)
-        self._hand_over(runner, fresh)
-        provider = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-        command: list[str | Path] = [
-            binaries.folder / "initdb",
-            *("-D", fresh, "-U", NAME, "-A", "trust", "-E", "UTF8", "--locale=C"),
-            *("--data-checksums", "--no-instructions"),
-            *(provider if binaries.major >= _BUILTIN_LOCALES_SINCE else ()),
-        ]
-        child = runner.start(command, self._said.path)
-        if not await ended(child, _START_SECONDS):
-            child.kill()
-        if child.wait() != 0:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise DidNotStart(f"PostgreSQL could not make its data: {self._said.tail()}")
-        fresh.rename(self._data)
-        _sync(self._folder)
 
     async def _wait_for_predecessor(self) -> None:
         """Let the server of a process that was just killed come to its end."""
@@ -266,23 +241,22 @@ class EmbeddedPostgres:
         return False
 
     async def _ensure_database(self) -> None:
-        maintenance = self.dsn.replace(f"@/{NAME}?", "@/postgres?")
         try:
-            connection = await asyncpg.connect(maintenance, timeout=_CONNECT_SECONDS)
-            try:
-                if not await connection.fetchval(
-                    "SELECT 1 FROM pg_database WHERE datname=$1", NAME
-                ):
-                    await connection.execute(f"CREATE DATABASE {NAME}")
-            finally:
-                await connection.close()
+            with contextlib.suppress(asyncpg.InvalidCatalogNameError):
+                await (await asyncpg.connect(self.dsn, timeout=_CONNECT_SECONDS)).close()
+                return
+            await self._name_database()
         except (asyncpg.PostgresError, TimeoutError) as error:
             raise DidNotStart(f"PostgreSQL does not answer as it should: {error}") from error
 
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    async def _name_database(self) -> None:
+        """Give ours its name: the one that initdb makes for its users, and nobody else has used."""
+        maintenance = self.dsn.replace(f"@/{NAME}?", "@/template1?")
+        connection = await asyncpg.connect(maintenance, timeout=_CONNECT_SECONDS)
+        try:
+            given = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname='postgres'")
+            await connection.execute(
+                f"ALTER DATABASE postgres RENAME TO {NAME}" if given else f"CREATE DATABASE {NAME}"
+            )
+        finally:
+            await connection.close()

@@ -47,7 +47,7 @@ def read_settings(environ: Mapping[str, str]) -> UpSettings:
 
     def read(model: type[S], variables: Mapping[str, str]) -> S:
         try:
-            return load(model, variables, also_known=known_names())
+            return load(model, variables, also_known=known_names)
         except SettingsError as error:
             mistakes.update(error.mistakes)
             return model.model_construct()

@@ -59,11 +59,11 @@ def check(programs: tuple[str, ...], *, as_json: bool) -> None:
 def _read(program: str, environ: Mapping[str, str]) -> Mapping[str, str]:
     """The effective settings, masked; raises SettingsError."""
     if program != _ONEBOX:
-        return effective(load(SERVICES[program], environ, also_known=known_names()))
+        return effective(load(SERVICES[program], environ, also_known=known_names))
     told = read_settings(environ)
     parts: Iterable[Settings] = (told.ingest, told.policy, told.dispatcher, told.bounces)
     values = {name: value for part in parts for name, value in effective(part).items()}
-    own = effective(load(OneboxSettings, environ, also_known=known_names()))
+    own = effective(load(OneboxSettings, environ, also_known=known_names))
     # What nobody gave stands in the data folder, or (the broker) in the process itself.
     made = {name: "" for name in (_KEY, _BROKER) if not _is_given(name, environ)}
     return {**values, **own, **made}

@@ -15,7 +15,6 @@ from onebox.customers import NameTaken, NoAccount, NoDomain
 from onebox.dns_records import UnusableSpf
 from onebox.place import NoPlace, Place, PlaceSettings
 from onebox.postgres_binaries import PostgresError
-from onebox.programs import known_names
 from posthouse.mail.address import InvalidAddress
 from posthouse.mail.lane import Lane
 from posthouse.running import logs
@@ -69,7 +68,13 @@ def _remember_data(ctx: click.Context, param: click.Parameter, value: str | None
 def settings() -> PlaceSettings:
     """What the environment tells about the installation; a mistake in it ends the command."""
     with plainly():
-        return load(PlaceSettings, os.environ, also_known=known_names())
+        return load(PlaceSettings, os.environ, also_known=_known_names)
+
+
+def _known_names() -> frozenset[str]:
+    from onebox.programs import known_names  # noqa: PLC0415 -- brings every service with it
+
+    return known_names()
 
 
 def secret_key() -> bytes:

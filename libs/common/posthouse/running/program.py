@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,6 @@ import structlog
 from pydantic import SecretStr
 
 from posthouse.broker import Broker, check_connected
-from posthouse.broker.rabbitmq import RabbitMqBroker
 from posthouse.running import logs
 from posthouse.running.common_settings import Common, WithBroker, WithDatabase
 from posthouse.running.health import CannotListen, Check, Health
@@ -92,8 +91,10 @@ def broker_check(broker: Broker) -> Check:
     return check
 
 
-def open_rabbitmq(urls: Sequence[SecretStr]) -> AbstractAsyncContextManager[RabbitMqBroker]:
+def open_rabbitmq(urls: Sequence[SecretStr]) -> AbstractAsyncContextManager[Broker]:
     """The broker at one of *urls*, closed when the context is left."""
+    from posthouse.broker.rabbitmq import RabbitMqBroker  # noqa: PLC0415 -- `up` starts without
+
     return RabbitMqBroker.open(*(url.get_secret_value() for url in urls))
 
 
@@ -102,7 +103,7 @@ def run_program(
     model: type[S],
     wire: Callable[[S, Backing], Wired],
     *,
-    also_known: frozenset[str] = frozenset(),
+    also_known: Callable[[], Collection[str]] = frozenset,
 ) -> int:
     """Run the service *name* on RabbitMQ until a signal; the exit status."""
     try:

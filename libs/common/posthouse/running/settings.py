@@ -9,7 +9,7 @@ path of a file that holds it. An empty variable counts as not set.
 import difflib
 import re
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,16 +73,19 @@ Model = TypeVar("Model", bound=Settings)
 
 
 def load(
-    model: type[Model], environ: Mapping[str, str], *, also_known: Collection[str] = ()
+    model: type[Model],
+    environ: Mapping[str, str],
+    *,
+    also_known: Callable[[], Collection[str]] = frozenset,
 ) -> Model:
     """Read *model* from *environ*; SettingsError lists every mistake by variable name.
 
-    *also_known* are names (see `names`) that other programs of the product read from a shared
-    environment: they are no mistake here.
+    *also_known* gives names (see `names`) that other programs of the product read from a shared
+    environment: they are no mistake here. It is asked only when there is a name to judge.
     """
     source = _Environ(model, environ)
     values = source()
-    mistakes = [*source.mistakes, *_unknown(environ, names(model) | set(also_known))]
+    mistakes = [*source.mistakes, *_unknown(environ, names(model), also_known)]
     try:
         settings = model(**values)
     except ValidationError as error:
@@ -187,16 +190,25 @@ def _mentions_secret(annotation: object) -> bool:
     return any(_mentions_secret(part) for part in typing.get_args(annotation))
 
 
-def _unknown(environ: Mapping[str, str], known: Collection[str]) -> list[str]:
+def _unknown(
+    environ: Mapping[str, str], own: Collection[str], also_known: Callable[[], Collection[str]]
+) -> list[str]:
     strangers = sorted(
         name
         for name, value in environ.items()
         if name.startswith(PREFIX)
-        and name not in known
+        and name not in own
         and not _NOT_A_SETTING.fullmatch(name)
         and not _KUBERNETES_LINK.match(value)
     )
-    return [f"{name} is not a setting{_suggestion(name, known)}" for name in strangers]
+    if not strangers:
+        return []
+    known = {*own, *also_known()}
+    return [
+        f"{name} is not a setting{_suggestion(name, known)}"
+        for name in strangers
+        if name not in known
+    ]
 
 
 def _suggestion(name: str, known: Collection[str]) -> str:

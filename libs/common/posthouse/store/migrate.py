@@ -10,7 +10,6 @@ import asyncpg
 import structlog
 
 from posthouse.store.failure import StoreRefused, connection_failures, store_failures
-from posthouse.store.restored import shelve_if_restored
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 # Any number will do as long as every version of this program uses the same one.
@@ -61,6 +60,8 @@ async def migrate(url: str, *, folder: str | None = None) -> list[Migration]:
     an error (StoreRefused): the database is not what the program believes. In a database that was
     restored from a backup all that was open is shelved; *folder* as in `shelve_if_restored`.
     """
+    from posthouse.store.restored import shelve_if_restored  # noqa: PLC0415 -- metrics come along
+
     with connection_failures(url):
         connection = await asyncpg.connect(url, timeout=10)
     with store_failures():
