@@ -1,0 +1,93 @@
+"""A connection that is lost leaves nothing behind in memory, however often that happens."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Self
+from urllib.parse import urlsplit
+
+import pytest
+
+from posthouse.broker import BrokerUnavailable
+from posthouse.broker.rabbitmq import RabbitMqBroker
+from servers.consuming import Seen, consuming
+from servers.patience import until
+
+QUEUE = "memory-of-losses"
+ROUNDS = 12
+
+
+class Wire:
+    """A way to RabbitMQ that can be cut."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._far = host, port
+        self._ends: set[asyncio.StreamWriter] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, url: str) -> AsyncIterator[tuple[Self, str]]:
+        """A wire, and the URL that leads over it."""
+        parts = urlsplit(url)
+        wire = cls(parts.hostname or "localhost", parts.port or 5672)
+        async with await asyncio.start_server(wire._join, "127.0.0.1", 0) as server:
+            near = server.sockets[0].getsockname()[1]
+            user = parts.netloc.rpartition("@")[0]
+            yield wire, parts._replace(netloc=f"{user}@127.0.0.1:{near}").geturl()
+            wire.cut()
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for end in self._ends:
+            end.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*self._far)
+        ends = {writer, far_writer}
+        self._ends |= ends
+        await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+        self._ends -= ends
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while octets := await reader.read(65536):
+            writer.write(octets)
+    writer.close()
+
+
+async def objects_after_losses(broker: RabbitMqBroker, wire: Wire, seen: Seen) -> int:
+    """How many objects there are after some more, when all works again."""
+    for number in range(ROUNDS):
+        seen.bodies.clear()
+        wire.cut()
+        await until(lambda: not broker.connected)
+        await until(lambda: broker.connected)
+        body = b"%d" % number
+        async with asyncio.timeout(15):
+            while body not in seen.bodies:
+                with suppress(BrokerUnavailable):
+                    await broker.publish(QUEUE, [body])
+                await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)  # until what was cut has ended
+    gc.collect()
+    return len(gc.get_objects())
+
+
+async def test_a_loss_leaves_nothing_in_memory(
+    amqp_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither connections nor channels nor what waited on them: a hundred objects for each."""
+    caplog.set_level(logging.CRITICAL)  # what was logged is kept, with the frames of its errors
+    async with (
+        Wire.to(amqp_url) as (wire, url),
+        RabbitMqBroker.open(url) as broker,
+    ):
+        seen = Seen()
+        async with consuming(broker, QUEUE, seen):
+            await until(lambda: broker.connected)
+            before = await objects_after_losses(broker, wire, seen)
+            after = await objects_after_losses(broker, wire, seen)
+    assert after - before < 20 * ROUNDS, "more than what just happened to be under way"
