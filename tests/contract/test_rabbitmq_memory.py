@@ -76,6 +76,7 @@ async def objects_after_losses(broker: RabbitMqBroker, wire: Wire, seen: Seen) -
     return len(gc.get_objects())
 
 
+@pytest.mark.rabbitmq
 async def test_a_loss_leaves_nothing_in_memory(
     amqp_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
