@@ -248,6 +248,21 @@ async def test_a_body_that_ends_its_consumer_every_time_becomes_a_dead_letter(
 
 
 @pytest.mark.rabbitmq
+async def test_a_consumer_ends_though_it_is_cancelled_by_its_first_body(
+    broker: RabbitMqBroker, queue: str
+) -> None:
+    """That comes together with the answer which the consumer still waits for."""
+
+    async def cancel(_: bytes) -> None:
+        task.cancel()
+
+    for _ in range(20):
+        await broker.publish(queue, [b"first"])
+        task = asyncio.create_task(broker.consume(queue, cancel, prefetch=1))
+        await until(task.done)
+
+
+@pytest.mark.rabbitmq
 async def test_an_alarm_fails_publishers_at_once_and_lets_consumers_go_on(
     broker: RabbitMqBroker, rabbitmq_node: RabbitNode, queue: str, request: pytest.FixtureRequest
 ) -> None:

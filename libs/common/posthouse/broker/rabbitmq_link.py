@@ -3,6 +3,10 @@
 Built on aio-pika's plain connection: its robust one leaves consumers behind after some losses
 (mosquito/aio-pika#231, #632) and does not notice a cancelled one (#334), so what has to be opened
 again is opened here, where it can be seen.
+
+Time is bounded by `asyncio.timeout` and not by the library, which uses `asyncio.wait_for`: that one
+forgets, before Python 3.12, a cancellation that comes together with the answer, and whoever was
+cancelled goes on for ever.
 """
 
 import asyncio
@@ -149,12 +153,9 @@ class Link:
         self._trouble = trouble
 
     async def _stay_connected(self, url: str) -> None:
-        connection = await aio_pika.connect(
-            url,
-            timeout=ANSWER_WITHIN,
-            heartbeat=HEARTBEAT,
-            name=f"posthouse {self._purpose}",
-        )
+        async with asyncio.timeout(ANSWER_WITHIN):
+            name = f"posthouse {self._purpose}"
+            connection = await aio_pika.connect(url, heartbeat=HEARTBEAT, name=name)
         self._connection = connection
         self.generation += 1
         self._trouble = "the connection was lost"

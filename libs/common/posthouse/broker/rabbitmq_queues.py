@@ -82,7 +82,8 @@ async def delete_queue(link: Link, name: str) -> None:
     channel = await link.channel(confirms=False)
     try:
         with broker_failures():
-            await channel.queue_delete(name, timeout=_DELETE_WITHIN)
+            async with asyncio.timeout(_DELETE_WITHIN):
+                await channel.queue_delete(name)
     finally:
         await close_channel(channel)
 
@@ -93,9 +94,10 @@ async def _refusal(link: Link, name: str, wanted: Arguments | None) -> str | Non
     channel = await link.channel(confirms=False)
     try:
         with broker_failures():
-            await channel.declare_queue(
-                name, durable=True, passive=wanted is None, arguments=wanted, timeout=ANSWER_WITHIN
-            )
+            async with asyncio.timeout(ANSWER_WITHIN):
+                await channel.declare_queue(
+                    name, durable=True, passive=wanted is None, arguments=wanted
+                )
     except BrokerUnavailable as failure:
         if isinstance(failure.__cause__, ChannelClosed):
             return str(failure)

@@ -83,9 +83,11 @@ class Subscription:
         wire = self._wire = await self._channel.get_underlay_channel()
         self._channel.close_callbacks.add(lambda *_: self.gone.set())
         wire.on_consumer_cancel_callbacks.add(self._on_cancel)
-        await wire.basic_qos(prefetch_count=prefetch, timeout=ANSWER_WITHIN)
+        async with asyncio.timeout(ANSWER_WITHIN):
+            await wire.basic_qos(prefetch_count=prefetch)
         try:
-            await wire.basic_consume(self._queue, on_message, timeout=_TAKE_CONSUMER_WITHIN)
+            async with asyncio.timeout(_TAKE_CONSUMER_WITHIN):
+                await wire.basic_consume(self._queue, on_message)
         except TimeoutError as error:
             raise QueueMute(f"{self._queue} takes no consumer") from error
         return wire
@@ -100,6 +102,7 @@ class Subscription:
                 async with asyncio.timeout(_ASK_EVERY):
                     await self.gone.wait()
             except TimeoutError:
-                found = await wire.queue_declare(self._queue, passive=True, timeout=ANSWER_WITHIN)
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    found = await wire.queue_declare(self._queue, passive=True)
                 if not found.consumer_count:
                     return
