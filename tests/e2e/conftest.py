@@ -6,17 +6,19 @@ from pathlib import Path
 import pytest_asyncio
 
 from chaos.relay import Split
+from dispatcher.core.lanes import LaneLimits
 from servers.rabbitmq import RabbitServer
 
-# Kept busy by a slow receiver long before by the machine: what is measured is order, not speed.
-_LANE_LIMITS = "8,6,4,4,4"
+DISPATCHERS = 3
+# Kept busy by a slow receiver long before by the machine: what is judged is order, not speed.
+LANE_LIMITS = LaneLimits.parse("8,6,4,4,4")
 
 
 @pytest_asyncio.fixture
 async def three_dispatchers(rabbitmq_server: RabbitServer, tmp_path: Path) -> AsyncIterator[Split]:
     """Split, with three dispatchers of four bulk transactions each."""
-    settings = {"POSTHOUSE_LANE_LIMITS": _LANE_LIMITS}
-    relay = Split(tmp_path, rabbitmq_server.url, None, dispatchers=3, settings=settings)
+    settings = {"POSTHOUSE_LANE_LIMITS": str(LANE_LIMITS)}
+    relay = Split(tmp_path, rabbitmq_server.url, None, dispatchers=DISPATCHERS, settings=settings)
     try:
         await relay.start()
         yield relay
