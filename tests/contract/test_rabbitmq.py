@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from posthouse.broker import BrokerState, BrokerUnavailable, QueueTerms
 from posthouse.broker.rabbitmq import RabbitMqBroker
+from posthouse.broker.rabbitmq_link import ANSWER_WITHIN
 from posthouse.broker.rabbitmq_queues import dead_queue, retry_queue
 from posthouse.broker.rabbitmq_subscription import acknowledgements
 from servers.consuming import Seen, consuming
@@ -106,7 +107,7 @@ async def test_without_a_broker_publishing_fails_at_once_and_says_why(queue: str
         started = time.monotonic()
         with pytest.raises(BrokerUnavailable, match=r"[Cc]onnect"):
             await broker.publish(queue, [b"lost"])
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < ANSWER_WITHIN
 
 
 @pytest.mark.rabbitmq
@@ -273,7 +274,7 @@ async def test_an_alarm_fails_publishers_at_once_and_lets_consumers_go_on(
         started = time.monotonic()
         with pytest.raises(BrokerUnavailable, match="alarm"):
             await publish_until_refused(broker, queue)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < ANSWER_WITHIN
         assert broker.state is BrokerState.BLOCKED
         assert not broker.connected
         assert consumers(queue) == 1
@@ -292,11 +293,12 @@ async def test_a_broker_that_stops_answering_is_given_up_and_found_again(
         started = time.monotonic()
         with pytest.raises(BrokerUnavailable, match="did not answer"):
             await broker.publish(queue, [b"during"])
-        assert time.monotonic() - started < 6
+        given_up = time.monotonic()
+        assert given_up - started < 2 * ANSWER_WITHIN
         assert not broker.connected
         with pytest.raises(BrokerUnavailable):
             await broker.publish(queue, [b"during"])
-        assert time.monotonic() - started < 6.5
+        assert time.monotonic() - given_up < ANSWER_WITHIN
     finally:
         rabbitmq_node.resume()
     await publish_patiently(broker, queue, b"after")

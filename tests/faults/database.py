@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import asyncpg
@@ -52,6 +54,12 @@ async def timed_knock(door: Door, number: int = 0) -> tuple[float, str]:
     began = loop.time()
     said = await knock(door, number=number)
     return loop.time() - began, said[:9]
+
+
+def turned_away_in_time(heard: Sequence[tuple[float, str]]) -> bool:
+    """Usually within TURNED_AWAY, and never a hang: once the machine may be busy otherwise."""
+    seconds = [each for each, _ in heard]
+    return median(seconds) < TURNED_AWAY and max(seconds) < BACK
 
 
 async def flows(relay: Relay, sink: Sink, number: int, within: float = BACK) -> None:
