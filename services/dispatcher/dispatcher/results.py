@@ -34,7 +34,9 @@ class Results:
             try:
                 # Under the claim of now: ours may have run out and be ours again.
                 under = held.claimed
-                if await self._settle(replace(result, claimed=under)):
+                if result.claimed is not under:
+                    result = replace(result, claimed=under)
+                if await self._settle(result):
                     return
                 if under is held.claimed:
                     self._remember(id_, result)

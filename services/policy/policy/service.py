@@ -232,7 +232,7 @@ class PolicyService:
             await self._refuse(claimed, reason, stopping)
             return
         MESSAGES.labels("postponed").inc()
-        _bound(claimed).warning("postponed", reason=reason, claims=claimed.claims)
+        log.warning("postponed", **_whose(claimed), reason=reason, claims=claimed.claims)
 
     async def _refuse(
         self, claimed: ClaimedSubmission, reason: str, stopping: asyncio.Event
@@ -241,7 +241,7 @@ class PolicyService:
         said = reason.replace("\0", "\ufffd").encode(errors="replace").decode()
         await self._insist(partial(self._submissions.refuse, claimed, said), stopping)
         MESSAGES.labels(EventKind.REFUSED.value).inc()
-        _bound(claimed).warning(EventKind.REFUSED.value, reason=said, claims=claimed.claims)
+        log.warning(EventKind.REFUSED.value, **_whose(claimed), reason=said, claims=claimed.claims)
 
     async def _insist(self, ask: Callable[[], Awaitable[T]], stopping: asyncio.Event) -> T:
         """The store's answer, however long it is away; raises _Abandoned when told to stop."""
@@ -269,21 +269,21 @@ def _prepared(claimed: ClaimedSubmission, made: Made) -> Prepared:
 
 def _tell(prepared: Prepared) -> None:
     _PREPARED.inc()
-    SUPPRESSED.inc(len(prepared.suppressed))
-    bound = _bound(prepared.claimed)
-    bound.info(EventKind.PREPARED.value, **prepared.detail)
+    whose = _whose(prepared.claimed)
+    log.info(EventKind.PREPARED.value, **whose, **prepared.detail)
     for recipient in prepared.suppressed:
-        bound.info(EventKind.SUPPRESSED.value, recipient=recipient)
+        SUPPRESSED.inc()
+        log.info(EventKind.SUPPRESSED.value, **whose, recipient=recipient)
 
 
-def _bound(claimed: ClaimedSubmission) -> structlog.typing.FilteringBoundLogger:
+def _whose(claimed: ClaimedSubmission) -> dict[str, str]:
+    """What every line about *claimed* says."""
     submission = claimed.submission
-    bound: structlog.typing.FilteringBoundLogger = log.bind(
-        submission=submission.id.hex,
-        account=submission.account_id.hex,
-        lane=submission.lane.label,
-    )
-    return bound
+    return {
+        "submission": submission.id.hex,
+        "account": submission.account_id.hex,
+        "lane": submission.lane.label,
+    }
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

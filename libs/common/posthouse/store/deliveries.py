@@ -19,7 +19,7 @@ CLAIMED_OCTETS = 32 << 20
 HOLD = timedelta(seconds=1)
 
 # Results wait so long for others: the message has arrived, and nobody waits for its result.
-_GATHER_SECONDS = 0.01
+_GATHER_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)

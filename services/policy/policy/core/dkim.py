@@ -103,7 +103,7 @@ def relaxed_body(body: bytes) -> bytes:
     if b"\t" in text or text.rfind(b"  ") >= 0 or text.rfind(b" \r\n") >= 0:
         text = _single_blanks(text.replace(b"\t", b" ")).replace(b" \r\n", b"\r\n")
     if text.endswith(b"\r\n\r\n") or text == b"\r\n":
-        # Nothing else can go with them: a bare CR or LF is never signed, see core.steps.
+        # Nothing else can go with them: the door takes no bare CR or LF.
         text = text.rstrip(b"\r\n")
         return text + b"\r\n" if text else b""
     return text
