@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import aio_pika
 import pytest
 from prometheus_client import REGISTRY
 
@@ -117,6 +118,24 @@ async def test_wrong_credentials_are_named_as_the_reason(amqp_url: str, queue: s
         await asyncio.sleep(0.5)
         with pytest.raises(BrokerUnavailable, match="ACCESS_REFUSED"):
             await broker.publish(queue, [b"lost"])
+
+
+async def test_it_closes_though_the_library_answers_that_with_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As aiormq does when the broker refuses us at the same moment."""
+    called = asyncio.Event()
+
+    async def connect(*_: object, **__: object) -> None:
+        called.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError("refused") from None
+
+    monkeypatch.setattr(aio_pika, "connect", connect)
+    async with asyncio.timeout(15), RabbitMqBroker.open("amqp://guest:guest@127.0.0.1:1/"):
+        await called.wait()
 
 
 @pytest.mark.rabbitmq

@@ -11,7 +11,7 @@ from prometheus_client import Counter as Metric
 
 from posthouse.broker import BrokerUnavailable, Handler, QueueTerms
 from posthouse.broker.attempt import attempt, reason
-from posthouse.broker.rabbitmq_link import Link, Unanswered
+from posthouse.broker.rabbitmq_link import Link, Unanswered, heed_cancellation
 from posthouse.broker.rabbitmq_publisher import FAILURES, QUEUE, REASON, Parcel, Publisher
 from posthouse.broker.rabbitmq_queues import (
     AFTER_DELETION,
@@ -82,6 +82,7 @@ class Consumer:
                     await self._note_mute(self._queue)
                 # Whatever ends a subscription, the next one is tried for.
                 except Exception as error:  # noqa: BLE001
+                    heed_cancellation()
                     failures += 1
                     log.warning("consuming_failed", queue=self._queue, reason=reason(error))
                 chance = random.random()  # noqa: S311 -- spreads reconnects, guards no secret

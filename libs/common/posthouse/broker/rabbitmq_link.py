@@ -61,6 +61,17 @@ def broker_failures() -> Iterator[None]:
         raise BrokerUnavailable("the channel was closed") from error
 
 
+def heed_cancellation() -> None:
+    """Raise CancelledError in a task that was cancelled, though it was told of something else.
+
+    For whoever goes on after any error: the library may answer a cancellation with the failure of
+    the connection that it met just then.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Link:
     """Keeps one connection for as long as `keep` runs."""
 
@@ -99,6 +110,7 @@ class Link:
             # Whatever goes wrong with a connection, the next one is tried for: a link that ended
             # for a reason nobody foresaw would leave the service deaf.
             except Exception as error:  # noqa: BLE001
+                heed_cancellation()
                 failures += 1
                 self._note_failure(reason(error))
             chance = random.random()  # noqa: S311 -- spreads reconnects, guards no secret
