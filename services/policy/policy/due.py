@@ -12,7 +12,7 @@ Claim = Callable[[], Awaitable[ClaimedSubmissions]]
 
 # After a batch of so many the next one waits so long for company: a statement costs hardly more for
 # twice as many, and what a busy relay saves by it everybody has the sooner. Seconds.
-_BUSY, _COMPANY_SECONDS = 4, 0.01
+_BUSY, _COMPANY_SECONDS = 4, 0.005
 
 
 class Due:
