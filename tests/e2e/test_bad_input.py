@@ -13,13 +13,13 @@ import pytest_asyncio
 from bench.sink import Sink
 from bench.sink_session import Manners
 
-from chaos.eventually import eventually
 from chaos.knock import knock
 from chaos.ledger import Ledger
 from chaos.relay import SENDER_DOMAIN, Onebox
 from posthouse.store.postgres import Postgres
 from posthouse.store.timeline import Timeline, TimelineStore
 from servers.dns_stub import DnsStub, dns_stub
+from servers.patience import eventually
 
 LARGEST = 100_000
 SENDER = f"news@{SENDER_DOMAIN}"

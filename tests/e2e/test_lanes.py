@@ -13,13 +13,13 @@ from bench.load import Load, Plan
 from bench.sink import Sink
 from bench.sink_session import Arrival, Manners
 
-from chaos.eventually import eventually
 from chaos.ledger import Ledger
 from chaos.relay import SENDER_DOMAIN, Split
 from dispatcher.service import AHEAD_SECONDS, PATIENT_SECONDS
 from e2e.claims_noted import BulkClaims, bulk_claims, note_claims
 from e2e.conftest import DISPATCHERS, LANE_LIMITS
 from posthouse.mail.lane import Lane
+from servers.patience import eventually
 
 EXPRESS = 200
 FIRST_EXPRESS = 1_000_000  # number of the first message that is not bulk

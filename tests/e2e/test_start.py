@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from bench.sink import Sink
 
-from chaos.eventually import eventually
 from chaos.knock import knock
 from chaos.program import POSTHOUSE
 from chaos.relay import Split
+from servers.patience import eventually
 
 PROGRAMS = ("up", "ingest", "policy", "dispatcher", "bounces")
 # Nobody listens there: port 1 of loopback belongs to a service that nobody runs (tcpmux).

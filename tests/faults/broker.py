@@ -12,13 +12,13 @@ from urllib.request import urlopen
 from bench.sink import Sink
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaos.eventually import eventually
 from chaos.flow import Count, Flow, flowing
 from chaos.program import Program
 from chaos.relay import Split
 from faults.database import BACK, flows
 from posthouse.broker import deliveries_queue, submissions_queue
 from posthouse.mail.lane import Lane
+from servers.patience import eventually
 from servers.rabbitmq import RabbitNode
 
 HINTS = [queue(lane) for queue in (submissions_queue, deliveries_queue) for lane in Lane]

@@ -13,9 +13,9 @@ import asyncpg
 from bench.load_session import Door
 from bench.sink import Sink
 
-from chaos.eventually import eventually
 from chaos.knock import knock
 from chaos.relay import Onebox, Relay, Split
+from servers.patience import eventually
 
 # Nobody listens there. Hints go nowhere: mail is found by looking, ten times a second.
 NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"

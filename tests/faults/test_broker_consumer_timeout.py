@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from chaos.eventually import eventually
 from chaos.relay import Split
 from faults.broker import all_flows, flowing_in_parts, moves_on, nothing_lost
+from servers.patience import eventually
 from servers.rabbitmq import RabbitNode
 
 pytestmark = pytest.mark.rabbitmq

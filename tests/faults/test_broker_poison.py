@@ -3,12 +3,11 @@
 import msgspec
 import pytest
 
-from chaos.eventually import eventually
 from chaos.relay import Split
 from faults.broker import HINTS, all_flows, flowing_in_parts, moves_on, nothing_lost
 from posthouse.broker import DeadLetter
 from posthouse.broker.rabbitmq import RabbitMqBroker
-from servers.patience import until
+from servers.patience import eventually, until
 
 pytestmark = pytest.mark.rabbitmq
 

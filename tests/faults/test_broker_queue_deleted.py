@@ -4,13 +4,12 @@ import asyncio
 
 import pytest
 
-from chaos.eventually import eventually
 from chaos.relay import Split
 from faults.broker import HINTS, all_flows, ctl, flowing_in_parts, moves_on, nothing_lost, queues
 from posthouse.broker import DeadLetter
 from posthouse.broker.rabbitmq import RabbitMqBroker
 from posthouse.broker.rabbitmq_queues import dead_queue, retry_queue
-from servers.patience import until
+from servers.patience import eventually, until
 from servers.rabbitmq import RabbitNode
 
 pytestmark = pytest.mark.rabbitmq

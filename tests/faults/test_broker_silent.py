@@ -2,7 +2,6 @@
 
 import pytest
 
-from chaos.eventually import eventually
 from chaos.relay import Split
 from faults.broker import (
     all_flows,
@@ -13,6 +12,7 @@ from faults.broker import (
     nothing_lost,
     says_so,
 )
+from servers.patience import eventually
 from servers.rabbitmq import RabbitNode
 
 pytestmark = pytest.mark.rabbitmq

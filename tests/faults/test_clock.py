@@ -9,11 +9,11 @@ import pytest
 import pytest_asyncio
 from bench.sink_session import Manners
 
-from chaos.eventually import eventually
 from chaos.flow import Flow, flowing
 from chaos.relay import Onebox, Relay, Split
 from faults.database import BACK, NO_BROKER, command
 from servers.faked_clock import FakedClock
+from servers.patience import eventually
 
 AHEAD, BEHIND, RIGHT = timedelta(days=5), timedelta(days=-1), timedelta()
 RATE = 80.0

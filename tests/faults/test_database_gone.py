@@ -6,7 +6,6 @@ from pathlib import Path
 
 import asyncpg
 
-from chaos.eventually import eventually
 from chaos.flow import flowing
 from chaos.relay import Onebox
 from faults.database import (
@@ -22,6 +21,7 @@ from faults.database import (
     timed_knock,
     turned_away_in_time,
 )
+from servers.patience import eventually
 
 MESSAGES = 300
 

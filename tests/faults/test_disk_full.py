@@ -7,7 +7,6 @@ import pytest
 import pytest_asyncio
 from bench.sink import Sink
 
-from chaos.eventually import eventually
 from chaos.knock import knock
 from chaos.ledger import Ledger
 from chaos.program import POSTHOUSE
@@ -15,6 +14,7 @@ from chaos.relay import Onebox, Relay
 from faults.database import BACK, Brokerless, flows
 from faults.disk import filled, small_disk
 from ingest.core.room import least_free
+from servers.patience import eventually
 
 FULL = "452 4.3.1"
 LIMIT = 4 << 20  # octets of a message

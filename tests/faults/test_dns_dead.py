@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from chaos.eventually import eventually
 from chaos.knock import knock
 from chaos.ledger import Ledger
 from chaos.ports import lasting_ports
@@ -16,7 +15,7 @@ from faults.database import command
 from servers.dns_stub import DnsStub, dns_stub
 from servers.mx import mx
 from servers.own_network import own_network
-from servers.patience import until
+from servers.patience import eventually, until
 
 SERVER = "192.0.2.25"
 DOMAINS = ("known.example", "failing.example", "silent.example", "gone.example")

@@ -4,12 +4,11 @@ import asyncio
 
 import pytest
 
-from chaos.eventually import eventually
 from chaos.knock import knock
 from chaos.ledger import Ledger
 from faults.apart import Apart
 from servers.mx import Peer, mx, polite
-from servers.patience import until
+from servers.patience import eventually, until
 
 pytestmark = pytest.mark.rabbitmq
 

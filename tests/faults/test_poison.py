@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from chaos.eventually import eventually
 from chaos.flow import flowing
 from chaos.knock import knock
 from chaos.relay import Split
 from faults import deadly
 from faults.database import NO_BROKER, command
+from servers.patience import eventually
 
 MESSAGES = 1000
 DEADLY = (sys.executable, deadly.__file__)

@@ -14,7 +14,6 @@ import pytest_asyncio
 from bench.sink import Sink
 from bench.sink_session import Manners
 
-from chaos.eventually import eventually
 from chaos.flow import flowing
 from chaos.knock import knock
 from chaos.ledger import Ledger
@@ -24,6 +23,7 @@ from chaos.relay import Onebox
 from onebox.postgres_binaries import find_binaries
 from posthouse.store import StoreUnavailable
 from posthouse.store.postgres import Postgres
+from servers.patience import eventually
 
 MESSAGES = 300
 # So slow that much is still to be sent when the backup is made.

@@ -17,7 +17,8 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope
 from posthouse.mail.reply import Reply
 from posthouse.store.deliveries import DeliveryStore
-from servers.patience import until
+from posthouse.store.queries import QUERIES
+from servers.patience import eventually, until
 from servers.stores import Stores, open_stores
 
 TAKEN = Delivered(Reply(250, "taken", "2.0.0"))
@@ -222,6 +223,36 @@ async def test_a_lease_of_ours_that_ran_out_and_came_back_sends_nothing_twice(
 
     assert ["r@a.example"] == world.began
     assert "delivered" == kinds[-1]
+
+
+LOCKED = "LOCK TABLE due_deliveries IN ACCESS EXCLUSIVE MODE"
+WAITING = """
+SELECT count(*) FILTER (WHERE starts_with($1, query)) > 0
+       AND count(*) FILTER (WHERE starts_with($2, query)) = 0
+FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+async def test_results_go_before_claims_when_locked_tables_are_free_again(database: str) -> None:
+    """Leases ran out while nothing could be written; nobody takes over what is answered."""
+    world, rival = World(seconds=0.5), World()
+    recipients = tuple(f"{number}@a.example" for number in range(20))
+    async with open_stores(database) as stores, open_stores(database) as others:
+        (delivery, *_) = await stores.queue(recipients=recipients)
+        async with dispatching(stores, world):
+            await until(lambda: len(world.began) == len(recipients))
+            async with dispatching(others, rival):
+                async with stores.database.connection() as operator, operator.transaction():
+                    await operator.execute(LOCKED)
+                    await asyncio.sleep(LEASE)
+                    # The moment that is worst: a claim is next, and the results try again soon.
+                    rivals = QUERIES["claim_deliveries"], QUERIES["settle_deliveries"]
+                    await eventually(lambda: stores.value(WAITING, *rivals))
+                await until_open(stores, 0, seconds=LEASE * 3)
+        kinds = await stores.kinds(delivery.submission_id)
+
+    assert [] == rival.began
+    assert "uncertain" not in kinds
 
 
 async def test_an_answer_that_came_too_late_is_written_down_when_its_claim_comes_back(

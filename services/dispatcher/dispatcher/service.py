@@ -38,9 +38,13 @@ AHEAD_SECONDS = 0.04
 MOST_AHEAD = 200
 # Messages in hand hold no more than this together, unless it is a single one.
 MOST_OCTETS = 64 << 20
-# When the store comes back, results go first: a claim of ours that ran out meanwhile may be one
-# that we hold the answer to, and whoever claims it now would send it twice.
+# While the store is away it is asked so often whether it is back.
+CLAIM_AGAIN_SECONDS = 0.5
+# When the store comes back, or a lock is gone, results go first: whoever holds a claim that ran out
+# meanwhile may have its answer in hand, and to take it over now would send the message twice.
 STORE_BACK_SECONDS = 1.0
+# A claim that takes so long has waited for a lock or for the disk, and others' results as well.
+SLOW_CLAIM_SECONDS = 0.5
 # No transaction starts on a lease with less than this left.
 LEASE_MARGIN_SECONDS = 3.0
 # What may end this process is not touched before it has had the time to do something else.
@@ -55,7 +59,7 @@ class Deliveries(ParkedDeliveries, Protocol):
     prepared: Handover[ClaimedDelivery]
 
     async def claim(
-        self, limit: int, *, octets: int, lowest: Lane, patient: bool, suspects: bool
+        self, limit: int, *, octets: int, lowest: Lane, patient: bool, lapsed: bool, suspects: bool
     ) -> Claims:
         """Lease up to *limit* deliveries of the highest lane with any due, one suspect at most."""
 
@@ -100,6 +104,7 @@ class Dispatcher:
         self._idle = asyncio.Event()
         self._patient_until = _now() + PATIENT_SECONDS
         self._stopping = False
+        self._lapsed_from = _now() + STORE_BACK_SECONDS
         self._suspects_from = _now() + SUSPECT_SECONDS
         self._more = False  # something is probably due that the last claim did not bring
 
@@ -149,7 +154,8 @@ class Dispatcher:
                 wait = await self._claim()
             except StoreUnavailable as error:
                 log.warning("claiming_interrupted", reason=str(error))
-                await asyncio.sleep(STORE_BACK_SECONDS)
+                self._lapsed_from = _now() + STORE_BACK_SECONDS
+                await asyncio.sleep(CLAIM_AGAIN_SECONDS)
             if wait:
                 await _until(self._wake, wait)
 
@@ -162,10 +168,16 @@ class Dispatcher:
         lowest, limit = room
         asked = _now()
         patient = asked < self._patient_until
-        suspects = asked >= self._suspects_from and not self._window.has_suspect
         claims = await self._deliveries.claim(
-            limit, octets=octets, lowest=lowest, patient=patient, suspects=suspects
+            limit,
+            octets=octets,
+            lowest=lowest,
+            patient=patient,
+            lapsed=asked >= self._lapsed_from,
+            suspects=asked >= self._suspects_from and not self._window.has_suspect,
         )
+        if _now() - asked > SLOW_CLAIM_SECONDS:
+            self._lapsed_from = _now() + STORE_BACK_SECONDS
         if claims.nobody_is_kept_waiting:
             self._patient_until = _now() + PATIENT_SECONDS
         self._waited.observe(claims)

@@ -118,12 +118,13 @@ class DeliveryStore:
         octets: int = CLAIMED_OCTETS,
         lowest: Lane = Lane.BULK,
         patient: bool = True,
+        lapsed: bool = True,
         suspects: bool = True,
     ) -> Claims:
         """Up to *limit* deliveries of the highest lane that has any due, oldest first.
 
         No more once they hold *octets*, but one at least. Of those abandoned twice in a row at
-        most one, and with *suspects* False none.
+        most one, and with *suspects* False none; with *lapsed* False none whose lease ran out.
 
         Nothing when that lane is below *lowest*, nor, when *patient*, while a higher lane's
         transactions are young.
@@ -131,7 +132,7 @@ class DeliveryStore:
         """
         hold = self._hold if patient else timedelta()
         rows = await self._database.fetch(
-            "claim_deliveries", limit, self.lease, hold, lowest, octets, suspects
+            "claim_deliveries", limit, self.lease, hold, lowest, octets, suspects, lapsed
         )
         held_by = rows[0]["held_by"]
         claims = Claims(

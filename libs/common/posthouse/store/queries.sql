@@ -138,7 +138,8 @@ SELECT id, lane, size, received_at, expires_at, $4 FROM done;
 
 -- name: claim_deliveries
 -- Up to $1 of them, and no more once they hold $5 octets; `more`: others may be due. Those that were
--- abandoned twice in a row come one at a time, and none unless $6, as in claim_submissions.
+-- abandoned twice in a row come one at a time, and none unless $6, as in claim_submissions; those
+-- whose lease ran out come only if $7.
 -- A message that several of them share comes once, with the first.
 -- A lane may be taken from when no higher lane has anything due: strict lanes across all
 -- dispatchers. The two highest lanes also keep the others waiting with what was claimed within the
@@ -161,14 +162,14 @@ WITH due AS (
            WHERE s.lane = lane.lane AND s.due_at > now() - $3::interval
              AND s.received_at > now() - $3::interval LIMIT 1))
 ), picked AS (
-    SELECT id, size, due_at, leased AND abandoned >= 1 AS suspect FROM due_deliveries
+    SELECT id, size, due_at, leased, leased AND abandoned >= 1 AS suspect FROM due_deliveries
     WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now() AND parked_at IS NULL
       AND lane <= $4 AND (SELECT by IS NULL FROM held)
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), fitting AS (
     SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before,
-           NOT suspect OR $6 AND 1 = row_number() OVER (PARTITION BY suspect ORDER BY due_at, id)
-               AS fits
+           (NOT leased OR $7) AND (NOT suspect
+               OR $6 AND 1 = row_number() OVER (PARTITION BY suspect ORDER BY due_at, id)) AS fits
     FROM picked
 ), claimed AS (
     UPDATE due_deliveries
