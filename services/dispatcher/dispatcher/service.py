@@ -104,7 +104,7 @@ class Dispatcher:
         self._idle = asyncio.Event()
         self._patient_until = _now() + PATIENT_SECONDS
         self._stopping = False
-        self._lapsed_from = _now() + STORE_BACK_SECONDS
+        self._let_results_go_first()
         self._suspects_from = _now() + SUSPECT_SECONDS
         self._more = False  # something is probably due that the last claim did not bring
 
@@ -154,7 +154,7 @@ class Dispatcher:
                 wait = await self._claim()
             except StoreUnavailable as error:
                 log.warning("claiming_interrupted", reason=str(error))
-                self._lapsed_from = _now() + STORE_BACK_SECONDS
+                self._let_results_go_first()
                 await asyncio.sleep(CLAIM_AGAIN_SECONDS)
             if wait:
                 await _until(self._wake, wait)
@@ -177,7 +177,7 @@ class Dispatcher:
             suspects=asked >= self._suspects_from and not self._window.has_suspect,
         )
         if _now() - asked > SLOW_CLAIM_SECONDS:
-            self._lapsed_from = _now() + STORE_BACK_SECONDS
+            self._let_results_go_first()
         if claims.nobody_is_kept_waiting:
             self._patient_until = _now() + PATIENT_SECONDS
         self._waited.observe(claims)
@@ -186,6 +186,9 @@ class Dispatcher:
         if claims.held_by is not None:
             return HELD_POLL_SECONDS
         return 0 if claims.deliveries and claims.more else POLL_SECONDS
+
+    def _let_results_go_first(self) -> None:
+        self._lapsed_from = _now() + STORE_BACK_SECONDS
 
     def _reserve(self) -> int:
         return worth_holding(self._pace.rate(), AHEAD_SECONDS, MOST_AHEAD)
