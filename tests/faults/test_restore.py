@@ -26,16 +26,15 @@ from posthouse.store.postgres import Postgres
 from servers.patience import eventually
 
 MESSAGES = 300
-# So slow, and so few at a time, that much is still to be sent when the backup is made.
+# So slow that much is still to be sent when the backup is made.
 MANNERS = Manners(delay=0.3)
-SETTINGS = {"POSTHOUSE_LANE_LIMITS": "20,20,20,20,20"}
 NEW = MESSAGES + 1
 
 
 @pytest_asyncio.fixture
 async def relay(tmp_path: Path) -> AsyncIterator[Onebox]:
     """A relay in one process."""
-    made = Onebox(tmp_path, SETTINGS)
+    made = Onebox(tmp_path)
     try:
         await made.start()
         yield made
