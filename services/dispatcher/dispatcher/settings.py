@@ -22,7 +22,7 @@ class DispatcherSettings(ProgramSettings):
     """How mail leaves."""
 
     lane_limits: Annotated[LaneLimits, BeforeValidator(_limits), PlainSerializer(str)] = LaneLimits(
-        (120, 110, 100, 100, 100)
+        (24, 22, 20, 20, 20)
     )
     """For lanes 1 to 5: how many transactions may run, per process, for one more of that lane to
     start. What a higher lane has more is kept free for it."""

@@ -21,12 +21,12 @@ class LaneLimits:
 
     @classmethod
     def parse(cls, text: str) -> "LaneLimits":
-        """Read "120,110,100,100,100": lanes 1 to 5, never rising, each at least 1."""
+        """Read "24,22,20,20,20": lanes 1 to 5, never rising, each at least 1."""
         try:
             first, second, third, fourth, fifth = (int(part) for part in text.split(","))
         except ValueError as error:
             raise InvalidLaneLimits(
-                f"{text!r} is not five numbers such as 120,110,100,100,100"
+                f"{text!r} is not five numbers such as 24,22,20,20,20"
             ) from error
         limits = (first, second, third, fourth, fifth)
         if min(limits) < 1 or list(limits) != sorted(limits, reverse=True):
