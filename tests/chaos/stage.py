@@ -75,7 +75,9 @@ class Stage:
     async def _broker(self) -> RabbitServer:
         if self._rabbitmq is None:
             try:
-                self._rabbitmq = await asyncio.to_thread(start_rabbitmq, self._room("rabbitmq"))
+                self._rabbitmq = await asyncio.to_thread(
+                    start_rabbitmq, self._room("rabbitmq-server")
+                )
             except NoRabbitMq as reason:
                 raise CannotRun(f"RabbitMQ is missing: {reason}") from reason
             if isinstance(self._rabbitmq, PrivateNode | ContainerNode):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -121,4 +122,5 @@ class ServerProcesses:
         pid = self.postmaster
         os.kill(pid, number)  # first, so that it makes no more of them
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            os.kill(int(child), number)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(int(child), number)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import permutations
 
 import dkim
 import pytest
@@ -139,16 +140,19 @@ def test_what_relays_do_on_the_way_is_forgiven(change: object) -> None:
 def test_the_field_says_what_was_signed_when_and_for_whom() -> None:
     top, second = Header.parse(split(sent(PLAIN, RSA, ED25519))[0]).values("DKIM-Signature")
 
-    assert "v=1; a=rsa-sha256; c=relaxed/relaxed; d=sender.example; s=r1;" in top
-    assert f"t={int(NOW.timestamp())}; h=subject:to:from:from;" in top
+    assert "v=1; a=rsa-sha256; c=relaxed/relaxed;" in top
+    assert f"d=sender.example; s=r1; t={int(NOW.timestamp())};" in top
+    assert "h=subject:to:from:from;" in top
     assert "a=ed25519-sha256;" in second
 
 
 def test_no_line_of_a_signature_is_long() -> None:
-    header = b"".join(name + b": x@y.example\r\n" for name in SIGNED) + b"\r\n"
-    field = signed(Header.parse(header), b"", (RSA,), NOW).fields[0]
+    for order in permutations(sorted(SIGNED, key=len)[-5:]):
+        names = *order, *sorted(SIGNED)
+        header = b"".join(name + b": x@y.example\r\n" for name in names) + b"\r\n"
+        field = signed(Header.parse(header), b"", (ED25519,), NOW).fields[0]
+        assert max(map(len, field.raw.split(b"\r\n"))) <= 78, field.raw
 
-    assert max(map(len, field.raw.split(b"\r\n"))) <= 90
     assert accepted(sent(header + b"x\r\n", RSA)) == [True]
 
 

@@ -41,7 +41,8 @@ _OVERSIGNED = (b"from",)
 _RUN = re.compile(b"  +")
 _BLANKS = b" \t\r\n"  # what may stand around a value: folds with nothing on them, too
 
-_NAMES_A_LINE = 5
+# Octets; RFC 5322 section 2.1.1 wants 78 in a line at most.
+_NAMES_A_LINE = 72
 _DIGITS_A_LINE = 72
 
 
@@ -66,9 +67,9 @@ def _signature(
     It is written with its folds; the relaxed form has one blank in place of each (section 3.4.2).
     """
     tags = (
-        f"v=1; a={key.algorithm}; c=relaxed/relaxed; d={key.domain}; s={key.selector};\r\n"
-        f"\tt={int(now.timestamp())}; h="
-    ).encode() + b"%b;\r\n\tbh=%b;\r\n\tb=" % (names, body_hash)
+        f"v=1; a={key.algorithm}; c=relaxed/relaxed;\r\n"
+        f"\td={key.domain}; s={key.selector}; t={int(now.timestamp())};\r\n"
+    ).encode() + b"\tbh=%b;\r\n\th=%b;\r\n\tb=" % (body_hash, names)
     data = b"%bdkim-signature:%b" % (lines, tags.replace(b"\r\n\t", b" "))
     digits = b64encode(key.sign(data))
     cut = [digits[at : at + _DIGITS_A_LINE] for at in range(0, len(digits), _DIGITS_A_LINE)]
@@ -82,8 +83,16 @@ def _chosen(header: Header) -> tuple[bytes, bytes]:
     """
     fields = [field for field in reversed(header.fields) if field.name in SIGNED]
     names = [*[field.name for field in fields], *_OVERSIGNED]
-    groups = [names[at : at + _NAMES_A_LINE] for at in range(0, len(names), _NAMES_A_LINE)]
-    return b":\r\n\t".join(map(b":".join, groups)), relaxed_fields(fields)
+    return _folded(names), relaxed_fields(fields)
+
+
+def _folded(names: Iterable[bytes]) -> bytes:
+    lines = [b""]
+    for name in names:
+        if len(lines[-1]) + len(name) >= _NAMES_A_LINE:
+            lines.append(b"")
+        lines[-1] += name + b":"
+    return b"\r\n\t".join(lines)[:-1]
 
 
 def relaxed_fields(fields: Iterable[Field]) -> bytes:
