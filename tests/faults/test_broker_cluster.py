@@ -40,9 +40,9 @@ class Loss(StrEnum):
     PART = "part"  # it reaches its clients, but no other node
 
 
-# Seconds until hints flow, too. A node that is alone takes five to notice, and who published there
-# meanwhile has waited five for an answer, perhaps twice.
-HINTS_AGAIN = {Loss.KILL: AGAIN, Loss.CUT: AGAIN, Loss.PART: 2 * AGAIN}
+# Seconds until hints flow, too; mail does without. A node that says nothing is given up after five,
+# and who publishes to a queue that has no leader yet waits five for an answer, perhaps twice.
+HINTS_AGAIN = {Loss.KILL: AGAIN, Loss.CUT: 2 * AGAIN, Loss.PART: 2 * AGAIN}
 
 
 @dataclass(frozen=True, slots=True)
