@@ -8,6 +8,7 @@ from servers.stores import (
     bounced,
     deferred,
     delivered,
+    ids,
     open_stores,
 )
 
@@ -27,6 +28,18 @@ async def test_a_dead_lease_comes_due_again_as_uncertain_once(stores: Stores) ->
     assert uncertain == [(1, "uncertain")]
     told = [(e["delivery_id"], e["detail"]) for e in story.events if e["kind"] == "uncertain"]
     assert told == [(first.delivery.id, {"claim": 1})]
+
+
+async def test_what_ran_out_is_left_to_its_holder_where_that_is_asked_for(stores: Stores) -> None:
+    """Other work comes, however much ran out before it was due."""
+    await stores.queue(recipients=("a@dest.example", "b@dest.example", "c@dest.example"))
+    assert 3 == len((await stores.deliveries.claim(10)).deliveries)
+    await stores.run_out()
+    (new,) = await stores.queue(recipients=("new@dest.example",))
+
+    assert [new.id] == ids((await stores.deliveries.claim(2, lapsed=False)).deliveries)
+    assert not (await stores.deliveries.claim(2, lapsed=False)).deliveries
+    assert 3 == len((await stores.deliveries.claim(10)).deliveries)
 
 
 async def test_a_lease_that_died_twice_is_uncertain_twice(stores: Stores) -> None:

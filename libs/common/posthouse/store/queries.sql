@@ -162,14 +162,14 @@ WITH due AS (
            WHERE s.lane = lane.lane AND s.due_at > now() - $3::interval
              AND s.received_at > now() - $3::interval LIMIT 1))
 ), picked AS (
-    SELECT id, size, due_at, leased, leased AND abandoned >= 1 AS suspect FROM due_deliveries
+    SELECT id, size, due_at, leased AND abandoned >= 1 AS suspect FROM due_deliveries
     WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now() AND parked_at IS NULL
-      AND lane <= $4 AND (SELECT by IS NULL FROM held)
+      AND lane <= $4 AND (SELECT by IS NULL FROM held) AND (NOT leased OR $7)
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), fitting AS (
     SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before,
-           (NOT leased OR $7) AND (NOT suspect
-               OR $6 AND 1 = row_number() OVER (PARTITION BY suspect ORDER BY due_at, id)) AS fits
+           NOT suspect OR $6 AND 1 = row_number() OVER (PARTITION BY suspect ORDER BY due_at, id)
+               AS fits
     FROM picked
 ), claimed AS (
     UPDATE due_deliveries
