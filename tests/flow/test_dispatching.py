@@ -317,8 +317,8 @@ async def test_alerts_that_are_always_on_the_wire_do_not_starve_bulk(database: s
 
 async def until_open(stores: Stores, expected: int, seconds: float = 10.0) -> None:
     """Return when *expected* deliveries are still to be done."""
-    async with asyncio.timeout(seconds):
-        while True:
-            if await open_deliveries(stores) == expected:
-                return
-            await asyncio.sleep(0.02)
+
+    async def holds() -> bool:
+        return await open_deliveries(stores) == expected
+
+    await eventually(holds, seconds, look=0.02)

@@ -41,9 +41,8 @@ _OVERSIGNED = (b"from",)
 _RUN = re.compile(b"  +")
 _BLANKS = b" \t\r\n"  # what may stand around a value: folds with nothing on them, too
 
-# Octets; RFC 5322 section 2.1.1 wants 78 in a line at most.
-_NAMES_A_LINE = 72
-_DIGITS_A_LINE = 72
+# Of names or digits, beside the tag; RFC 5322 section 2.1.1 wants 78 octets in a line at most.
+_OCTETS_A_LINE = 72
 
 
 def signed(header: Header, body: bytes, keys: Sequence[SigningKey], now: datetime) -> Header:
@@ -72,7 +71,7 @@ def _signature(
     ).encode() + b"\tbh=%b;\r\n\th=%b;\r\n\tb=" % (body_hash, names)
     data = b"%bdkim-signature:%b" % (lines, tags.replace(b"\r\n\t", b" "))
     digits = b64encode(key.sign(data))
-    cut = [digits[at : at + _DIGITS_A_LINE] for at in range(0, len(digits), _DIGITS_A_LINE)]
+    cut = [digits[at : at + _OCTETS_A_LINE] for at in range(0, len(digits), _OCTETS_A_LINE)]
     return Field(b"dkim-signature", b"DKIM-Signature: " + tags + b"\r\n\t".join(cut) + b"\r\n")
 
 
@@ -89,7 +88,7 @@ def _chosen(header: Header) -> tuple[bytes, bytes]:
 def _folded(names: Iterable[bytes]) -> bytes:
     lines = [b""]
     for name in names:
-        if len(lines[-1]) + len(name) >= _NAMES_A_LINE:
+        if len(lines[-1]) + len(name) >= _OCTETS_A_LINE:
             lines.append(b"")
         lines[-1] += name + b":"
     return b"\r\n\t".join(lines)[:-1]
