@@ -1,9 +1,10 @@
 """What goes together into a batch."""
 
 import asyncio
-from collections.abc import Sequence
 
-from policy.due import Due
+import pytest
+
+from policy.due import Claim, Due, Line
 from posthouse.mail.lane import Lane
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions
 from servers.stores import a_submission
@@ -15,21 +16,24 @@ def some(count: int, lane: Lane = Lane.NORMAL) -> list[ClaimedSubmission]:
     return [ClaimedSubmission(a_submission(lane), claims=1) for _ in range(count)]
 
 
-async def nothing_to_claim() -> ClaimedSubmissions:
+async def nothing_to_claim(lowest: Lane) -> ClaimedSubmissions:
+    del lowest
     return ClaimedSubmissions((), more=False)
+
+
+async def next_of(line: Line) -> int:
+    """How many are in the next batch, which is done with at once."""
+    async with line.batch(nothing_to_claim) as batch:
+        return len(batch)
 
 
 async def after_a_batch_of(count: int, *then: ClaimedSubmission) -> tuple[Due, asyncio.Task[int]]:
     """How many are in the batch that follows one of *count*, when *then* was handed over."""
     due = Due(MOST, poll_seconds=60)
     due.take(some(count))
-    assert count == len(await due.batch(nothing_to_claim))
+    assert count == await next_of(due.all)
     due.take(then)
-
-    async def following() -> int:
-        return len(await due.batch(nothing_to_claim))
-
-    return due, asyncio.create_task(following())
+    return due, asyncio.create_task(next_of(due.all))
 
 
 async def turns_until_done(task: asyncio.Task[int]) -> int:
@@ -65,12 +69,49 @@ async def test_it_goes_alone_when_no_company_comes() -> None:
     assert 1 == await task
 
 
-async def test_the_two_highest_lanes_wait_for_nobody() -> None:
-    lanes: Sequence[Lane] = (Lane.VERY_HIGH, Lane.HIGH)
-    for lane in lanes:
-        due, task = await after_a_batch_of(4, *some(2))
-        assert await turns_until_done(task) == 10
+@pytest.mark.parametrize("lane", [Lane.VERY_HIGH, Lane.HIGH])
+async def test_the_express_waits_for_no_company_and_no_batch_of_others(lane: Lane) -> None:
+    due = Due(MOST, poll_seconds=60)
+    due.take([*some(4, lane), *some(4)])
+    async with due.all.batch(nothing_to_claim):
+        assert 4 == await next_of(due.express)
         due.take(some(1, lane))
+        task = asyncio.create_task(next_of(due.express))
 
-        assert await turns_until_done(task) < 5
+        assert await turns_until_done(task) < 3
         assert 1 == await task
+
+
+async def test_what_was_handed_over_waits_while_the_express_is_worked_on() -> None:
+    due = Due(MOST, poll_seconds=60)
+    due.take([*some(1, Lane.HIGH), *some(1)])
+    async with due.express.batch(nothing_to_claim):
+        task = asyncio.create_task(next_of(due.all))
+        assert await turns_until_done(task) == 10
+
+    assert await turns_until_done(task) < 3
+    assert 1 == await task
+
+
+async def test_the_express_asks_only_when_it_is_told() -> None:
+    asked = asyncio.Event()
+
+    async def claim(lowest: Lane) -> ClaimedSubmissions:
+        assert lowest is Lane.HIGH
+        asked.set()
+        return ClaimedSubmissions((), more=False)
+
+    due = Due(MOST, poll_seconds=0)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(nothing(due.express, claim))
+        due.wake(Lane.NORMAL)
+        await asyncio.sleep(0.01)
+        assert not asked.is_set()
+        due.wake(Lane.HIGH)
+        await asked.wait()
+        due.stop()
+
+
+async def nothing(line: Line, claim: Claim) -> None:
+    async with line.batch(claim) as batch:
+        assert not batch

@@ -73,13 +73,13 @@ class Store:
             self.away[question] -= 1
             raise StoreUnavailable(f"{question} is away")
 
-    async def claim(self, limit: int, *, suspects: bool) -> ClaimedSubmissions:
+    async def claim(self, limit: int, *, lowest: Lane, suspects: bool) -> ClaimedSubmissions:
         self._asked("claim")
-        doubtful = [c for c in self.due if is_suspect(c.claims)]
-        left = doubtful[suspects:]
-        batch = [c for c in self.due if c not in left][:limit]
+        due = [c for c in self.due if c.submission.lane <= lowest]
+        left = [c for c in due if is_suspect(c.claims)][suspects:]
+        batch = [c for c in due if c not in left][:limit]
         self.due = [c for c in self.due if c not in batch]
-        return ClaimedSubmissions(tuple(batch), more=bool(batch and self.due))
+        return ClaimedSubmissions(tuple(batch), more=len(due) > len(batch) > 0)
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Mapping[Lane, int]:
         self._asked("prepare")
@@ -285,7 +285,6 @@ async def test_of_what_was_handed_over_the_highest_lane_goes_first() -> None:
         run.service.due.take([ClaimedSubmission(submission(lane=lane), claims=1) for lane in lanes])
         await until(lambda: len(store.prepared) == len(lanes))
         run.stopping.set()
-        run.service.due.wake(Lane.NORMAL)
 
     assert sorted(lanes) == [p.claimed.submission.lane for p in store.prepared]
     assert store.batches == [1, 2, 2]
@@ -327,7 +326,6 @@ async def test_a_wake_up_is_heard_at_once() -> None:
         run.service.due.wake(Lane.NORMAL)
         await until(lambda: bool(store.prepared))
         run.stopping.set()
-        run.service.due.wake(Lane.NORMAL)
 
 
 async def test_an_idle_service_asks_once_per_poll_however_many_workers_it_has() -> None:

@@ -71,6 +71,23 @@ async def test_one_that_may_wait_writes_what_comes_meanwhile_in_one_batch(ledger
     assert ledger.written == [["a", "b", "c"]]
 
 
+async def test_it_waits_for_no_more_when_one_is_in_a_hurry(ledger: Ledger) -> None:
+    commit = GroupCommit(ledger.write, most_items=100, gather_seconds=3600)
+    ledger.go.set()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(commit.add("a"))
+        await settle()
+        assert not ledger.underway
+        tasks.create_task(commit.add("b", hurried=True))
+        await settle()
+        assert ledger.written == [["a", "b"]]
+        slow = tasks.create_task(commit.add("c"))
+        await settle()
+        assert not slow.done()
+        tasks.create_task(commit.add("d", hurried=True))
+    assert ledger.written == [["a", "b"], ["c", "d"]]
+
+
 async def test_a_smaller_batch_waits_for_those_who_just_had_their_answer(ledger: Ledger) -> None:
     """Clients in two groups, each written while the other waits, become one group."""
     commit = GroupCommit(ledger.write, most_items=100)

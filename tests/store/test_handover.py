@@ -102,6 +102,7 @@ async def test_no_more_is_handed_over_than_there_is_room_for(here: Process) -> N
     here.policy.room = 3
     assert await here.submissions.accept(a_submission())
     assert (await here.submissions.claim(1)).more
+    assert not (await here.submissions.claim(10, lowest=Lane.HIGH)).more
     assert await here.submissions.accept(a_submission())
     assert not (await here.submissions.claim(10)).more
     assert not await here.submissions.accept(a_submission())

@@ -28,7 +28,7 @@ MOST_PAGES = 1000
 
 # Twenty claims are leased before each statement; these are its parameters.
 PARAMETERS = {
-    "claim_submissions": "20, {lease}, 1000000, true",
+    "claim_submissions": "20, {lease}, 1000000, true, 5",
     "claim_deliveries": "20, {lease}, interval '0', 5, 1000000, true, true",
     "claim_parked_deliveries": "'full.example', 20, {lease}",
     "parked_sites": "",

@@ -88,6 +88,15 @@ async def test_a_lower_lane_waits_until_nothing_higher_is_due(stores: Stores) ->
     assert lanes == [[Lane.HIGH, Lane.HIGH], [Lane.NORMAL], [Lane.BULK], []]
 
 
+async def test_a_claim_for_the_express_knows_of_nothing_lower(stores: Stores) -> None:
+    for lane in (Lane.NORMAL, Lane.HIGH):
+        await stores.submissions.accept(a_submission(lane))
+    some = await stores.submissions.claim(10, lowest=Lane.HIGH)
+    assert ([Lane.HIGH], False) == ([c.submission.lane for c in some.submissions], some.more)
+    assert not (await stores.submissions.claim(10, lowest=Lane.HIGH)).submissions
+    assert (await stores.submissions.claim(10)).submissions
+
+
 async def test_the_oldest_are_claimed_first(stores: Stores) -> None:
     submissions = [a_submission() for _ in range(5)]
     for submission in reversed(submissions):

@@ -1,14 +1,14 @@
 """What policy works on next: what it was handed, or else what a claim brings."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from posthouse.mail.lane import Lane
 from posthouse.store.deliveries import CLAIMED_OCTETS
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions
 
-Claim = Callable[[], Awaitable[ClaimedSubmissions]]
+Claim = Callable[[Lane], Awaitable[ClaimedSubmissions]]
 
 # After a batch of so many the next one waits so long for company: a statement costs hardly more for
 # twice as many, and what a busy relay saves by it everybody has the sooner. Seconds.
@@ -16,27 +16,63 @@ _BUSY, _COMPANY_SECONDS = 4, 0.005
 
 
 class Due:
-    """The next batch, as soon as there is one; asks the store no more often than it must."""
+    """What is due, in two lines: the express of lanes 1 and 2 waits for no batch of the others.
+
+    A claim for all lanes brings the express too, so only that one is made without being told to.
+    """
 
     def __init__(self, most: int, poll_seconds: float) -> None:
-        """*most*: how many may be handed over before they are taken."""
-        self._most = most
-        self._poll_seconds = poll_seconds
-        self._handed: list[ClaimedSubmission] = []
-        self._woken = asyncio.Event()
-        self._drained = False  # the last claim took all there was: wait before asking again
-        self._hinted = False  # somebody has said since that there is more
-        self._stopping = asyncio.Event()
-        self._last = 0  # how many went together, of what was handed over
-
-    def stop_at(self, stopping: asyncio.Event) -> None:
-        """From *stopping* on nothing is claimed, and nothing may be handed over."""
-        self._stopping = stopping
+        """*most*: how many may be handed over to a line before they are taken."""
+        self.express = Line(most, Lane.HIGH, poll_seconds=None)
+        self.all = Line(most, Lane.BULK, poll_seconds, behind=self.express)
 
     def wake(self, lane: Lane) -> None:
         """A submission of *lane* may be due: look now."""
-        del lane  # whatever it is, the highest lane with anything due goes first
-        self.look()
+        (self.express if lane <= Lane.HIGH else self.all).look()
+
+    def take(self, claimed: Sequence[ClaimedSubmission]) -> None:
+        """These too: they are claimed for us already, see `posthouse.store.handover`."""
+        self.express.take([c for c in claimed if c.submission.lane <= Lane.HIGH])
+        self.all.take([c for c in claimed if c.submission.lane > Lane.HIGH])
+
+    def room(self) -> int:
+        """How many more may be handed over, whatever their lane."""
+        return min(self.express.room(), self.all.room())
+
+    def stop(self) -> None:
+        """From here on nothing is claimed, and nothing may be handed over."""
+        self.express.stop()
+        self.all.stop()
+
+
+class Line:
+    """The next batch of some lanes, as soon as there is one; asks no more often than it must."""
+
+    def __init__(
+        self,
+        most: int,
+        lowest: Lane,
+        poll_seconds: float | None,
+        *,
+        behind: "Line | None" = None,
+    ) -> None:
+        """For *lowest* and the lanes above it; without *poll_seconds* it asks only when told to.
+
+        What it was handed waits until nothing of the line that it stands *behind* is worked on.
+        """
+        self.lowest = lowest
+        self._most = most
+        self._poll_seconds = poll_seconds
+        self._behind = behind
+        self._handed: list[ClaimedSubmission] = []
+        self._woken = asyncio.Event()
+        # Whether the last claim took all there was: then wait before asking again.
+        self._drained = poll_seconds is None
+        self._hinted = False  # somebody has said since that there is more
+        self._stopped = False
+        self._last = 0  # how many went together, of what was handed over
+        self.idle = asyncio.Event()  # nothing of it is being worked on
+        self.idle.set()
 
     def look(self) -> None:
         """Something may be due: ask at once."""
@@ -44,31 +80,47 @@ class Due:
         self._woken.set()
 
     def take(self, claimed: Sequence[ClaimedSubmission]) -> None:
-        """These too: they are claimed for us already, see `posthouse.store.handover`."""
+        """These too."""
         self._handed += claimed
         self._woken.set()
 
     def room(self) -> int:
-        """How many more may be handed over."""
+        """How many more it may be handed."""
         octets = sum(claimed.submission.size for claimed in self._handed)
-        if self._stopping.is_set() or octets > CLAIMED_OCTETS:
+        if self._stopped or octets > CLAIMED_OCTETS:
             return 0
         return self._most - len(self._handed)
 
-    async def batch(self, claim: Claim) -> Sequence[ClaimedSubmission]:
-        """What is next, claimed by *claim* if need be; empty when told to stop."""
-        while not (self._handed or self._stopping.is_set()):
+    def stop(self) -> None:
+        """Claim no more."""
+        self._stopped = True
+        self._woken.set()
+
+    @asynccontextmanager
+    async def batch(self, claim: Claim) -> AsyncIterator[Sequence[ClaimedSubmission]]:
+        """What to work on now, claimed by *claim* if need be; nothing when told to stop."""
+        found = await self._next(claim)
+        self.idle.clear()
+        try:
+            yield found
+        finally:
+            self.idle.set()
+
+    async def _next(self, claim: Claim) -> Sequence[ClaimedSubmission]:
+        while not (self._handed or self._stopped):
             if self._drained and not self._hinted:
                 self._woken.clear()
                 if await self._told() and not self._hinted:
                     continue  # handed over: no need to ask
             self._hinted = False
-            claims = await claim()
+            claims = await claim(self.lowest)
             self._drained = not claims.more
             if claims.submissions:
                 return claims.submissions
-        if self._last >= _BUSY:
-            await self._company()
+        if self._behind:
+            if self._last >= _BUSY:
+                await self._company()
+            await self._behind.idle.wait()
         return self._highest_handed()
 
     async def _told(self) -> bool:
@@ -79,10 +131,10 @@ class Due:
         return False
 
     async def _company(self) -> None:
-        """Let more be handed over; nothing of the two highest lanes waits for that."""
+        """Let more be handed over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_COMPANY_SECONDS):
-                while self.room() > 0 and all(c.submission.lane > Lane.HIGH for c in self._handed):
+                while self.room() > 0:
                     self._woken.clear()
                     await self._woken.wait()
 

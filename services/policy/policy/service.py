@@ -16,7 +16,7 @@ from policy.core.identity import candidates
 from policy.core.patience import is_suspect, last_failure, worn_out
 from policy.core.plan import Job, Relay
 from policy.core.steps import Refusal
-from policy.due import Due
+from policy.due import Due, Line
 from policy.identities import Identities
 from policy.making import Failed, Made, Result, make
 from posthouse.mail.events import EventKind
@@ -50,8 +50,11 @@ T = TypeVar("T")
 class SubmissionStore(Protocol):
     """Submissions that are due; every method raises StoreUnavailable."""
 
-    async def claim(self, limit: int, *, suspects: bool) -> ClaimedSubmissions:
-        """Up to *limit* submissions of the highest lane that has any due, one suspect at most."""
+    async def claim(self, limit: int, *, lowest: Lane, suspects: bool) -> ClaimedSubmissions:
+        """Up to *limit* of the highest lane, down to *lowest*, that has any due.
+
+        One suspect at most, and with *suspects* False none.
+        """
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Mapping[Lane, int]:
         """Commit the batch; how many deliveries the dispatchers are to be told of, by lane.
@@ -104,56 +107,64 @@ class PolicyService:
         self._suspects_from = asyncio.get_running_loop().time() + self._pace.suspect_seconds
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until *stopping* is set; the batch in hand is finished first.
+        """Work until *stopping* is set; the batches in hand are finished first.
 
-        One batch at a time: what comes meanwhile makes the next one larger, and a statement costs
-        little more for many than for one.
+        One batch at a time of each line: what comes meanwhile makes the next one larger, and a
+        statement costs little more for many than for one.
         """
         self._stopping = stopping
-        self.due.stop_at(stopping)
+        async with asyncio.TaskGroup() as working:
+            working.create_task(self._work(self.due.express), name="express")
+            working.create_task(self._work(self.due.all), name="all")
+            await stopping.wait()
+            self.due.stop()
+
+    async def _work(self, line: Line) -> None:
         failures = 0
         while True:
             try:
-                batch = await self.due.batch(self._claim)
-                if not batch:
-                    return
-                await self._process_with_care(batch, stopping)
+                async with line.batch(self._claim) as batch:
+                    if not batch:
+                        return
+                    await self._process_with_care(batch)
             except _Abandoned:
                 return
             except Exception:
                 # A mistake of ours. What was claimed comes due again; other messages go on.
                 log.exception("batch_failed")
                 failures += 1
-                await _pause(failures, stopping)
+                await _pause(failures, self._stopping)
             else:
                 failures = 0
 
-    async def _claim(self) -> ClaimedSubmissions:
-        suspects = asyncio.get_running_loop().time() >= self._suspects_from
-        claim = partial(self._submissions.claim, self._pace.batch, suspects=suspects)
-        return await self._insist(claim, self._stopping)
+    async def _claim(self, lowest: Lane) -> ClaimedSubmissions:
+        # The express would not do without its neighbours: suspects come with all lanes.
+        early = asyncio.get_running_loop().time() < self._suspects_from
+        suspects = lowest is Lane.BULK and not early
+        limit = self._pace.batch
+        return await self._insist(
+            partial(self._submissions.claim, limit, lowest=lowest, suspects=suspects)
+        )
 
-    async def _process_with_care(
-        self, batch: Sequence[ClaimedSubmission], stopping: asyncio.Event
-    ) -> None:
+    async def _process_with_care(self, batch: Sequence[ClaimedSubmission]) -> None:
         """Process *batch*; what may end this process comes last, when the rest is committed."""
-        await self._process([c for c in batch if not is_suspect(c.claims)], stopping)
+        await self._process([c for c in batch if not is_suspect(c.claims)])
         if suspects := [c for c in batch if is_suspect(c.claims)]:
-            await self._process(suspects, stopping)
-            self.due.look()  # another one may be due: they come one at a time
+            await self._process(suspects)
+            self.due.all.look()  # another one may be due: they come one at a time
 
-    async def _process(self, batch: Sequence[ClaimedSubmission], stopping: asyncio.Event) -> None:
+    async def _process(self, batch: Sequence[ClaimedSubmission]) -> None:
         todo = []
         for claimed in batch:
             if (reason := worn_out(claimed.claims)) is None:
                 todo.append(claimed)
             else:
-                await self._refuse(claimed, reason, stopping)
+                await self._refuse(claimed, reason)
         if not todo:
             return
 
-        jobs = await self._insist(partial(self._gather, todo), stopping)
-        await self._act(list(zip(todo, await self._made(jobs), strict=True)), stopping)
+        jobs = await self._insist(partial(self._gather, todo))
+        await self._act(list(zip(todo, await self._made(jobs), strict=True)))
 
     async def _made(self, jobs: Sequence[Job]) -> list[Result]:
         """Decide and sign, which is half a millisecond of work for each message.
@@ -189,61 +200,55 @@ class PolicyService:
             for c, header, domains in read
         ]
 
-    async def _act(
-        self, results: Sequence[tuple[ClaimedSubmission, Result]], stopping: asyncio.Event
-    ) -> None:
+    async def _act(self, results: Sequence[tuple[ClaimedSubmission, Result]]) -> None:
         prepared = []
         for claimed, result in results:
             match result:
                 case Made():
                     prepared.append(_prepared(claimed, result))
                 case Refusal(reason):
-                    await self._refuse(claimed, reason, stopping)
+                    await self._refuse(claimed, reason)
                 case Failed(reason):
-                    await self._postpone(claimed, reason, stopping)
+                    await self._postpone(claimed, reason)
                 case _:
                     assert_never(result)
         if not prepared:
             return
 
-        await self._keep(prepared, stopping)
+        await self._keep(prepared)
 
-    async def _keep(self, prepared: list[Prepared], stopping: asyncio.Event) -> None:
+    async def _keep(self, prepared: list[Prepared]) -> None:
         """Commit; should the store refuse the batch for one of it, the others one by one."""
         try:
-            due = await self._insist(partial(self._submissions.prepare, prepared), stopping)
+            due = await self._insist(partial(self._submissions.prepare, prepared))
         except StoreRefused as error:
             if len(prepared) == 1:
-                await self._postpone(prepared[0].claimed, f"StoreRefused: {error}", stopping)
+                await self._postpone(prepared[0].claimed, f"StoreRefused: {error}")
                 return
             for one in prepared:
-                await self._keep([one], stopping)
+                await self._keep([one])
             return
         for one in prepared:
             _tell(one)
         for lane, count in due.items():
             self._announce(lane, count)
 
-    async def _postpone(
-        self, claimed: ClaimedSubmission, reason: str, stopping: asyncio.Event
-    ) -> None:
+    async def _postpone(self, claimed: ClaimedSubmission, reason: str) -> None:
         """Leave it to come due again when its lease runs out, or shelve it when that was enough."""
         if last_failure(claimed.claims):
-            await self._refuse(claimed, reason, stopping)
+            await self._refuse(claimed, reason)
             return
         MESSAGES.labels("postponed").inc()
         log.warning("postponed", **_whose(claimed), reason=reason, claims=claimed.claims)
 
-    async def _refuse(
-        self, claimed: ClaimedSubmission, reason: str, stopping: asyncio.Event
-    ) -> None:
+    async def _refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
         # PostgreSQL takes no NUL in text, and half a surrogate pair is no text at all.
         said = reason.replace("\0", "\ufffd").encode(errors="replace").decode()
-        await self._insist(partial(self._submissions.refuse, claimed, said), stopping)
+        await self._insist(partial(self._submissions.refuse, claimed, said))
         MESSAGES.labels(EventKind.REFUSED.value).inc()
         log.warning(EventKind.REFUSED.value, **_whose(claimed), reason=said, claims=claimed.claims)
 
-    async def _insist(self, ask: Callable[[], Awaitable[T]], stopping: asyncio.Event) -> T:
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The store's answer, however long it is away; raises _Abandoned when told to stop."""
         failures = 0
         while True:
@@ -252,9 +257,9 @@ class PolicyService:
             except StoreUnavailable as error:
                 failures += 1
                 log.warning("store_unavailable", reason=str(error), failures=failures)
-                if stopping.is_set():
+                if self._stopping.is_set():
                     raise _Abandoned from error
-                await _pause(failures, stopping)
+                await _pause(failures, self._stopping)
 
 
 def _prepared(claimed: ClaimedSubmission, made: Made) -> Prepared:

@@ -18,7 +18,7 @@ CLAIMED_OCTETS = 32 << 20
 # How long a claim of the two highest lanes keeps lower ones waiting at most.
 HOLD = timedelta(seconds=1)
 
-# Results wait so long for others: the message has arrived, and nobody waits for its result.
+# Results wait so long for others: the message has arrived. Those that lower lanes wait for do not.
 _GATHER_SECONDS = 0.02
 
 
@@ -166,7 +166,9 @@ class DeliveryStore:
 
         False: its claim was lost, or had its result before; then it changed nothing.
         """
-        return await self._settling.add(settlement)
+        # While one of the two highest lanes has no result, lower ones are kept waiting.
+        hurried = settlement.claimed.delivery.lane <= Lane.HIGH
+        return await self._settling.add(settlement, hurried=hurried)
 
     async def _settle(self, batch: Sequence[Settlement]) -> list[bool]:
         # Two results for one delivery: the older claim was lost, or it is the same said twice.

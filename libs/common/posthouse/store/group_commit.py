@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from posthouse.store.failure import StoreRefused
@@ -33,7 +34,7 @@ class GroupCommit(Generic[T, R]):
     ) -> None:
         """*only_awaited*: drop what nobody waits for any more, because it will be brought again.
 
-        *gather_seconds*: wait so long for company before each batch, where nobody is in a hurry.
+        *gather_seconds*: wait so long for company before each batch, if nobody in it is in a hurry.
         """
         self._write = write
         self._most_items = most_items
@@ -43,12 +44,18 @@ class GroupCommit(Generic[T, R]):
         self._only_awaited = only_awaited
         self._gather_seconds = gather_seconds
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._hurried = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
 
-    async def add(self, item: T) -> R:
-        """What came of *item* once it is committed; raises what the write raised."""
+    async def add(self, item: T, *, hurried: bool = False) -> R:
+        """What came of *item* once it is committed; raises what the write raised.
+
+        *hurried*: somebody is kept waiting by it.
+        """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        if hurried:
+            self._hurried.set()
         self._start()
         return await future
 
@@ -78,11 +85,14 @@ class GroupCommit(Generic[T, R]):
         and a statement costs little more for twice as many. Who comes alone waits for nobody.
         """
         if self._gather_seconds:
-            await asyncio.sleep(self._gather_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._gather_seconds):
+                    await self._hurried.wait()
         elif len(self._waiting) < last:
             await asyncio.sleep(_COMPANY_SECONDS)
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
+        self._hurried.clear()
         batch: list[tuple[T, asyncio.Future[R]]] = []
         octets = 0
         while self._waiting and len(batch) < self._most_items and octets < self._most_octets:

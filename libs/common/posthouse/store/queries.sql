@@ -42,12 +42,12 @@ FROM unnest($1::uuid[], $4::uuid[], $9::text[], $17::boolean[])
 WHERE t.handed;
 
 -- name: claim_submissions
--- Up to $1 of them, and no more once they hold $3 octets; `more`: others may be due. One that was
--- taken up twice without a result may be what kills whoever takes it up: such come one at a time,
--- and none unless $4. Addresses on a suppression list are compared without case, as nearly every
--- receiver compares local parts.
+-- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
+-- may be due. One that was taken up twice without a result may be what kills whoever takes it up:
+-- such come one at a time, and none unless $4. Addresses on a suppression list are compared without
+-- case, as nearly every receiver compares local parts.
 WITH due AS (
-    SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, 5) AS lane
+    SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, $5::integer) AS lane
     WHERE (SELECT true FROM due_submissions d
            WHERE d.lane = lane.lane AND d.due_at <= now() LIMIT 1)
 ), picked AS (

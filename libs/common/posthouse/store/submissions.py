@@ -112,18 +112,24 @@ class SubmissionStore:
         return due
 
     async def claim(
-        self, limit: int, *, octets: int = CLAIMED_OCTETS, suspects: bool = True
+        self,
+        limit: int,
+        *,
+        octets: int = CLAIMED_OCTETS,
+        lowest: Lane = Lane.BULK,
+        suspects: bool = True,
     ) -> ClaimedSubmissions:
-        """Up to *limit* submissions of the highest lane that has any due, oldest first.
+        """Up to *limit* of the highest lane, down to *lowest*, that has any due, oldest first.
 
         No more once they hold *octets*, but one at least. Of those that were taken up twice before
         at most one, and with *suspects* False none.
         """
         rows = await self._background.fetch(
-            "claim_submissions", limit, self._lease, octets, suspects
+            "claim_submissions", limit, self._lease, octets, suspects, lowest
         )
         more = bool(rows and rows[0]["more"])
-        self.accepted.claimed(more=more)
+        if lowest is Lane.BULK:  # of other lanes this claim knows nothing
+            self.accepted.claimed(more=more)
         for row in rows:
             if not row["kept"]:
                 await self._put_aside(row, "its content is no longer kept")
