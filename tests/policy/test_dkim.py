@@ -1,5 +1,6 @@
 """Signatures against an independent verifier, over messages nobody would write by hand."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import permutations
@@ -10,7 +11,7 @@ from dkim.canonicalization import Relaxed
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from policy.core.dkim import SIGNED, relaxed_body, relaxed_fields, signed
+from policy.core.dkim import SIGNED, relaxed_body, relaxed_fields, signed, unsigned
 from posthouse.mail.dkim_key import Algorithm, SigningKey, record
 from posthouse.mail.message import Field, Header, split
 from posthouse.running.keys import generate
@@ -62,7 +63,11 @@ def accepted(message: bytes) -> list[bool]:
 
 def sent(message: bytes, *keys: SigningKey) -> bytes:
     header, body = split(message)
-    return bytes(signed(Header.parse(header), body, keys, NOW)) + body
+    return bytes(with_signatures(Header.parse(header), body, keys)) + body
+
+
+def with_signatures(header: Header, body: bytes, keys: Sequence[SigningKey]) -> Header:
+    return signed(header, [(u, u.key.sign(u.data)) for u in unsigned(header, body, keys, NOW)])
 
 
 @settings(max_examples=300, deadline=None)
@@ -75,7 +80,7 @@ def sent(message: bytes, *keys: SigningKey) -> bytes:
 def test_both_signatures_verify_whatever_the_message(header: bytes, body: bytes) -> None:
     """The last line is ended, as it is by the time a receiver sees it."""
     ended = body if not body or body.endswith(b"\r\n") else body + b"\r\n"
-    head = bytes(signed(Header.parse(header + b"\r\n"), body, (RSA, ED25519), NOW))
+    head = bytes(with_signatures(Header.parse(header + b"\r\n"), body, (RSA, ED25519)))
 
     assert accepted(head + ended) == [True, True]
 
@@ -150,7 +155,7 @@ def test_no_line_of_a_signature_is_long() -> None:
     for order in permutations(sorted(SIGNED, key=len)[-5:]):
         names = *order, *sorted(SIGNED)
         header = b"".join(name + b": x@y.example\r\n" for name in names) + b"\r\n"
-        field = signed(Header.parse(header), b"", (ED25519,), NOW).fields[0]
+        field = with_signatures(Header.parse(header), b"", (ED25519,)).fields[0]
         assert max(map(len, field.raw.split(b"\r\n"))) <= 78, field.raw
 
     assert accepted(sent(header + b"x\r\n", RSA)) == [True]
@@ -159,7 +164,7 @@ def test_no_line_of_a_signature_is_long() -> None:
 def test_without_keys_the_header_stays_as_it_is() -> None:
     header = Header.parse(split(PLAIN)[0])
 
-    assert header is signed(header, b"Hello\r\n", (), NOW)
+    assert header == with_signatures(header, b"Hello\r\n", ())
 
 
 def test_an_empty_body_has_the_hash_of_nothing() -> None:

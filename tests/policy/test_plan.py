@@ -9,8 +9,9 @@ import dkim
 import pytest
 
 from policy.core.identity import Identity, Unusable, candidates
-from policy.core.plan import Job, Plan, Relay, plan, rendition
+from policy.core.plan import Job, Plan, Relay, plan, renditions
 from policy.core.steps import Refusal
+from policy.signing import OneByOne
 from posthouse.mail.dkim_key import Algorithm, SigningKey, record
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header
@@ -105,7 +106,7 @@ def test_when_all_are_suppressed_there_is_nothing_to_send() -> None:
 
 def test_the_rendition_is_the_edited_message_with_a_signature_that_verifies() -> None:
     result = made(job())
-    sent = rendition(result, NOW)
+    (sent,) = renditions([result], NOW, OneByOne().sign)
     text = record(KEY.private.public_key()).encode()
 
     assert sent.body is None

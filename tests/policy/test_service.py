@@ -16,6 +16,7 @@ from policy.core.patience import is_suspect
 from policy.core.plan import Relay
 from policy.identities import Identities
 from policy.service import Pace, PolicyService
+from policy.signing import OneByOne
 from posthouse.mail.dkim_key import Algorithm
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import seal
@@ -120,6 +121,7 @@ async def running(store: Store, *, batch: int = 64, poll: float = 0.01) -> Any:
         store,
         Identities(store, SEALING_KEY, asyncio.get_running_loop().time),
         Relay("relay.example", Identity("relay.example", None, ()), b"k" * 32),
+        OneByOne(),
         announce=lambda lane, count: announced.update({lane: count}),
         pace=Pace(batch=batch, poll_seconds=poll, suspect_seconds=0),
     )

@@ -7,6 +7,7 @@ from policy.identities import Identities
 from policy.relay import relay
 from policy.service import Pace, PolicyService
 from policy.settings import PolicySettings
+from policy.signing import best
 from posthouse.broker import deliveries_queue, submissions_queue
 from posthouse.broker.hints import Announcer, Listener
 from posthouse.mail.secret import Purpose, derive
@@ -29,6 +30,7 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
         ),
         Identities(AccountStore(behind.database), derive(secret_key, Purpose.DKIM_KEYS), monotonic),
         relay(settings, settings.hostname, secret_key),
+        best(),
         announce=announcer.announce,
         pace=Pace(batch=settings.policy_batch),
     )

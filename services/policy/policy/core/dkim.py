@@ -7,6 +7,7 @@ spends thirty times that. Another implementation checks it in the tests.
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
@@ -45,22 +46,37 @@ _BLANKS = b" \t\r\n"  # what may stand around a value: folds with nothing on the
 _OCTETS_A_LINE = 72
 
 
-def signed(header: Header, body: bytes, keys: Sequence[SigningKey], now: datetime) -> Header:
-    """*header* with one signature per key on top, the first key's uppermost.
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A signature field, all but the signature."""
+
+    key: SigningKey
+    data: bytes  # what is to be signed
+    tags: bytes
+
+
+def unsigned(
+    header: Header, body: bytes, keys: Sequence[SigningKey], now: datetime
+) -> tuple[Unsigned, ...]:
+    """What each of *keys* is to sign.
 
     Signing is the last change: whatever edits header or body afterwards breaks it.
     """
     if not keys:
-        return header
+        return ()
     names, lines = _chosen(header)
     body_hash = b64encode(sha256(relaxed_body(body)).digest())
-    made = (_signature(key, names, lines, body_hash, now) for key in keys)
-    return Header((*made, *header.fields))
+    return tuple(_unsigned(key, names, lines, body_hash, now) for key in keys)
 
 
-def _signature(
+def signed(header: Header, made: Iterable[tuple[Unsigned, bytes]]) -> Header:
+    """*header* with each signature that was made on top, the first one uppermost."""
+    return Header((*(_field(what, signature) for what, signature in made), *header.fields))
+
+
+def _unsigned(
     key: SigningKey, names: bytes, lines: bytes, body_hash: bytes, now: datetime
-) -> Field:
+) -> Unsigned:
     """The field that signs the canonical *lines* of the fields *names*.
 
     It is written with its folds; the relaxed form has one blank in place of each (section 3.4.2).
@@ -69,10 +85,13 @@ def _signature(
         f"v=1; a={key.algorithm}; c=relaxed/relaxed;\r\n"
         f"\td={key.domain}; s={key.selector}; t={int(now.timestamp())};\r\n"
     ).encode() + b"\tbh=%b;\r\n\th=%b;\r\n\tb=" % (body_hash, names)
-    data = b"%bdkim-signature:%b" % (lines, tags.replace(b"\r\n\t", b" "))
-    digits = b64encode(key.sign(data))
+    return Unsigned(key, b"%bdkim-signature:%b" % (lines, tags.replace(b"\r\n\t", b" ")), tags)
+
+
+def _field(what: Unsigned, signature: bytes) -> Field:
+    digits = b64encode(signature)
     cut = [digits[at : at + _OCTETS_A_LINE] for at in range(0, len(digits), _OCTETS_A_LINE)]
-    return Field(b"dkim-signature", b"DKIM-Signature: " + tags + b"\r\n\t".join(cut) + b"\r\n")
+    return Field(b"dkim-signature", b"DKIM-Signature: " + what.tags + b"\r\n\t".join(cut) + b"\r\n")
 
 
 def _chosen(header: Header) -> tuple[bytes, bytes]:
