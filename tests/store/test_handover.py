@@ -108,6 +108,26 @@ async def test_no_more_is_handed_over_than_there_is_room_for(here: Process) -> N
     assert not await here.submissions.accept(a_submission())
 
 
+async def test_a_claim_opens_the_way_only_if_nothing_was_written_as_due_since_it_was_made() -> None:
+    """It may not have seen that; while all are busy with what is handed over, it would wait."""
+    over = Hands[int]().over
+
+    def way_is_open() -> bool:
+        with over.drawn(1) as handed:
+            return handed == 1
+
+    made_before = over.asking()
+    with over.drawn(1):
+        made_meanwhile = over.asking()
+    for asked in (made_before, made_meanwhile):
+        over.claimed(asked, more=False)
+        assert not way_is_open()
+    over.claimed(over.asking(), more=True)
+    assert not way_is_open()
+    over.claimed(over.asking(), more=False)
+    assert way_is_open()
+
+
 async def test_a_batch_that_cannot_be_written_is_not_handed_over(here: Process) -> None:
     with pytest.raises(StoreRefused):
         await here.submissions.accept(a_submission(helo="nul\0"))

@@ -131,6 +131,7 @@ class DeliveryStore:
         The claim is on disk when this returns, so that a crash after it can be seen.
         """
         hold = self._hold if patient else timedelta()
+        asked = self.prepared.asking()
         rows = await self._database.fetch(
             "claim_deliveries", limit, self.lease, hold, lowest, octets, suspects, lapsed
         )
@@ -141,7 +142,7 @@ class DeliveryStore:
             held_by=None if held_by is None else Lane(held_by),
             more=bool(rows[0]["more"]),
         )
-        self.prepared.claimed(more=claims.more)
+        self.prepared.claimed(asked, more=claims.more)
         return claims
 
     async def claim_parked(self, site: str, limit: int) -> tuple[ClaimedDelivery, ...]:

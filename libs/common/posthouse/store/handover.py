@@ -23,6 +23,7 @@ class Handover(Generic[T]):
         self._take: Callable[[Sequence[T]], None] | None = None
         self._room: Callable[[], int] = lambda: 0
         self._open = False
+        self._closed = 0  # how often
         self._on_the_way = 0
         self._arrived = asyncio.Event()
 
@@ -38,21 +39,32 @@ class Handover(Generic[T]):
             await self._arrived.wait()
         self._take = None
 
-    def claimed(self, *, more: bool) -> None:
-        """A claim was made; *more*: it may have left something."""
-        self._open = not more and self._take is not None
+    def asking(self) -> int:
+        """What `claimed` is to be told of the moment when the claim was made."""
+        return self._closed
+
+    def claimed(self, asked: int, *, more: bool) -> None:
+        """A claim was made; *more*: it may have left something.
+
+        If something was written as due since it was made, the claim may not have seen it.
+        """
+        self._open = not more and asked == self._closed and self._take is not None
 
     @contextmanager
     def drawn(self, wanted: int) -> Iterator[int]:
         """How many of *wanted* items to write as claimed; `put` them before this ends."""
         count = min(wanted, max(0, self._room() - self._on_the_way)) if self._open else 0
-        self._open = self._open and count == wanted
         self._on_the_way += count
+        if count < wanted:
+            self._open = False
         try:
             yield count
         finally:
             self._on_the_way -= count
             self._arrived.set()
+            if count < wanted:
+                self._open = False
+                self._closed += 1
 
     def put(self, items: Sequence[T]) -> None:
         """Pass on what is committed."""

@@ -124,12 +124,13 @@ class SubmissionStore:
         No more once they hold *octets*, but one at least. Of those that were taken up twice before
         at most one, and with *suspects* False none.
         """
+        asked = self.accepted.asking()
         rows = await self._background.fetch(
             "claim_submissions", limit, self._lease, octets, suspects, lowest
         )
         more = bool(rows and rows[0]["more"])
         if lowest is Lane.BULK:  # of other lanes this claim knows nothing
-            self.accepted.claimed(more=more)
+            self.accepted.claimed(asked, more=more)
         for row in rows:
             if not row["kept"]:
                 await self._put_aside(row, "its content is no longer kept")
