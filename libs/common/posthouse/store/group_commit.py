@@ -11,6 +11,8 @@ from posthouse.store.failure import StoreRefused
 T = TypeVar("T")
 R = TypeVar("R")
 
+# Of a batch: while it is written it is in memory three times more.
+_MOST_OCTETS = 2 << 20
 # How long a batch that is smaller than the one before it waits for company.
 _COMPANY_SECONDS = 0.003
 
@@ -27,7 +29,7 @@ class GroupCommit(Generic[T, R]):
         write: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
         *,
         most_items: int,
-        most_octets: int = 8 << 20,
+        most_octets: int = _MOST_OCTETS,
         size: Callable[[T], int] = lambda _: 0,
         only_awaited: bool = False,
         gather_seconds: float = 0.0,
