@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from dispatcher.connections import Connections
+from dispatcher.core.lanes import TO_MANY
 from dispatcher.core.routes import Ourselves
 from dispatcher.courier import Courier
 from dispatcher.mx_resolver import MxResolver
@@ -20,7 +21,6 @@ from servers.patience import until
 from servers.stores import Stores, open_stores
 
 LEASE = 10.0
-LIMITS = DispatcherSettings.model_fields["lane_limits"].default
 SITE_LIMIT = DispatcherSettings.model_fields["site_limit"].default
 
 
@@ -52,7 +52,7 @@ async def dispatching(stores: Stores, servers: Mapping[str, Mx]) -> AsyncIterato
         dispatcher = Dispatcher(
             DeliveryStore(stores.database, stores.database, lease=timedelta(seconds=LEASE)),
             Courier(Router(resolver, elsewhere, port=port), sender, sites),
-            LIMITS,
+            TO_MANY,
             sites,
             lease_seconds=LEASE,
         )
@@ -74,19 +74,21 @@ async def swallows_everything(peer: Peer) -> None:
         pass
 
 
-async def test_a_destination_that_never_answers_holds_up_no_other(database: str) -> None:
-    """Its mail has been due for longer, and 500 messages to a good one flow meanwhile."""
-    manners = {"hole.example": swallows_everything, "good.example": polite}
+async def test_destinations_that_never_answer_hold_up_no_other(database: str) -> None:
+    """Their mail has been due for longer, and 500 messages to a good one flow meanwhile."""
+    holes = [f"hole{n}.example" for n in range(5)]
+    manners = {**dict.fromkeys(holes, swallows_everything), "good.example": polite}
     async with open_stores(database) as stores, destinations(manners) as servers:
-        await stores.queue(recipients=to("hole.example", 200))
+        for domain in holes:
+            await stores.queue(recipients=to(domain, 100))
         await stores.queue(recipients=to("good.example", 500))
         async with dispatching(stores, servers):
             await until(lambda: len(servers["good.example"].messages) == 500, within=60)
         attempts = await stores.value("SELECT count(*) FROM attempts WHERE outcome <> 'delivered'")
 
-    # It is still waited for: nothing of its mail has ended, and no more of it hangs than may.
+    # They are still waited for: nothing of their mail has ended, and no more of it hangs than may.
     assert 0 == attempts
-    assert SITE_LIMIT == servers["hole.example"].connections
+    assert [SITE_LIMIT] * 5 == [servers[domain].connections for domain in holes]
 
 
 async def slow(peer: Peer) -> None:

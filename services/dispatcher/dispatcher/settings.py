@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from dispatcher.core.lanes import LaneLimits
+from dispatcher.core.lanes import TO_A_SMARTHOST, TO_MANY, LaneLimits
 from dispatcher.core.routes import StaticRoutes
 from posthouse.running.common_settings import Separated
 from posthouse.running.program import ProgramSettings
@@ -21,11 +21,10 @@ def _routes(given: object) -> object:
 class DispatcherSettings(ProgramSettings):
     """How mail leaves."""
 
-    lane_limits: Annotated[LaneLimits, BeforeValidator(_limits), PlainSerializer(str)] = LaneLimits(
-        (24, 22, 20, 20, 20)
-    )
+    lane_limits: Annotated[LaneLimits, BeforeValidator(_limits), PlainSerializer(str)] | None = None
     """For lanes 1 to 5: how many transactions may run, per process, for one more of that lane to
-    start. What a higher lane has more is kept free for it."""
+    start. What a higher lane has more is kept free for it. None given: 120,110,100,100,100, and
+    24,22,20,20,20 if everything goes to a smarthost."""
 
     site_limit: Annotated[int, Field(ge=1)] = 10
     """Most transactions at a time to one destination, per process; static routes are exempt."""
@@ -42,3 +41,8 @@ class DispatcherSettings(ProgramSettings):
 
     lease_seconds: Annotated[float, Field(ge=5, le=600)] = 20.0
     """How long work stays with a process that died before others take it up."""
+
+    @property
+    def limits(self) -> LaneLimits:
+        """The lanes' limits, given or not."""
+        return self.lane_limits or (TO_A_SMARTHOST if self.routes.smarthost else TO_MANY)

@@ -38,7 +38,7 @@ def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
             lease=timedelta(seconds=settings.lease_seconds),
         ),
         courier,
-        settings.lane_limits,
+        settings.limits,
         sites,
         lease_seconds=settings.lease_seconds,
     )

@@ -52,6 +52,12 @@ class LaneLimits:
         return ",".join(str(limit) for limit in self.limits)
 
 
+# Ten times what one destination may have: a few that swallow connections leave room for others.
+TO_MANY = LaneLimits((120, 110, 100, 100, 100))
+# A server takes so many connections from one client and hardly more: the others would be in vain.
+TO_A_SMARTHOST = LaneLimits((24, 22, 20, 20, 20))
+
+
 def worth_holding(rate: float, seconds: float, most: int) -> int:
     """How many deliveries to hold beyond those on the wire, at *rate* transactions a second.
 
