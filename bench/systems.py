@@ -11,6 +11,7 @@ from bench.children import POSTHOUSE, answer
 from bench.load_session import Door
 
 from onebox.postgres_binaries import find_binaries
+from policy.signing import best
 
 DOMAIN = "bench.example"
 
@@ -51,8 +52,11 @@ class Ours(System, Protocol):
 
 
 def our_version() -> str:
-    """Of Posthouse, and of the PostgreSQL that it finds."""
-    return f"Posthouse {version('posthouse')}, PostgreSQL {find_binaries(None, major=None).major}"
+    """Of Posthouse, of the PostgreSQL that it finds, and how it signs."""
+    postgres = find_binaries(None, major=None).major
+    together = best().at_once
+    signing = f"signing {together} at once" if together > 1 else "signing one by one"
+    return f"Posthouse {version('posthouse')}, PostgreSQL {postgres}, {signing}"
 
 
 async def make_customer(port: int, env: Mapping[str, str]) -> tuple[Door, bytes]:

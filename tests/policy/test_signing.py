@@ -4,6 +4,7 @@ import ctypes
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -86,6 +87,12 @@ def test_a_fault_of_the_machine_gives_no_key_away(
     monkeypatch.setattr(side_by_side, "_private", faulty)
     some = wanted([*RSA, RSA[0]])
     assert list(side_by_side.sign(some)) == right(some)
+
+
+def test_on_another_processor_it_signs_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = SimpleNamespace(mbx_is_crypto_mb_applicable=lambda _: 0)
+    monkeypatch.setattr(signing, "_library", lambda: library)
+    assert isinstance(best(), OneByOne)
 
 
 def test_without_the_library_it_signs_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

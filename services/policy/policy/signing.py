@@ -34,6 +34,7 @@ class Signer(Protocol):
     """Makes signatures."""
 
     at_once: int  # so many cost little more than one
+    reason: str  # why not more of them, if so
 
     def sign(self, wanted: Sequence[Unsigned]) -> Sequence[bytes]:
         """A signature for each of *wanted*, as `SigningKey.sign` makes it; never a wrong one."""
@@ -43,6 +44,9 @@ class OneByOne:
     """As every machine can."""
 
     at_once = 1
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
 
     def sign(self, wanted: Sequence[Unsigned]) -> Sequence[bytes]:
         """See Signer."""
@@ -64,6 +68,7 @@ class SideBySide:
     """RSA-2048 by eights, everything else one by one; for one thread at a time."""
 
     at_once = _LANES
+    reason = ""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._private = _function(library.mbx_rsa_private_crt_mb8, arrays=7)
@@ -150,16 +155,13 @@ def _method(function: Any) -> Any:
 
 
 def best() -> Signer:
-    """The fastest that this machine has; the log says which, and why no better one."""
+    """The fastest that this machine has."""
     try:
         library = _library()
     except OSError as error:
-        log.info("signing_one_by_one", reason=str(error))
-        return OneByOne()
+        return OneByOne(str(error))
     if not library.mbx_is_crypto_mb_applicable(ctypes.c_uint64(0)):
-        log.info("signing_one_by_one", reason="the processor has no IFMA")
-        return OneByOne()
-    log.info("signing_side_by_side", at_once=_LANES)
+        return OneByOne("the processor has no IFMA")
     return SideBySide(library)
 
 

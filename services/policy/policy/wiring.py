@@ -3,6 +3,8 @@
 from datetime import timedelta
 from time import monotonic
 
+import structlog
+
 from policy.identities import Identities
 from policy.relay import relay
 from policy.service import Pace, PolicyService
@@ -15,10 +17,14 @@ from posthouse.running.program import Backing, Wired, broker_check
 from posthouse.store.accounts import AccountStore
 from posthouse.store.submissions import SubmissionStore
 
+log = structlog.get_logger()
+
 
 def wire(settings: PolicySettings, behind: Backing) -> Wired:
     """Policy, what wakes it, and what carries its news to the dispatchers."""
     secret_key = settings.secret_key.get_secret_value()
+    signer = best()
+    log.info("signing", at_once=signer.at_once, reason=signer.reason)
     announcer = Announcer(behind.broker, deliveries_queue)
     service = PolicyService(
         SubmissionStore(
@@ -30,7 +36,7 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
         ),
         Identities(AccountStore(behind.database), derive(secret_key, Purpose.DKIM_KEYS), monotonic),
         relay(settings, settings.hostname, secret_key),
-        best(),
+        signer,
         announce=announcer.announce,
         pace=Pace(batch=settings.policy_batch),
     )
