@@ -15,6 +15,7 @@ class Work:
     size: int = 10_240  # octets of a message
     paced_messages: int = 2_000
     rate: float = 100.0  # messages a second, of those
+    recipients: int = 1  # of each message
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Figures:
         return not (self.refused or self.lost or self.duplicates)
 
 
-def figures(closed: Phase, paced: Phase) -> Figures:
+def figures(closed: Phase, paced: Phase, recipients: int = 1) -> Figures:
     """Both phases in one line."""
     began = min(message.submitted for message in closed.sent)
     accepted = max(message.answered for message in closed.sent) - began
@@ -118,8 +119,8 @@ def figures(closed: Phase, paced: Phase) -> Figures:
         paced_through_p99=percentile(at_rate[1], 0.99),
         paced_cpu_ms=paced.system_seconds * 1000 / len(paced.sent),
         refused=_refused(closed) + _refused(paced),
-        lost=_lost(closed) + _lost(paced),
-        duplicates=_duplicates(closed) + _duplicates(paced),
+        lost=_lost(closed, recipients) + _lost(paced, recipients),
+        duplicates=_duplicates(closed, recipients) + _duplicates(paced, recipients),
     )
 
 
@@ -147,9 +148,11 @@ def _refused(phase: Phase) -> int:
     return sum(not message.accepted for message in phase.sent)
 
 
-def _lost(phase: Phase) -> int:
-    return len({m.id for m in phase.sent if m.accepted} - {a.id for a in phase.arrived})
+def _lost(phase: Phase, recipients: int) -> int:
+    came = Counter(a.id for a in phase.arrived)
+    return sum(max(recipients - came[m.id], 0) for m in phase.sent if m.accepted)
 
 
-def _duplicates(phase: Phase) -> int:
-    return sum(count - 1 for count in Counter(a.id for a in phase.arrived).values())
+def _duplicates(phase: Phase, recipients: int) -> int:
+    came = Counter(a.id for a in phase.arrived)
+    return sum(max(count - recipients, 0) for count in came.values())

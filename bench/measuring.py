@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dkim
 from bench.figures import Figures, Work, figures
@@ -62,22 +63,24 @@ class Measuring:
     async def _measure(self, system: System, receiving: Receiving) -> Figures:
         work = self._work
         observer = Observer(system.account, receiving, self._folder)
-        plan = self._plan(system, work.messages)
+        copies = work.recipients
+        plan = self._plan(system, work.messages, recipients=copies)
         closed = await observer.phase(plan, self._teller("closed loop", work.messages))
-        plan = self._plan(system, work.paced_messages, first=work.messages, rate=work.rate)
+        plan = self._plan(
+            system, work.paced_messages, first=work.messages, rate=work.rate, recipients=copies
+        )
         pace = f"{work.rate:g} a second"
         paced = await observer.phase(plan, self._teller(pace, work.paced_messages))
-        return figures(closed, paced)
+        return figures(closed, paced, work.recipients)
 
-    def _plan(self, system: System, messages: int, first: int = 0, rate: float = 0.0) -> Plan:
+    def _plan(self, system: System, messages: int, **given: Any) -> Plan:
         return Plan(
             system.door,
             messages,
             self._work.connections,
             self._work.size,
             f"news@{DOMAIN}",
-            first=first,
-            rate=rate,
+            **given,
         )
 
     def _teller(self, phase: str, wanted: int) -> Callable[[int], None]:

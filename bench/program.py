@@ -60,6 +60,9 @@ def _some_of(
 )
 @click.option("--rate", default=_DEFAULT.rate, show_default=True, help="Messages a second.")
 @click.option(
+    "--recipients", default=_DEFAULT.recipients, show_default=True, help="Of each message."
+)
+@click.option(
     "--scale", default=1.0, show_default=True, help="Of what scenarios do; 0.01 to rehearse them."
 )
 @click.option("--policies", default=1, show_default=True, help="Processes, of split.")
@@ -94,12 +97,13 @@ def _measure(
     size: int,
     paced: int,
     rate: float,
+    recipients: int,
     results: Path,
     **given: Any,
 ) -> int:
     """Measure, print it and keep it; the exit status."""
     logs.configure("bench", level=LogLevel.WARNING, stream=sys.stderr)
-    wanted = Wanted(work=Work(messages, connections, size, paced, rate), **given)
+    wanted = Wanted(work=Work(messages, connections, size, paced, rate, recipients), **given)
     with Display() as display:
         found = asyncio.run(measure(wanted, display))
     click.echo(whole(found, as_text))

@@ -252,9 +252,10 @@ def _python(machine: Machine) -> str:
 def _what_systems_did(results: Results) -> str:
     work = results.work
     runs = max(len(system.runs) for system in results.systems)
+    recipients = "one recipient" if work.recipients == 1 else f"{work.recipients} recipients"
     said = (
         f"Systems: {runs} runs, interleaved; in each {work.messages:,} messages of {work.size:,} "
-        f"octets, one recipient, {work.connections} kept connections, DKIM RSA-2048 "
+        f"octets, {recipients}, {work.connections} kept connections, DKIM RSA-2048 "
         f"relaxed/relaxed, then {work.paced_messages:,} at {work.rate:g} a second."
     )
     if reference := results.system(REFERENCE):

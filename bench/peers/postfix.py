@@ -2,7 +2,8 @@
 
 Installed by apt where that is possible, and then run from a folder of our own by configuration
 files of our own: /etc/postfix is not read, and no service of the system is started. As Debian has
-both, but for what makes it a relay; no chroot, and logs in a file.
+both, but for what makes it a relay; no chroot, and logs in a file; and a transaction for each
+recipient, as one who gives each a return path of its own must have.
 """
 
 import shutil
@@ -28,6 +29,7 @@ inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 mydestination =
+default_destination_recipient_limit = 1
 alias_maps =
 alias_database =
 relayhost = [127.0.0.1]:{sink}
