@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from policy import due as due_module
 from policy.due import Claim, Due, Line
 from posthouse.mail.lane import Lane
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions
@@ -91,6 +92,14 @@ async def test_what_was_handed_over_waits_while_the_express_is_worked_on() -> No
 
     assert await turns_until_done(task) < 3
     assert 1 == await task
+
+
+async def test_it_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(due_module, "_PATIENT_SECONDS", 0.01)
+    due = Due(MOST, poll_seconds=60)
+    due.take([*some(1, Lane.HIGH), *some(1)])
+    async with due.express.batch(nothing_to_claim):
+        assert 1 == await next_of(due.all)
 
 
 async def test_the_express_asks_only_when_it_is_told() -> None:

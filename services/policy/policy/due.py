@@ -13,6 +13,8 @@ Claim = Callable[[Lane], Awaitable[ClaimedSubmissions]]
 # After a batch of so many the next one waits so long for company: a statement costs hardly more for
 # twice as many, and what a busy relay saves by it everybody has the sooner. Seconds.
 _BUSY, _COMPANY_SECONDS = 4, 0.005
+# So long a line stands behind another at most: leases of what it was handed run meanwhile.
+_PATIENT_SECONDS = 2.0
 
 
 class Due:
@@ -120,7 +122,7 @@ class Line:
         if self._behind:
             if self._last >= _BUSY:
                 await self._company()
-            await self._behind.idle.wait()
+            await self._turn(self._behind)
         return self._highest_handed()
 
     async def _told(self) -> bool:
@@ -129,6 +131,12 @@ class Line:
             async with asyncio.timeout(self._poll_seconds):
                 return await self._woken.wait()
         return False
+
+    async def _turn(self, first: "Line") -> None:
+        """Return when nothing of *first* is being worked on, or that has lasted too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENT_SECONDS):
+                await first.idle.wait()
 
     async def _company(self) -> None:
         """Let more be handed over."""
