@@ -141,9 +141,9 @@ class PolicyService:
                 failures = 0
 
     async def _claim(self, lowest: Lane) -> ClaimedSubmissions:
-        # The express would not do without its neighbours: suspects come with all lanes.
-        early = asyncio.get_running_loop().time() < self._suspects_from
-        suspects = lowest is Lane.BULK and not early
+        # What may end this process comes with all lanes, and is handled alone: see below.
+        late = asyncio.get_running_loop().time() >= self._suspects_from
+        suspects = late and lowest is Lane.BULK
         limit = self._pace.batch
         return await self._insist(
             partial(self._submissions.claim, limit, lowest=lowest, suspects=suspects)
