@@ -5,7 +5,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, TypeVar, assert_never
 
@@ -40,9 +39,6 @@ SUPPRESSED = prometheus_client.Counter(
 
 # A store that is back is found so soon, however long it was away.
 _LONGEST_PAUSE = 2.0
-
-# At least so many messages are signed before the event loop turns: two milliseconds.
-_AT_A_STRETCH = 4
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -167,23 +163,8 @@ class PolicyService:
             return
 
         jobs = await self._insist(partial(self._gather, todo))
-        await self._act(list(zip(todo, await self._made(jobs), strict=True)))
-
-    async def _made(self, jobs: Sequence[Job]) -> list[Result]:
-        """Decide and sign, which is up to half a millisecond of work for each message.
-
-        After a few of them the event loop turns, so that nobody else in the process waits longer.
-        A thread would not help: what releases the interpreter here is short, and two threads that
-        want it all the time cost each other more than that. More cores take more processes.
-        """
-        stretch = max(_AT_A_STRETCH, self._signer.at_once)
-        results: list[Result] = []
-        for first in range(0, len(jobs), stretch):
-            if first:
-                await asyncio.sleep(0)
-            some = jobs[first : first + stretch]
-            results += make(some, self._relay, datetime.now(UTC), self._signer)
-        return results
+        results = await make(jobs, self._relay, self._signer)
+        await self._act(list(zip(todo, results, strict=True)))
 
     async def _gather(self, batch: Sequence[ClaimedSubmission]) -> list[Job]:
         """Every fact about the batch."""
