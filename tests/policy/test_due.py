@@ -53,7 +53,10 @@ async def test_where_little_happens_nobody_waits_for_company() -> None:
     assert 1 == await task
 
 
-async def test_on_a_busy_relay_a_batch_waits_until_there_is_no_room_for_more() -> None:
+async def test_on_a_busy_relay_a_batch_waits_until_there_is_no_room_for_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(due_module, "_COMPANY_SECONDS", 3600)
     due, task = await after_a_batch_of(4, *some(1))
     assert await turns_until_done(task) == 10
     due.take(some(2))
@@ -83,7 +86,10 @@ async def test_the_express_waits_for_no_company_and_no_batch_of_others(lane: Lan
         assert 1 == await task
 
 
-async def test_what_was_handed_over_waits_while_the_express_is_worked_on() -> None:
+async def test_what_was_handed_over_waits_while_the_express_is_worked_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(due_module, "_PATIENT_SECONDS", 3600)
     due = Due(MOST, poll_seconds=60)
     due.take([*some(1, Lane.HIGH), *some(1)])
     async with due.express.batch(nothing_to_claim):
