@@ -71,7 +71,7 @@ class Measuring:
         )
         pace = f"{work.rate:g} a second"
         paced = await observer.phase(plan, self._teller(pace, work.paced_messages))
-        return figures(closed, paced, work.recipients)
+        return figures(closed, paced, copies)
 
     def _plan(self, system: System, messages: int, **given: Any) -> Plan:
         return Plan(

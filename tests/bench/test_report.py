@@ -126,6 +126,17 @@ def test_lost_doubled_and_refused_messages_are_counted_in_both_phases() -> None:
     assert not found.faultless
 
 
+def test_a_message_is_to_come_once_for_each_of_its_recipients() -> None:
+    sent, arrived = one_after_the_other(3)
+    none = phase(*one_after_the_other(1, first=3))
+    found = figures(
+        phase(sent, arrived * 2), replace(none, arrived=[*none.arrived] * 2), recipients=2
+    )
+    assert (0, 0) == (found.lost, found.duplicates)
+    found = figures(phase(sent, [*arrived, *arrived[:1] * 2]), none, recipients=2)
+    assert (3, 1) == (found.lost, found.duplicates)
+
+
 def test_logs_of_the_sink_and_the_load_generator_are_read() -> None:
     assert Sent("7", 1.5, 2.5, accepted=True) == Sent.read("1.5\t2.5\t250\t7\t0\t1\ta@b.example")
     assert not Sent.read("1.5\t2.5\t451\t7\t0\t1\ta@b.example").accepted

@@ -108,24 +108,44 @@ async def test_no_more_is_handed_over_than_there_is_room_for(here: Process) -> N
     assert not await here.submissions.accept(a_submission())
 
 
-async def test_a_claim_opens_the_way_only_if_nothing_was_written_as_due_since_it_was_made() -> None:
-    """It may not have seen that; while all are busy with what is handed over, it would wait."""
+@pytest.mark.parametrize(
+    ("made", "answered", "opens"),
+    [
+        ("before", "before", False),
+        ("before", "meanwhile", False),
+        ("before", "after", False),
+        ("meanwhile", "meanwhile", False),
+        ("meanwhile", "after", False),
+        ("after", "after", True),
+    ],
+)
+async def test_a_claim_opens_the_way_only_if_it_was_made_after_all_that_was_written_as_due(
+    made: str, answered: str, *, opens: bool
+) -> None:
+    """It may not have seen the rest, which would wait while all are busy with what they have."""
     over = Hands[int]().over
+    asked = 0
 
-    def way_is_open() -> bool:
-        with over.drawn(1) as handed:
-            return handed == 1
+    def claim(moment: str) -> None:
+        nonlocal asked
+        if moment == made:
+            asked = over.asking()
+        if moment == answered:
+            over.claimed(asked, more=False)
 
-    made_before = over.asking()
-    with over.drawn(1):
-        made_meanwhile = over.asking()
-    for asked in (made_before, made_meanwhile):
-        over.claimed(asked, more=False)
-        assert not way_is_open()
+    claim("before")
+    with over.drawn(100):  # for more than there is room
+        claim("meanwhile")
+    claim("after")
+    with over.drawn(1) as handed:
+        assert opens == (handed == 1)
+
+
+async def test_a_claim_that_may_have_left_something_does_not_open_the_way() -> None:
+    over = Hands[int]().over
     over.claimed(over.asking(), more=True)
-    assert not way_is_open()
-    over.claimed(over.asking(), more=False)
-    assert way_is_open()
+    with over.drawn(1) as handed:
+        assert not handed
 
 
 async def test_a_batch_that_cannot_be_written_is_not_handed_over(here: Process) -> None:

@@ -2,7 +2,7 @@
 
 One RSA-2048 signature takes OpenSSL 0.36 ms, more than all else that policy does for a message.
 Intel's crypto_mb (Apache 2.0, in the wheel ipp-crypto) makes eight in two and a half times that,
-in the lanes of wide registers: AVX-512 or AVX2 with IFMA (Intel since Ice Lake, AMD since Zen 4).
+in the wide registers of processors with IFMA (by AVX-512: Intel since Ice Lake, AMD since Zen 4).
 """
 
 import ctypes
@@ -20,7 +20,7 @@ from policy.core.dkim import Unsigned
 from posthouse.mail.dkim_key import PrivateKey
 
 _LIBRARY = "libcrypto_mb.so.13"  # the number is that of its interface
-_LANES = 8
+_AT_ONCE = 8
 _WORTH_IT = 3  # of fewer each by itself is faster
 _BITS, _OCTETS, _EXPONENT = 2048, 256, 65537
 # EMSA-PKCS1-v1_5 (RFC 8017 section 9.2): all of it but the hash.
@@ -67,12 +67,12 @@ class _Parts(NamedTuple):
 class SideBySide:
     """RSA-2048 by eights, everything else one by one; for one thread at a time."""
 
-    at_once = _LANES
+    at_once = _AT_ONCE
     reason = ""
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        self._private = _function(library.mbx_rsa_private_crt_mb8, arrays=7)
-        self._public = _function(library.mbx_rsa_public_mb8, arrays=3)
+        self._private = _operation(library.mbx_rsa_private_crt_mb8, arrays=7)
+        self._public = _operation(library.mbx_rsa_public_mb8, arrays=3)
         self._private_method = _method(library.mbx_RSA2K_private_crt_Method)
         self._public_method = _method(library.mbx_RSA2K_pub65537_Method)
         octets_for = library.mbx_RSA_Method_BufSize
@@ -84,8 +84,8 @@ class SideBySide:
         """See Signer."""
         made: dict[int, bytes] = {}
         fit = [(at, p, w.data) for at, w in enumerate(wanted) if (p := _parts(w.key.private))]
-        for first in range(0, len(fit), _LANES):
-            eight = fit[first : first + _LANES]
+        for first in range(0, len(fit), _AT_ONCE):
+            eight = fit[first : first + _AT_ONCE]
             if len(eight) >= _WORTH_IT:
                 places, parts, data = zip(*eight, strict=True)
                 made |= {places[at]: octets for at, octets in self._eight(parts, data).items()}
@@ -98,13 +98,13 @@ class SideBySide:
         machine has spoiled would give the key away.
         """
         padded = [_PADDING + sha256(one).digest() for one in data]
-        signatures, checked = _Lanes(len(padded)), _Lanes(len(padded))
+        signatures, checked = _Written(len(padded)), _Written(len(padded))
         private = [_pointers(column) for column in list(zip(*keys, strict=True))[:-1]]
         moduli = _pointers([key.modulus for key in keys])
-        way = (_BITS, self._private_method, self._scratch)
-        self._private(_pointers(padded), signatures.pointers, *private, *way)
-        way = (_BITS, self._public_method, self._scratch)
-        self._public(signatures.pointers, checked.pointers, moduli, *way)
+        pointers, scratch = signatures.pointers, self._scratch
+        how = (_BITS, self._private_method, scratch)
+        self._private(_pointers(padded), pointers, *private, *how)
+        self._public(pointers, checked.pointers, moduli, _BITS, self._public_method, scratch)
         right = {at for at, one in enumerate(padded) if checked[at] == one}
         if len(right) < len(padded):
             log.error("signatures_wrong", wrong=len(padded) - len(right), of=len(padded))
@@ -125,24 +125,24 @@ def _parts(private: PrivateKey) -> _Parts | None:
     return _Parts(p, q, dp, dq, inverse, public.n.to_bytes(_OCTETS, "little"))
 
 
-class _Lanes:
-    """Where the library writes a number for each lane."""
+class _Written:
+    """Where the library writes its numbers."""
 
     def __init__(self, count: int) -> None:
         self._octets = ctypes.create_string_buffer(count * _OCTETS)
         self._start = start = ctypes.addressof(self._octets)
-        self.pointers = (ctypes.c_void_p * _LANES)(*(start + _OCTETS * at for at in range(count)))
+        self.pointers = (ctypes.c_void_p * _AT_ONCE)(*(start + _OCTETS * at for at in range(count)))
 
     def __getitem__(self, at: int) -> bytes:
         return ctypes.string_at(self._start + _OCTETS * at, _OCTETS)
 
 
 def _pointers(numbers: Sequence[bytes]) -> "ctypes.Array[ctypes.c_char_p]":
-    """One for each lane; the library leaves alone those that have none."""
-    return (ctypes.c_char_p * _LANES)(*numbers)
+    """Eight places; the library leaves alone those that have none."""
+    return (ctypes.c_char_p * _AT_ONCE)(*numbers)
 
 
-def _function(function: Any, *, arrays: int) -> Any:
+def _operation(function: Any, *, arrays: int) -> Any:
     """What takes *arrays* of pointers, then the size of a key, a method and room to work in."""
     function.argtypes = [ctypes.c_void_p] * arrays + [ctypes.c_int] + [ctypes.c_void_p] * 2
     function.restype = ctypes.c_uint64

@@ -135,13 +135,7 @@ class DeliveryStore:
         rows = await self._database.fetch(
             "claim_deliveries", limit, self.lease, hold, lowest, octets, suspects, lapsed
         )
-        held_by = rows[0]["held_by"]
-        claims = Claims(
-            _claimed([row for row in rows if row["id"] is not None]),
-            due=tuple(Lane(lane) for lane in rows[0]["due_lanes"] or ()),
-            held_by=None if held_by is None else Lane(held_by),
-            more=bool(rows[0]["more"]),
-        )
+        claims = _claims(rows)
         self.prepared.claimed(asked, more=claims.more)
         return claims
 
@@ -211,6 +205,17 @@ def delivery_in(row: Any) -> Delivery:
         lane=Lane(row["lane"]),
         recipient=row["recipient"],
         return_path=row["return_path"],
+    )
+
+
+def _claims(rows: Sequence[Any]) -> Claims:
+    """Of rows that all say what is due, and one of which says nothing else if nothing came."""
+    held_by = rows[0]["held_by"]
+    return Claims(
+        _claimed([row for row in rows if row["id"] is not None]),
+        due=tuple(Lane(lane) for lane in rows[0]["due_lanes"] or ()),
+        held_by=None if held_by is None else Lane(held_by),
+        more=bool(rows[0]["more"]),
     )
 
 

@@ -56,15 +56,18 @@ class Handover(Generic[T]):
         count = min(wanted, max(0, self._room() - self._on_the_way)) if self._open else 0
         self._on_the_way += count
         if count < wanted:
-            self._open = False
+            self._shut()
         try:
             yield count
         finally:
             self._on_the_way -= count
             self._arrived.set()
             if count < wanted:
-                self._open = False
-                self._closed += 1
+                self._shut()  # again: a claim made meanwhile has not seen what is committed now
+
+    def _shut(self) -> None:
+        self._open = False
+        self._closed += 1
 
     def put(self, items: Sequence[T]) -> None:
         """Pass on what is committed."""

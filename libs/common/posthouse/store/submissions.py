@@ -134,18 +134,7 @@ class SubmissionStore:
         for row in rows:
             if not row["kept"]:
                 await self._put_aside(row, "its content is no longer kept")
-        return ClaimedSubmissions(
-            tuple(
-                ClaimedSubmission(
-                    _submission(row),
-                    claims=row["claim"],
-                    suppressed=frozenset(row["suppressed"]),
-                )
-                for row in rows
-                if row["kept"]
-            ),
-            more,
-        )
+        return ClaimedSubmissions(tuple(_claimed(row) for row in rows if row["kept"]), more)
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
         """Commit the batch; a submission whose claim was lost meanwhile is left alone.
@@ -226,6 +215,11 @@ def _events(prepared: Prepared) -> list[tuple[UUID, UUID, str, dict[str, Any]]]:
             for r in prepared.suppressed
         ),
     ]
+
+
+def _claimed(row: Any) -> ClaimedSubmission:
+    suppressed = frozenset(row["suppressed"])
+    return ClaimedSubmission(_submission(row), row["claim"], suppressed)
 
 
 def _submission(row: Any) -> Submission:
