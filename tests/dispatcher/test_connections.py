@@ -476,14 +476,19 @@ async def test_a_slow_reader_gets_a_large_message_as_long_as_it_reads() -> None:
         taken, tail = 0, b""
         while not tail.endswith(b"\r\n.\r\n"):
             data = await peer.reader.read(2**20)
+            if not data:
+                return  # it was given up
             taken += len(data)
             tail = (tail + data)[-5:]
             await asyncio.sleep(0.04)
         await peer.say(f"250 {taken}")
 
-    async with mx(slow) as server, connections(timeouts=Timeouts(block=0.25)) as sender:
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    async with mx(slow) as server, connections(timeouts=Timeouts(block=1)) as sender:
         sent = await sender.send(route(server.port), LARGE)
 
+    assert clock() - began > 1  # all of it takes longer than one step may
     assert isinstance(sent.outcomes[0], Delivered)
     assert str(len(HEADER) + len(LARGE.body) + 3) == sent.outcomes[0].reply.text
 
