@@ -17,6 +17,7 @@ from dispatcher.results import Results
 from dispatcher.sites import Sites
 from dispatcher.window import Held, Window
 from posthouse.mail.lane import Lane
+from posthouse.running.polling import Polling
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Claims, Settlement
 from posthouse.store.handover import Handover
@@ -27,9 +28,7 @@ ABANDONED = Counter(
 )
 IN_HAND = Gauge("posthouse_deliveries_in_hand", "Deliveries this process holds.", ["state"])
 
-# Without a hint (lost, or its broker away) work is found this much later.
-POLL_SECONDS = 0.1
-# The same while young transactions of a higher lane keep a lower one waiting.
+# How soon to look again while young transactions of a higher lane keep a lower one waiting.
 HELD_POLL_SECONDS = 0.02
 # A lane that others keep waiting only with what they have on the wire gets a turn after this long.
 PATIENT_SECONDS = 2.0
@@ -96,6 +95,7 @@ class Dispatcher:
         IN_HAND.labels("running").set_function(lambda: len(window.running))
         IN_HAND.labels("answered").set_function(lambda: window.unwritten)
         self._wake = asyncio.Event()
+        self._polling = Polling()
         self._pace = Pace()
         self._waited = LaneWait()
         self._results = Results(deliveries.settle)
@@ -149,13 +149,13 @@ class Dispatcher:
     async def _claim_until(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             self._wake.clear()
-            wait = POLL_SECONDS
             try:
                 wait = await self._claim()
             except StoreUnavailable as error:
                 log.warning("claiming_interrupted", reason=str(error))
                 self._let_results_go_first()
                 await asyncio.sleep(CLAIM_AGAIN_SECONDS)
+                continue
             if wait:
                 await _until(self._wake, wait)
 
@@ -164,7 +164,7 @@ class Dispatcher:
         room = self._window.room(self._reserve())
         octets = MOST_OCTETS - self._window.octets
         if room is None or octets <= 0:
-            return POLL_SECONDS
+            return self._polling.seconds
         lowest, limit = room
         asked = _now()
         patient = asked < self._patient_until
@@ -181,11 +181,12 @@ class Dispatcher:
         if claims.nobody_is_kept_waiting:
             self._patient_until = _now() + PATIENT_SECONDS
         self._waited.observe(claims)
+        self._polling.looked(found=bool(claims.due))
         self._more = claims.more
         self._hold(claims.deliveries, asked)
         if claims.held_by is not None:
             return HELD_POLL_SECONDS
-        return 0 if claims.deliveries and claims.more else POLL_SECONDS
+        return 0 if claims.deliveries and claims.more else self._polling.seconds
 
     def _let_results_go_first(self) -> None:
         self._lapsed_from = _now() + STORE_BACK_SECONDS

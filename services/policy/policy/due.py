@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from posthouse.mail.lane import Lane
+from posthouse.running.polling import Polling
 from posthouse.store.deliveries import CLAIMED_OCTETS
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions
 
@@ -64,7 +65,7 @@ class Line:
         """
         self.lowest = lowest
         self._most = most
-        self._poll_seconds = poll_seconds
+        self._polling = None if poll_seconds is None else Polling(poll_seconds)
         self._behind = behind
         self._handed: list[ClaimedSubmission] = []
         self._woken = asyncio.Event()
@@ -117,6 +118,8 @@ class Line:
             self._hinted = False
             claims = await claim(self.lowest)
             self._drained = not claims.more
+            if self._polling:
+                self._polling.looked(found=claims.more or bool(claims.submissions))
             if claims.submissions:
                 return claims.submissions
         if self._behind:
@@ -128,7 +131,7 @@ class Line:
     async def _told(self) -> bool:
         """Whether anybody told us anything before the next look is due."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._poll_seconds):
+            async with asyncio.timeout(self._polling.seconds if self._polling else None):
                 return await self._woken.wait()
         return False
 

@@ -68,7 +68,7 @@ class Pace:
     """How much at a time, and how often to look."""
 
     batch: int = 64
-    # A lost hint costs this much; an idle relay asks so often.
+    # A lost hint costs this much where there is work, and at most a second where there was none.
     poll_seconds: float = 0.1
     # What may end this process is not touched before it has had the time to do something else.
     suspect_seconds: float = 2.0
