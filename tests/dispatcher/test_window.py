@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from dispatcher import window as window_module
 from dispatcher.core.lanes import LaneLimits
 from dispatcher.window import Held, Window
 from posthouse.mail.lane import Lane
@@ -74,8 +75,9 @@ def test_a_suspect_is_on_the_wire_alone() -> None:
     assert last == made.start_next()
 
 
-def test_an_answer_gives_its_place_to_the_next() -> None:
+def test_an_answer_gives_its_place_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """While results wait to be written down the wire is used, but not without end."""
+    monkeypatch.setattr(window_module, "MOST_UNWRITTEN", 3)
     made = window(*[Lane.BULK] * 4, running=3)
     assert made.start_next() is None
     answered = list(made.running.values())

@@ -10,6 +10,10 @@ from dispatcher.core.patience import is_suspect
 from posthouse.mail.lane import Lane
 from posthouse.store.deliveries import ClaimedDelivery
 
+# So many answers leave their places on the wire to the next messages while they wait to be written
+# down, which takes some 25 ms: as many as a dispatcher with a core to itself has in that time.
+MOST_UNWRITTEN = 64
+
 
 @dataclass(slots=True)
 class Held:
@@ -108,10 +112,10 @@ class Window:
         """How many of the places on the wire are taken.
 
         An answer leaves its place to the next message while it waits to be written down, in one
-        statement with others; but when there are as many of those as places (the store is slow or
-        away) each keeps its own: a kill makes no more than twice the limit uncertain.
+        statement with others; but when there are many of those (the store is slow or away) each
+        keeps its own: a kill makes no more uncertain than the limit and that many.
         """
-        return len(self.running) + max(0, self.unwritten - self.limits.of(Lane.BULK))
+        return len(self.running) + max(0, self.unwritten - MOST_UNWRITTEN)
 
     def take_waiting(self) -> list[Held]:
         """Empty the waiting room and return who was there."""
