@@ -88,6 +88,24 @@ async def test_it_waits_for_no_more_when_one_is_in_a_hurry(ledger: Ledger) -> No
     assert ledger.written == [["a", "b"], ["c", "d"]]
 
 
+async def test_it_waits_for_no_more_when_there_are_enough(ledger: Ledger) -> None:
+    commit = GroupCommit(ledger.write, most_items=100, gather_seconds=3600, enough=2)
+    ledger.go.set()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(commit.add("a"))
+        await settle()
+        assert not ledger.underway
+        tasks.create_task(commit.add("b"))
+        await settle()
+        assert ledger.written == [["a", "b"]]
+        ledger.go.clear()
+        for item in "cdefg":
+            tasks.create_task(commit.add(item))
+            await settle()
+        ledger.go.set()  # what came while that was written has gathered already
+    assert ledger.written == [["a", "b"], ["c", "d"], ["e", "f", "g"]]
+
+
 async def test_a_smaller_batch_waits_for_those_who_just_had_their_answer(ledger: Ledger) -> None:
     """Clients in two groups, each written while the other waits, become one group."""
     commit = GroupCommit(ledger.write, most_items=100)

@@ -18,8 +18,10 @@ CLAIMED_OCTETS = 32 << 20
 # How long a claim of the two highest lanes keeps lower ones waiting at most.
 HOLD = timedelta(seconds=1)
 
-# Results wait so long for others: the message has arrived. Those that lower lanes wait for do not.
+# Results wait so long for others, or until there are so many (of a hundred each would cost hardly
+# less): the message has arrived. Those that lower lanes wait for do not.
 _GATHER_SECONDS = 0.02
+_ENOUGH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,9 @@ class DeliveryStore:
         self.lease = lease
         self._hold = hold
         self.prepared = prepared or Handover()
-        self._settling = GroupCommit(self._settle, most_items=200, gather_seconds=_GATHER_SECONDS)
+        self._settling = GroupCommit(
+            self._settle, most_items=200, gather_seconds=_GATHER_SECONDS, enough=_ENOUGH
+        )
 
     async def claim(
         self,

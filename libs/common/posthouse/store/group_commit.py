@@ -33,10 +33,12 @@ class GroupCommit(Generic[T, R]):
         size: Callable[[T], int] = lambda _: 0,
         only_awaited: bool = False,
         gather_seconds: float = 0.0,
+        enough: int | None = None,
     ) -> None:
         """*only_awaited*: drop what nobody waits for any more, because it will be brought again.
 
-        *gather_seconds*: wait so long for company before each batch, if nobody in it is in a hurry.
+        *gather_seconds*: wait so long for company before each batch, if nobody in it is in a hurry
+        and there are not *enough* yet.
         """
         self._write = write
         self._most_items = most_items
@@ -45,8 +47,9 @@ class GroupCommit(Generic[T, R]):
         self._idle = True
         self._only_awaited = only_awaited
         self._gather_seconds = gather_seconds
+        self._enough = enough or most_items
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
-        self._hurried = asyncio.Event()
+        self._gathered = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
 
     async def add(self, item: T, *, hurried: bool = False) -> R:
@@ -56,8 +59,8 @@ class GroupCommit(Generic[T, R]):
         """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if hurried:
-            self._hurried.set()
+        if hurried or len(self._waiting) >= self._enough:
+            self._gathered.set()
         self._start()
         return await future
 
@@ -89,12 +92,12 @@ class GroupCommit(Generic[T, R]):
         if self._gather_seconds:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._gather_seconds):
-                    await self._hurried.wait()
+                    await self._gathered.wait()
         elif len(self._waiting) < last:
             await asyncio.sleep(_COMPANY_SECONDS)
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
-        self._hurried.clear()
+        self._gathered.clear()
         batch: list[tuple[T, asyncio.Future[R]]] = []
         octets = 0
         while self._waiting and len(batch) < self._most_items and octets < self._most_octets:
