@@ -480,7 +480,7 @@ async def test_a_slow_reader_gets_a_large_message_as_long_as_it_reads() -> None:
                 return  # it was given up
             taken += len(data)
             tail = (tail + data)[-5:]
-            await asyncio.sleep(0.04)
+            await asyncio.sleep(0.1)  # eighteen times at least
         await peer.say(f"250 {taken}")
 
     clock = asyncio.get_running_loop().time
