@@ -207,7 +207,8 @@ async def test_data_that_trickles_is_broken_off(open_door: OpenDoor) -> None:
     client = await door.logged_in()
     await client.envelope()
     await client.say("DATA")
-    with pytest.raises(ConnectionError):
+    # The latter is what uvloop says of a connection that is closed already.
+    with pytest.raises((ConnectionError, RuntimeError)):
         await trickle(client)
     assert door.intake.accepted == []
     assert door.service._door.guests.octets == 0
