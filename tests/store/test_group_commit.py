@@ -88,6 +88,49 @@ async def test_it_waits_for_no_more_when_one_is_in_a_hurry(ledger: Ledger) -> No
     assert ledger.written == [["a", "b"], ["c", "d"]]
 
 
+async def test_one_in_a_hurry_goes_beside_the_batch_being_written(ledger: Ledger) -> None:
+    """With whatever waits; and no third batch beside the two."""
+    commit = GroupCommit(ledger.write, most_items=100)
+    async with asyncio.TaskGroup() as tasks:
+        for item in ("a", "b", "c!", "d!", "e", "f"):
+            tasks.create_task(commit.add(item, hurried=item.endswith("!")))
+            await settle()
+        assert ledger.underway == [["a"], ["b", "c!"]]
+        ledger.go.set()
+    assert ledger.underway == [["a"], ["b", "c!"], ["d!", "e", "f"]]
+
+
+async def test_without_hurry_there_is_one_batch_at_a_time_again(ledger: Ledger) -> None:
+    commit = GroupCommit(ledger.write, most_items=100)
+    async with asyncio.TaskGroup() as tasks:
+        for item in ("a", "b!", "c"):
+            tasks.create_task(commit.add(item, hurried=item.endswith("!")))
+            await settle()
+        ledger.go.set()
+        await settle()
+        ledger.go.clear()
+        for item in "de":
+            tasks.create_task(commit.add(item))
+            await settle()
+        assert ledger.underway == [["a"], ["b!"], ["c"], ["d"]]
+        ledger.go.set()
+    assert ledger.underway == [["a"], ["b!"], ["c"], ["d"], ["e"]]
+
+
+async def test_those_in_a_hurry_that_one_batch_does_not_hold_go_at_once(ledger: Ledger) -> None:
+    commit = GroupCommit(ledger.write, most_items=2)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(commit.add("first"))
+        await settle()
+        for item in "abc":
+            tasks.create_task(commit.add(item))
+        tasks.create_task(commit.add("d!", hurried=True))
+        await settle()
+        assert ledger.underway == [["first"], ["a", "b"]]
+        ledger.go.set()
+    assert ledger.underway == [["first"], ["a", "b"], ["c", "d!"]]
+
+
 async def test_it_waits_for_no_more_when_there_are_enough(ledger: Ledger) -> None:
     commit = GroupCommit(ledger.write, most_items=100, gather_seconds=3600, enough=2)
     ledger.go.set()

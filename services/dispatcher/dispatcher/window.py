@@ -11,7 +11,8 @@ from posthouse.mail.lane import Lane
 from posthouse.store.deliveries import ClaimedDelivery
 
 # So many answers leave their places on the wire to the next messages while they wait to be written
-# down, which takes some 25 ms: as many as a dispatcher with a core to itself has in that time.
+# down. More than the fifty that make a batch of results (see DeliveryStore), or each batch would
+# wait its full time for company that has no place to come from.
 MOST_UNWRITTEN = 64
 
 

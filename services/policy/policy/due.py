@@ -25,7 +25,10 @@ class Due:
     """
 
     def __init__(self, most: int, poll_seconds: float) -> None:
-        """*most*: how many may be handed over to a line before they are taken."""
+        """*most*: how many may be handed over to a line before they are taken.
+
+        *poll_seconds* pass before the next look after one that found something; see Polling.
+        """
         self.express = Line(most, Lane.HIGH, poll_seconds=None)
         self.all = Line(most, Lane.BULK, poll_seconds, behind=self.express)
 
@@ -59,7 +62,7 @@ class Line:
         *,
         behind: "Line | None" = None,
     ) -> None:
-        """For *lowest* and the lanes above it; without *poll_seconds* it asks only when told to.
+        """For *lowest* and the lanes above it; without *poll_seconds* (see Due) only when told to.
 
         What it was handed waits until nothing of the line that it stands *behind* is worked on.
         """

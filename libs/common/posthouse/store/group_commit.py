@@ -44,29 +44,32 @@ class GroupCommit(Generic[T, R]):
         self._most_items = most_items
         self._most_octets = most_octets
         self._size = size
-        self._idle = True
+        self._writers = 0
         self._only_awaited = only_awaited
         self._gather_seconds = gather_seconds
         self._enough = enough or most_items
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._gathered = asyncio.Event()
+        self._hurried = False  # somebody who waits to be written is
         self._running: set[asyncio.Task[None]] = set()
 
     async def add(self, item: T, *, hurried: bool = False) -> R:
         """What came of *item* once it is committed; raises what the write raised.
 
-        *hurried*: somebody is kept waiting by it.
+        *hurried*: somebody is kept waiting by it. Then it does not wait for the batch that is being
+        written either, but goes at once beside it, with whatever waits; no third one does.
         """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        self._hurried = self._hurried or hurried
         if hurried or len(self._waiting) >= self._enough:
             self._gathered.set()
         self._start()
         return await future
 
     def _start(self) -> None:
-        if self._idle and self._waiting:
-            self._idle = False
+        if self._writers < (2 if self._hurried else 1):
+            self._writers += 1
             # Its errors go to the callers' futures; the set keeps it from being collected.
             task = asyncio.get_running_loop().create_task(self._drain())
             self._running.add(task)
@@ -75,13 +78,13 @@ class GroupCommit(Generic[T, R]):
     async def _drain(self) -> None:
         last = 0
         try:
-            while self._waiting:
+            while self._waiting and (self._hurried or self._writers == 1):
                 await self._gather(last)
                 if batch := self._take():
                     await self._commit(batch)
                 last = len(batch)
         finally:
-            self._idle = True
+            self._writers -= 1
 
     async def _gather(self, last: int) -> None:
         """Let company come, if as many as *last* time are not there yet.
@@ -93,7 +96,7 @@ class GroupCommit(Generic[T, R]):
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._gather_seconds):
                     await self._gathered.wait()
-        elif len(self._waiting) < last:
+        elif len(self._waiting) < last and not self._hurried:
             await asyncio.sleep(_COMPANY_SECONDS)
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
@@ -106,6 +109,7 @@ class GroupCommit(Generic[T, R]):
                 continue
             octets += self._size(entry[0])
             batch.append(entry)
+        self._hurried = self._hurried and bool(self._waiting)
         return batch
 
     async def _commit(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:

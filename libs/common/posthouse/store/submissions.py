@@ -85,7 +85,9 @@ class SubmissionStore:
 
         Whether it came due, so that policy should be told; False when policy has it already.
         """
-        return await self._accepting.add(submission)
+        # A client with urgent mail waits for no batch of others.
+        hurried = submission.lane <= Lane.HIGH
+        return await self._accepting.add(submission, hurried=hurried)
 
     async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
         rows = [
