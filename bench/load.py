@@ -4,7 +4,8 @@
 
 Closed loop by default: each connection sends its next message when it has its reply. With --rate
 messages fall due on a clock, and one that finds no free connection waits: its latency counts from
-when it was due, so that a server that stalls cannot hide it by being sent less. Loopback only.
+when it was due, so that a server that stalls cannot hide it by being sent less. Told to end (SIGTERM) it
+reports what was answered by then. Loopback only.
 """
 
 import argparse
@@ -12,11 +13,13 @@ import asyncio
 import ipaddress
 import json
 import random
+import signal
 import ssl
 import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from importlib import import_module
@@ -244,7 +247,7 @@ def main(arguments: Sequence[str]) -> int:
     with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
         began = time.process_time()
         try:
-            sent = runner.run(Load(plan).run())
+            sent = runner.run(_until_told(Load(plan)))
         except CannotConnect as error:
             sys.exit(f"cannot connect to {error}")
     cpu = time.process_time() - began
@@ -253,6 +256,16 @@ def main(arguments: Sequence[str]) -> int:
     each = round(cpu / len(sent) * 1e6, 1) if sent else None
     print(json.dumps(summary(sent) | {"cpu_us_per_message": each}))
     return 0 if all(message.accepted for message in sent) else 1
+
+
+async def _until_told(load: Load) -> list[Sent]:
+    """Everything, or what was answered before SIGTERM came."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await load.run()
+    return load.sent
 
 
 def _parser() -> argparse.ArgumentParser:

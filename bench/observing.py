@@ -36,7 +36,7 @@ class Observer:
         began = time.monotonic()
         log = self._scratch / f"sent-{plan.first}.tsv"
         load = await Child.start(
-            [*_load_command(plan), "--log", str(log)], self._scratch / "load.log", speaks=True
+            [*load_command(plan), "--log", str(log)], self._scratch / "load.log", speaks=True
         )
         series = _Series(plan)
         try:
@@ -121,7 +121,8 @@ class _Series:
         return len(self.arrived) >= len(self._ids) * self._copies
 
 
-def _load_command(plan: Plan) -> Iterator[str]:
+def load_command(plan: Plan) -> Iterator[str]:
+    """What to start for *plan*; with `--log` it writes what became of each message."""
     door = plan.door
     options = {
         "--to": f"{door.host}:{door.port}",

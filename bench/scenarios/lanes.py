@@ -1,14 +1,13 @@
 """High mail while a lot of bulk drains: it is quick, and bulk hardly notices."""
 
-import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import ClassVar
 
-from bench.figures import Phase, percentile
-from bench.load import Load, Plan, Sent
+from bench.children import Child, ProgramFailed
+from bench.figures import Phase, Sent, percentile
+from bench.observing import load_command
 from bench.scenarios.stage import Criterion, Stage, delivered_per_second, loss
-from bench.systems import Ours
 
 _BULK = 50_000
 _RATE = 5.0  # messages a second in lanes 1 and 2
@@ -47,42 +46,48 @@ class Lanes:
         """See Scenario."""
         found: dict[str, float] = {}
         for high in (False, True) if number % 2 else (True, False):
-            async with self._stage.running(self._system) as receiving:
-                mixing = _HighMail(self._stage, self._system) if high else None
+            beside: AbstractAsyncContextManager[list[Sent]] = (
+                self._high_mail() if high else nullcontext([])
+            )
+            async with self._stage.running(self._system) as receiving, beside as sent:
                 plan = self._stage.plan(self._system, self._bulk, lanes=((5, 1),))
                 name = "bulk with high mail" if high else "bulk alone"
-                try:
-                    phase = await self._stage.phase(self._system, receiving, plan, name)
-                finally:
-                    sent = await mixing.end() if mixing else []
+                phase = await self._stage.phase(self._system, receiving, plan, name)
             found["bulk" if high else "alone"] = delivered_per_second(phase)
             if high:
                 found |= _latencies(sent, phase)
         return {**found, "loss": loss(found["bulk"], found["alone"])}
 
+    @asynccontextmanager
+    async def _high_mail(self) -> AsyncIterator[list[Sent]]:
+        """A few messages a second meanwhile; in the end, those that were answered.
 
-class _HighMail:
-    """A few messages a second, until it is told to end."""
+        From a process of its own: nothing but the relay may keep them waiting.
+        """
+        stage = self._stage
+        plan = stage.plan(self._system, _ENOUGH, lanes=_HIGH, rate=_RATE, connections=2)
+        log = stage.folder / "sent-high.tsv"
+        log.unlink(missing_ok=True)
+        command = [*load_command(plan), "--log", str(log)]
+        load = await Child.start(command, stage.folder / "load-high.log")
+        sent: list[Sent] = []
+        try:
+            yield sent
+        finally:
+            await load.stop()
+        if not log.exists():
+            raise ProgramFailed(load.said())
+        sent += map(Sent.read, log.read_text().splitlines())
 
-    def __init__(self, stage: Stage, system: Ours) -> None:
-        plan: Plan = stage.plan(system, _ENOUGH, lanes=_HIGH, rate=_RATE, connections=2)
-        self._load = Load(plan)
-        self._task = asyncio.create_task(self._load.run())
 
-    async def end(self) -> list[Sent]:
-        """What was answered so far."""
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-        return self._load.sent
-
-
-def _latencies(sent: list[Sent], phase: Phase) -> dict[str, float]:
-    """Percentiles 99: to the reply, and from there to MAIL at the sink."""
+def _latencies(sent: Sequence[Sent], phase: Phase) -> dict[str, float]:
+    """Percentiles 99: to the reply, and from there to MAIL at the sink; while bulk passed."""
+    end = max(arrival.at for arrival in phase.arrived)
+    meanwhile = [message for message in sent if message.submitted < end]
     started = {arrival.id: arrival.started for arrival in reversed(phase.others)}
     return {
-        "accept": percentile([(m.answered - m.submitted) * 1000 for m in sent], 0.99),
+        "accept": percentile([(m.answered - m.submitted) * 1000 for m in meanwhile], 0.99),
         "attempt": percentile(
-            [(started[m.id] - m.answered) * 1000 for m in sent if m.id in started], 0.99
+            [(started[m.id] - m.answered) * 1000 for m in meanwhile if m.id in started], 0.99
         ),
     }

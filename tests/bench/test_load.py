@@ -17,6 +17,8 @@ from bench.load_session import CannotConnect, Door
 from bench.sink import Sink
 from bench.sink_session import Manners, Refusal
 
+from servers.patience import until
+
 
 def door(sink: Sink) -> Door:
     return Door(sink.host, sink.port)
@@ -189,16 +191,20 @@ def test_percentiles_are_of_accepted_messages() -> None:
     assert latencies([]) == {}
 
 
+async def started(port: int, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.load", "--to", f"127.0.0.1:{port}", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=Path(__file__).parents[2],
+    )
+
+
 async def test_as_a_program_it_prints_its_summary_and_says_by_its_status_if_all_went_well(
     tmp_path: Path,
 ) -> None:
     async def run(port: int, *arguments: str) -> tuple[int | None, str]:
-        program = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bench.load", "--to", f"127.0.0.1:{port}", *arguments),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd=Path(__file__).parents[2],
-        )
+        program = await started(port, *arguments)
         said, _ = await program.communicate()
         return program.returncode, said.decode()
 
@@ -215,3 +221,15 @@ async def test_as_a_program_it_prints_its_summary_and_says_by_its_status_if_all_
     status, said = await run(sink.port)
     assert status == 1
     assert "cannot connect to 127.0.0.1" in said
+
+
+async def test_told_to_end_it_reports_what_was_answered(tmp_path: Path) -> None:
+    log = tmp_path / "sent.tsv"
+    async with Sink(Manners(keep=True)) as sink:
+        program = await started(sink.port, "-n", "100000", "--rate", "50", "--log", str(log))
+        await until(lambda: len(sink.arrivals) >= 5)
+        program.terminate()
+        said, _ = await program.communicate()
+        assert program.returncode == 0
+        report = json.loads(said)
+        assert 0 < report["accepted"] == len(log.read_text().splitlines()) <= len(sink.arrivals)

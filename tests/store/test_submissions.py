@@ -51,6 +51,21 @@ async def test_many_at_once_share_transactions(stores: Stores) -> None:
     assert await stores.value("SELECT count(*) FROM due_submissions") == 60
 
 
+async def test_high_mail_waits_for_no_batch_of_others(stores: Stores) -> None:
+    """The one before it is held up by somebody who writes the same content."""
+    bulk, high = a_submission(Lane.BULK), a_submission(Lane.HIGH)
+    other = await asyncpg.connect(stores.url)
+    await other.execute("BEGIN")
+    await other.execute("INSERT INTO contents VALUES ($1, '', '')", bulk.id)
+    held_up = asyncio.ensure_future(stores.submissions.accept(bulk))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(2):
+        await stores.submissions.accept(high)
+    assert not held_up.done()
+    await other.close()  # which undoes it
+    await held_up
+
+
 @pytest.mark.parametrize(
     "bad",
     [{"helo": "nul\0"}, {"sender": "half a pair \ud800"}, {"client": None}],
