@@ -4,8 +4,8 @@
 
 Closed loop by default: each connection sends its next message when it has its reply. With --rate
 messages fall due on a clock, and one that finds no free connection waits: its latency counts from
-when it was due, so that a server that stalls cannot hide it by being sent less. Told to end (SIGTERM) it
-reports what was answered by then. Loopback only.
+when it was due, so that a server that stalls cannot hide it by being sent less. After
+SIGTERM it reports what was answered by then. Loopback only.
 """
 
 import argparse
