@@ -1,6 +1,7 @@
 """What goes together into a batch."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ async def after_a_batch_of(count: int, *then: ClaimedSubmission) -> tuple[Due, a
     return due, asyncio.create_task(next_of(due.all))
 
 
-async def turns_until_done(task: asyncio.Task[int]) -> int:
+async def turns_until_done(task: asyncio.Task[Any]) -> int:
     """So many turns of the event loop, no more than ten: none of them takes any time."""
     for turns in range(10):
         if task.done():
@@ -76,8 +77,9 @@ async def test_it_goes_alone_when_no_company_comes() -> None:
 @pytest.mark.parametrize("lane", [Lane.VERY_HIGH, Lane.HIGH])
 async def test_the_express_waits_for_no_company_and_no_batch_of_others(lane: Lane) -> None:
     due = Due(MOST, poll_seconds=60)
-    due.take([*some(4, lane), *some(4)])
+    due.take(some(4))
     async with due.all.batch(nothing_to_claim):
+        due.take(some(4, lane))
         assert 4 == await next_of(due.express)
         due.take(some(1, lane))
         task = asyncio.create_task(next_of(due.express))
@@ -98,6 +100,43 @@ async def test_what_was_handed_over_waits_while_the_express_is_worked_on(
 
     assert await turns_until_done(task) < 3
     assert 1 == await task
+
+
+async def test_what_the_express_was_handed_goes_before_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before anybody has begun with it, too."""
+    monkeypatch.setattr(due_module, "_PATIENT_SECONDS", 3600)
+    due = Due(MOST, poll_seconds=60)
+    due.take([*some(1, Lane.HIGH), *some(1)])
+    others = asyncio.create_task(next_of(due.all))
+    assert await turns_until_done(others) == 10
+
+    async with due.express.batch(nothing_to_claim):
+        due.take(some(1, Lane.VERY_HIGH))
+    assert await turns_until_done(others) == 10
+    assert 1 == await next_of(due.express)
+    assert await turns_until_done(others) < 3
+
+
+@pytest.mark.parametrize("lane", [Lane.HIGH, Lane.NORMAL])
+async def test_clients_are_answered_before_work_on_their_mail_begins(lane: Lane) -> None:
+    """Though they are told only after it was handed over."""
+    due = Due(MOST, poll_seconds=60)
+    line = due.express if lane is Lane.HIGH else due.all
+    order = []
+
+    async def work() -> None:
+        async with line.batch(nothing_to_claim):
+            order.append("policy")
+
+    working = asyncio.create_task(work())
+    await turns_until_done(working)
+    due.take(some(1, lane))
+    asyncio.get_running_loop().call_soon(order.append, "client")
+    await working
+
+    assert order == ["client", "policy"]
 
 
 async def test_it_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

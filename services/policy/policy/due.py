@@ -64,7 +64,7 @@ class Line:
     ) -> None:
         """For *lowest* and the lanes above it; without *poll_seconds* (see Due) only when told to.
 
-        What it was handed waits until nothing of the line that it stands *behind* is worked on.
+        What it was handed waits until the line that it stands *behind* is idle.
         """
         self.lowest = lowest
         self._most = most
@@ -77,7 +77,7 @@ class Line:
         self._hinted = False  # somebody has said since that there is more
         self._stopped = False
         self._last = 0  # how many went together, of what was handed over
-        self.idle = asyncio.Event()  # nothing of it is being worked on
+        self.idle = asyncio.Event()  # nothing of it is being worked on, or waits for that
         self.idle.set()
 
     def look(self) -> None:
@@ -88,6 +88,8 @@ class Line:
     def take(self, claimed: Sequence[ClaimedSubmission]) -> None:
         """These too."""
         self._handed += claimed
+        if self._handed:
+            self.idle.clear()
         self._woken.set()
 
     def room(self) -> int:
@@ -110,7 +112,8 @@ class Line:
         try:
             yield found
         finally:
-            self.idle.set()
+            if not self._handed:
+                self.idle.set()
 
     async def _next(self, claim: Claim) -> Sequence[ClaimedSubmission]:
         while not (self._handed or self._stopped):
@@ -125,6 +128,7 @@ class Line:
                 self._polling.looked(found=claims.more or bool(claims.submissions))
             if claims.submissions:
                 return claims.submissions
+        await asyncio.sleep(0)  # who handed it over tells its clients first, which takes less
         if self._behind:
             if self._last >= _BUSY:
                 await self._company()
@@ -139,7 +143,7 @@ class Line:
         return False
 
     async def _turn(self, first: "Line") -> None:
-        """Return when nothing of *first* is being worked on, or that has lasted too long."""
+        """Return when *first* is idle, or that has lasted too long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENT_SECONDS):
                 await first.idle.wait()
