@@ -131,6 +131,22 @@ async def test_those_in_a_hurry_that_one_batch_does_not_hold_go_at_once(ledger: 
     assert ledger.underway == [["first"], ["a", "b"], ["c", "d!"]]
 
 
+async def test_those_in_a_hurry_wait_for_no_company_in_the_next_batch_either(
+    ledger: Ledger,
+) -> None:
+    commit = GroupCommit(ledger.write, most_items=2, gather_seconds=3600)
+    async with asyncio.TaskGroup() as tasks:
+        for item in ("a", "b", "c", "d", "e!"):
+            tasks.create_task(commit.add(item, hurried=item.endswith("!")))
+            await settle()
+        assert ledger.underway == [["a", "b"], ["c", "d"]]
+        ledger.go.set()
+        async with asyncio.timeout(5):
+            while len(ledger.written) < 3:
+                await settle()
+    assert ledger.underway == [["a", "b"], ["c", "d"], ["e!"]]
+
+
 async def test_it_waits_for_no_more_when_there_are_enough(ledger: Ledger) -> None:
     commit = GroupCommit(ledger.write, most_items=100, gather_seconds=3600, enough=2)
     ledger.go.set()

@@ -50,7 +50,7 @@ class GroupCommit(Generic[T, R]):
         self._enough = enough or most_items
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._gathered = asyncio.Event()
-        self._hurried = False  # somebody who waits to be written is
+        self._hurried = False  # one of those that wait is
         self._running: set[asyncio.Task[None]] = set()
 
     async def add(self, item: T, *, hurried: bool = False) -> R:
@@ -92,11 +92,13 @@ class GroupCommit(Generic[T, R]):
         Those who just had their answer are probably back at once, clients with the next message,
         and a statement costs little more for twice as many. Who comes alone waits for nobody.
         """
+        if self._hurried:
+            return
         if self._gather_seconds:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._gather_seconds):
                     await self._gathered.wait()
-        elif len(self._waiting) < last and not self._hurried:
+        elif len(self._waiting) < last:
             await asyncio.sleep(_COMPANY_SECONDS)
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
