@@ -20,7 +20,7 @@ from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.running.health import CannotListen, Health
-from posthouse.running.program import backing, open_rabbitmq
+from posthouse.running.program import backing, housekeeping, open_rabbitmq
 from posthouse.running.service import Service, run
 
 log = structlog.get_logger()
@@ -49,6 +49,7 @@ async def work(settings: UpSettings, forked: Forked, sockets: Sequence[socket.so
             health = Health(told.health_listen, checks)
             returned = services.get("bounces")
             assert returned is None or isinstance(returned, ReturnListener)
+            services["housekeeping"] = housekeeping(settings.dispatcher, behind)
             services["parent"] = _Parent(forked.parent, number, health, returned)
             return await run(services, health=None, grace=told.grace_seconds)
     except CannotListen as error:

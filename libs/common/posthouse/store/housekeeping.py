@@ -28,7 +28,9 @@ LAST_SUCCESS = Gauge(
     "When this process last finished the duty without failure, in seconds since 1970.",
     ["duty"],
 )
-FAILURES = Counter("posthouse_housekeeping_failures_total", "Rounds of a duty that failed.", ["duty"])
+FAILURES = Counter(
+    "posthouse_housekeeping_failures_total", "Rounds of a duty that failed.", ["duty"]
+)
 
 # The session that holds this advisory lock does the duties.
 _LOCK = 0x686F7573656B6570
@@ -44,7 +46,6 @@ _COUNTING_SECONDS = 60.0
 # Less than this free, in octets, and bodies are dropped before their time.
 _NEARLY_FULL = 512 << 20
 _DISK_SECONDS = 1.0
-_GAUGE_SECONDS = 15.0
 
 log = structlog.get_logger()
 
@@ -120,17 +121,28 @@ class Housekeeping:
     """
 
     def __init__(
-        self, database: Postgres, retention: Retention, *, disk: Path | None = None
+        self,
+        database: Postgres,
+        retention: Retention,
+        *,
+        disk: Path | None = None,
+        least_free: int = _NEARLY_FULL,
+        gauges_every: float = 15.0,
     ) -> None:
-        """*disk*: a folder on the database's disk, where that is one of this machine."""
+        """*disk*: a folder on the database's disk, where that is one of this machine.
+
+        Less than *least_free* octets free on it is nearly full. *gauges_every*: seconds.
+        """
         self._database = database
         self._timeline = TimelineStore(database)
         self._gauges = QueueGauges()
         self._partitions = Partitions(database, retention)
         self._disk = disk
+        self._least_free = least_free
+        self._gauges_every = gauges_every
         partitions = self._partitions
-        self.duties = (
-            Duty("queue_gauges", _GAUGE_SECONDS, self._show_queue),
+        self.duties: tuple[Duty, ...] = (
+            Duty("queue_gauges", gauges_every, self._show_queue),
             Duty("parked_expiry", 15.0, self._unpark_expired),
             Duty("new_partitions", 60.0, partitions.add),
             Duty("bodies", 30.0, lambda: partitions.retire(BODIES)),
@@ -184,10 +196,10 @@ class Housekeeping:
         return None
 
     async def _age(self) -> None:
-        """Have the gauges grow older while the database does not tell: nothing is being finished."""
+        """Let the ages grow while the database does not answer: nothing is being finished."""
         while True:
             await asyncio.sleep(1.0)
-            self._gauges.age(overdue=2 * _GAUGE_SECONDS)
+            self._gauges.age(overdue=2 * self._gauges_every)
 
     async def _show_queue(self) -> None:
         self._gauges.show(await self._timeline.queue(seconds=_COUNTING_SECONDS))
@@ -216,7 +228,7 @@ class Housekeeping:
             found = os.statvfs(self._disk)
         except OSError:
             return False
-        return found.f_bavail * found.f_frsize < _NEARLY_FULL
+        return found.f_bavail * found.f_frsize < self._least_free
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:
