@@ -8,9 +8,9 @@ process, as a fault in a library would.
 import os
 import signal
 
+from command.cli import main
 from dispatcher import courier
 from dispatcher.window import Held
-from onebox.cli import main
 from policy.core.steps import STEPS, Draft, Facts
 from posthouse.profiles.native import NATIVE
 from posthouse.store.deliveries import Settlement
