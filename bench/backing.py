@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from onebox.postgres import EmbeddedPostgres
+from onebox.postgres_server import EmbeddedPostgres
 from posthouse.running import logs
 from servers.rabbitmq_private import PrivateNode, installed_scripts
 

@@ -12,7 +12,7 @@ from bench.children import ProgramFailed
 from bench.scenarios.stage import SIZE
 from bench.systems import DOMAIN, Ours
 
-from onebox.postgres import EmbeddedPostgres, PostgresError
+from onebox.postgres_server import EmbeddedPostgres, PostgresError
 
 _ACCOUNT = UUID(int=1)
 _AT_ONCE = 100_000  # rows a statement

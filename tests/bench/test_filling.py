@@ -9,7 +9,7 @@ import pytest
 from bench.scenarios.filling import fill_deliveries, fill_events
 from bench.systems import Ours
 
-from onebox.postgres import EmbeddedPostgres
+from onebox.postgres_server import EmbeddedPostgres
 from posthouse.store.migrate import migrate
 
 

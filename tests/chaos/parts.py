@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chaos.program import Program, children
-from onebox.postgres import EmbeddedPostgres
+from onebox.postgres_server import EmbeddedPostgres
 from servers.rabbitmq import RabbitNode
 
 # How long a onebox may take to notice that a process of it died, and to end.

@@ -14,8 +14,8 @@ from bench.load_session import Door
 from chaos.parts import DatabasePart, MemoryPart, Part, PostgresPart, RabbitPart, WorkerPart
 from chaos.ports import lasting_ports
 from chaos.program import POSTHOUSE, Program
-from onebox.customers import create_credential, ensure_account, ensure_domain
-from onebox.postgres import dsn
+from command.provisioning import create_credential, ensure_account, ensure_domain
+from onebox.postgres_server import dsn
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import KEY_OCTETS
 from posthouse.store.accounts import AccountStore

@@ -10,7 +10,9 @@ from _pytest.mark import ParameterSet
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
-NAME = re.compile(r"`((?:posthouse|ingest|policy|dispatcher|bounces|onebox)(?:\.\w+)+)`")
+NAME = re.compile(
+    r"`((?:posthouse|ingest|policy|dispatcher|bounces|onebox|command|demo)(?:\.\w+)+)`"
+)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from prometheus_client import Counter, Info
 from prometheus_client.metrics import MetricWrapperBase
 
-from onebox.commands.config import reference
+from command.commands.config import reference
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"

@@ -8,11 +8,11 @@ process, as a fault in a library would.
 import os
 import signal
 
+from command.cli import main
 from dispatcher import courier
 from dispatcher.window import Held
-from onebox.cli import main
 from policy.core.steps import STEPS, Draft, Facts
-from posthouse.mail.profile import Profile
+from posthouse.profiles.native import NATIVE
 from posthouse.store.deliveries import Settlement
 
 POLICY, DISPATCHER = b"policy", b"dispatcher"
@@ -41,6 +41,6 @@ class Suffering(courier.Courier):
 
 
 if __name__ == "__main__":
-    STEPS[Profile.NATIVE] = (suffer, *STEPS[Profile.NATIVE])
+    STEPS[NATIVE.name] = (suffer, *STEPS[NATIVE.name])
     courier.Courier = Suffering  # type: ignore[misc]
     main()

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 
 from faults.disk import small_disk
-from onebox.postgres import EmbeddedPostgres
+from onebox.postgres_server import EmbeddedPostgres
 
 TIMES = 50
 TABLE = "CREATE TABLE busy (t text); ALTER TABLE busy ALTER t SET STORAGE EXTERNAL"

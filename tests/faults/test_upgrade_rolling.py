@@ -27,8 +27,9 @@ PACKAGES = (
     "services/dispatcher/dispatcher",
     "services/bounces/bounces",
     "deploy/onebox/onebox",
+    "command/command",
 )
-POSTHOUSE = (sys.executable, "-c", "from onebox.cli import main; main()")
+POSTHOUSE = (sys.executable, "-c", "from command.cli import main; main()")
 # All that a migration may do, to the tables that every service reads and writes.
 MIGRATION = """-- migrate:up
 ALTER TABLE submissions ADD COLUMN note text;

@@ -15,15 +15,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from onebox.postgres import DidNotStart, EmbeddedPostgres, FolderInUse, NoPostgres
 from onebox.postgres_binaries import find_binaries
+from onebox.postgres_server import DidNotStart, EmbeddedPostgres, FolderInUse, NoPostgres
 
 # Starts a server on the folder given, commits a row, says so and waits to be killed.
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
 import asyncpg
-from onebox.postgres import EmbeddedPostgres, PostgresError
+from onebox.postgres_server import EmbeddedPostgres, PostgresError
 
 async def program():
     try:
@@ -49,7 +49,7 @@ NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 
 def can_be_somebody_else() -> bool:
     """Root can; but a checkout below /root is closed to everybody else."""
-    imports = [*NOBODY, sys.executable, "-c", "import onebox.postgres"]
+    imports = [*NOBODY, sys.executable, "-c", "import onebox.postgres_server"]
     return (
         os.geteuid() == 0
         and subprocess.run(imports, capture_output=True, check=False).returncode == 0

@@ -15,9 +15,9 @@ from policy.signing import OneByOne
 from posthouse.mail.dkim_key import Algorithm, SigningKey, record
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header
-from posthouse.mail.profile import UnknownProfile
 from posthouse.mail.return_path import verify
 from posthouse.mail.submission import Submission
+from posthouse.profiles import UnknownProfile
 from posthouse.running.keys import generate
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)

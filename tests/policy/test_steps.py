@@ -23,8 +23,8 @@ from policy.core.steps import (
 )
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header, split
-from posthouse.mail.profile import Profile
 from posthouse.mail.submission import Submission
+from posthouse.profiles.native import NATIVE
 
 SUBMISSION = Submission(
     id=UUID("0195ab00-0000-7000-8000-000000000001"),
@@ -65,7 +65,7 @@ def test_a_message_gets_what_it_lacks_and_loses_what_readers_must_not_see() -> N
         b"X-Posthouse-Lane: 1\r\nFrom: news@sender.example\r\nbcc: more@there.example\r\n\r\n"
     )
 
-    assert after(take(STEPS[Profile.NATIVE], draft(header), FACTS)) == (
+    assert after(take(STEPS[NATIVE.name], draft(header), FACTS)) == (
         b"Received: from app.sender.example ([8.8.4.4]) by relay.example with ESMTPSA\r\n"
         b" id 0195ab00000070008000000000000001; Sun, 01 Mar 2026 12:30:00 +0000\r\n"
         b"Subject: Hi\r\n"
@@ -80,7 +80,7 @@ def test_a_complete_message_keeps_every_octet_below_our_trace_field() -> None:
         b"From:  News\t<news@sender.example>\r\nDATE: yesterday\r\n"
         b"Message-Id:\r\n <1@sender.example>\r\nX-Odd : \xe9 \r\n\r\n"
     )
-    result = after(take(STEPS[Profile.NATIVE], draft(header), FACTS))
+    result = after(take(STEPS[NATIVE.name], draft(header), FACTS))
 
     assert result.startswith(b"Received: ")
     assert result.endswith(b"+0000\r\n" + header)
@@ -181,7 +181,7 @@ def test_the_steps_take_any_message(content: bytes, helo: str, client: str) -> N
     header, body = split(content)
     submission = replace(SUBMISSION, header=header, body=body, helo=helo, client=client)
 
-    result = take(STEPS[Profile.NATIVE], draft(header), replace(FACTS, submission=submission))
+    result = take(STEPS[NATIVE.name], draft(header), replace(FACTS, submission=submission))
 
     if isinstance(result, Draft):
         assert all(result.header.first(name) for name in ("From", "Date", "Message-ID"))

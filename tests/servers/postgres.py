@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from onebox.postgres import EmbeddedPostgres
+from onebox.postgres_server import EmbeddedPostgres
 from posthouse.store.migrate import migrate
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from onebox.postgres import EmbeddedPostgres
+from onebox.postgres_server import EmbeddedPostgres
 from posthouse.mail.submission import Submission
 from posthouse.store import StoreFull, StoreUnavailable
 from posthouse.store.migrate import migrate

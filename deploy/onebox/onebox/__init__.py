@@ -1,1 +1,1 @@
-"""All services in one process, and the `posthouse` command."""
+"""The whole relay in one group of processes, with a PostgreSQL of its own: `posthouse up`."""

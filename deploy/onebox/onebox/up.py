@@ -4,9 +4,9 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 
-from onebox.place import NoPlace
+from onebox.all_settings import read_settings
+from onebox.installation import NoInstallation
 from onebox.postgres_data import making_ahead
-from onebox.up_settings import read_settings
 from posthouse.running.settings import SettingsError
 
 
@@ -16,11 +16,11 @@ def run_up(environ: Mapping[str, str]) -> int:
         settings = read_settings(environ)
         settings.place.ensure(settings.ingest.hostname)
         settings = read_settings(environ)  # now with the secret key that may just have been made
-    except (SettingsError, NoPlace) as error:
+    except (SettingsError, NoInstallation) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     folder = settings.place.database_folder
     with making_ahead(folder) if folder is not None else nullcontext():
-        from onebox.relay import run_relay  # noqa: PLC0415 -- every service: it takes its time
+        from onebox.parent import run_relay  # noqa: PLC0415 -- every service: it takes its time
 
     return run_relay(settings)

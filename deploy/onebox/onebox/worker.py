@@ -9,13 +9,13 @@ import structlog
 from prometheus_client import REGISTRY, generate_latest
 from pydantic import SecretStr
 
-from bounces.listener import ReturnListener
+from bounces.return_listener import ReturnListener
 from bounces.wiring import wire as wire_bounces
 from dispatcher.wiring import wire as wire_dispatcher
 from ingest.wiring import wire as wire_ingest
+from onebox.all_settings import UpSettings
 from onebox.channel import Channel, PeerGone
-from onebox.up_settings import UpSettings
-from onebox.workers import Forked
+from onebox.supervisor import Forked
 from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker

@@ -10,10 +10,11 @@ from uuid import UUID
 from policy.core import dkim
 from policy.core.identity import Identity, Speaker, Unusable, speaker
 from policy.core.steps import STEPS, Draft, Facts, Refusal, take
-from posthouse.mail import profile, return_path
+from posthouse.mail import return_path
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Header
 from posthouse.mail.submission import Delivery, Rendition, Submission
+from posthouse.profiles import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def plan(job: Job, relay: Relay, now: datetime, ids: Iterator[UUID]) -> Decision
         domain=spoken.domain,
         suppressed=job.suppressed,
     )
-    steps = STEPS[profile.by_name(submission.profile)]
+    steps = STEPS[resolve(submission.profile).name]
     draft = take(steps, Draft(job.header, submission.recipients), facts)
     if isinstance(draft, Refusal):
         return draft

@@ -13,8 +13,8 @@ from ipaddress import ip_address
 from typing import TypeAlias
 
 from posthouse.mail.message import Field, Header, field
-from posthouse.mail.profile import Profile
 from posthouse.mail.submission import Submission
+from posthouse.profiles.native import NATIVE
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?\.?")
 _LITERAL = re.compile(r"\[[A-Za-z0-9.:]{2,60}\]")
@@ -176,8 +176,8 @@ def _client(helo: str, client: str) -> str:
 # 4.4), and what a client says to us.
 _HIDDEN = Strip(frozenset({b"bcc", b"resent-bcc", b"return-path"}), prefix=b"x-posthouse-")
 
-STEPS: dict[Profile, tuple[Step, ...]] = {
-    Profile.NATIVE: (
+STEPS: dict[str, tuple[Step, ...]] = {  # by the name of their profile
+    NATIVE.name: (
         RefuseLoops(most_hops=50),
         _HIDDEN,
         complete_from,

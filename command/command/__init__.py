@@ -1,0 +1,1 @@
+"""The `posthouse` command: what an operator does with a relay."""

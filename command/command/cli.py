@@ -1,0 +1,79 @@
+"""The `posthouse` command. Quick to start: probes and scripts call it too."""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+import click
+
+# Each command: its module, which is imported when the command is called, and its line in `--help`.
+_COMMANDS = {
+    "up": ("up", "Run the whole relay in one process until it is stopped."),
+    "init": ("setup", "Make the data folder, secret key, certificate and database."),
+    "migrate": ("setup", "Bring the database to the schema of this version."),
+    "account": ("account", "Create and list accounts."),
+    "credential": ("credential", "Create, list and switch SMTP users."),
+    "domain": ("domain", "Add sending domains and print the records to publish."),
+    "suppression": ("suppression", "Addresses that are never mailed again."),
+    "queue": ("queue", "What waits, by lane and state, and what is shelved."),
+    "backup": ("backup", "Save the database into a file, while mail goes on."),
+    "restore": ("backup", "Fill an empty database from such a file; nothing is sent twice."),
+    "message": ("message", "All that happened to one message."),
+    "send": ("send", "Submit a message over SMTP, to try things out."),
+    "config": ("config", "Check settings, and list all there are."),
+    "ingest": ("services", "Run the service that takes mail in."),
+    "policy": ("services", "Run the service that rewrites and signs."),
+    "dispatcher": ("services", "Run the service that sends."),
+    "bounces": ("services", "Run the service that takes returned mail."),
+}
+# The same for what comes with the demo, where that is installed.
+_DEMO = {
+    "demo": ("demo.commands", "Show the whole relay at work on this machine, and check it."),
+    "sink": ("demo.commands", "Run an SMTP server that takes mail for the demo."),
+}
+
+
+def _available() -> dict[str, tuple[str, str]]:
+    own = {name: (f"command.commands.{file}", line) for name, (file, line) in _COMMANDS.items()}
+    return {**own, **(_DEMO if find_spec("demo") else {})}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is called, not to list it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_available())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        module, _ = _available().get(cmd_name, (None, ""))
+        if module is None:
+            return None
+        command = getattr(import_module(module), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _available().items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="posthouse", prog_name="posthouse")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False),
+    help="Folder of the onebox: database, secret key, certificate.  [env: POSTHOUSE_DATA; ./data]",
+)
+def posthouse(data: str | None) -> None:
+    """Posthouse, an SMTP relay of your own.
+
+    Every setting is also an environment variable: `posthouse config reference` lists them.
+    """
+    del data  # read from the context by those commands that work on an installation
+
+
+def main() -> None:
+    """Run the command line; exits 1 with one line on standard error when something is wrong."""
+    posthouse(prog_name="posthouse")

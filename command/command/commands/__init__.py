@@ -1,0 +1,1 @@
+"""Commands of `posthouse`: each module is imported when its command is called."""

@@ -1,0 +1,105 @@
+"""`posthouse backup` and `posthouse restore`."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import click
+
+from command.context import data_option, installation, run
+from onebox.installation import Installation, NoInstallation
+from onebox.postgres_binaries import PostgresError, find_binaries
+from posthouse.store.failure import connection_failures
+from posthouse.store.migrate import migrate
+
+_TO_FILE = click.Path(dir_okay=False, path_type=Path)
+_FROM_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command
+@click.argument("file", type=_TO_FILE)
+@data_option
+def backup(file: Path) -> None:
+    """Save the database, as it is at this moment, into FILE; mail goes on meanwhile.
+
+    The secret key is not in it: keep a copy of that, once, elsewhere.
+    """
+    run(_save(installation(), file))
+    click.echo(f"saved {file}, {file.stat().st_size >> 10} KiB")
+
+
+@click.command
+@click.argument("file", type=_FROM_FILE)
+@data_option
+def restore(file: Path) -> None:
+    """Fill an empty database from FILE, which `posthouse backup` made.
+
+    What was open when it was saved may have been sent since: it is shelved, and sent only when
+    `posthouse queue release` says so.
+    """
+    run(_put_back(installation(), file))
+    click.echo("restored; what was open in it is shelved: see `posthouse queue shelved`")
+
+
+async def _save(where: Installation, file: Path) -> None:
+    unfinished = file.with_name(f"{file.name}.new")
+    async with where.open_database() as (url, _):
+        await _call("pg_dump", url, "--format=custom", f"--file={unfinished}")
+    unfinished.replace(file)
+
+
+async def _put_back(where: Installation, file: Path) -> None:
+    if where.given_key is None and not where.secret_key_file.exists():
+        raise NoInstallation(f"put {where.secret_key_file} back first: nothing works without it")
+    async with _server(where) as (url, folder):
+        await _must_be_empty(url)
+        await _call("pg_restore", url, "--single-transaction", "--no-owner", str(file))
+        await migrate(url, folder=folder)
+
+
+@asynccontextmanager
+async def _server(where: Installation) -> AsyncIterator[tuple[str, str | None]]:
+    """The database that is to be filled, with nobody else on it, and the identity of its folder."""
+    if where.database_url is not None:
+        yield where.database_url, None
+        return
+    server = await where.start_server()
+    try:
+        yield server.dsn, server.folder_identity
+    finally:
+        await server.stop()
+
+
+async def _must_be_empty(url: str) -> None:
+    with connection_failures(url):
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            found = await connection.fetchval("SELECT to_regclass('schema_migrations')::text")
+        finally:
+            await connection.close()
+    if found is not None:
+        raise NoInstallation(
+            "the database is not empty: restore into a new one, or a new data folder"
+        )
+
+
+async def _call(program: str, url: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL on the database at *url*; raises PostgresError."""
+    parts = urlsplit(url)
+    password = parts.password or ""
+    # Others on this machine can see what a program was called with.
+    shown = parts._replace(netloc=parts.netloc.replace(f":{password}@", "@")).geturl()
+    process = await asyncio.create_subprocess_exec(
+        find_binaries(None, major=None).folder / program,
+        *arguments,
+        f"--dbname={shown}",
+        env={**os.environ, **({"PGPASSWORD": password} if password else {})},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    if process.returncode != 0:
+        raise PostgresError(f"{program} failed: {said.decode(errors='replace').strip()[-500:]}")

@@ -1,0 +1,174 @@
+"""`posthouse queue`."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from typing import Any
+
+import click
+
+from command.context import data_option, json_option, print_json, with_store
+from command.provisioning import account_id
+from command.table import print_table
+from command.timeline_text import duration
+from posthouse.store.accounts import AccountStore
+from posthouse.store.postgres import Postgres
+from posthouse.store.shelf import Choice, Shelf, ShelfLine
+from posthouse.store.timeline import QueueLine, TimelineStore
+
+_AGE = re.compile(r"([0-9]{1,5})(min|h|d)")
+_UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+class AgeType(click.ParamType[timedelta]):
+    """A length of time: "30min", "2h" or "5d"."""
+
+    name = "age"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Read it."""
+        if isinstance(value, timedelta):
+            return value
+        match = _AGE.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is not like 30min, 2h or 5d", param, ctx)
+        return int(match[1]) * _UNITS[match[2]]
+
+
+AGE = AgeType()
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@data_option
+@click.pass_context
+def queue(ctx: click.Context, /, *, as_json: bool) -> None:
+    """What waits, by stage, lane and state, and how long the oldest has.
+
+    What is shelved waits for a decision: `shelved` says why, `release` sends it, `discard` does
+    not.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+
+    async def work(database: Postgres) -> list[QueueLine]:
+        return await TimelineStore(database).queue()
+
+    lines = with_store(work)
+    if as_json:
+        print_json([{**asdict(line), "lane": line.lane.label} for line in lines])
+        return
+    print_table(
+        ("stage", "lane", "state", "messages", "oldest"),
+        [
+            (
+                line.stage,
+                line.lane.label,
+                line.state,
+                str(line.messages),
+                duration(line.oldest_seconds),
+            )
+            for line in lines
+        ],
+        empty="nothing waits",
+        numbers=2,
+    )
+
+
+@queue.command
+@json_option
+@data_option
+def shelved(*, as_json: bool) -> None:
+    """What nobody works on until somebody decides, and why."""
+
+    async def work(database: Postgres) -> list[ShelfLine]:
+        return await Shelf(database).lines()
+
+    lines = with_store(work)
+    if as_json:
+        print_json([asdict(line) for line in lines])
+        return
+    print_table(
+        ("stage", "account", "reason", "messages", "oldest", "newest"),
+        [
+            (
+                line.stage,
+                line.account,
+                line.reason,
+                str(line.messages),
+                f"{line.oldest:%Y-%m-%d %H:%M}",
+                f"{line.newest:%Y-%m-%d %H:%M}",
+            )
+            for line in lines
+        ],
+        empty="nothing is shelved",
+    )
+
+
+@queue.command
+@click.option("--reason", default="by hand", show_default=True)
+@data_option
+def shelve(reason: str) -> None:
+    """Shelve everything that is open: nothing of it is sent until it is released.
+
+    For a server that was put back as a whole, before anything else runs on it. Stop the relay
+    first: what is on the wire would be shelved too, delivered or not.
+    """
+
+    async def work(database: Postgres) -> int:
+        return await Shelf(database).put_all(reason)
+
+    click.echo(f"shelved {with_store(work)}")
+
+
+def _choosing(command: Callable[..., None]) -> Callable[..., None]:
+    options = (
+        click.option("--account", metavar="NAME", help="Only this account's."),
+        click.option("--reason", help='Only what is there for exactly this, such as "restored".'),
+        click.option(
+            "--older-than", type=AGE, help="Only what was accepted longer ago: 30min, 2h."
+        ),
+        click.option("--newer-than", type=AGE, help="Only what was accepted since then: 5d."),
+        data_option,
+    )
+    return reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+
+@queue.command
+@_choosing
+def release(**chosen: Any) -> None:
+    """Send what is shelved, or what the options choose of it."""
+    click.echo(f"released {_taken(lambda shelf, choice: shelf.release(choice), **chosen)}")
+
+
+@queue.command
+@_choosing
+def discard(**chosen: Any) -> None:
+    """Never send what is shelved, or what the options choose of it."""
+    click.echo(f"discarded {_taken(lambda shelf, choice: shelf.discard(choice), **chosen)}")
+
+
+def _taken(
+    take: Callable[[Shelf, Choice], Awaitable[int]],
+    *,
+    account: str | None,
+    reason: str | None,
+    older_than: timedelta | None,
+    newer_than: timedelta | None,
+) -> int:
+    now = datetime.now(UTC)
+
+    async def work(database: Postgres) -> int:
+        choice = Choice(
+            account_id=await account_id(AccountStore(database), account) if account else None,
+            reason=reason,
+            after=None if newer_than is None else now - newer_than,
+            until=None if older_than is None else now - older_than,
+        )
+        return await take(Shelf(database), choice)
+
+    return with_store(work)

@@ -1,0 +1,63 @@
+"""`posthouse init` and `posthouse migrate`."""
+
+import asyncio
+import time
+
+import click
+
+from command.context import data_option, installation, plainly, run, settings
+from onebox.installation import Installation
+from posthouse.store import StoreUnavailable
+from posthouse.store.migrate import NEEDED_VERSION, Migration
+from posthouse.store.migrate import migrate as apply_migrations
+
+_PAUSE_SECONDS = 0.5
+_WAIT_SECONDS = 60.0
+
+
+@click.command
+@data_option
+def init() -> None:
+    """Make what an installation needs; what is there already stays as it is."""
+    where = installation()
+    with plainly():
+        made = where.ensure(settings().hostname)
+    for path in made:
+        click.echo(f"made {path}")
+    run(_migrate(where, _WAIT_SECONDS))
+    click.echo(f"the database has schema {NEEDED_VERSION}")
+    if where.given_key is None:
+        click.echo(
+            f"Keep a copy of {where.secret_key_file} elsewhere: without it DKIM keys and "
+            "credentials in the database are of no use."
+        )
+
+
+@click.command
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.FloatRange(min=0),
+    default=_WAIT_SECONDS,
+    show_default=True,
+    help="Seconds to wait for a database that does not answer yet.",
+)
+@data_option
+def migrate(seconds: float) -> None:
+    """Apply the migrations that the configured database lacks; safe to run at any time."""
+    done = run(_migrate(installation(), seconds))
+    for migration in done:
+        click.echo(f"applied {migration.version:04} {migration.name}")
+    click.echo(f"the database has schema {NEEDED_VERSION}")
+
+
+async def _migrate(where: Installation, seconds: float) -> list[Migration]:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            async with where.open_database() as (url, _):
+                return await apply_migrations(url)
+        except StoreUnavailable:
+            if time.monotonic() > end:
+                raise
+        await asyncio.sleep(_PAUSE_SECONDS)

@@ -1,0 +1,128 @@
+"""What commands share: the installation they are about, and how they say what went wrong."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from command.dns_records import UnusableSpf
+from command.provisioning import NameTaken, NoAccount, NoDomain
+from onebox.installation import Installation, InstallationSettings, NoInstallation
+from onebox.postgres_binaries import PostgresError
+from posthouse.mail.address import InvalidAddress
+from posthouse.mail.lane import Lane
+from posthouse.running import logs
+from posthouse.running.common_settings import LogFormat, LogLevel
+from posthouse.running.settings import SettingsError, load
+from posthouse.store import StoreRefused, StoreUnavailable
+from posthouse.store.postgres import Postgres
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class LaneType(click.ParamType[Lane]):
+    """A lane by name or number."""
+
+    name = "lane"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Lane:
+        """Read "bulk" or "5"."""
+        if isinstance(value, Lane):
+            return value
+        try:
+            return Lane.from_label(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+LANE = LaneType()
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def data_option(command: Callable[P, T]) -> Callable[P, T]:
+    """Let a command take --data as well as `posthouse --data DIR COMMAND`."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False),
+        expose_value=False,
+        callback=_remember_data,
+        help="Folder of the onebox.  [env: POSTHOUSE_DATA; ./data]",
+    )(command)
+
+
+def _remember_data(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    del param
+    given = value or ctx.find_root().params.get("data")
+    if given:
+        ctx.meta["installation"] = Path(given)
+
+
+def settings() -> InstallationSettings:
+    """What the environment tells about the installation; a mistake in it ends the command."""
+    with plainly():
+        return load(InstallationSettings, os.environ, also_known=_known_names)
+
+
+def _known_names() -> frozenset[str]:
+    from onebox.all_settings import known_names  # noqa: PLC0415 -- brings every service with it
+
+    return known_names()
+
+
+def secret_key() -> bytes:
+    """What credentials and keys are derived from."""
+    with plainly():
+        return installation().secret_key
+
+
+def installation() -> Installation:
+    """The installation that the command line and the environment name."""
+    return Installation.from_settings(
+        settings(), click.get_current_context().meta.get("installation")
+    )
+
+
+def with_store(work: Callable[[Postgres], Awaitable[T]]) -> T:
+    """The result of *work*, given the installation's database."""
+    return run(_open(installation(), work))
+
+
+async def _open(where: Installation, work: Callable[[Postgres], Awaitable[T]]) -> T:
+    async with where.open_store() as database:
+        return await work(database)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run the coroutine *work*; what it meets ends the command with one line."""
+    # Nothing but the command's own answer goes to standard output.
+    logs.configure("posthouse", level=LogLevel.WARNING, form=LogFormat.CONSOLE, stream=sys.stderr)
+    with plainly():
+        return asyncio.run(work)
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Turn what can be wrong with an installation or a name into one line, and exit 1."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise click.ClickException(f"the database cannot be used: {error}") from error
+    except StoreRefused as error:
+        raise click.ClickException(f"the database refused this: {error}") from error
+    except (NoInstallation, PostgresError, SettingsError) as error:
+        raise click.ClickException(str(error)) from error
+    except (NoAccount, NoDomain, NameTaken, InvalidAddress, UnusableSpf) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def print_json(value: object, *, indent: int | None = 2) -> None:
+    """Print *value* for a program to read; times in ISO 8601, ids as text."""
+    click.echo(json.dumps(value, default=str, indent=indent))

@@ -1,0 +1,99 @@
+"""What the demo claims, checked on what the sink and the store have seen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dkim
+
+from demo.submission import Accepted
+from posthouse.mail.lane import Lane
+
+# The lanes' promise is a quarter of a second; a busy machine gets as much again.
+_LATE_SECONDS = 0.5
+_LEAST_OVERTAKEN = 50
+_SIGNED = "DKIM signatures verify with the public keys"
+_ALGORITHMS = ("rsa-sha256", "ed25519-sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A claim, whether it holds, and what was seen."""
+
+    claim: str
+    holds: bool
+    seen: str
+
+
+def signatures(message: bytes, published: Mapping[str, str]) -> Check:
+    """Both DKIM signatures of *message* verify with the *published* records, by name."""
+
+    def txt(name: bytes, timeout: int = 0) -> bytes | None:
+        del timeout
+        record = published.get(name.decode().rstrip("."))
+        return None if record is None else record.encode()
+
+    found: list[str] = []
+    for index in range(len(_ALGORITHMS)):
+        verifier = dkim.DKIM(message)
+        try:
+            valid = verifier.verify(idx=index, dnsfunc=txt)
+        except (dkim.DKIMException, IndexError) as error:
+            return Check(_SIGNED, holds=False, seen=str(error))
+        if valid:
+            found.append(verifier.signature_fields[b"a"].decode())
+    return Check(
+        _SIGNED,
+        holds=sorted(found) == sorted(_ALGORITHMS),
+        seen=" and ".join(found) or "no valid signature",
+    )
+
+
+def overtaking(
+    bulk: Sequence[Accepted], express: Sequence[Accepted], started: Mapping[str, float]
+) -> Check:
+    """Messages of high lanes went before bulk that had been accepted earlier.
+
+    *started*: by recipient, when its transaction began at the sink.
+    """
+    claim = "The high lanes overtook the bulk lane"
+    wanted = [m for m in express if m.parcel.lane <= Lane.HIGH]
+    missing = [m for m in (*bulk, *wanted) if m.parcel.recipients[0] not in started]
+    if missing:
+        return Check(claim, holds=False, seen=f"{len(missing)} messages never came")
+    bulk_starts = [started[m.parcel.recipients[0]] for m in bulk]
+    overtaken, intruders, slowest = len(bulk), 0, 0.0
+    for message in wanted:
+        start = started[message.parcel.recipients[0]]
+        overtaken = min(overtaken, sum(at > start for at in bulk_starts))
+        intruders += sum(message.at + _LATE_SECONDS < at < start for at in bulk_starts)
+        slowest = max(slowest, start - message.at)
+    return Check(
+        claim,
+        holds=overtaken >= _LEAST_OVERTAKEN and intruders == 0,
+        seen=(
+            f"each of {len(wanted)} went before at least {overtaken} earlier bulk messages, the "
+            f"slowest {slowest * 1000:.0f} ms after its 250; {intruders} bulk messages cut in"
+        ),
+    )
+
+
+def kinds(timeline: Mapping[str, Any], kind: str) -> frozenset[str]:
+    """The recipients for whom *timeline* has an event of *kind*."""
+    recipients = {d["id"]: d["recipient"] for d in timeline["deliveries"]}
+    return frozenset(
+        recipients.get(event["delivery_id"]) or (event["detail"] or {}).get("recipient", "")
+        for event in timeline["events"]
+        if event["kind"] == kind
+    )
+
+
+def is_finished(timeline: Mapping[str, Any]) -> bool:
+    """Whether policy has decided and no delivery waits any more."""
+    decided = any(event["kind"] in ("prepared", "refused") for event in timeline["events"])
+    return decided and all(d["due_at"] is None for d in timeline["deliveries"])
+
+
+def same_recipients(claim: str, expected: frozenset[str], seen: frozenset[str]) -> Check:
+    """*claim* holds for exactly the *expected* recipients."""
+    return Check(claim, holds=expected == seen, seen=", ".join(sorted(seen)) or "nobody")

@@ -1,0 +1,127 @@
+"""Which settings each program reads, and those of all services together, as `up` needs them."""
+
+import base64
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, TypeVar
+
+from pydantic import Field
+
+from bounces.settings import BouncesSettings
+from dispatcher.settings import DispatcherSettings
+from ingest.settings import IngestSettings
+from onebox.installation import Installation, InstallationSettings
+from policy.settings import PolicySettings
+from posthouse.mail.secret import KEY_OCTETS
+from posthouse.running.common_settings import BrokerUrls
+from posthouse.running.program import ProgramSettings
+from posthouse.running.settings import PREFIX, Settings, SettingsError, load, names
+
+S = TypeVar("S", bound=Settings)
+
+_MOST_BY_DEFAULT = 4
+
+
+def _cores() -> int:
+    return min(len(os.sched_getaffinity(0)), _MOST_BY_DEFAULT)
+
+
+class OneboxSettings(InstallationSettings):
+    """What `posthouse up` can be told beside what its services can."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_cores)
+    """Processes that do the work of `posthouse up`, each with every service. Default: one for each
+    core, at most four."""
+
+
+SERVICES: Mapping[str, type[ProgramSettings]] = {
+    "ingest": IngestSettings,
+    "policy": PolicySettings,
+    "dispatcher": DispatcherSettings,
+    "bounces": BouncesSettings,
+}
+
+
+@cache
+def known_names() -> frozenset[str]:
+    """Every variable that is a setting of some program: in a shared environment none is wrong."""
+    models: list[type[Settings]] = [*SERVICES.values(), OneboxSettings]
+    return frozenset().union(*(names(model) for model in models))
+
+
+class OtherBroker(Settings):
+    """Whether the broker is RabbitMQ instead of this process."""
+
+    broker_url: BrokerUrls | None = None
+    """As WithBroker."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpSettings:
+    """The settings of each part."""
+
+    place: Installation
+    workers: int
+    broker_url: BrokerUrls | None  # None: the broker is in this process
+    ingest: IngestSettings
+    policy: PolicySettings
+    dispatcher: DispatcherSettings
+    bounces: BouncesSettings
+
+
+def read_settings(environ: Mapping[str, str]) -> UpSettings:
+    """Settings for every service out of one environment; SettingsError lists all mistakes.
+
+    Before the first start, which makes a secret key, another one stands in for it.
+    """
+    mistakes: set[str] = set()
+
+    def read(model: type[S], variables: Mapping[str, str]) -> S:
+        try:
+            return load(model, variables, also_known=known_names)
+        except SettingsError as error:
+            mistakes.update(error.mistakes)
+            return model.model_construct()
+
+    own = read(OneboxSettings, environ)
+    place = Installation.from_settings(own)
+    given = _completed(place, environ)
+    found = UpSettings(
+        place,
+        own.workers,
+        read(OtherBroker, environ).broker_url,
+        read(IngestSettings, given),
+        read(PolicySettings, given),
+        read(DispatcherSettings, given),
+        read(BouncesSettings, given),
+    )
+    if mistakes:
+        raise SettingsError(sorted(mistakes))
+    return found
+
+
+def _completed(place: Installation, environ: Mapping[str, str]) -> dict[str, str]:
+    given = {name: value for name, value in environ.items() if value}
+
+    def has(name: str) -> bool:
+        return f"{PREFIX}{name}" in given or f"{PREFIX}{name}_FILE" in given
+
+    def complete(name: str, value: object) -> None:
+        if not has(name):
+            given[f"{PREFIX}{name}"] = str(value)
+
+    if place.secret_key_file.exists():
+        if not has("SECRET_KEY"):
+            given[f"{PREFIX}SECRET_KEY_FILE"] = str(place.secret_key_file)
+    else:
+        complete("SECRET_KEY", base64.b64encode(bytes(KEY_OCTETS)).decode())
+    # Both are required of a service by itself. Here `up` hands each service the real ones.
+    complete("DATABASE_URL", "postgresql://")
+    complete("BROKER_URL", "amqp://")
+    for service in ("INGEST", "BOUNCES"):
+        if not has(f"{service}_TLS_CERTIFICATE"):
+            complete(f"{service}_TLS_CERTIFICATE", place.certificate_file)
+            complete(f"{service}_TLS_KEY", place.certificate_key_file)
+    return given

@@ -1,0 +1,258 @@
+"""Where an installation lives: its folder, its secret key, its certificate, its database."""
+
+import asyncio
+import base64
+import contextlib
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+from pydantic import Field, SecretStr
+
+from onebox.postgres_folder import FolderInUse, dsn
+from onebox.postgres_server import EmbeddedPostgres
+from posthouse.mail.secret import KEY_OCTETS
+from posthouse.running.common_settings import SecretKey
+from posthouse.running.settings import Settings
+from posthouse.store.migrate import NEEDED_VERSION, migrate
+from posthouse.store.postgres import Postgres
+
+_CONNECT_SECONDS = 5.0
+_STARTING_SECONDS = 60.0  # how long another process may take to bring the database up
+_GUESTS_SECONDS = 30.0  # how long other commands may go on using the database we started
+_POLL_SECONDS = 0.05
+_CONNECTIONS = 3
+
+
+class NoInstallation(Exception):
+    """There is no installation here, or it cannot be used."""
+
+
+class InstallationSettings(Settings):
+    """What tells a command which installation it is about."""
+
+    data: Path = Path("data")
+    """Folder of the onebox: its database, secret key and certificate."""
+
+    database_url: SecretStr | None = None
+    """PostgreSQL to use, as postgresql://user:password@host:5432/name. Default: the one in the
+    data folder."""
+
+    secret_key: SecretKey | None = None
+    """At least 32 random bytes in base64. Default: the one in the data folder."""
+
+    hostname: str = Field(default_factory=socket.gethostname, min_length=1, max_length=255)
+    """Name this relay gives itself, in greetings and in its certificate. Default: the machine's
+    own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation: everything is in *folder*, but for what was given elsewhere."""
+
+    folder: Path
+    database_url: str | None = None  # None: the PostgreSQL in the folder
+    given_key: bytes | None = None  # None: the secret key in the folder
+
+    @classmethod
+    def from_settings(
+        cls, settings: InstallationSettings, folder: Path | None = None
+    ) -> "Installation":
+        """The installation that *settings* name; *folder* overrides theirs."""
+        url, key = settings.database_url, settings.secret_key
+        return cls(
+            folder or settings.data,
+            None if url is None else url.get_secret_value(),
+            None if key is None else key.get_secret_value(),
+        )
+
+    @property
+    def secret_key_file(self) -> Path:
+        """Holds the secret key in base64, as POSTHOUSE_SECRET_KEY_FILE wants it."""
+        return self.folder / "secret.key"
+
+    @property
+    def postgres_folder(self) -> Path:
+        """For `EmbeddedPostgres`."""
+        return self.folder / "postgres"
+
+    @property
+    def database_folder(self) -> Path | None:
+        """Where the database writes; None when that is another server's affair."""
+        return self.postgres_folder if self.database_url is None else None
+
+    @property
+    def certificate_file(self) -> Path:
+        """The certificate in PEM."""
+        return self.folder / "tls.crt"
+
+    @property
+    def certificate_key_file(self) -> Path:
+        """The certificate's private key in PEM."""
+        return self.folder / "tls.key"
+
+    @property
+    def secret_key(self) -> bytes:
+        """What every other key is derived from; raises NoInstallation when there is none."""
+        if self.given_key is not None:
+            return self.given_key
+        try:
+            key = base64.b64decode(self.secret_key_file.read_bytes())
+        except FileNotFoundError:
+            raise NoInstallation(self._nothing_here()) from None
+        except (OSError, ValueError) as error:
+            raise NoInstallation(f"cannot read {self.secret_key_file}: {error}") from error
+        if len(key) < KEY_OCTETS:
+            raise NoInstallation(f"{self.secret_key_file} is damaged: it holds {len(key)} octets")
+        return key
+
+    def ensure(self, hostname: str) -> tuple[Path, ...]:
+        """Make what is missing of folder, secret key and certificate; what was made.
+
+        What is there is left alone, whatever *hostname* its certificate names. Raises
+        NoInstallation.
+        """
+        try:
+            return tuple(self._ensure(hostname))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise NoInstallation(
+                f"cannot make {error.filename or self.folder}: {reason}"
+            ) from error
+
+    def _ensure(self, hostname: str) -> Iterator[Path]:
+        if not self.folder.is_dir():
+            # Where root may not have namespaces, its PostgreSQL runs as another user, who has to
+            # get through; every file inside is closed to others.
+            self.folder.mkdir(0o711 if os.geteuid() == 0 else 0o700, parents=True)
+            yield self.folder
+        if self.given_key is None and not self.secret_key_file.exists():
+            _write(self.secret_key_file, base64.b64encode(secrets.token_bytes(KEY_OCTETS)) + b"\n")
+            yield self.secret_key_file
+        if not (self.certificate_file.exists() and self.certificate_key_file.exists()):
+            from onebox.self_signed import self_signed  # noqa: PLC0415 -- X.509: once in a folder
+
+            certificate, key = self_signed(hostname, datetime.now(UTC))
+            _write(self.certificate_key_file, key)
+            _write(self.certificate_file, certificate, mode=0o644)
+            yield self.certificate_file
+            yield self.certificate_key_file
+
+    @asynccontextmanager
+    async def open_store(self) -> AsyncIterator[Postgres]:
+        """The database, migrated and answering, started for as long as we need it if need be.
+
+        Raises NoInstallation, PostgresError, StoreUnavailable, StoreRefused.
+        """
+        async with (
+            self.open_database() as (url, patience),
+            Postgres(url, connections=_CONNECTIONS) as database,
+        ):
+            await database.wait_for_schema(NEEDED_VERSION, seconds=patience)
+            yield database
+
+    @asynccontextmanager
+    async def open_database(self) -> AsyncIterator[tuple[str, float]]:
+        """URL of the database, and the seconds that its owner may take to migrate it."""
+        if self.database_url is not None:
+            yield self.database_url, 0.0
+            return
+        if self.given_key is None and not self.secret_key_file.exists():
+            raise NoInstallation(self._nothing_here())
+        with self._as_guest() as lock:
+            server = await self._visit_or_start()
+            if server is None:
+                yield dsn(self.postgres_folder.absolute()), _STARTING_SECONDS
+                return
+            try:
+                await migrate(server.dsn, folder=server.folder_identity)
+                yield server.dsn, 0.0
+            finally:
+                await _guests_have_left(lock)
+                await server.stop()
+
+    async def start_server(self) -> EmbeddedPostgres:
+        """Start the folder's PostgreSQL for the relay itself, after the commands that use it.
+
+        The caller stops it. Raises FolderInUse when another relay works here, PostgresError.
+        """
+        with self._as_guest() as lock:
+            await _guests_have_left(lock)  # and no other comes in before we have started
+            server = EmbeddedPostgres(self.postgres_folder)
+            await server.start()
+            return server
+
+    async def _visit_or_start(self) -> EmbeddedPostgres | None:
+        """The server that we started, or None when somebody else's answers."""
+        end = asyncio.get_running_loop().time() + _STARTING_SECONDS
+        while True:
+            if await _answers(dsn(self.postgres_folder.absolute())):
+                return None
+            server = EmbeddedPostgres(self.postgres_folder)
+            try:
+                await server.start()
+            except FolderInUse:
+                if asyncio.get_running_loop().time() > end:
+                    raise
+                await asyncio.sleep(_POLL_SECONDS)
+            else:
+                return server
+
+    @contextmanager
+    def _as_guest(self) -> Iterator[int]:
+        """Be counted as a user of the database: a command that started it waits for us."""
+        path = self.folder / "commands.lock"
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise NoInstallation(f"cannot use {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield lock
+        finally:
+            os.close(lock)
+
+    def _nothing_here(self) -> str:
+        return (
+            f"there is no Posthouse in {self.folder.absolute()}: run `posthouse init` or "
+            "`posthouse up` first, or say where it is with --data or POSTHOUSE_DATABASE_URL"
+        )
+
+
+async def _answers(url: str) -> bool:
+    try:
+        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+    await connection.close()
+    return True
+
+
+async def _guests_have_left(lock: int) -> None:
+    """Wait for the other commands that use what we are about to stop."""
+    end = asyncio.get_running_loop().time() + _GUESTS_SECONDS
+    while asyncio.get_running_loop().time() < end:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write *path* so that it is whole or not there, and closed to others from the first byte."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

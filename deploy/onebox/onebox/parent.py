@@ -1,0 +1,163 @@
+"""One process that keeps PostgreSQL and the workers, which do everything else."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from ingest.sockets import addresses, bind
+from onebox.all_settings import UpSettings
+from onebox.installation import Installation
+from onebox.postgres_server import EmbeddedPostgres, PostgresError
+from onebox.supervisor import Forked, NotReady, Workers, fork
+from onebox.worker import work
+from posthouse.running import logs
+from posthouse.running.endpoint import Endpoint
+from posthouse.running.health import CannotListen, Health
+from posthouse.running.service import Service, main, run
+from posthouse.store import StoreRefused, StoreUnavailable
+from posthouse.store.migrate import migrate
+from posthouse.store.postgres import Postgres
+
+# Workers have the grace period to finish; then this much to end.
+_LAST_WORDS_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+def run_relay(settings: UpSettings) -> int:
+    """Run the whole relay until a signal; the exit status."""
+    try:
+        sockets = bind(settings.ingest.ingest_listeners, processes=settings.workers)
+    except CannotListen as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    forked = fork(settings.workers)
+    common = settings.ingest
+    logs.configure("posthouse", level=common.log_level, form=common.log_format, stream=sys.stderr)
+    if isinstance(forked, Forked):
+        return main(work(settings, forked, _mine(sockets, forked.number)))
+    at = addresses(sockets[0])
+    _mine(sockets, 0)
+    return main(_keep(settings, Workers(forked), at))
+
+
+def _mine(sockets: Sequence[Sequence[socket.socket]], number: int) -> Sequence[socket.socket]:
+    """Those of the process of that *number*, from 1; what belongs to the others is closed."""
+    for place, others in enumerate(sockets, start=1):
+        if place != number:
+            for one in others:
+                one.close()
+    return sockets[number - 1] if number else ()
+
+
+async def _keep(settings: UpSettings, workers: Workers, at: Sequence[Endpoint]) -> int:
+    """Keep database and workers running until a signal; the exit status."""
+    common = settings.ingest
+    try:
+        async with AsyncExitStack() as stack:
+            stack.callback(workers.kill)
+            postgres, url = await _database(settings.place, stack)
+            await migrate(url, folder=None if postgres is None else postgres.folder_identity)
+            if postgres is not None:
+                await _end_leases(url)
+            returns = await workers.start(url)
+            health = Health(common.health_listen, workers.checks(), workers.metrics)
+            facts = _Facts(settings, at, returns, workers.pids, postgres)
+            services: dict[str, Service] = {"workers": workers, "ready": _Ready(facts, health)}
+            if postgres is not None:
+                services["postgres"] = postgres
+            grace = common.grace_seconds + _LAST_WORDS_SECONDS
+            return await run(services, health=health, grace=grace)
+    except (PostgresError, StoreUnavailable, StoreRefused, CannotListen, NotReady) as error:
+        log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
+        return 1
+
+
+async def _database(
+    place: Installation, stack: AsyncExitStack
+) -> tuple[EmbeddedPostgres | None, str]:
+    if place.database_url is not None:
+        return None, place.database_url
+    postgres = await place.start_server()
+    stack.push_async_callback(postgres.stop)
+    return postgres, postgres.dsn
+
+
+async def _end_leases(url: str) -> None:
+    """Nobody else works on this database: whoever held a lease is dead; no need to wait for it."""
+    async with Postgres(url, connections=1) as database:
+        await database.run("end_submission_leases")
+        await database.run("end_delivery_leases")
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What whoever started us wants to know."""
+
+    settings: UpSettings
+    submission: Sequence[Endpoint]
+    bounces: Endpoint
+    workers: Sequence[int]
+    postgres: EmbeddedPostgres | None
+
+    def told(self, health: Endpoint) -> dict[str, Any]:
+        """As the ready line has it."""
+        listeners = zip(self.settings.ingest.ingest_listeners, self.submission, strict=True)
+        folder = str(self.settings.place.folder.absolute())
+        return {
+            "event": "ready",
+            "submission": [
+                {**_address(at), "tls": listener.tls.value} for listener, at in listeners
+            ],
+            "bounces": _address(self.bounces),
+            "health": _address(health),
+            "data": folder,
+            "pids": {
+                "up": os.getpid(),
+                **{f"worker {n}": pid for n, pid in enumerate(self.workers, start=1)},
+                **({"postgres": self.postgres.pid} if self.postgres else {}),
+            },
+            "credential": f"posthouse --data {folder} credential create --domain example.com",
+        }
+
+
+class _Ready:
+    """Says where everything is, in one JSON line, once everything is there."""
+
+    def __init__(self, facts: _Facts, health: Health) -> None:
+        self._facts = facts
+        self._health = health
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Print the line, and the same for people where people read; then wait."""
+        facts = self._facts.told(self._health.address)
+        # Past Python's buffer: what a full disk does not take is gone, and stops no mail.
+        with contextlib.suppress(OSError):
+            os.write(sys.stdout.fileno(), msgspec.json.encode(facts) + b"\n")
+        if sys.stderr.isatty():
+            sys.stderr.write(_readable(facts))
+        await stopping.wait()
+
+
+def _address(endpoint: Endpoint) -> dict[str, Any]:
+    return {"host": endpoint.host, "port": endpoint.port}
+
+
+def _readable(facts: Mapping[str, Any]) -> str:
+    lines = ["", "Posthouse is ready."]
+    lines += [f"  submission  {at['host']}:{at['port']}  {at['tls']}" for at in facts["submission"]]
+    lines += [
+        f"  {name:<10}  {facts[name]['host']}:{facts[name]['port']}{rest}"
+        for name, rest in (("bounces", ""), ("health", "  /healthz/ready, /metrics"))
+    ]
+    lines += [f"  data        {facts['data']}", "A user and secret for an application:"]
+    return "\n".join([*lines, f"  {facts['credential']}", "Ctrl-C ends it.", "", ""])

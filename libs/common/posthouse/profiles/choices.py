@@ -1,0 +1,114 @@
+"""The closed choices that a profile makes (RULES A6); stored and given as these words."""
+
+from enum import StrEnum
+
+
+class FromPolicy(StrEnum):
+    """What a From that differs from the envelope sender leads to (X04)."""
+
+    KEEP = "keep"
+    KEEP_AND_ADD_SENDER = "keep_and_add_sender"
+    REWRITE_FROM_ENVELOPE = "rewrite_from_envelope"
+    REQUIRE_EQUAL = "require_equal"
+
+
+class SenderCheck(StrEnum):
+    """What a sender that the account does not own leads to (X05)."""
+
+    OFF = "off"
+    ALERT = "alert"
+    BLOCK = "block"
+
+
+class CheckedSender(StrEnum):
+    """Which sender is checked (X05)."""
+
+    MAIL_FROM = "mail_from"
+    FROM = "from"
+    BOTH = "both"
+
+
+class EmptyListMeans(StrEnum):
+    """Whom an account without domains and senders may send as (X05)."""
+
+    ALL = "all"
+    NONE = "none"
+
+
+class ReplyTo(StrEnum):
+    """Which Reply-To headers are taken (X13)."""
+
+    FREE = "free"
+    SINGLE = "single"
+    SAME_AS_FROM = "same_as_from"
+
+
+class RecipientPolicy(StrEnum):
+    """How envelope, To, Cc and Bcc decide who gets a copy (X06)."""
+
+    RFC = "rfc"  # RCPT alone decides
+    FIRST_TO_AND_ONE_BCC = "first_to_and_one_bcc"  # the rest is accepted and discarded
+    SINGLE_STRICT = "single_strict"  # exactly one To, no Cc, no Bcc
+    ATTRIBUTE_ARRAYS = "attribute_arrays"  # cc, bcc and archive from the attributes header
+
+
+class Bcc(StrEnum):
+    """Recipients that stand in no To or Cc header (X06, X07)."""
+
+    OFF = "off"
+    ON = "on"
+    FIRST_ONLY = "first_only"
+
+
+class Conformance(StrEnum):
+    """What becomes of a message that lacks something or has it wrong (X11)."""
+
+    REPAIR = "repair"
+    REQUIRE = "require"  # refused without it
+    IGNORE = "ignore"
+
+
+class Multiplicity(StrEnum):
+    """What several headers of one name mean (X10)."""
+
+    FIRST = "first"  # the topmost counts
+    APPEND = "append"
+    REJECT = "reject"
+
+
+class TagCharset(StrEnum):
+    """What a tag may consist of (X09)."""
+
+    LETTERS_DIGITS_HYPHEN = "letters_digits_hyphen"  # ASCII
+    ANY = "any"
+
+
+class OnInvalidTag(StrEnum):
+    """What becomes of a tag outside the grammar (X09)."""
+
+    DROP = "drop"
+    REJECT = "reject"
+
+
+class BccTracking(StrEnum):
+    """How the copy of a Bcc recipient is tracked (X08)."""
+
+    NONE = "none"
+    OWN = "own"
+    SAME_AS_TO = "same_as_to"
+
+
+class SuppressionScope(StrEnum):
+    """What a suppression applies to (X19)."""
+
+    ACCOUNT = "account"
+    LIST = "list"
+    TAG = "tag"
+
+
+class Onboarding(StrEnum):
+    """What a domain has to show before it may send (X14)."""
+
+    RECORDS = "records"  # TXT records in the customer's zone
+    DELEGATION = "delegation"  # NS records that name our servers
+    TRUSTED = "trusted"  # nothing

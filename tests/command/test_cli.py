@@ -1,0 +1,254 @@
+"""The `posthouse` command, as a person or a script calls it, against a real database."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from posthouse.mail.dkim_key import SigningKey
+from posthouse.mail.lane import Lane
+from posthouse.mail.secret import Purpose, derive, secret_matches, unseal
+from posthouse.store.accounts import AccountStore
+from posthouse.store.postgres import Postgres
+
+KEY = bytes(range(32))
+Run: TypeAlias = subprocess.CompletedProcess[str]
+Command: TypeAlias = Callable[..., Run]
+
+
+def call(*arguments: str, **environ: str) -> Run:
+    """Run `posthouse` in a process of its own; only *environ* is set of our variables."""
+    others = {n: v for n, v in os.environ.items() if not n.startswith("POSTHOUSE_")}
+    return subprocess.run(
+        [sys.executable, "-c", "from command.cli import main; main()", *arguments],
+        env={**others, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def posthouse(database: str) -> Command:
+    """`posthouse` on a fresh database; fails the test when the exit status is not as said."""
+    environ = {
+        "POSTHOUSE_DATABASE_URL": database,
+        "POSTHOUSE_SECRET_KEY": base64.b64encode(KEY).decode(),
+        "POSTHOUSE_HOSTNAME": "relay.example",
+    }
+
+    def run(*arguments: str, status: int = 0) -> Run:
+        done = call(*arguments, **environ)
+        assert status == done.returncode, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def test_a_command_brings_in_no_service_that_it_does_not_use() -> None:
+    """Half the time of a short command is what it imports."""
+    services = "bounces", "dispatcher", "ingest", "policy", "aio_pika", "starlette", "uvicorn"
+    listed = f"import sys; print(sorted(set({services}) & set(sys.modules)))"
+    for module in ("command.cli", "command.commands.credential"):
+        done = subprocess.run(
+            [sys.executable, "-c", f"import {module}; {listed}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "[]\n", module
+
+
+async def test_one_command_makes_a_sender_that_the_services_accept(
+    posthouse: Command, database: str
+) -> None:
+    """The secret fits its hash, and both DKIM keys open with the relay's key and are published."""
+    made: dict[str, Any] = json.loads(
+        posthouse("credential", "create", "--json", "--domain", "Müller.Example").stdout
+    )
+    assert made["account"] == "default"
+    assert made["username"].startswith("ph-")
+    assert made["domains"] == ["xn--mller-kva.example"]
+
+    async with Postgres(database) as store:
+        accounts = AccountStore(store)
+        login = await accounts.login(made["username"])
+        assert login is not None
+        assert secret_matches(made["secret"], login.secret_hash, derive(KEY, Purpose.CREDENTIALS))
+        assert login.domains == {"xn--mller-kva.example"}
+        domain = await accounts.sending_domain(login.account_id, "xn--mller-kva.example")
+    assert domain is not None
+    assert {key.algorithm for key in domain.keys} == {"rsa-sha256", "ed25519-sha256"}
+    published = {record["name"] for record in made["records"]}
+    for key in domain.keys:
+        pkcs8 = unseal(key.sealed, derive(KEY, Purpose.DKIM_KEYS))
+        SigningKey.load(domain.name, key.selector, key.algorithm, pkcs8).sign(b"text")
+        assert f"{key.selector}._domainkey.{domain.name}" in published
+
+
+async def test_a_credential_keeps_its_lanes_and_can_be_switched_off(
+    posthouse: Command, database: str
+) -> None:
+    posthouse(
+        "credential", "create", "--account", "acme", "--username", "news",
+        "--lane", "bulk", "--highest-lane", "4", "--note", "the newsletter",
+    )  # fmt: skip
+    async with Postgres(database) as store:
+        login = await AccountStore(store).login("news")
+        assert login is not None
+        assert (login.lane, login.highest_lane) == (Lane.BULK, Lane.LOW)
+        posthouse("credential", "disable", "news")
+        assert await AccountStore(store).login("news") is None
+    assert "disabled" in posthouse("credential", "list").stdout
+    (row,) = json.loads(posthouse("credential", "list", "--json").stdout)
+    assert (row["account"], row["lane"], row["note"]) == ("acme", "bulk", "the newsletter")
+    assert "secret_hash" not in row
+    assert "no credential is called" in posthouse("credential", "enable", "x", status=1).stderr
+    again = posthouse("credential", "create", "--username", "news", status=1)
+    assert "'news' already" in again.stderr
+
+
+def test_a_domain_shows_the_records_to_publish_then_and_later(posthouse: Command) -> None:
+    added = posthouse(
+        "domain", "add", "x.example", "--return-path-host", "back.x.example", "--no-ed25519",
+        "--unverified", "--published-spf", "v=spf1 include:_spf.google.com -all",
+    )  # fmt: skip
+    assert 'x.example. IN TXT "v=spf1 include:_spf.google.com a:relay.example -all"' in added.stdout
+    assert "back.x.example. IN MX 10 relay.example." in added.stdout
+    assert added.stdout.count("_domainkey") == 1
+
+    (domain,) = json.loads(posthouse("domain", "list", "--json").stdout)
+    assert domain["verified_at"] is None
+    posthouse("domain", "verify", "x.example")
+    shown = json.loads(posthouse("domain", "records", "x.example", "--json").stdout)
+    assert shown["verified"] is True
+    assert {record["type"] for record in shown["records"]} == {"TXT", "MX"}
+    assert "has the domain" in posthouse("domain", "add", "x.example", status=1).stderr
+
+
+def test_suppressions_are_managed_by_hand(posthouse: Command) -> None:
+    """LESSONS 8: an operator can add, see and remove."""
+    posthouse("account", "create", "default")
+    posthouse("suppression", "add", "Gone@Y.Example", "--reason", "asked us to")
+    (entry,) = json.loads(posthouse("suppression", "list", "--json").stdout)
+    assert (entry["address"], entry["reason"]) == ("Gone@y.example", "asked us to")
+    posthouse("suppression", "remove", "Gone@y.example")
+    assert "nothing" in posthouse("suppression", "list").stdout
+    posthouse("suppression", "remove", "Gone@y.example", status=1)
+    assert "has no @" in posthouse("suppression", "add", "gone", status=1).stderr
+    other = posthouse("suppression", "list", "--account", "acme", status=1)
+    assert "no account is called 'acme'; there is: 'default'" in other.stderr
+
+
+def test_an_empty_queue_and_an_unknown_message_are_told_plainly(posthouse: Command) -> None:
+    assert posthouse("queue").stdout == "nothing waits\n"
+    assert json.loads(posthouse("queue", "--json").stdout) == []
+    assert "there is no message" in posthouse("message", "0" * 32, status=1).stderr
+    assert "32 hex digits" in posthouse("message", "12", status=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["domain", "add", "no domain"], "is not a domain"),
+        (["domain", "add", "[192.0.2.1]"], "is not a domain"),
+        (["domain", "add", "localhost"], "is not a domain"),
+        (["credential", "create", "--lane", "fast"], "no lane is called 'fast'"),
+        (["credential", "create", "--lane", "1", "--highest-lane", "2"], "above high"),
+    ],
+)
+def test_bad_input_is_named_before_anything_is_done(arguments: list[str], complaint: str) -> None:
+    done = call(*arguments, POSTHOUSE_SECRET_KEY=base64.b64encode(KEY).decode())
+    assert done.returncode != 0
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_is_away_is_one_line_and_exit_1() -> None:
+    done = call("queue", POSTHOUSE_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the database cannot be used: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_misspelt_setting_does_not_lead_to_another_database() -> None:
+    done = call("queue", POSTHOUSE_DATABSE_URL="postgresql://x@127.0.0.1:1/x")
+    assert done.returncode == 1
+    assert "is POSTHOUSE_DATABASE_URL meant?" in done.stderr
+
+
+def test_without_an_installation_no_command_makes_one(tmp_path: Path) -> None:
+    done = call("--data", str(tmp_path / "none"), "queue")
+    assert done.returncode == 1
+    assert "run `posthouse init`" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_help_is_quick_and_names_every_command() -> None:
+    """Probes and scripts call it: nothing heavy is imported to say what there is."""
+    probe = (
+        "import sys, command.cli, click.testing\n"
+        "r = click.testing.CliRunner().invoke(command.cli.posthouse, ['--help'])\n"
+        "heavy = {'asyncpg', 'pydantic', 'rich', 'aiosmtpd', 'cryptography'} & set(sys.modules)\n"
+        "print(r.output, heavy)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert "credential" in done.stdout
+    assert done.stdout.rstrip().endswith("set()")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["up", "migrate", "account", "config", "ingest", "policy", "dispatcher", "bounces", "send"],
+)
+def test_every_command_has_help(command: str) -> None:
+    done = call(command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"Usage: posthouse {command}" in done.stdout
+
+
+SPLIT = {
+    "POSTHOUSE_DATABASE_URL": "postgresql://posthouse:sesame@db/posthouse",
+    "POSTHOUSE_BROKER_URL": "amqp://posthouse:sesame@mq1/, amqp://posthouse:sesame@mq2/",
+    "POSTHOUSE_SECRET_KEY": base64.b64encode(KEY).decode(),
+}
+
+
+def test_config_check_shows_what_is_in_force_and_no_secret() -> None:
+    done = call("config", "check", "--json", **SPLIT, POSTHOUSE_LANE_LIMITS="9,8,7,6,5")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found) == {"ingest", "policy", "dispatcher", "bounces"}
+    assert found["dispatcher"]["POSTHOUSE_LANE_LIMITS"] == "9,8,7,6,5"
+    nodes = found["policy"]["POSTHOUSE_BROKER_URL"]
+    assert nodes == "amqp://posthouse:********@mq1/,amqp://posthouse:********@mq2/"
+    assert "sesame" not in done.stdout
+    assert SPLIT["POSTHOUSE_SECRET_KEY"] not in done.stdout
+
+
+def test_config_check_names_every_mistake_of_every_service_once() -> None:
+    done = call("config", "check", **SPLIT, POSTHOUSE_LANE_LIMITS="1,2", POSTHOUSE_TYPO="x")
+    assert done.returncode == 1
+    assert done.stderr.count("POSTHOUSE_LANE_LIMITS") == 1
+    assert done.stderr.count("POSTHOUSE_TYPO") == 1
+
+
+def test_config_check_of_a_onebox_needs_nothing_set(tmp_path: Path) -> None:
+    done = call("config", "check", POSTHOUSE_DATA=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("# up\n")
+    assert not (tmp_path / "data").exists()
+
+
+def test_config_reference_lists_every_setting_once() -> None:
+    lines = call("config", "reference").stdout.splitlines()
+    assert sum("`POSTHOUSE_DATABASE_URL`" in line for line in lines) == 1
+    assert all(line.count("|") == 5 for line in lines)

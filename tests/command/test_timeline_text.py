@@ -1,0 +1,123 @@
+"""What happened to a message, told."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from command.timeline_text import duration, tell
+from posthouse.store.timeline import Timeline
+
+NOON = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
+ID = UUID(int=int(NOON.timestamp() * 1000) << 80)
+DELIVERY = UUID(int=7)
+
+SUBMISSION: dict[str, Any] = {
+    "id": ID,
+    "sender": "a@x.example",
+    "recipients": ["b@y.example", "c@y.example"],
+    "lane": 1,
+    "size": 2048,
+    "client": "192.0.2.1",
+    "tls": "TLSv1.3",
+}
+ATTEMPT: dict[str, Any] = {
+    "delivery_id": DELIVERY,
+    "claim": 1,
+    "finished_at": NOON,
+    "outcome": "deferred",
+    "host": "mx.y.example",
+    "tls": "",
+    "code": 451,
+    "enhanced": "4.7.1",
+    "reply": "come back",
+}
+
+
+def delivery(**fields: object) -> dict[str, Any]:
+    return {"id": DELIVERY, "recipient": "b@y.example", "due_at": None, **fields}
+
+
+def event(kind: str, detail: dict[str, Any] | None = None, **fields: object) -> dict[str, Any]:
+    return {"at": NOON, "kind": kind, "delivery_id": None, "detail": detail, **fields}
+
+
+def test_an_event_and_the_attempt_it_reports_are_one_line() -> None:
+    deferred = event("deferred", {"wait_seconds": 300}, delivery_id=DELIVERY)
+    story = list(tell(Timeline(SUBMISSION, [delivery()], [ATTEMPT], [deferred])))
+    assert story == [
+        f"message {ID.hex}, 2026-07-01",
+        (
+            "  from a@x.example to b@y.example and 1 more, lane very-high, 2.0 KiB, "
+            "by 192.0.2.1 over TLSv1.3"
+        ),
+        (
+            "  12:00:00.000  deferred   b@y.example by mx.y.example without TLS: "
+            "451 4.7.1 come back; next try 12:05:00"
+        ),
+    ]
+
+
+def test_an_attempt_without_an_event_is_told_all_the_same() -> None:
+    story = list(tell(Timeline(SUBMISSION, [delivery()], [ATTEMPT], [])))
+    assert "451 4.7.1 come back" in story[-1]
+
+
+def test_a_suppressed_recipient_and_the_signing_keys_are_named() -> None:
+    prepared = event("prepared", {"deliveries": 1, "signed": ["s._domainkey.x.example"]})
+    suppressed = event("suppressed", {"recipient": "c@y.example"})
+    story = list(tell(Timeline(SUBMISSION, [], [], [prepared, suppressed])))
+    assert story[2].endswith("1 delivery, signed by s._domainkey.x.example")
+    assert story[3].endswith("c@y.example: on the suppression list, not attempted")
+
+
+def test_an_unsigned_message_says_so() -> None:
+    story = list(tell(Timeline(SUBMISSION, [], [], [event("prepared", {"deliveries": 2})])))
+    assert story[2].endswith("2 deliveries, signed by nobody")
+
+
+def test_an_event_without_words_of_its_own_shows_its_facts() -> None:
+    returned = event("replied", {"rule": "automatic reply", "rules": 1}, delivery_id=DELIVERY)
+    story = list(tell(Timeline(SUBMISSION, [delivery()], [], [returned])))
+    assert story[-1].endswith("b@y.example: rule automatic reply, rules 1")
+
+
+def test_what_still_waits_says_until_when() -> None:
+    waiting = delivery(
+        due_at=NOON,
+        leased=False,
+        tries=2,
+        parked_at="y.example",
+        expires_at=NOON + timedelta(days=2),
+    )
+    story = list(tell(Timeline(SUBMISSION, [waiting], [], [])))
+    assert story[-1].endswith(
+        "b@y.example: after 2 tries, next 2026-07-01 12:00:00, parked at y.example, "
+        "given up 2026-07-03 12:00"
+    )
+
+
+def test_durations_are_for_people() -> None:
+    assert [duration(s) for s in (0.04, 59.0, 60.0, 7200.0, 90000.0)] == [
+        "0.0 s",
+        "59.0 s",
+        "1 min",
+        "2 h",
+        "1 d",
+    ]
+
+
+def test_a_report_that_came_back_is_told_with_its_evidence() -> None:
+    detail = {
+        "status": "5.1.1",
+        "diagnostic": "smtp; 550 no such user",
+        "reporting_mta": "mx.y.example",
+        "rule": "mailbox unknown by code",
+    }
+    story = list(
+        tell(
+            Timeline(SUBMISSION, [delivery()], [], [event("bounced", detail, delivery_id=DELIVERY)])
+        )
+    )
+    assert story[-1].endswith(
+        "b@y.example: report from mx.y.example: 5.1.1 (smtp; 550 no such user)"
+    )
