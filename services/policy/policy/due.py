@@ -38,7 +38,7 @@ class Due:
         (self.express if lane <= Lane.HIGH else self.all).look()
 
     def take(self, claimed: Sequence[ClaimedSubmission]) -> None:
-        """These too: they are claimed for us already, see `posthouse.store.handover`."""
+        """These too: they are claimed for us already, see `posthouse.store.direct_handoff`."""
         self.express.take([c for c in claimed if c.submission.lane <= Lane.HIGH])
         self.all.take([c for c in claimed if c.submission.lane > Lane.HIGH])
 

@@ -10,8 +10,8 @@ from posthouse.mail.address import normal_form
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, RecipientKind
+from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
-from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres, columns
 
 # A claim brings no more than this many octets of messages, but always one message.
@@ -102,7 +102,7 @@ class DeliveryStore:
         database: Postgres,
         background: Postgres,
         *,
-        prepared: Handover[ClaimedDelivery] | None = None,
+        prepared: DirectHandoff[ClaimedDelivery] | None = None,
         lease: timedelta = timedelta(seconds=20),
         hold: timedelta = HOLD,
     ) -> None:
@@ -111,7 +111,7 @@ class DeliveryStore:
         self._background = background
         self.lease = lease
         self._hold = hold
-        self.prepared = prepared or Handover()
+        self.prepared = prepared or DirectHandoff()
         self._settling = GroupCommit(
             self._settle, most_items=200, gather_seconds=_GATHER_SECONDS, enough=_ENOUGH
         )
@@ -136,12 +136,12 @@ class DeliveryStore:
         The claim is on disk when this returns, so that a crash after it can be seen.
         """
         hold = self._hold if patient else timedelta()
-        asked = self.prepared.asking()
+        asked = self.prepared.claim_begins()
         rows = await self._database.fetch(
             "claim_deliveries", limit, self.lease, hold, lowest, octets, suspects, lapsed
         )
         claims = _claims(rows)
-        self.prepared.claimed(asked, more=claims.more)
+        self.prepared.claim_ends(asked, more=claims.more)
         return claims
 
     async def claim_parked(self, site: str, limit: int) -> tuple[ClaimedDelivery, ...]:

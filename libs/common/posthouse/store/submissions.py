@@ -11,8 +11,8 @@ from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Attributes, Delivery, Rendition, Submission
 from posthouse.store.deliveries import CLAIMED_OCTETS, HOLD, ClaimedDelivery
+from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
-from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres, columns
 
 
@@ -59,8 +59,8 @@ class SubmissionStore:
         database: Postgres,
         background: Postgres,
         *,
-        accepted: Handover[ClaimedSubmission] | None = None,
-        prepared: Handover[ClaimedDelivery] | None = None,
+        accepted: DirectHandoff[ClaimedSubmission] | None = None,
+        prepared: DirectHandoff[ClaimedDelivery] | None = None,
         keep_trying: timedelta = timedelta(days=5),
         lease: timedelta = timedelta(seconds=20),
         hold: timedelta = HOLD,
@@ -71,8 +71,8 @@ class SubmissionStore:
         """
         self._database = database
         self._background = background
-        self.accepted = accepted or Handover()
-        self._prepared = prepared or Handover()
+        self.accepted = accepted or DirectHandoff()
+        self._prepared = prepared or DirectHandoff()
         self._keep_trying = keep_trying
         self._lease = lease
         self._hold = hold
@@ -98,7 +98,7 @@ class SubmissionStore:
             )
             for s in batch
         ]  # fmt: skip
-        with self.accepted.drawn(len(batch)) as handed:
+        with self.accepted.reserve(len(batch)) as handed:
             due = [place >= handed for place in range(len(batch))]
             told = await self._database.fetch(
                 "accept_submissions",
@@ -108,7 +108,7 @@ class SubmissionStore:
                 [not one for one in due],
             )
             suppressed = {row["id"]: frozenset(row["suppressed"]) for row in told}
-            self.accepted.put(
+            self.accepted.publish(
                 [ClaimedSubmission(s, 1, suppressed=suppressed[s.id]) for s in batch[:handed]]
             )
         return due
@@ -126,13 +126,13 @@ class SubmissionStore:
         No more once they hold *octets*, but one at least. Of those that were taken up twice before
         at most one, and with *suspects* False none.
         """
-        asked = self.accepted.asking()
+        asked = self.accepted.claim_begins()
         rows = await self._background.fetch(
             "claim_submissions", limit, self._lease, octets, suspects, lowest
         )
         more = bool(rows and rows[0]["more"])
         if lowest is Lane.BULK:  # of other lanes this claim knows nothing
-            self.accepted.claimed(asked, more=more)
+            self.accepted.claim_ends(asked, more=more)
         for row in rows:
             if not row["kept"]:
                 await self._put_aside(row["id"], row["claim"], "its content is no longer kept")
@@ -145,7 +145,7 @@ class SubmissionStore:
         """
         contents = {d.id: (d, *content) for p in prepared for d, content in p.to_send()}
         sizes = [len(header) + len(body) for _, header, body in contents.values()]
-        with self._prepared.drawn(len(contents)) as handed:
+        with self._prepared.reserve(len(contents)) as handed:
             # What is to be sent at once must be on disk first: see DeliveryStore.claim.
             database = self._database if handed else self._background
             rows = await database.fetch(
@@ -158,7 +158,7 @@ class SubmissionStore:
                 [d.kind.value for d, *_ in contents.values()],
                 [d.site for d, *_ in contents.values()],
             )
-            self._prepared.put(
+            self._prepared.publish(
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
             )
         return Counter(Lane(row["lane"]) for row in rows if not row["leased"])
