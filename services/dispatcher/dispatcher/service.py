@@ -20,7 +20,7 @@ from posthouse.mail.lane import Lane
 from posthouse.running.polling import Polling
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Claims, Settlement
-from posthouse.store.handover import Handover
+from posthouse.store.direct_handoff import DirectHandoff
 
 ABANDONED = Counter(
     "posthouse_deliveries_abandoned_total",
@@ -55,7 +55,7 @@ log = structlog.get_logger()
 class Deliveries(ParkedDeliveries, Protocol):
     """What the dispatcher asks of the store; each raises StoreUnavailable."""
 
-    prepared: Handover[ClaimedDelivery]
+    prepared: DirectHandoff[ClaimedDelivery]
 
     async def claim(
         self, limit: int, *, octets: int, lowest: Lane, patient: bool, lapsed: bool, suspects: bool
@@ -119,7 +119,7 @@ class Dispatcher:
         async with self._tasks as tasks:
             renewing = tasks.create_task(self._renew_forever(), name="renewing")
             tasks.create_task(self._wake_at_end(stopping), name="ending")
-            self._deliveries.prepared.taken_by(self._take, room=self._room)
+            self._deliveries.prepared.subscribe(self._take, room=self._room)
             async with asyncio.TaskGroup() as claiming:
                 claiming.create_task(self._claim_until(stopping), name="claiming")
                 claiming.create_task(self._parking.run(stopping), name="parking")

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar, assert_never
@@ -23,6 +22,7 @@ from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header
 from posthouse.running.backoff import wait_before_retry
+from posthouse.running.waiting import wait_for_event
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 
@@ -277,14 +277,6 @@ def _whose(claimed: ClaimedSubmission) -> dict[str, str]:
     }
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> bool:
-    """Whether *event* was set within *seconds*."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    return False
-
-
 async def _pause(failures: int, stopping: asyncio.Event) -> None:
     wait = wait_before_retry(failures, random.random(), longest=_LONGEST_PAUSE)  # noqa: S311
-    await _wait(stopping, wait)
+    await wait_for_event(stopping, wait)

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from posthouse.mail.address import normal_form
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
+from posthouse.mail.submission import Delivery, RecipientKind
+from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
-from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres, columns
 
 # A claim brings no more than this many octets of messages, but always one message.
@@ -101,7 +102,7 @@ class DeliveryStore:
         database: Postgres,
         background: Postgres,
         *,
-        prepared: Handover[ClaimedDelivery] | None = None,
+        prepared: DirectHandoff[ClaimedDelivery] | None = None,
         lease: timedelta = timedelta(seconds=20),
         hold: timedelta = HOLD,
     ) -> None:
@@ -110,7 +111,7 @@ class DeliveryStore:
         self._background = background
         self.lease = lease
         self._hold = hold
-        self.prepared = prepared or Handover()
+        self.prepared = prepared or DirectHandoff()
         self._settling = GroupCommit(
             self._settle, most_items=200, gather_seconds=_GATHER_SECONDS, enough=_ENOUGH
         )
@@ -135,12 +136,12 @@ class DeliveryStore:
         The claim is on disk when this returns, so that a crash after it can be seen.
         """
         hold = self._hold if patient else timedelta()
-        asked = self.prepared.asking()
+        asked = self.prepared.claim_begins()
         rows = await self._database.fetch(
             "claim_deliveries", limit, self.lease, hold, lowest, octets, suspects, lapsed
         )
         claims = _claims(rows)
-        self.prepared.claimed(asked, more=claims.more)
+        self.prepared.claim_ends(asked, more=claims.more)
         return claims
 
     async def claim_parked(self, site: str, limit: int) -> tuple[ClaimedDelivery, ...]:
@@ -177,7 +178,7 @@ class DeliveryStore:
             if known is None or known.claimed.claim < s.claimed.claim:
                 latest[s.claimed.delivery.id] = s
         rows = [_row(s) for s in latest.values()]
-        settled = await self._database.fetch("settle_deliveries", *columns(rows, 18))
+        settled = await self._database.fetch("settle_deliveries", *columns(rows, 19))
         kept = {(row["id"], latest[row["id"]].claimed.claim) for row in settled}
         return [(s.claimed.delivery.id, s.claimed.claim) in kept for s in batch]
 
@@ -209,6 +210,8 @@ def delivery_in(row: Any) -> Delivery:
         lane=Lane(row["lane"]),
         recipient=row["recipient"],
         return_path=row["return_path"],
+        kind=RecipientKind(row["kind"]),
+        site=row["site"],
     )
 
 
@@ -253,5 +256,5 @@ def _row(s: Settlement) -> tuple[Any, ...]:
     )
     return (
         d.id, s.claimed.claim, s.wait, *tried, d.account_id, d.submission_id, s.kind.value,
-        s.detail, d.recipient if s.suppress else None, a is not None,
+        s.detail, d.recipient, normal_form(d.recipient) if s.suppress else None, a is not None,
     )  # fmt: skip
