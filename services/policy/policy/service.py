@@ -220,7 +220,7 @@ class PolicyService:
             self._announce(lane, count)
 
     async def _postpone(self, claimed: ClaimedSubmission, reason: str) -> None:
-        """Let it come due again when its lease runs out, or quarantine it after the last failure."""
+        """Let it come due again when its lease runs out; quarantine it after the last failure."""
         if last_failure(claimed.claims):
             await self._quarantine(claimed, reason)
             return

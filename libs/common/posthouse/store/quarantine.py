@@ -58,7 +58,7 @@ class Quarantine:
 
     async def unquarantine(self, choice: Choice) -> int:
         """Have those chosen come due at once, with as much time as at first; how many."""
-        queries = ("unquarantine_submissions", "release_quarantined_deliveries")
+        queries = ("unquarantine_submissions", "unquarantine_deliveries")
         return await self._take(queries, choice)
 
     async def discard(self, choice: Choice) -> int:

@@ -605,7 +605,7 @@ SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - rec
 FROM gone
 RETURNING id;
 
--- name: release_quarantined_deliveries
+-- name: unquarantine_deliveries
 WITH gone AS (
     DELETE FROM quarantined_deliveries
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
