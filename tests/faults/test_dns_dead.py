@@ -26,7 +26,7 @@ DEFERRED = """
 SELECT v.recipient, t.enhanced, t.scope FROM attempts t JOIN deliveries v ON v.id = t.delivery_id
 WHERE t.outcome <> 'delivered'
 """
-GIVEN_UP = "SELECT count(*) AS n FROM events WHERE kind IN ('bounced', 'expired', 'shelved')"
+GIVEN_UP = "SELECT count(*) AS n FROM events WHERE kind IN ('bounced', 'expired', 'quarantined')"
 
 
 @pytest_asyncio.fixture

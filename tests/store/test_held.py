@@ -1,7 +1,7 @@
 """Held mail: no claim takes it, no lane waits for it, and it stays held wherever it goes."""
 
 from posthouse.mail.lane import Lane
-from posthouse.store.shelf import Choice, Shelf
+from posthouse.store.quarantine import Choice, Quarantine
 from servers.stores import Stores, a_submission, deferred, open_stores, prepared
 
 HOLD = {
@@ -63,15 +63,15 @@ async def test_a_hold_on_a_submission_is_one_on_its_deliveries(stores: Stores) -
     assert [("delivery", "held", 2)] == [(q.stage, q.state, q.messages) for q in lines]
 
 
-async def test_what_was_held_is_held_after_the_shelf(stores: Stores) -> None:
+async def test_what_was_held_is_held_after_the_quarantine(stores: Stores) -> None:
     """A restored database is no way around the operator's word."""
     await stores.queue(Lane.NORMAL)
     await stores.submissions.accept(a_submission(Lane.HIGH))
     await hold(stores, "due_deliveries", Lane.NORMAL)
     await hold(stores, "due_submissions", Lane.HIGH)
-    shelf = Shelf(stores.database)
-    assert 3 == await shelf.put_all("restored")
-    assert 3 == await shelf.release(Choice())
+    quarantine = Quarantine(stores.database)
+    assert 3 == await quarantine.add_all("restored")
+    assert 3 == await quarantine.unquarantine(Choice())
     assert () == (await stores.submissions.claim(10)).submissions
     assert () == (await stores.deliveries.claim(10)).deliveries
 

@@ -36,7 +36,7 @@ PARAMETERS = {
     "free_deliveries": "{lease}, interval '1 d'",
     "park_deliveries": "{ids}, {claims}, {texts}",
     "renew_deliveries": "{ids}, {claims}, {lease}",
-    "release_deliveries": "{ids}, {claims}",
+    "return_leases": "{ids}, {claims}",
     "settle_deliveries": (
         "{ids}, {claims}, {waits}, {times}, {texts}, {texts}, {texts}, {texts}, {texts}, "
         "{codes}, {texts}, {texts}, {ids}, {ids}, {texts}, {details}, {texts}, {nothing}, {yes}"

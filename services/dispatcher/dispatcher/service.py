@@ -68,10 +68,10 @@ class Deliveries(ParkedDeliveries, Protocol):
     async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend leases; the ids that are still ours."""
 
-    async def shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
+    async def quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
         """Let nobody work on it until somebody decides."""
 
-    async def release(self, held: Sequence[ClaimedDelivery]) -> None:
+    async def return_leases(self, held: Sequence[ClaimedDelivery]) -> None:
         """Give claims back untried."""
 
 
@@ -205,7 +205,7 @@ class Dispatcher:
             if (answer := self._results.recall(c.delivery.id)) is not None:
                 self._tasks.create_task(self._results.write_down(held, answer))
             elif (reason := worn_out(c.abandoned)) is not None and not self._window.holds(c):
-                self._tasks.create_task(self._shelve(c, reason))
+                self._tasks.create_task(self._quarantine(c, reason))
             else:
                 self._window.add(held)
         self._start()
@@ -248,18 +248,18 @@ class Dispatcher:
         except Exception as error:
             log.exception("delivery_failed", delivery=held.claimed.delivery.id.hex)
             if last_fault(held.claimed.tries + 1):
-                await self._shelve(held.claimed, f"internal fault: {type(error).__name__}")
+                await self._quarantine(held.claimed, f"internal fault: {type(error).__name__}")
                 return None
             return self._courier.broken(held, type(error).__name__)
 
-    async def _shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
+    async def _quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
         id_ = claimed.delivery.id.hex
         try:
-            await self._deliveries.shelve(claimed, reason)
-            log.warning("shelved", delivery=id_, reason=reason)
+            await self._deliveries.quarantine(claimed, reason)
+            log.warning("quarantined", delivery=id_, reason=reason)
         except StoreUnavailable as error:
-            # Its lease runs out, and it comes back to whoever can shelve it.
-            log.warning("not_shelved", delivery=id_, reason=str(error))
+            # Its lease runs out, and it comes back to whoever can quarantine it.
+            log.warning("not_quarantined", delivery=id_, reason=str(error))
 
     async def _renew_forever(self) -> None:
         while True:
@@ -281,7 +281,7 @@ class Dispatcher:
     async def _give_back(self, waiting: Sequence[Held]) -> None:
         if waiting:
             try:
-                await self._deliveries.release([held.claimed for held in waiting])
+                await self._deliveries.return_leases([held.claimed for held in waiting])
             except StoreUnavailable as error:
                 log.warning("not_given_back", deliveries=len(waiting), reason=str(error))
 

@@ -188,16 +188,16 @@ class DeliveryStore:
         renewed = await self._background.fetch("renew_deliveries", *columns(rows, 2), self.lease)
         return {row["id"] for row in renewed}
 
-    async def shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
+    async def quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
         """Let nobody work on it until somebody decides; nothing if the claim was lost."""
         await self._database.run(
-            "shelve_claimed_delivery", claimed.delivery.id, claimed.claim, reason
+            "quarantine_claimed_delivery", claimed.delivery.id, claimed.claim, reason
         )
 
-    async def release(self, held: Sequence[ClaimedDelivery]) -> None:
+    async def return_leases(self, held: Sequence[ClaimedDelivery]) -> None:
         """Give claims back untried; others may take them at once."""
         rows = [(c.delivery.id, c.claim) for c in held]
-        await self._database.run("release_deliveries", *columns(rows, 2))
+        await self._database.run("return_leases", *columns(rows, 2))
 
 
 def delivery_in(row: Any) -> Delivery:

@@ -138,15 +138,15 @@ WITH free AS (
 )
 SELECT * FROM opened;
 
--- name: refuse_submission
+-- name: quarantine_submission
 WITH done AS (
     DELETE FROM due_submissions WHERE id = $1 AND claim = $2
     RETURNING id, account_id, lane, size, received_at, expires_at, held
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
-    SELECT new_id(), account_id, id, 'refused', jsonb_build_object('reason', $3::text) FROM done
+    SELECT new_id(), account_id, id, 'quarantined', jsonb_build_object('reason', $3::text) FROM done
 )
-INSERT INTO shelved_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
+INSERT INTO quarantined_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
 SELECT id, account_id, lane, size, received_at, expires_at, held, $3 FROM done;
 
 -- name: claim_deliveries
@@ -336,23 +336,23 @@ UPDATE due_deliveries SET due_at = now() + $3::interval
 WHERE id = ANY(ARRAY(SELECT id FROM held))
 RETURNING id;
 
--- name: release_deliveries
+-- name: return_leases
 UPDATE due_deliveries d SET due_at = now(), leased = false
 FROM unnest($1::uuid[], $2::integer[]) AS t(id, claim)
 WHERE d.id = ANY($1) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim;
 
--- name: shelve_claimed_delivery
+-- name: quarantine_claimed_delivery
 WITH gone AS (
     DELETE FROM due_deliveries d WHERE id = $1 AND CASE WHEN leased THEN claim END = $2
     RETURNING id, account_id, lane, size, received_at, expires_at, claim, tries, site, held,
               (SELECT submission_id FROM deliveries v WHERE v.id = d.id) AS submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
-    SELECT new_id(), account_id, submission_id, id, 'shelved',
+    SELECT new_id(), account_id, submission_id, id, 'quarantined',
            jsonb_build_object('reason', $3::text)
     FROM gone WHERE submission_id IS NOT NULL
 )
-INSERT INTO shelved_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
+INSERT INTO quarantined_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
                                 claim, tries, site, held, reason)
 SELECT id, account_id, submission_id, lane, size, received_at, expires_at, claim, tries, site, held,
        $3
@@ -540,80 +540,80 @@ SELECT 'delivery', lane,
        count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
 FROM due_deliveries GROUP BY 1, 2, 3
 UNION ALL
-SELECT 'policy', lane, 'shelved', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
-FROM shelved_submissions GROUP BY 1, 2, 3
+SELECT 'policy', lane, 'quarantined', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
+FROM quarantined_submissions GROUP BY 1, 2, 3
 UNION ALL
-SELECT 'delivery', lane, 'shelved', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
-FROM shelved_deliveries GROUP BY 1, 2, 3
+SELECT 'delivery', lane, 'quarantined', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
+FROM quarantined_deliveries GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3;
 
--- name: list_shelved
-WITH shelved AS (
-    SELECT 'policy' AS stage, account_id, reason, received_at FROM shelved_submissions
+-- name: list_quarantined
+WITH quarantined AS (
+    SELECT 'policy' AS stage, account_id, reason, received_at FROM quarantined_submissions
     UNION ALL
-    SELECT 'delivery', account_id, reason, received_at FROM shelved_deliveries
+    SELECT 'delivery', account_id, reason, received_at FROM quarantined_deliveries
 )
 SELECT stage, a.name AS account, reason, count(*) AS messages,
        min(received_at) AS oldest, max(received_at) AS newest
-FROM shelved JOIN accounts a ON a.id = account_id GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3;
+FROM quarantined JOIN accounts a ON a.id = account_id GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3;
 
--- name: shelve_submissions
+-- name: quarantine_submissions
 WITH gone AS (
     DELETE FROM due_submissions
     RETURNING id, account_id, lane, size, received_at, expires_at, held
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
-    SELECT new_id(), account_id, id, 'shelved', jsonb_build_object('reason', $1::text) FROM gone
+    SELECT new_id(), account_id, id, 'quarantined', jsonb_build_object('reason', $1::text) FROM gone
 )
-INSERT INTO shelved_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
+INSERT INTO quarantined_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
 SELECT id, account_id, lane, size, received_at, expires_at, held, $1 FROM gone
 RETURNING id;
 
--- name: shelve_deliveries
+-- name: quarantine_deliveries
 WITH gone AS (
     DELETE FROM due_deliveries d
     RETURNING id, account_id, lane, size, received_at, expires_at, claim, tries, site, held,
               (SELECT submission_id FROM deliveries v WHERE v.id = d.id) AS submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
-    SELECT new_id(), account_id, submission_id, id, 'shelved',
+    SELECT new_id(), account_id, submission_id, id, 'quarantined',
            jsonb_build_object('reason', $1::text)
     FROM gone WHERE submission_id IS NOT NULL
 )
-INSERT INTO shelved_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
+INSERT INTO quarantined_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
                                 claim, tries, site, held, reason)
 SELECT id, account_id, submission_id, lane, size, received_at, expires_at, claim, tries, site, held,
        $1
 FROM gone
 RETURNING id;
 
--- name: release_submissions
--- Those of account $1, shelved for reason $2, accepted after $3 and not after $4, each of which may
+-- name: unquarantine_submissions
+-- Those of account $1, quarantined for reason $2, accepted after $3 and not after $4, each of which may
 -- be null. All that is released has as much time as when it was accepted; what the operator had
 -- held stays held.
 WITH gone AS (
-    DELETE FROM shelved_submissions
+    DELETE FROM quarantined_submissions
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
       AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
     RETURNING id, account_id, lane, size, received_at, expires_at, held
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
-    SELECT new_id(), account_id, id, 'released' FROM gone
+    SELECT new_id(), account_id, id, 'unquarantined' FROM gone
 )
 INSERT INTO due_submissions (id, account_id, lane, size, due_at, received_at, expires_at, held)
 SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - received_at), held
 FROM gone
 RETURNING id;
 
--- name: release_shelved_deliveries
+-- name: unquarantine_deliveries
 WITH gone AS (
-    DELETE FROM shelved_deliveries
+    DELETE FROM quarantined_deliveries
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
       AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
     RETURNING *
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind)
-    SELECT new_id(), account_id, submission_id, id, 'released' FROM gone
+    SELECT new_id(), account_id, submission_id, id, 'unquarantined' FROM gone
     WHERE submission_id IS NOT NULL
 )
 INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, claim,
@@ -625,7 +625,7 @@ RETURNING id;
 
 -- name: discard_submissions
 WITH gone AS (
-    DELETE FROM shelved_submissions
+    DELETE FROM quarantined_submissions
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
       AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
     RETURNING id, account_id
@@ -637,7 +637,7 @@ SELECT id FROM gone;
 
 -- name: discard_deliveries
 WITH gone AS (
-    DELETE FROM shelved_deliveries
+    DELETE FROM quarantined_deliveries
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
       AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
     RETURNING id, account_id, submission_id

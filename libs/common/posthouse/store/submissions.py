@@ -135,7 +135,7 @@ class SubmissionStore:
             self.accepted.claim_ends(asked, more=more)
         for row in rows:
             if not row["kept"]:
-                await self._put_aside(row["id"], row["claim"], "its content is no longer kept")
+                await self._quarantine(row["id"], row["claim"], "its content is no longer kept")
         return ClaimedSubmissions(tuple(_claimed(row) for row in rows if row["kept"]), more)
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
@@ -163,12 +163,12 @@ class SubmissionStore:
             )
         return Counter(Lane(row["lane"]) for row in rows if not row["leased"])
 
-    async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
-        """Shelve the submission with the *reason*: nothing of it will be sent by itself."""
-        await self._put_aside(claimed.submission.id, claimed.claims, reason)
+    async def quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
+        """Quarantine the submission with the *reason*; nothing if the claim was lost."""
+        await self._quarantine(claimed.submission.id, claimed.claims, reason)
 
-    async def _put_aside(self, id_: UUID, claim: int, reason: str) -> None:
-        await self._database.run("refuse_submission", id_, claim, reason)
+    async def _quarantine(self, id_: UUID, claim: int, reason: str) -> None:
+        await self._database.run("quarantine_submission", id_, claim, reason)
 
 
 def _preparing(prepared: Sequence[Prepared]) -> Iterator[list[Any]]:

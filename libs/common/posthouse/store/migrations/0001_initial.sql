@@ -230,7 +230,7 @@ CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
 -- What nobody works on until somebody decides, and why: a submission that policy could not process,
 -- a delivery that took its dispatcher with it, all that was open in a database that was restored.
 
-CREATE TABLE shelved_submissions (
+CREATE TABLE quarantined_submissions (
     id           uuid PRIMARY KEY,
     account_id   uuid NOT NULL,
     lane         smallint NOT NULL,
@@ -239,10 +239,10 @@ CREATE TABLE shelved_submissions (
     expires_at   timestamptz NOT NULL,
     held         boolean NOT NULL,
     reason       text NOT NULL,
-    shelved_at   timestamptz NOT NULL DEFAULT now()
+    quarantined_at   timestamptz NOT NULL DEFAULT now()
 );
 
-CREATE TABLE shelved_deliveries (
+CREATE TABLE quarantined_deliveries (
     id           uuid PRIMARY KEY,
     account_id   uuid NOT NULL,
     submission_id  uuid,  -- null when the delivery itself is past its retention
@@ -255,7 +255,7 @@ CREATE TABLE shelved_deliveries (
     site         text NOT NULL,
     held         boolean NOT NULL,
     reason       text NOT NULL,
-    shelved_at   timestamptz NOT NULL DEFAULT now()
+    quarantined_at   timestamptz NOT NULL DEFAULT now()
 );
 
 -- Which database this is. A restored one says so by being another: what was open in it may have
