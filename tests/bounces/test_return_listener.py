@@ -151,7 +151,7 @@ async def test_a_report_of_a_dead_mailbox_suppresses_our_own_recipient(port: Por
     assert after == before + 1
 
 
-async def test_what_suppresses_nobody_is_an_event_alone(port: Port) -> None:
+async def test_a_report_that_does_not_suppress_is_an_event_only(port: Port) -> None:
     await port.give(REPORT["mailbox_full"], own(1))
     await port.give(REPORT["vacation"], own(2))
     await port.give(REPORT["delivered"], own(3))
@@ -309,7 +309,7 @@ async def test_hostile_nesting_is_an_event_like_any_other(port: Port) -> None:
     assert [event.kind for event in port.returns.events] == [EventKind.RETURNED]
 
 
-async def test_nobody_logs_in(port: Port) -> None:
+async def test_auth_is_neither_offered_nor_taken(port: Port) -> None:
     async with port.client() as client:
         assert "AUTH" not in await client.send("EHLO mx.dest.example")
         assert (await client.send("AUTH PLAIN AGEAYg==")).startswith("502")
