@@ -9,13 +9,13 @@ import pytest_asyncio
 
 from chaos.knock import knock
 from chaos.ledger import Ledger
-from chaos.ports import lasting_ports
 from chaos.relay import Onebox
 from faults.database import command
 from servers.dns_stub import DnsStub, dns_stub
 from servers.mx import mx
 from servers.own_network import own_network
 from servers.patience import eventually, until
+from servers.ports import lasting_ports
 
 SERVER = "192.0.2.25"
 DOMAINS = ("known.example", "failing.example", "silent.example", "gone.example")
