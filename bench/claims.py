@@ -125,7 +125,7 @@ def stores(database: Postgres, background: Postgres) -> tuple[SubmissionStore, D
     """What ingest and policy, and what the dispatcher ask."""
     return (
         SubmissionStore(database, background),
-        DeliveryStore(database, background, hold=timedelta()),
+        DeliveryStore(database, background, window=timedelta()),
     )
 
 

@@ -56,16 +56,16 @@ class Process:
 async def here(stores: Stores) -> AsyncIterator[Process]:
     """Over the database of *stores*; policy and dispatcher have just found nothing due."""
     policy, dispatcher = Hands[ClaimedSubmission](), Hands[ClaimedDelivery]()
-    url, hold = stores.url, timedelta(seconds=30)
+    url, window = stores.url, timedelta(seconds=30)
     async with Postgres(url) as database, Postgres(url, background=True) as background:
         submissions = SubmissionStore(
             database,
             background,
             accepted=policy.over,
             prepared=dispatcher.over,
-            hold=hold,
+            window=window,
         )
-        deliveries = DeliveryStore(database, background, prepared=dispatcher.over, hold=hold)
+        deliveries = DeliveryStore(database, background, prepared=dispatcher.over, window=window)
         await submissions.claim(1)
         await deliveries.claim(1)
         yield Process(submissions, deliveries, policy, dispatcher)

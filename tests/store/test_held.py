@@ -26,14 +26,14 @@ async def test_a_held_submission_is_not_claimed(stores: Stores) -> None:
 
 async def test_held_mail_pauses_no_lane(emptied: str) -> None:
     """Neither as due, nor on the wire, nor with policy, nor parked."""
-    async with open_stores(emptied, hold=60) as stores:
+    async with open_stores(emptied, window=60) as stores:
         await stores.queue(Lane.HIGH)
         await hold(stores, "due_deliveries", Lane.HIGH)
         await stores.queue(Lane.NORMAL)
         claims = await stores.deliveries.claim(10)
         assert [Lane.NORMAL] * 2 == [c.delivery.lane for c in claims.deliveries]
         assert (Lane.NORMAL,) == claims.due
-        assert claims.held_by is None
+        assert claims.preempted_by is None
 
         await stores.sql("UPDATE due_deliveries SET leased = true, claimed_at = now() WHERE held")
         await stores.submissions.accept(a_submission(Lane.HIGH))
@@ -41,7 +41,7 @@ async def test_held_mail_pauses_no_lane(emptied: str) -> None:
         await stores.queue(Lane.BULK)
         claims = await stores.deliveries.claim(10)
         assert [Lane.BULK] * 2 == [c.delivery.lane for c in claims.deliveries]
-        assert claims.held_by is None
+        assert claims.preempted_by is None
 
 
 async def test_held_deliveries_that_are_parked_stay_so(stores: Stores) -> None:

@@ -58,7 +58,14 @@ class Deliveries(ParkedDeliveries, Protocol):
     prepared: DirectHandoff[ClaimedDelivery]
 
     async def claim(
-        self, limit: int, *, octets: int, lowest: Lane, patient: bool, lapsed: bool, suspects: bool
+        self,
+        limit: int,
+        *,
+        octets: int,
+        lowest: Lane,
+        preemptible: bool,
+        lapsed: bool,
+        suspects: bool,
     ) -> Claims:
         """Lease up to *limit* deliveries of the highest lane with any due, one suspect at most."""
 
@@ -172,19 +179,19 @@ class Dispatcher:
             limit,
             octets=octets,
             lowest=lowest,
-            patient=patient,
+            preemptible=patient,
             lapsed=asked >= self._lapsed_from,
             suspects=asked >= self._suspects_from and not self._window.has_suspect,
         )
         if _now() - asked > SLOW_CLAIM_SECONDS:
             self._let_results_go_first()
-        if claims.nobody_is_kept_waiting:
+        if claims.lowest_lane_served:
             self._patient_until = _now() + PATIENT_SECONDS
         self._waited.observe(claims)
         self._polling.looked(found=bool(claims.due))
         self._more = claims.more
         self._hold(claims.deliveries, asked)
-        if claims.held_by is not None:
+        if claims.preempted_by is not None:
             return HELD_POLL_SECONDS
         return 0 if claims.deliveries and claims.more else self._polling.seconds
 

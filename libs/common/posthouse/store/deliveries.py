@@ -17,7 +17,7 @@ from posthouse.store.postgres import Postgres, columns
 # A claim brings no more than this many octets of messages, but always one message.
 CLAIMED_OCTETS = 32 << 20
 # How long a claim of the two highest lanes keeps lower ones waiting at most.
-HOLD = timedelta(seconds=1)
+PREEMPTION_WINDOW = timedelta(seconds=1)
 
 # Results wait so long for others, or until there are so many (of a hundred each would cost hardly
 # less): the message has arrived. Those that lower lanes wait for do not.
@@ -51,11 +51,13 @@ class Claims:
 
     deliveries: tuple[ClaimedDelivery, ...]
     due: tuple[Lane, ...]  # the lanes that had something due when it was made
-    held_by: Lane | None  # nothing, only because this lane's transactions are young: ask again soon
+    preempted_by: (
+        Lane | None
+    )  # nothing, only because this lane's transactions are young: ask again soon
     more: bool  # something may still be due that this claim did not bring
 
     @property
-    def nobody_is_kept_waiting(self) -> bool:
+    def lowest_lane_served(self) -> bool:
         """The lowest lane that had something due got some of it, or none had."""
         return not self.due or any(c.delivery.lane is self.due[-1] for c in self.deliveries)
 
@@ -104,13 +106,13 @@ class DeliveryStore:
         *,
         prepared: DirectHandoff[ClaimedDelivery] | None = None,
         lease: timedelta = timedelta(seconds=20),
-        hold: timedelta = HOLD,
+        window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
         """*prepared*: what policy hands over, where it is in this process."""
         self._database = database
         self._background = background
         self.lease = lease
-        self._hold = hold
+        self._window = window
         self.prepared = prepared or DirectHandoff()
         self._settling = GroupCommit(
             self._settle, most_items=200, gather_seconds=_GATHER_SECONDS, enough=_ENOUGH
@@ -122,7 +124,7 @@ class DeliveryStore:
         *,
         octets: int = CLAIMED_OCTETS,
         lowest: Lane = Lane.BULK,
-        patient: bool = True,
+        preemptible: bool = True,
         lapsed: bool = True,
         suspects: bool = True,
     ) -> Claims:
@@ -131,14 +133,14 @@ class DeliveryStore:
         No more once they hold *octets*, but one at least. Of those abandoned twice in a row at
         most one, and with *suspects* False none; with *lapsed* False none whose lease ran out.
 
-        Nothing when that lane is below *lowest*, nor, when *patient*, while a higher lane's
+        Nothing when that lane is below *lowest*, nor, when *preemptible*, while a higher lane's
         transactions are young.
         The claim is on disk when this returns, so that a crash after it can be seen.
         """
-        hold = self._hold if patient else timedelta()
+        window = self._window if preemptible else timedelta()
         asked = self.prepared.claim_begins()
         rows = await self._database.fetch(
-            "claim_deliveries", limit, self.lease, hold, lowest, octets, suspects, lapsed
+            "claim_deliveries", limit, self.lease, window, lowest, octets, suspects, lapsed
         )
         claims = _claims(rows)
         self.prepared.claim_ends(asked, more=claims.more)
@@ -217,11 +219,11 @@ def delivery_in(row: Any) -> Delivery:
 
 def _claims(rows: Sequence[Any]) -> Claims:
     """Of rows that all say what is due, and one of which says nothing else if nothing came."""
-    held_by = rows[0]["held_by"]
+    preempted_by = rows[0]["preempted_by"]
     return Claims(
         _claimed([row for row in rows if row["id"] is not None]),
         due=tuple(Lane(lane) for lane in rows[0]["due_lanes"] or ()),
-        held_by=None if held_by is None else Lane(held_by),
+        preempted_by=None if preempted_by is None else Lane(preempted_by),
         more=bool(rows[0]["more"]),
     )
 

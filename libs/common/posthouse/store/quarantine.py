@@ -78,7 +78,7 @@ async def quarantine_everything(connection: Any, reason: str) -> int:
 async def _unhurried(connection: Any, queries: Sequence[str], *arguments: object) -> int:
     touched = 0
     async with connection.transaction():
-        await connection.execute(QUERIES["without_hurry"])
+        await connection.execute(QUERIES["disable_statement_timeout"])
         for query in queries:
             rows = await connection.fetch(QUERIES[query], *arguments, timeout=PATIENCE_SECONDS)
             touched += len(rows)

@@ -156,7 +156,7 @@ SELECT id, account_id, lane, size, received_at, expires_at, held, $3 FROM done;
 -- A message that several of them share comes once, with the first.
 -- A lane may be taken from when no higher lane has anything due: strict lanes across all
 -- dispatchers. The two highest lanes also keep the others waiting with what was claimed within the
--- hold time and has no result yet, and with what was accepted within it and is still with policy:
+-- window and has no result yet, and with what was accepted within it and is still with policy:
 -- a burst of alerts comes in pieces, and bulk is not to slip in between. Lower lanes do not: what
 -- is on the wire waits for nothing, and a steady trickle of normal mail would leave bulk no moment.
 -- When nothing could be taken there is one row without an id: which lanes have something due, and
@@ -166,7 +166,7 @@ WITH due AS (
     WHERE (SELECT true FROM due_deliveries d
            WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL AND NOT d.held
            LIMIT 1)
-), held AS (
+), preempting AS (
     SELECT min(lane) AS by FROM generate_series(1, 2) AS lane
     WHERE lane < (SELECT lanes[1] FROM due)
       AND COALESCE(
@@ -179,7 +179,7 @@ WITH due AS (
 ), picked AS (
     SELECT id, size, due_at, leased AND abandoned >= 1 AS suspect FROM due_deliveries
     WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now() AND parked_at IS NULL
-      AND NOT held AND lane <= $4 AND (SELECT by IS NULL FROM held) AND (NOT leased OR $7)
+      AND NOT held AND lane <= $4 AND (SELECT by IS NULL FROM preempting) AND (NOT leased OR $7)
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), fitting AS (
     SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before,
@@ -207,11 +207,11 @@ WITH due AS (
            jsonb_build_object('claim', claim - 1)
     FROM found WHERE abandoned > 0
 )
-SELECT due.lanes AS due_lanes, held.by AS held_by, found.*, message.header, message.body,
-    cardinality(due.lanes) > 1 OR held.by IS NOT NULL OR due.lanes[1] > $4
+SELECT due.lanes AS due_lanes, preempting.by AS preempted_by, found.*, message.header, message.body,
+    cardinality(due.lanes) > 1 OR preempting.by IS NOT NULL OR due.lanes[1] > $4
     OR (SELECT count(*) FROM picked) = $1
     OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
-FROM due CROSS JOIN held LEFT JOIN found ON true
+FROM due CROSS JOIN preempting LEFT JOIN found ON true
 LEFT JOIN LATERAL (
     SELECT r.header, COALESCE(r.body, c.body) AS body
     FROM renditions r
@@ -324,7 +324,7 @@ SELECT id FROM done;
 
 -- name: renew_deliveries
 -- Never waits for a row: what is locked is being settled, or claimed by another because it ran out.
-WITH held AS (
+WITH ours AS (
     SELECT d.id FROM unnest($1::uuid[], $2::integer[]) AS t(id, claim)
     CROSS JOIN LATERAL (
         SELECT id FROM due_deliveries d
@@ -333,7 +333,7 @@ WITH held AS (
     ) d
 )
 UPDATE due_deliveries SET due_at = now() + $3::interval
-WHERE id = ANY(ARRAY(SELECT id FROM held))
+WHERE id = ANY(ARRAY(SELECT id FROM ours))
 RETURNING id;
 
 -- name: return_leases
@@ -678,10 +678,10 @@ SELECT drop_partition($1);
 WITH before AS (SELECT seen FROM clock FOR UPDATE SKIP LOCKED)
 UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_back;
 
--- name: without_hurry
+-- name: disable_statement_timeout
 SET LOCAL statement_timeout = 0;
 
--- name: set_submissions_back
+-- name: shift_due_submissions
 -- What waits was told to wait by a clock that was ahead, or so it must be taken: it is looked at
 -- that much sooner. A lease is left to whoever may still hold it, and will renew it.
 UPDATE due_submissions
@@ -690,7 +690,7 @@ SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::i
     expires_at = expires_at - GREATEST(received_at - now(), interval '0')
 WHERE due_at > now() OR received_at > now();
 
--- name: set_deliveries_back
+-- name: shift_due_deliveries
 UPDATE due_deliveries
 SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::interval ELSE now() END),
     received_at = LEAST(received_at, now()),
@@ -698,7 +698,7 @@ SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::i
     claimed_at = LEAST(claimed_at, now())
 WHERE due_at > now() OR received_at > now();
 
--- name: free_submissions
+-- name: reset_future_due_submissions
 -- What waits for longer than anything is ever told to, $2: a clock that was ahead for a moment only,
 -- and that nobody noted, has written it.
 UPDATE due_submissions
@@ -713,7 +713,7 @@ WHERE id = ANY(ARRAY(
 ))
 RETURNING id;
 
--- name: free_deliveries
+-- name: reset_future_due_deliveries
 UPDATE due_deliveries
 SET due_at = CASE WHEN leased THEN now() + $1::interval ELSE now() END,
     received_at = LEAST(received_at, now()),
@@ -734,7 +734,7 @@ SELECT pg_try_advisory_xact_lock($1::bigint) AS locked;
 -- name: read_witness
 SELECT database = this_database() AS same, folder FROM witness FOR UPDATE;
 
--- name: be_witness
+-- name: stamp_database_identity
 UPDATE witness SET database = this_database(), folder = COALESCE($1, folder);
 
 -- name: was_restored

@@ -26,12 +26,12 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
         known = await connection.fetchrow(QUERIES["read_witness"])
         if known["same"] and not _is_copy(known["folder"], folder):
             if folder != known["folder"] and folder is not None:
-                await connection.execute(QUERIES["be_witness"], folder)
+                await connection.execute(QUERIES["stamp_database_identity"], folder)
             return
         for row in await connection.fetch(QUERIES["missing_partitions"], list(RETENTION)):
             await connection.fetch(QUERIES["create_partition"], row["parent"], row["day"])
         quarantined = await quarantine_everything(connection, REASON)
-        await connection.execute(QUERIES["be_witness"], folder)
+        await connection.execute(QUERIES["stamp_database_identity"], folder)
     log.warning(
         "database_restored",
         quarantined=quarantined,

@@ -10,7 +10,7 @@ from uuid import UUID
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Attributes, Delivery, Rendition, Submission
-from posthouse.store.deliveries import CLAIMED_OCTETS, HOLD, ClaimedDelivery
+from posthouse.store.deliveries import CLAIMED_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.postgres import Postgres, columns
@@ -63,7 +63,7 @@ class SubmissionStore:
         prepared: DirectHandoff[ClaimedDelivery] | None = None,
         keep_trying: timedelta = timedelta(days=5),
         lease: timedelta = timedelta(seconds=20),
-        hold: timedelta = HOLD,
+        window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
         """*background* carries what a crash of the server may undo, because it is done again.
 
@@ -75,7 +75,7 @@ class SubmissionStore:
         self._prepared = prepared or DirectHandoff()
         self._keep_trying = keep_trying
         self._lease = lease
-        self._hold = hold
+        self._window = window
         self._accepting = GroupCommit(
             self._accept, most_items=100, size=lambda s: s.size, only_awaited=True
         )
@@ -154,7 +154,7 @@ class SubmissionStore:
                 [place < handed for place in range(len(sizes))],
                 self._lease,
                 sizes,
-                self._hold,
+                self._window,
                 [d.kind.value for d, *_ in contents.values()],
                 [d.site for d, *_ in contents.values()],
             )
