@@ -18,10 +18,11 @@ from prometheus_client import REGISTRY
 from bounces.open_connections import ClientLimits
 from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
+from chaos.program import readiness
 from posthouse.mail.events import EventKind
 from posthouse.mail.return_path import sign
 from posthouse.running.endpoint import Endpoint
-from posthouse.running.health import CannotListen
+from posthouse.running.health import CannotListen, Health
 from posthouse.store import StoreRefused, StoreUnavailable
 from servers.patience import eventually
 from servers.returned_mail import OURS, REPORTS, RememberedReturns
@@ -355,7 +356,8 @@ async def test_200_connections_of_one_address_leave_room_for_others_and_the_port
             replies.append((await client.reply())[:9])
         assert {"220 mx.se": 20, "421 4.3.2": 180} == Counter(replies)
 
-        await port.listener.check()
+        async with Health(Endpoint("127.0.0.1", 0), {"bounces": port.listener.check}) as health:
+            assert (await readiness(health.address.port)).startswith("HTTP/1.1 200")
         assert (await port.give(REPORT["user_unknown"], own(), "127.0.0.2")).startswith("250")
         assert port.returns.suppressed == ["ann@dest.example"]
 
