@@ -139,8 +139,9 @@ async def test_what_expired_while_parked_comes_due(stores: Stores) -> None:
 async def test_expired_deliveries_come_due_a_bounded_number_at_a_time(stores: Stores) -> None:
     """No statement touches all that is parked."""
     await stores.sql(
-        "INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at, parked_at)"
-        " SELECT new_id(), 3, 1, now(), now(), now(), 'dest.example' FROM generate_series(1, 2500)"
+        "INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at,"
+        " parked_at) SELECT new_id(), new_id(), 3, 1, now(), now(), now(), 'dest.example'"
+        " FROM generate_series(1, 2500)"
     )
     assert 1000 == len(await stores.database.fetch("unpark_expired_deliveries", 1000))
     assert await once(stores, "parked_expiry")

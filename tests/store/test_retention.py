@@ -14,9 +14,9 @@ from posthouse.mail.submission import Delivery
 from posthouse.running.identity import earliest_id
 from posthouse.store import StoreUnavailable
 from posthouse.store.migrate import migrate
+from posthouse.store.quarantine import Choice, Quarantine
 from posthouse.store.retention import BODIES, HISTORY, Partitions, Retention
 from posthouse.store.returns import ReturnStore
-from posthouse.store.shelf import Choice, Shelf
 from servers.patience import eventually
 from servers.stores import ACCOUNT, Stores, a_submission, deferred, delivered, open_stores, prepared
 
@@ -205,10 +205,10 @@ async def test_open_work_keeps_its_bodies_and_pins_no_partition(fresh: Stores) -
     await prepared_at(fresh, moment + 2 * minute)
     held = (await fresh.deliveries.claim(10)).deliveries
     await fresh.deliveries.park([(held[0], "dest.example")])
-    await fresh.deliveries.shelve(held[1], "poison")
+    await fresh.deliveries.quarantine(held[1], "poison")
     undecided = await accepted_at(fresh, moment + 3 * minute)
     (claimed_submission,) = (await fresh.submissions.claim(1)).submissions
-    await fresh.submissions.refuse(claimed_submission, "no keys")
+    await fresh.submissions.quarantine(claimed_submission, "no keys")
     waiting = await accepted_at(fresh, moment + 4 * minute)
 
     assert await kept(fresh).retire(BODIES) > 0
@@ -217,7 +217,7 @@ async def test_open_work_keeps_its_bodies_and_pins_no_partition(fresh: Stores) -
     assert 2 == await fresh.value("SELECT count(*) FROM renditions")
 
     await fresh.run_out()
-    await Shelf(fresh.database).release(Choice())
+    await Quarantine(fresh.database).unquarantine(Choice())
     found = (await fresh.submissions.claim(10)).submissions
     assert {undecided, waiting} == {c.submission.id for c in found}
     assert all(c.submission.body for c in found)
@@ -227,12 +227,12 @@ async def test_open_work_keeps_its_bodies_and_pins_no_partition(fresh: Stores) -
 
 
 async def test_history_of_open_work_moves_too_so_that_its_story_is_whole(fresh: Stores) -> None:
-    """Also what lies on the shelf can still be seen, released and discarded."""
+    """Also what is quarantined can still be listed, taken out and discarded."""
     moment = await add_past(fresh, 40 * DAY)
     deliveries = await prepared_at(fresh, moment)
     (first, second) = (await fresh.deliveries.claim(2)).deliveries
     await fresh.deliveries.settle(deferred(first))
-    await fresh.deliveries.shelve(second, "poison")
+    await fresh.deliveries.quarantine(second, "poison")
     finished = await accepted_at(fresh, moment + timedelta(minutes=5))
     await fresh.sql("DELETE FROM due_submissions")
 
@@ -242,10 +242,10 @@ async def test_history_of_open_work_moves_too_so_that_its_story_is_whole(fresh: 
     story = await fresh.story(submission_id)
     assert 2 == len(story.deliveries)
     assert 1 == len(story.attempts)
-    assert ["accepted", "prepared", "deferred", "shelved"] == await fresh.kinds(submission_id)
-    shelf = Shelf(fresh.database)
-    assert [("delivery", 1)] == [(line.stage, line.messages) for line in await shelf.lines()]
-    assert 1 == await shelf.discard(Choice())
+    assert ["accepted", "prepared", "deferred", "quarantined"] == await fresh.kinds(submission_id)
+    quarantine = Quarantine(fresh.database)
+    assert [("delivery", 1)] == [(line.stage, line.messages) for line in await quarantine.lines()]
+    assert 1 == await quarantine.discard(Choice())
 
 
 async def test_a_partition_of_which_much_is_open_stays_until_little_is(fresh: Stores) -> None:
@@ -257,8 +257,8 @@ async def test_a_partition_of_which_much_is_open_stays_until_little_is(fresh: St
             SELECT (left($1::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid AS id
             FROM generate_series(1, 2500) AS n
         ), kept AS (INSERT INTO contents SELECT id, 'h', 'b' FROM made)
-        INSERT INTO due_submissions (id, lane, size, due_at, expires_at)
-        SELECT id, 3, 1, now(), now() + interval '5 days' FROM made
+        INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at)
+        SELECT id, id, 3, 1, now(), now() + interval '5 days' FROM made
         """,
         earliest_id(moment),
     )
@@ -410,8 +410,8 @@ async def test_a_sweep_goes_on_where_the_one_before_ended(fresh: Stores) -> None
             SELECT (left($1::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid AS id, n
             FROM generate_series(1, 21500) AS n
         ), kept AS (INSERT INTO contents SELECT id, '', '' FROM made)
-        INSERT INTO due_submissions (id, lane, size, due_at, expires_at)
-        SELECT id, 3, 1, now(), now() + interval '5 days' FROM made WHERE n <= 21000
+        INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at)
+        SELECT id, id, 3, 1, now(), now() + interval '5 days' FROM made WHERE n <= 21000
         """,
         first,
     )

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Gauge
 
+from posthouse.running.waiting import wait_for_event
 from posthouse.store.failure import StoreRefused, StoreUnavailable, store_failures
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
@@ -160,7 +161,7 @@ class Housekeeping:
                     await self._lead(stopping)
                 except (StoreUnavailable, StoreRefused) as error:
                     log.warning("housekeeping_interrupted", reason=str(error))
-                await _pause(stopping, _LEAD_SECONDS)
+                await wait_for_event(stopping, _LEAD_SECONDS)
             for task in beside:
                 task.cancel()
 
@@ -189,7 +190,7 @@ class Housekeeping:
         try:
             with store_failures():
                 while not stopping.is_set():
-                    await _pause(stopping, _LEAD_SECONDS)
+                    await wait_for_event(stopping, _LEAD_SECONDS)
                     await session.fetchval(QUERIES["round_trip"])
         except StoreUnavailable as error:
             return error
@@ -229,11 +230,3 @@ class Housekeeping:
         except OSError:
             return False
         return found.f_bavail * found.f_frsize < self._least_free
-
-
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-    except TimeoutError:
-        return
