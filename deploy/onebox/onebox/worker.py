@@ -15,6 +15,7 @@ from dispatcher.wiring import wire as wire_dispatcher
 from ingest.wiring import wire as wire_ingest
 from onebox.all_settings import UpSettings
 from onebox.channel import Channel, PeerGone
+from onebox.postgres_data import data_of
 from onebox.supervisor import Forked
 from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
@@ -36,7 +37,8 @@ async def work(settings: UpSettings, forked: Forked, sockets: Sequence[socket.so
             number, _, url = await forked.parent.heard()
             told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
             broker = await stack.enter_async_context(_broker(settings))
-            disk = settings.place.database_folder
+            folder = settings.place.database_folder
+            disk = data_of(folder) if folder else None
             behind = await stack.enter_async_context(backing(told, broker, disk=disk))
             wired = [
                 wire_ingest(settings.ingest, behind, sockets),

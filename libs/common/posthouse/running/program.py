@@ -44,7 +44,7 @@ class Backing:
     # What leads straight to the next service, where it is in this process.
     accepted: DirectHandoff[ClaimedSubmission] = field(default_factory=DirectHandoff)
     prepared: DirectHandoff[ClaimedDelivery] = field(default_factory=DirectHandoff)
-    disk: Path | None = None  # a folder on the one the database writes to, if this machine has it
+    disk: Path | None = None  # the data folder of PostgreSQL, if it is on this machine
 
 
 @dataclass(frozen=True, slots=True)
