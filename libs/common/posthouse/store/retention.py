@@ -62,7 +62,9 @@ class Partitions:
 
     database: Postgres
     retention: Retention
-    _swept: dict[str, UUID] = field(default_factory=dict)  # how far each default partition was
+    # How far each default partition was swept, and which partitions were said to be needed.
+    _swept: dict[str, UUID] = field(default_factory=dict)
+    _needed: set[str] = field(default_factory=set)
 
     async def add(self) -> None:
         """Have partitions for now and for the next hours or days."""
@@ -99,8 +101,10 @@ class Partitions:
                 about = {key: row[key] for key in ("partition", "octets", "open_rows")}
                 if row["dropped"]:
                     freed += row["octets"]
+                    self._needed.discard(row["partition"])
                     log.info("partition_dropped", **about)
-                else:
+                elif row["partition"] not in self._needed:
+                    self._needed.add(row["partition"])
                     log.info("partition_needed", **about)
         return freed
 
