@@ -6,13 +6,12 @@ from uuid import UUID
 
 import pytest
 
+from dispatcher.attempt import DeliveryAttempts
 from dispatcher.connections import Connections
 from dispatcher.core.routes import Ourselves
-from dispatcher.courier import Courier
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
 from dispatcher.sites import Sites
-from dispatcher.window import Held
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
@@ -66,12 +65,12 @@ async def ourselves() -> AsyncIterator[Mx]:
         yield server
 
 
-def a_delivery_to(domain: str) -> Held:
+def a_delivery_to(domain: str) -> ClaimedDelivery:
     delivery = Delivery(
         new_id(), new_id(), UUID(int=1), new_id(), Lane.NORMAL, f"x@{domain}", "s@relay.example"
     )
     now = datetime.now(UTC)
-    claimed = ClaimedDelivery(
+    return ClaimedDelivery(
         delivery,
         claim=1,
         tries=0,
@@ -79,10 +78,10 @@ def a_delivery_to(domain: str) -> Held:
         expired=False,
         received_at=now,
         expires_at=now + timedelta(days=5),
+        size=21,
         header=b"Subject: hi\r\n\r\n",
         body=b"text\r\n",
     )
-    return Held(claimed, good_until=float("inf"))
 
 
 @pytest.mark.parametrize(("domain", "kind", "enhanced"), DNS_IS_TO_BLAME)
@@ -95,9 +94,9 @@ async def test_only_no_such_domain_and_null_mx_are_final(
     async with dns_stub(DnsStub(ZONE, servfail, silent)) as stub:
         resolver = MxResolver([stub.address], timeout=0.3)
         sender = Connections("relay.example", resolver, us)
-        courier = Courier(Router(resolver, us, port=ourselves.port), sender, Sites(10))
-        settlement = await courier.carry(a_delivery_to(domain))
-        await courier.close()
+        attempts = DeliveryAttempts(Router(resolver, us, port=ourselves.port), sender, Sites(10))
+        settlement = await attempts.run(a_delivery_to(domain))
+        await attempts.close()
 
     assert isinstance(settlement, Settlement)
     assert (kind, enhanced) == (settlement.kind, settlement.detail["enhanced"])

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
+from dispatcher.attempt import DeliveryAttempts
 from dispatcher.connections import Connections
 from dispatcher.core.lanes import TO_MANY
 from dispatcher.core.routes import Ourselves
-from dispatcher.courier import Courier
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
 from dispatcher.service import Dispatcher
@@ -16,6 +16,7 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.sites import Sites
 from posthouse.store.deliveries import DeliveryStore
 from servers.dns_stub import DnsStub, dns_stub
+from servers.isolation import NoIsolation
 from servers.mx import Manners, Mx, Peer, mx, polite
 from servers.patience import until
 from servers.stores import Stores, open_stores
@@ -49,9 +50,12 @@ async def dispatching(stores: Stores, servers: Mapping[str, Mx]) -> AsyncIterato
     async with dns_stub(DnsStub(zone)) as stub:
         resolver = MxResolver([stub.address])
         sender = Connections("relay.example", resolver, elsewhere)
+        router = Router(resolver, elsewhere, port=port)
+        attempts = DeliveryAttempts(router, sender, sites)
         dispatcher = Dispatcher(
             DeliveryStore(stores.database, stores.database, lease=timedelta(seconds=LEASE)),
-            Courier(Router(resolver, elsewhere, port=port), sender, sites),
+            attempts,
+            NoIsolation(attempts),
             TO_MANY,
             sites,
             lease_seconds=LEASE,

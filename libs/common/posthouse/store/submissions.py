@@ -10,10 +10,13 @@ from uuid import UUID
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, Rendition, Submission
-from posthouse.store.deliveries import CLAIMED_OCTETS, HOLD, ClaimedDelivery
+from posthouse.store.deliveries import HOLD, LARGE_OCTETS, ClaimedDelivery
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres, columns
+
+# A claim brings no more than this many octets of messages, but always one message.
+CLAIMED_OCTETS = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,8 @@ def _preparing(prepared: Sequence[Prepared]) -> Iterator[list[Any]]:
 
 
 def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> ClaimedDelivery:
+    """As a claim would bring it: a large message without its text."""
+    size = len(header) + len(body)
     return ClaimedDelivery(
         delivery=delivery,
         claim=1,
@@ -203,8 +208,9 @@ def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> Claimed
         expired=False,
         received_at=row["received_at"],
         expires_at=row["expires_at"],
-        header=header,
-        body=body,
+        size=size,
+        header=header if size <= LARGE_OCTETS else b"",
+        body=body if size <= LARGE_OCTETS else b"",
     )
 
 

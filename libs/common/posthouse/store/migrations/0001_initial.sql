@@ -165,11 +165,14 @@ CREATE TABLE due_deliveries (
     leased       boolean NOT NULL DEFAULT false,
     claimed_at   timestamptz,
     abandoned    integer NOT NULL DEFAULT 0,  -- claims in a row, before this one, without a result
-    parked_at    text                         -- the site whose limit it waits for, or null
+    parked_at    text                         -- the limit it waits for: a site's, or one of octets
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX due_deliveries_ready ON due_deliveries (lane, due_at) WHERE parked_at IS NULL;
 CREATE INDEX due_deliveries_leased ON due_deliveries (lane, claimed_at) WHERE leased;
+-- Those that may end the process that tries them, few at any time.
+CREATE INDEX due_deliveries_suspects ON due_deliveries (lane, due_at)
+    WHERE leased AND abandoned >= 1;
 CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
     WHERE parked_at IS NOT NULL;
 
