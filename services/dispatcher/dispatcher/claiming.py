@@ -54,7 +54,7 @@ class ClaimDeliveries(Protocol):
         limit: int,
         *,
         lowest: Lane,
-        patient: bool,
+        preemptible: bool,
         lapsed: bool,
         suspects: Lane | None,
     ) -> Claims:
@@ -99,7 +99,7 @@ class LaneWait:
             for lane in self._waiting:
                 PAUSED.labels(lane.label, self._by.label).inc(elapsed)
         self._since = now
-        self._by = claims.held_by or (claims.due[0] if claims.due else None)
+        self._by = claims.preempted_by or (claims.due[0] if claims.due else None)
         self._waiting = tuple(lane for lane in claims.due if self._by and lane > self._by)
 
 
@@ -173,19 +173,19 @@ class Claiming:
         claims = await self._deliveries.claim(
             limit,
             lowest=lowest,
-            patient=asked < self._patient_until,
+            preemptible=asked < self._patient_until,
             lapsed=asked >= self._lapsed_from,
             suspects=self._in_flight.suspects_wanted if asked >= self._suspects_from else None,
         )
         if _now() - asked > SLOW_CLAIM_SECONDS:
             self._let_results_go_first()
-        if claims.nobody_is_kept_waiting:
+        if claims.lowest_lane_served:
             self._patient_until = _now() + PATIENT_SECONDS
         self._lane_wait.observe(claims)
         self._polling.looked(found=bool(claims.due))
         self._more = claims.more
         self._admit(claims.deliveries, asked)
-        if claims.held_by is not None:
+        if claims.preempted_by is not None:
             return PREEMPTED_POLL_SECONDS
         return 0 if claims.deliveries and claims.more else self._polling.seconds
 

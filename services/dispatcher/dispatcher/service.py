@@ -19,7 +19,7 @@ from dispatcher.sites import ParkedDeliveries, Parking, Sites
 from posthouse.mail.lane import Lane
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Settlement
-from posthouse.store.handover import Handover
+from posthouse.store.direct_handoff import DirectHandoff
 
 ABANDONED = Counter(
     "posthouse_deliveries_abandoned_total",
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 class Deliveries(ClaimDeliveries, ParkedDeliveries, Protocol):
     """What the dispatcher asks of the store; each raises StoreUnavailable."""
 
-    prepared: Handover[ClaimedDelivery]
+    prepared: DirectHandoff[ClaimedDelivery]
 
     async def read_message(self, claimed: ClaimedDelivery) -> ClaimedDelivery:
         """The same with the message that its claim came without."""
@@ -51,10 +51,10 @@ class Deliveries(ClaimDeliveries, ParkedDeliveries, Protocol):
     async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend leases; the ids that are still ours."""
 
-    async def shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
+    async def quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
         """Quarantine it until an operator decides."""
 
-    async def release(self, held: Sequence[ClaimedDelivery]) -> None:
+    async def return_leases(self, held: Sequence[ClaimedDelivery]) -> None:
         """Give claims back untried."""
 
 
@@ -100,7 +100,7 @@ class Dispatcher:
             try:
                 renewing = tasks.create_task(self._renew_forever(), name="renewing")
                 tasks.create_task(self._wake_at_end(stopping), name="ending")
-                self._deliveries.prepared.taken_by(self._take, room=self._capacity)
+                self._deliveries.prepared.subscribe(self._take, room=self._capacity)
                 async with asyncio.TaskGroup() as claiming:
                     claiming.create_task(self._claiming.run(stopping), name="claiming")
                     claiming.create_task(self._parking.run(stopping), name="parking")
@@ -214,11 +214,11 @@ class Dispatcher:
     async def _quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
         id_ = claimed.delivery.id.hex
         try:
-            await self._deliveries.shelve(claimed, reason)
-            log.warning("shelved", delivery=id_, reason=reason)
+            await self._deliveries.quarantine(claimed, reason)
+            log.warning("quarantined", delivery=id_, reason=reason)
         except StoreUnavailable as error:
             # Its lease runs out, and the next process that claims it quarantines it.
-            log.warning("not_shelved", delivery=id_, reason=str(error))
+            log.warning("not_quarantined", delivery=id_, reason=str(error))
 
     # Leases
 
@@ -241,7 +241,7 @@ class Dispatcher:
     async def _give_back(self, waiting: Sequence[Lease]) -> None:
         if waiting:
             try:
-                await self._deliveries.release([lease.claimed for lease in waiting])
+                await self._deliveries.return_leases([lease.claimed for lease in waiting])
             except StoreUnavailable as error:
                 log.warning("not_given_back", deliveries=len(waiting), reason=str(error))
 

@@ -40,7 +40,7 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
         announce=announcer.announce,
         pace=Pace(batch=settings.policy_batch),
     )
-    behind.accepted.taken_by(service.due.take, room=service.due.room)
+    behind.accepted.subscribe(service.due.take, room=service.due.room)
     return Wired(
         services={
             "policy": service,

@@ -1,12 +1,15 @@
-"""One way to wait for an event, at most so long."""
+"""Waits for an event with an upper bound."""
 
 import asyncio
 
 
-async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
-    """Whether *event* was set within *seconds*."""
+async def wait_for_event(event: asyncio.Event, seconds: float | None) -> bool:
+    """Wait until *event* is set, at most *seconds* (None: without a limit); whether it is set.
+
+    A cancellation of the caller always gets through: `asyncio.wait_for` can lose one on Python 3.11
+    when it arrives together with the result.
+    """
     try:
-        # asyncio.wait_for loses cancellations on Python 3.11.
         async with asyncio.timeout(seconds):
             return await event.wait()
     except TimeoutError:
