@@ -25,10 +25,10 @@ from uuid import UUID
 import uvloop
 from bench.children import PYTHON, Child
 
-from dispatcher.attempt import DeliveryAttempts
-from dispatcher.connections import Connections, Keeping
+from dispatcher.connection_pool import ConnectionPool, ReusePolicy
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, StaticRoutes, Tls
+from dispatcher.core.routes import Ourselves, Route, StaticRoutes, TlsPolicy
+from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.results import Results
 from dispatcher.router import Router
@@ -79,11 +79,11 @@ async def measure(send: Send, messages: int, at_once: int, size: int) -> float:
 
 
 @asynccontextmanager
-async def connections() -> AsyncIterator[tuple[Connections, MxResolver]]:
+async def connections() -> AsyncIterator[tuple[ConnectionPool, MxResolver]]:
     """The dispatcher's connections, which nothing but their number of messages would end."""
     resolver = MxResolver(["127.0.0.1"])
-    keeping = Keeping(messages_per_connection=sys.maxsize)
-    opened = Connections("relay.example", resolver, Ourselves(frozenset()), keeping=keeping)
+    reuse = ReusePolicy(messages_per_connection=sys.maxsize)
+    opened = ConnectionPool("relay.example", resolver, Ourselves(frozenset()), reuse=reuse)
     try:
         yield opened, resolver
     finally:
@@ -116,7 +116,7 @@ async def by_attempt(port: int, _at_once: int) -> AsyncIterator[Send]:
 @asynccontextmanager
 async def by_connections(port: int, _at_once: int) -> AsyncIterator[Send]:
     """A kept connection, and SMTP."""
-    route = Route(("127.0.0.1",), port, "sink", Tls.OPPORTUNISTIC, static=True)
+    route = Route(("127.0.0.1",), port, "sink", TlsPolicy.OPPORTUNISTIC, static=True)
     async with connections() as (sender, _):
 
         async def send(claimed: ClaimedDelivery) -> None:

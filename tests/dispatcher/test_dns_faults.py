@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from dispatcher.attempt import DeliveryAttempts
-from dispatcher.connections import Connections
+from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.routes import Ourselves
+from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
 from dispatcher.sites import Sites
@@ -93,7 +93,7 @@ async def test_only_no_such_domain_and_null_mx_are_final(
     us = Ourselves(frozenset({"relay.example"}))
     async with dns_stub(DnsStub(ZONE, servfail, silent)) as stub:
         resolver = MxResolver([stub.address], timeout=0.3)
-        sender = Connections("relay.example", resolver, us)
+        sender = ConnectionPool("relay.example", resolver, us)
         attempts = DeliveryAttempts(Router(resolver, us, port=ourselves.port), sender, Sites(10))
         settlement = await attempts.run(a_delivery_to(domain))
         await attempts.close()

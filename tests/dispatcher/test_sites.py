@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from dispatcher.core.routes import Route, Tls
+from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.sites import Full, Go, Sites
 from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Deferred, Delivered, Outcome, Scope
@@ -23,7 +23,7 @@ GREYLISTED = Deferred(Reply(450, "later"), Scope.RECIPIENT)
 
 def route(site: str, *, static: bool = False) -> Route:
     """A way to *site*."""
-    return Route((f"mx.{site}",), 25, site, Tls.OPPORTUNISTIC, static)
+    return Route((f"mx.{site}",), 25, site, TlsPolicy.OPPORTUNISTIC, static)
 
 
 def delivery(size: int = 1_000, lane: Lane = Lane.BULK) -> ClaimedDelivery:

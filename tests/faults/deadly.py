@@ -12,7 +12,12 @@ import sys
 
 from command.cli import main
 from dispatcher import isolated, isolation, wiring
-from dispatcher.attempt import AttemptResult, DeliveryAttempts, ReadMessage, has_its_message
+from dispatcher.delivery_attempt import (
+    AttemptResult,
+    DeliveryAttempts,
+    ReadMessage,
+    has_its_message,
+)
 from policy.core.steps import STEPS, Draft, Facts
 from posthouse.profiles.native import NATIVE
 from posthouse.store.deliveries import ClaimedDelivery

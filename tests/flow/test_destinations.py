@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
-from dispatcher.attempt import DeliveryAttempts
-from dispatcher.connections import Connections
+from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.lanes import TO_MANY
 from dispatcher.core.routes import Ourselves
+from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
 from dispatcher.service import Dispatcher
@@ -49,7 +49,7 @@ async def dispatching(stores: Stores, servers: Mapping[str, Mx]) -> AsyncIterato
     sites = Sites(SITE_LIMIT)
     async with dns_stub(DnsStub(zone)) as stub:
         resolver = MxResolver([stub.address])
-        sender = Connections("relay.example", resolver, elsewhere)
+        sender = ConnectionPool("relay.example", resolver, elsewhere)
         router = Router(resolver, elsewhere, port=port)
         attempts = DeliveryAttempts(router, sender, sites)
         dispatcher = Dispatcher(

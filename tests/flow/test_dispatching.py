@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from dispatcher.attempt import DeliveryAttempts
-from dispatcher.connections import Sent
+from dispatcher.connection_pool import Sent
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.lanes import LaneLimits
-from dispatcher.core.routes import Route, Tls
+from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.service import Dispatcher
 from dispatcher.sites import Sites
 from posthouse.mail.lane import Lane
@@ -31,7 +31,7 @@ class ByDomain:
 
     async def route(self, domain: str) -> Route:
         """A way there."""
-        return Route((f"mx.{domain}",), 25, domain, Tls.OPPORTUNISTIC)
+        return Route((f"mx.{domain}",), 25, domain, TlsPolicy.OPPORTUNISTIC)
 
 
 @dataclass

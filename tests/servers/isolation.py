@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from dispatcher.attempt import DeliveryAttempts
+from dispatcher.delivery_attempt import DeliveryAttempts
 from posthouse.store.deliveries import ClaimedDelivery, Settlement
 
 

@@ -10,15 +10,14 @@ from dispatcher.core.routes import (
     Ourselves,
     Route,
     StaticRoutes,
-    Tls,
+    TlsPolicy,
     address_in_literal,
     hosts_in_order,
     lookup_failed,
     site_of,
     without_exchangers,
 )
-from dispatcher.mx_resolver import FAILURE_TTL, LONGEST_TTL, SHORTEST_TTL, MxResolver
-from dispatcher.ttl_cache import TtlCache
+from dispatcher.mx_resolver import FAILURE_TTL, LONGEST_TTL, SHORTEST_TTL, MxResolver, TtlCache
 from posthouse.mail.outcome import Bounced, Deferred
 
 MOST_DOMAINS = 50_000
@@ -33,7 +32,7 @@ class Router:
         ourselves: Ourselves,
         *,
         static: StaticRoutes | None = None,
-        tls: Tls = Tls.OPPORTUNISTIC,
+        tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC,
         port: int = SMTP_PORT,
     ) -> None:
         self._resolver = resolver

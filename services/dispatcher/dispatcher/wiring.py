@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from dispatcher.attempt import DeliveryAttempts
-from dispatcher.connections import Connections, Keeping
+from dispatcher.connection_pool import ConnectionPool, ReusePolicy
 from dispatcher.core.routes import Ourselves
+from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.isolation import ProcessIsolation
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
@@ -23,11 +23,11 @@ def delivery_attempts(settings: DispatcherSettings, sites: Sites | None = None) 
     """What resolves and sends, within the limits of *sites* if they are given."""
     resolver = MxResolver(settings.nameservers)
     ourselves = Ourselves(frozenset({settings.hostname.lower()}))
-    connections = Connections(
+    connections = ConnectionPool(
         settings.hostname,
         resolver,
         ourselves,
-        keeping=Keeping(messages_per_connection=settings.messages_per_connection),
+        reuse=ReusePolicy(messages_per_connection=settings.messages_per_connection),
     )
     router = Router(resolver, ourselves, static=settings.routes)
     return DeliveryAttempts(router, connections, sites or Sites(settings.site_limit))

@@ -24,7 +24,7 @@ LOOPBACK: tuple[IpNetwork, ...] = (
 )
 
 
-class Tls(StrEnum):
+class TlsPolicy(StrEnum):
     """What a route asks of the connection."""
 
     NONE = "none"  # never STARTTLS
@@ -43,7 +43,7 @@ class Route:
     hosts: tuple[str, ...]  # names, or addresses without brackets
     port: int
     site: str  # what is shaped together, see site_of
-    tls: Tls
+    tls: TlsPolicy
     static: bool = False  # set by the operator, who may well mean this machine
 
     def __hash__(self) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trustme
 
-from dispatcher.connections import Connections, Keeping, Sent
+from dispatcher.connection_pool import ConnectionPool, ReusePolicy, Sent
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, Tls
+from dispatcher.core.routes import Ourselves, Route, TlsPolicy
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
 from dispatcher.timeouts import Timeouts
@@ -32,13 +32,13 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
-def route(port: int, *hosts: str, tls: Tls = Tls.OPPORTUNISTIC) -> Route:
+def route(port: int, *hosts: str, tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC) -> Route:
     return Route(hosts or ("127.0.0.1",), port, "test", tls, static=True)
 
 
 @asynccontextmanager
-async def connections(**options: Any) -> AsyncIterator[Connections]:
-    opened = Connections(
+async def connections(**options: Any) -> AsyncIterator[ConnectionPool]:
+    opened = ConnectionPool(
         "relay.example", MxResolver(["127.0.0.1:9"]), Ourselves(frozenset()), **options
     )
     try:
@@ -203,7 +203,7 @@ async def send_by_dns(domain: str, port: int, ourselves: Ourselves) -> Sent:
         resolver = MxResolver([stub.address])
         found = await Router(resolver, ourselves, port=port).route(domain)
         assert isinstance(found, Route)
-        sender = Connections("relay.example", resolver, ourselves)
+        sender = ConnectionPool("relay.example", resolver, ourselves)
         sent = await sender.send(found, MESSAGE)
         await sender.close()
         return sent
@@ -306,8 +306,8 @@ async def test_a_kept_connection_that_died_costs_nothing(
 
 
 async def test_a_kept_connection_is_left_after_its_time() -> None:
-    keeping = Keeping(idle_seconds=0.05)
-    async with mx() as server, connections(keeping=keeping) as sender:
+    reuse = ReusePolicy(idle_seconds=0.05)
+    async with mx() as server, connections(reuse=reuse) as sender:
         await sender.send(route(server.port), MESSAGE)
         await asyncio.sleep(0.2)
         heard = list(server.heard)
@@ -318,8 +318,8 @@ async def test_a_kept_connection_is_left_after_its_time() -> None:
 
 
 async def test_a_connection_is_left_after_its_share_of_messages() -> None:
-    keeping = Keeping(messages_per_connection=2)
-    async with mx() as server, connections(keeping=keeping) as sender:
+    reuse = ReusePolicy(messages_per_connection=2)
+    async with mx() as server, connections(reuse=reuse) as sender:
         for _ in range(5):
             await sender.send(route(server.port), MESSAGE)
 
@@ -410,7 +410,7 @@ async def test_opportunistic_tls_that_fails_falls_back_to_clear(manners: Manners
 @pytest.mark.parametrize("manners", [broken_tls, hangs_up_on_tls, polite])
 async def test_required_tls_that_fails_defers(manners: Manners) -> None:
     async with mx(manners, polite) as server, connections() as sender:
-        sent = await sender.send(route(server.port, tls=Tls.REQUIRED), MESSAGE)
+        sent = await sender.send(route(server.port, tls=TlsPolicy.REQUIRED), MESSAGE)
 
     outcome = sent.outcomes[0]
     assert isinstance(outcome, Deferred)

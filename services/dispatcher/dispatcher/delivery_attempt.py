@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 from prometheus_client import Histogram
 
-from dispatcher.connections import Sent
+from dispatcher.connection_pool import Sent
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untried, next_action
 from dispatcher.core.routes import Route
