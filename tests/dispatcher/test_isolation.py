@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from dispatcher import isolation
+from dispatcher import isolation as module
 from dispatcher.isolation import ProcessIsolation
 from dispatcher.settings import DispatcherSettings
 from posthouse.mail.events import EventKind
@@ -52,15 +52,33 @@ def isolated(port: int) -> ProcessIsolation:
 
 async def test_a_suspect_is_delivered_by_a_process_of_its_own() -> None:
     """Its result is that of any attempt, under the same claim."""
-    suspect = a_suspect()
+    suspects = [a_suspect() for _ in range(3)]
     async with mx() as server:
-        result = await isolated(server.port).run(suspect)
+        isolation = isolated(server.port)
+        results = [await isolation.run(suspect) for suspect in suspects]
 
-    assert result is not None
-    assert (EventKind.DELIVERED, suspect) == (result.kind, result.claimed)
-    assert result.attempt is not None
-    assert 250 == result.attempt.code
-    assert [HEADER + BODY] == server.messages
+    for suspect, result in zip(suspects, results, strict=True):
+        assert result is not None
+        assert (EventKind.DELIVERED, suspect) == (result.kind, result.claimed)
+        assert result.attempt is not None
+        assert 250 == result.attempt.code
+    assert [HEADER + BODY] * 3 == server.messages
+
+
+async def test_its_process_is_kept_for_the_next_and_ends_when_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A crash may leave a hundred suspects, nearly all of them innocent."""
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.5)
+    async with mx() as server:
+        isolation = isolated(server.port)
+        await isolation.run(a_suspect())
+        (process,) = isolation._idle
+        await isolation.run(a_suspect())
+        assert [process] == list(isolation._idle)
+        await process.wait()
+        assert not isolation._idle
+        assert await isolation.run(a_suspect())
 
 
 @pytest.mark.parametrize("ending", ["os.kill(os.getpid(), 9)", "os._exit(0)", "raise MemoryError"])
@@ -68,7 +86,7 @@ async def test_what_ends_its_process_ends_no_other_and_has_no_result(
     monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     """However it ends: the lease runs out, and the claim counts as abandoned."""
-    monkeypatch.setattr(isolation, "COMMAND", (sys.executable, "-c", f"import os; {ending}"))
+    monkeypatch.setattr(module, "COMMAND", (sys.executable, "-c", f"import os; {ending}"))
     assert await isolated(9).run(a_suspect()) is None
 
 
@@ -87,7 +105,7 @@ async def test_it_survives_signals_to_its_service_and_ends_with_the_attempt(tmp_
         "from dispatcher.isolated import main; main()\n"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(isolation, "COMMAND", (sys.executable, str(script)))
+        patch.setattr(module, "COMMAND", (sys.executable, str(script)))
         async with mx(says_nothing) as server, asyncio.TaskGroup() as tasks:
             running = tasks.create_task(isolated(server.port).run(a_suspect()))
             await until(lambda: server.connections == 1)

@@ -1,8 +1,9 @@
-"""The program that attempts one delivery: see `dispatcher.isolation`."""
+"""The program that tries suspects, one at a time: see `dispatcher.isolation`."""
 
 import asyncio
 import os
 import pickle
+import select
 import signal
 import sys
 import threading
@@ -23,25 +24,28 @@ async def attempt(settings: DispatcherSettings, claimed: ClaimedDelivery) -> Set
     return replace(result, claimed=replace(claimed, header=b"", body=b""))
 
 
-def end_with_parent() -> None:
-    """Our input ends when the dispatcher does: then so do we, and it is sent again later."""
-    os.read(sys.stdin.fileno(), 1)
-    os._exit(1)
+def end_with_input() -> None:
+    """When the dispatcher ends, or needs us no more, our input does: then so do we."""
+    waiting = select.poll()
+    waiting.register(sys.stdin.fileno(), select.POLLHUP)
+    waiting.poll()
+    os._exit(0)
 
 
 def main() -> None:
-    """Read settings and delivery from standard input, write the result to standard output."""
+    """Read settings and a delivery from standard input, write its result to standard output."""
     # A signal to all processes of a service is for the dispatcher, which waits for us.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    given = sys.stdin.buffer
-    settings, claimed = pickle.loads(given.read(int.from_bytes(given.read(LENGTH))))  # noqa: S301
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    answer = os.dup(sys.stdout.fileno())
+    threading.Thread(target=end_with_input, daemon=True).start()
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing else goes there
-    result = pickle.dumps(asyncio.run(attempt(settings, claimed)))
-    with os.fdopen(answer, "wb") as out:
-        out.write(result)
+    while length := sys.stdin.buffer.read(LENGTH):
+        given = sys.stdin.buffer.read(int.from_bytes(length))
+        settings, claimed = pickle.loads(given)  # noqa: S301 -- the dispatcher wrote it
+        result = pickle.dumps(asyncio.run(attempt(settings, claimed)))
+        answers.write(len(result).to_bytes(LENGTH) + result)
+        answers.flush()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ what does not has its result, like any other.
 import asyncio
 import pickle
 import sys
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -20,7 +21,9 @@ from posthouse.store.deliveries import ClaimedDelivery, Settlement
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "dispatcher.isolated")
 # What takes longer hangs: five hosts that use up all their time limits take less.
 LONGEST_SECONDS = 2 * 3600.0
-# Length of what the process is given, ahead of it.
+# A process without work is kept this long: there may be many suspects after a crash.
+IDLE_SECONDS = 10.0
+# What goes in and out stands behind its length, in this many octets.
 LENGTH = 8
 
 log = structlog.get_logger()
@@ -33,41 +36,50 @@ class Isolation(Protocol):
         """The result; None when whatever tried it ended without one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProcessIsolation:
-    """Starts `dispatcher.isolated` for each attempt."""
+    """Runs `dispatcher.isolated`, which tries one delivery at a time and is kept for a while."""
 
     settings: DispatcherSettings
+    _idle: dict[asyncio.subprocess.Process, asyncio.TimerHandle] = field(default_factory=dict)
 
     async def run(self, claimed: ClaimedDelivery) -> Settlement | None:
         """See Isolation. Cancelling it ends the process."""
+        process = await self._process()
+        answer = b""
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                answer = await self._ask(process, claimed)
+        except (OSError, EOFError, TimeoutError) as error:
+            log.warning(
+                "isolated_attempt_died",
+                delivery=claimed.delivery.id.hex,
+                reason=str(error) or type(error).__name__,
+            )
+        finally:
+            if not answer:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if not answer:
+            return None
+        self._keep(process)
+        settlement: Settlement = pickle.loads(answer)  # noqa: S301 -- our own program wrote it
+        return replace(settlement, claimed=claimed)
+
+    async def _process(self) -> asyncio.subprocess.Process:
+        while self._idle:
+            process, timer = self._idle.popitem()
+            timer.cancel()
+            if process.returncode is None:
+                return process
         # A session of its own: signals to our process group are for us, and we wait for it.
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             *COMMAND,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        try:
-            async with asyncio.timeout(LONGEST_SECONDS):
-                answer = await self._ask(process, claimed)
-                await process.wait()
-        except (OSError, TimeoutError) as error:
-            answer = b""
-            log.warning("isolated_attempt_lost", reason=str(error) or type(error).__name__)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode or not answer:
-            log.warning(
-                "isolated_attempt_died",
-                delivery=claimed.delivery.id.hex,
-                status=process.returncode,
-            )
-            return None
-        settlement: Settlement = pickle.loads(answer)  # noqa: S301 -- our own program wrote it
-        return replace(settlement, claimed=claimed)
 
     async def _ask(self, process: asyncio.subprocess.Process, claimed: ClaimedDelivery) -> bytes:
         assert process.stdin is not None
@@ -75,6 +87,15 @@ class ProcessIsolation:
         given = pickle.dumps((self.settings, claimed))
         process.stdin.write(len(given).to_bytes(LENGTH) + given)
         del given
-        # Its input stays open: when that ends, the process knows that we are gone.
         await process.stdin.drain()
-        return await process.stdout.read()
+        length = int.from_bytes(await process.stdout.readexactly(LENGTH))
+        return await process.stdout.readexactly(length)
+
+    def _keep(self, process: asyncio.subprocess.Process) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle[process] = loop.call_later(IDLE_SECONDS, self._retire, process)
+
+    def _retire(self, process: asyncio.subprocess.Process) -> None:
+        del self._idle[process]
+        assert process.stdin is not None
+        process.stdin.close()  # then it ends
