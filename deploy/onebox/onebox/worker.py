@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import structlog
 from prometheus_client import REGISTRY, generate_latest
@@ -20,7 +20,7 @@ from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.running.health import CannotListen, Health
-from posthouse.running.program import backing, open_rabbitmq
+from posthouse.running.program import backing, rabbitmq
 from posthouse.running.service import Service, run
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ async def work(settings: UpSettings, forked: Forked, sockets: Sequence[socket.so
         async with AsyncExitStack() as stack:
             number, _, url = await forked.parent.heard()
             told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
-            broker = await stack.enter_async_context(_broker(settings))
+            broker = _broker(settings)
             disk = settings.place.database_folder
             behind = await stack.enter_async_context(backing(told, broker, disk=disk))
             wired = [
@@ -44,7 +44,8 @@ async def work(settings: UpSettings, forked: Forked, sockets: Sequence[socket.so
                 wire_dispatcher(settings.dispatcher, behind),
                 *([wire_bounces(settings.bounces, behind)] if forked.number == 1 else []),
             ]
-            services: dict[str, Service] = {n: s for w in wired for n, s in w.services.items()}
+            services: dict[str, Service] = {"broker": broker}
+            services |= {n: s for w in wired for n, s in w.services.items()}
             checks = {name: check for w in wired for name, check in w.checks.items()}
             health = Health(told.health_listen, checks)
             returned = services.get("bounces")
@@ -58,11 +59,9 @@ async def work(settings: UpSettings, forked: Forked, sockets: Sequence[socket.so
         return 1
 
 
-@asynccontextmanager
-async def _broker(settings: UpSettings) -> AsyncIterator[Broker]:
+def _broker(settings: UpSettings) -> Broker:
     urls = settings.broker_url
-    async with open_rabbitmq(urls) if urls else EmbeddedBroker.open() as broker:
-        yield broker
+    return rabbitmq(urls) if urls else EmbeddedBroker()
 
 
 class _Parent:
