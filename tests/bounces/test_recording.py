@@ -11,7 +11,7 @@ import aiosmtplib
 import asyncpg
 import pytest
 
-from bounces.listener import ReturnListener
+from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
 from bounces.settings import BouncesSettings
 from bounces.wiring import wire

@@ -25,7 +25,7 @@ SELECT (SELECT count(*) FROM due_submissions WHERE due_at > now() + interval '5 
      + (SELECT count(*) FROM due_deliveries WHERE due_at > now() + interval '5 hours') AS n
 """
 EVENTS = "SELECT kind, count(*) AS n FROM events GROUP BY kind"
-GIVEN_UP = {"bounced", "expired", "refused", "shelved"}
+GIVEN_UP = {"bounced", "expired", "quarantined"}
 
 
 class Clocked(Split):

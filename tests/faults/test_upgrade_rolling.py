@@ -39,7 +39,9 @@ ALTER TABLE due_deliveries ADD COLUMN hurry boolean NOT NULL DEFAULT false;
 CREATE TABLE next_things (id uuid PRIMARY KEY);
 """
 HINT = "spec.Basic.Properties(delivery_mode=_TRANSIENT)"
-NEXT_HINT = 'spec.Basic.Properties(delivery_mode=_TRANSIENT, headers={"why": "of the next version"})'
+NEXT_HINT = (
+    'spec.Basic.Properties(delivery_mode=_TRANSIENT, headers={"why": "of the next version"})'
+)
 MESSAGES, RATE = 1200, 60.0
 
 

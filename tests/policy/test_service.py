@@ -59,7 +59,7 @@ class Store:
     due: list[ClaimedSubmission] = field(default_factory=list)
     prepared: list[Prepared] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
-    refused: dict[UUID, str] = field(default_factory=dict)
+    quarantined: dict[UUID, str] = field(default_factory=dict)
     questions: Counter[str] = field(default_factory=Counter)
     away: Counter[str] = field(default_factory=Counter)
     indigestible: set[UUID] = field(default_factory=set)
@@ -90,9 +90,9 @@ class Store:
         self.prepared += prepared
         return Counter(d.lane for p in prepared for d in p.deliveries)
 
-    async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
-        self._asked("refuse")
-        self.refused[claimed.submission.id] = reason
+    async def quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
+        self._asked("quarantine")
+        self.quarantined[claimed.submission.id] = reason
 
     async def sending_domain(self, account_id: UUID, name: str) -> SendingDomain | None:
         self._asked("sending_domain")
@@ -180,7 +180,7 @@ async def test_a_message_that_fails_does_not_hold_up_its_batch() -> None:
         await until(lambda: good.id in store.ids)
 
     assert store.ids == {good.id}
-    assert store.refused == {}
+    assert store.quarantined == {}
 
 
 async def test_after_five_claims_a_failing_message_is_parked_with_the_reason() -> None:
@@ -189,9 +189,9 @@ async def test_after_five_claims_a_failing_message_is_parked_with_the_reason() -
     store.add(bad, claims=5)
 
     async with running(store):
-        await until(lambda: bad.id in store.refused)
+        await until(lambda: bad.id in store.quarantined)
 
-    assert "no profile is called 'of a later version'" in store.refused[bad.id]
+    assert "no profile is called 'of a later version'" in store.quarantined[bad.id]
 
 
 async def test_a_message_that_took_five_processes_with_it_is_not_touched_again() -> None:
@@ -200,7 +200,7 @@ async def test_a_message_that_took_five_processes_with_it_is_not_touched_again()
     store.add(deadly, claims=6)
 
     async with running(store):
-        await until(lambda: deadly.id in store.refused)
+        await until(lambda: deadly.id in store.quarantined)
 
     assert store.prepared == []
 
@@ -225,9 +225,9 @@ async def test_a_refused_message_is_parked_at_once() -> None:
     store.add(loop)
 
     async with running(store):
-        await until(lambda: loop.id in store.refused)
+        await until(lambda: loop.id in store.quarantined)
 
-    assert store.refused[loop.id].startswith("554 5.4.6 ")
+    assert store.quarantined[loop.id].startswith("554 5.4.6 ")
 
 
 @pytest.mark.parametrize(
@@ -246,13 +246,13 @@ async def test_a_broken_dkim_key_is_said_and_nothing_goes_out_unsigned(
     store.add(worn, claims=5)
 
     async with running(store):
-        await until(lambda: worn.id in store.refused)
+        await until(lambda: worn.id in store.quarantined)
 
-    assert why in store.refused[worn.id]
+    assert why in store.quarantined[worn.id]
     assert store.prepared == []
 
 
-@pytest.mark.parametrize("question", ["claim", "sending_domain", "prepare", "refuse"])
+@pytest.mark.parametrize("question", ["claim", "sending_domain", "prepare", "quarantine"])
 async def test_a_store_that_is_away_is_asked_again_until_it_answers(question: str) -> None:
     good, old = submission(), submission()
     store = Store(away=Counter({question: 2}))
@@ -260,7 +260,7 @@ async def test_a_store_that_is_away_is_asked_again_until_it_answers(question: st
     store.add(old, claims=11)
 
     async with running(store):
-        await until(lambda: good.id in store.ids and old.id in store.refused)
+        await until(lambda: good.id in store.ids and old.id in store.quarantined)
 
 
 async def test_what_was_handed_over_is_prepared_without_a_question() -> None:
@@ -299,10 +299,10 @@ async def test_what_the_store_will_never_take_does_not_hold_up_its_batch() -> No
     store.add(worn, claims=5)
 
     async with running(store) as run:
-        await until(lambda: good.id in store.ids and worn.id in store.refused)
+        await until(lambda: good.id in store.ids and worn.id in store.quarantined)
 
     assert store.ids == {good.id}
-    assert store.refused[worn.id] == "StoreRefused: cannot be stored"
+    assert store.quarantined[worn.id] == "StoreRefused: cannot be stored"
     assert run.announced == {Lane.NORMAL: 1}
 
 

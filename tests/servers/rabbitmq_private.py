@@ -16,6 +16,7 @@ from pathlib import Path
 
 from servers.debian import CannotInstall, install
 from servers.guarded import Guarded
+from servers.ports import lasting_ports
 
 # Debian's /usr/sbin/rabbitmq-server wants to be root or "rabbitmq"; the scripts behind it do not.
 _PACKAGED = Path("/usr/lib/rabbitmq/lib")
@@ -138,7 +139,7 @@ class PrivateNode:
 
 
 def _anywhere() -> Place:
-    port, distribution, mapper = free_ports(3)
+    port, distribution, mapper = lasting_ports(3)
     return Place(f"posthouse{port}@localhost", "127.0.0.1", port, distribution, mapper)
 
 
@@ -167,15 +168,6 @@ def _environment(folder: Path, place: Place) -> dict[str, str]:
         # Makes the script become the node instead of a shell that waits for it.
         "RUNNING_UNDER_SYSTEMD": "true",
     }
-
-
-def free_ports(count: int) -> list[int]:
-    """TCP ports of 127.0.0.1 that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports
 
 
 def _listens(host: str, port: int) -> bool:

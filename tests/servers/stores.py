@@ -145,7 +145,7 @@ class Stores:
 
 @asynccontextmanager
 async def open_stores(
-    url: str, *, hold: float = 0.0, keep_trying: timedelta = timedelta(days=5)
+    url: str, *, window: float = 0.0, keep_trying: timedelta = timedelta(days=5)
 ) -> AsyncIterator[Stores]:
     """All stores on connections of their own, as a process has them."""
     async with Postgres(url) as database, Postgres(url, background=True) as background:
@@ -153,10 +153,12 @@ async def open_stores(
             url,
             database,
             SubmissionStore(database, background, keep_trying=keep_trying),
-            DeliveryStore(database, background, hold=timedelta(seconds=hold)),
+            DeliveryStore(database, background, window=timedelta(seconds=window)),
             TimelineStore(database),
         )
-        await stores.sql("INSERT INTO accounts VALUES ($1, 'shop') ON CONFLICT DO NOTHING", ACCOUNT)
+        await stores.sql(
+            "INSERT INTO accounts (id, name) VALUES ($1, 'shop') ON CONFLICT DO NOTHING", ACCOUNT
+        )
         yield stores
 
 
@@ -174,11 +176,11 @@ WITH made AS (
 ), delivering AS (
     INSERT INTO deliveries SELECT id, id, other, id, lane, 'r@dest.example', 'b@x' FROM made
 ), waiting AS (
-    INSERT INTO due_submissions (id, lane, size, due_at, expires_at)
-    SELECT id, lane, 1, now() - interval '1 hour', now() + interval '5 days' FROM made
+    INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at)
+    SELECT id, other, lane, 1, now() - interval '1 hour', now() + interval '5 days' FROM made
 )
-INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at, parked_at)
-SELECT id, lane, 1, now() - interval '1 hour', now(), now() + interval '5 days', $3 FROM made
+INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, parked_at)
+SELECT id, other, lane, 1, now() - interval '1 hour', now(), now() + interval '5 days', $3 FROM made
 """
 
 

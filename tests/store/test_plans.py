@@ -32,29 +32,31 @@ PARAMETERS = {
     "claim_deliveries": "20, {lease}, interval '0', 5, 1000000, true, true",
     "claim_parked_deliveries": "'full.example', 20, {lease}",
     "parked_sites": "",
-    "free_submissions": "{lease}, interval '1 d'",
-    "free_deliveries": "{lease}, interval '1 d'",
+    "reset_future_due_submissions": "{lease}, interval '1 d'",
+    "reset_future_due_deliveries": "{lease}, interval '1 d'",
     "park_deliveries": "{ids}, {claims}, {texts}",
     "renew_deliveries": "{ids}, {claims}, {lease}",
-    "release_deliveries": "{ids}, {claims}",
+    "return_leases": "{ids}, {claims}",
     "settle_deliveries": (
         "{ids}, {claims}, {waits}, {times}, {texts}, {texts}, {texts}, {texts}, {texts}, "
-        "{codes}, {texts}, {texts}, {ids}, {ids}, {texts}, {details}, {nothing}, {yes}"
+        "{codes}, {texts}, {texts}, {ids}, {ids}, {texts}, {details}, {texts}, {nothing}, {yes}"
     ),
     "prepare_submissions": (
         "{ids}, {claims}, {new}, {ids}, {octets}, {octets}, {new}, {ids}, {ids}, {ids}, {texts}, "
-        "{texts}, {ids}, {ids}, {texts}, {details}, {yes}, {lease}, {claims}, {lease}"
+        "{texts}, {ids}, {ids}, {texts}, {details}, {yes}, {lease}, {claims}, {lease}, "
+        "{texts}, {texts}"
     ),
     "find_delivery": "({ids})[1]",
     "accept_submissions": (
         "{new}, {octets}, {octets}, {ids}, {ids}, {texts}, {lanes}, {texts}, {texts}, {yes}, "
-        "{texts}, {texts}, {texts}, {claims}, {lease}, {lease}, {yes}"
+        "{texts}, {texts}, {texts}, {claims}, {claims}, {details}, {lease}, {lease}, {yes}"
     ),
 }
 
 SUPPRESS = """
-WITH shop AS (INSERT INTO accounts VALUES ($1, 'shop') RETURNING id)
-INSERT INTO suppressions SELECT id, 'u' || n || '@dest.example', 'bounced' FROM shop,
+WITH shop AS (INSERT INTO accounts (id, name) VALUES ($1, 'shop') RETURNING id)
+INSERT INTO suppressions (account_id, normal, list, address, reason)
+SELECT id, 'u' || n || '@dest.example', 'bounce', '', 'bounced' FROM shop,
     generate_series(1, $2::integer) AS n
 """
 

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import REGISTRY, generate_latest
 from pydantic import SecretStr
 
-from bounces.listener import ReturnListener
+from bounces.return_listener import ReturnListener
 from bounces.wiring import wire as wire_bounces
 from dispatcher.wiring import wire as wire_dispatcher
 from ingest.wiring import wire as wire_ingest

@@ -1,4 +1,4 @@
-"""Returned mail: whose delivery it speaks of, what it says, and what we write down."""
+"""Returned mail: which delivery it belongs to, what it says, and what we record."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -20,47 +20,46 @@ log = structlog.get_logger()
 
 RETURNS = Counter(
     "posthouse_returns_total",
-    "Returned messages taken, by what they are and what came of them "
-    "(suppressed, noted, ignored, repeated)",
+    "Returned messages taken, by their kind and the result (suppressed, noted, ignored, repeated)",
     ["kind", "verdict"],
 )
 REFUSED = Counter(
     "posthouse_returns_refused_total",
-    "Returned messages refused at the door, by reason",
+    "Returned messages refused at the bounce port, by reason",
     ["reason"],
 )
 
-# Larger messages are read in a thread, so that other conversations go on; and no longer than this.
-_LARGE = 1 << 16
-_READING_SECONDS = 1.0
+# A larger message is parsed in a thread, so that other connections go on, and not for longer.
+_MOST_OCTETS_ON_THE_LOOP = 1 << 16
+_MOST_PARSING_SECONDS = 1.0
 
 
 class Returns(Protocol):
-    """What this service asks of the store; both raise StoreUnavailable or StoreRefused."""
+    """What this service asks of the store. Both methods raise StoreUnavailable or StoreRefused."""
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
-        """The delivery of that id, None once it is unknown or past retention."""
+        """The delivery with that id; None if there is none, or none any longer."""
 
     async def record(self, event: Event, *, suppress: str | None) -> bool:
         """Commit *event* and, when *suppress* names a recipient, its suppression; True if new.
 
-        Both in one transaction. The suppression is the event's account's, for that recipient,
-        with the event's detail as its evidence. One event is kept per delivery and kind: a
-        second one writes nothing at all (a suppression that was removed by hand does not come
-        back by a replay) and gives False.
+        Both are written in one transaction. The suppression is for that recipient of the event's
+        account, with the event's detail as its evidence. One event is kept for each delivery and
+        kind. A second one writes nothing and gives False: a suppression that was removed by hand
+        does not come back when a report is replayed.
         """
 
 
 class NotOurs(StrEnum):
-    """Why an address is no return path of ours."""
+    """Why an address is not a return path of ours."""
 
-    INVALID = "invalid"  # not signed by us, or too long ago
-    UNKNOWN = "unknown"  # signed, but the delivery is gone
-    FOREIGN = "foreign"  # signed for another host than it was sent to
+    INVALID = "invalid"  # not signed by us, or more than 14 days ago
+    UNKNOWN = "unknown"  # signed by us, but there is no such delivery any longer
+    FOREIGN = "foreign"  # signed by us, for another host
 
 
 class Bounces:
-    """Finds the delivery that returned mail belongs to, and records what it means for it."""
+    """Finds the delivery that a returned message belongs to, and records what it means."""
 
     def __init__(self, returns: Returns, keys: Sequence[bytes], today: Callable[[], date]) -> None:
         self._returns = returns
@@ -70,8 +69,8 @@ class Bounces:
     async def owner(self, address: str) -> Delivery | NotOurs:
         """The delivery whose return path *address* is.
 
-        The whole address has to be the one that was signed: so every host is known that we ever
-        signed for, and no other.
+        The whole address must be the one that was signed, so only hosts are accepted that we
+        signed for.
         """
         local_part = address.rpartition("@")[0]
         try:
@@ -86,35 +85,35 @@ class Bounces:
         return delivery
 
     async def take(self, delivery: Delivery, content: bytes, client: str) -> None:
-        """Read *content*, which *client* (an address) sent to the return path of *delivery*.
+        """Read *content*, which the IP address *client* sent to the return path of *delivery*.
 
-        Returns once what it means is committed.
+        Returns when the result is committed.
         """
-        report, verdict = await _understand(content, delivery)
+        report, verdict = await _report_and_verdict(content, delivery)
         event = _event(delivery, report, verdict, client)
         new = event is not None and await self._returns.record(
             event, suppress=delivery.recipient if isinstance(verdict, Suppress) else None
         )
 
-        came_of_it = "repeated" if event is not None and not new else _word(verdict)
-        RETURNS.labels(kind=report.kind, verdict=came_of_it).inc()
+        result = "repeated" if event is not None and not new else _word(verdict)
+        RETURNS.labels(kind=report.kind, verdict=result).inc()
         log.info(
             "return_taken",
             delivery=delivery.id.hex,
             submission=delivery.submission_id.hex,
             account=delivery.account_id.hex,
             kind=str(report.kind),
-            verdict=came_of_it,
+            verdict=result,
             rule=verdict.rule,
             client=client,
         )
 
 
-async def _understand(content: bytes, delivery: Delivery) -> tuple[Report, Verdict]:
-    if len(content) <= _LARGE:
+async def _report_and_verdict(content: bytes, delivery: Delivery) -> tuple[Report, Verdict]:
+    if len(content) <= _MOST_OCTETS_ON_THE_LOOP:
         return _read_and_decide(content, delivery)
     try:
-        async with asyncio.timeout(_READING_SECONDS):
+        async with asyncio.timeout(_MOST_PARSING_SECONDS):
             return await asyncio.to_thread(_read_and_decide, content, delivery)
     except TimeoutError:
         report = Report(ReportKind.UNRECOGNISED)

@@ -1,4 +1,4 @@
-"""What the bounces service can be told."""
+"""Settings of the bounces service."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -12,20 +12,29 @@ from posthouse.running.settings import Settings
 
 
 class WithBounces(Settings):
-    """What taking returned mail needs to know, in any size of installation."""
+    """Settings for taking returned mail, in every form of deployment."""
 
     bounces_listen: EndpointSetting = Endpoint("127.0.0.1", 2526)
     """HOST:PORT that takes returned mail. The MX records of the return-path hosts lead here, so
     the world reaches it on port 25; port 0 takes any free one."""
 
     bounces_tls_certificate: Path | None = None
-    """PEM file with certificate and chain: STARTTLS is offered to those who send returned mail."""
+    """PEM file with certificate and chain. With it STARTTLS is offered on the bounce port."""
 
     bounces_tls_key: Path | None = None
-    """PEM file with the certificate's key. Default: it is in the certificate's own file."""
+    """PEM file with the certificate's key. Default: the certificate's own file has it."""
 
     bounces_connections: Annotated[int, Field(ge=1, le=10_000)] = 200
-    """Most connections for returned mail at one time; one more is answered 421."""
+    """Most connections for returned mail at one time. When there are as many, the one that has
+    been silent for longest makes room, if it has been for 15 seconds; else the new one gets 421."""
+
+    bounces_connections_per_client: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """Most connections for returned mail at one time from one IPv4 address or one IPv6 network of
+    64 bits; one more is answered 421."""
+
+    bounces_messages_per_minute: Annotated[int, Field(ge=1)] = 1_000
+    """Most returned messages a minute from one IPv4 address or one IPv6 network of 64 bits; one
+    more is answered 451, and its sender tries again."""
 
     @model_validator(mode="after")
     def _a_key_has_a_certificate(self) -> Self:

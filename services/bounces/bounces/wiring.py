@@ -1,10 +1,11 @@
-"""The only place of the bounces service that names concrete things."""
+"""Builds the bounces service from its settings."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from bounces.listener import ReturnListener
+from bounces.open_connections import ClientLimits
+from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
 from bounces.settings import BouncesSettings
 from posthouse.mail.events import Event
@@ -12,37 +13,37 @@ from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Delivery
 from posthouse.running.certificate import Certificate
 from posthouse.running.program import Backing, Wired
-from posthouse.store.pulse import Pulse
+from posthouse.store.database_watchdog import DatabaseWatchdog
 from posthouse.store.returns import ReturnStore
 
-# Longer than any statement may take; a sender of reports waits ten minutes.
-_SECONDS = 12.0
+# Longer than the timeout of a statement (10 s); the sender of a report waits ten minutes.
+_MOST_DATABASE_SECONDS = 12.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Returns:
-    """Looks up and records, for as long as the database shows life."""
+    """Looks up and records, until the database is found dead."""
 
     store: ReturnStore
-    pulse: Pulse
+    watchdog: DatabaseWatchdog
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
         """See `bounces.service.Returns`."""
-        async with self.pulse.patience(_SECONDS):
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
             return await self.store.find(delivery_id)
 
     async def record(self, event: Event, *, suppress: str | None) -> bool:
         """See `bounces.service.Returns`."""
-        async with self.pulse.patience(_SECONDS):
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
             return await self.store.record(event, suppress=suppress)
 
 
 def wire(settings: BouncesSettings, behind: Backing) -> Wired:
     """The listener for returned mail."""
     key = derive(settings.secret_key.get_secret_value(), Purpose.RETURN_PATHS)
-    pulse = Pulse(behind.database.alone())
+    watchdog = DatabaseWatchdog(behind.database.alone())
     bounces = Bounces(
-        _Returns(ReturnStore(behind.database), pulse), (key,), lambda: datetime.now(UTC).date()
+        _Returns(ReturnStore(behind.database), watchdog), (key,), lambda: datetime.now(UTC).date()
     )
     certificate = Certificate.told(settings.bounces_tls_certificate, settings.bounces_tls_key)
     listener = ReturnListener(
@@ -50,12 +51,16 @@ def wire(settings: BouncesSettings, behind: Backing) -> Wired:
         settings.bounces_listen,
         hostname=settings.hostname,
         tls=certificate.context if certificate else None,
-        connections=settings.bounces_connections,
+        limits=ClientLimits(
+            connections=settings.bounces_connections,
+            connections_per_client=settings.bounces_connections_per_client,
+            messages_per_minute=settings.bounces_messages_per_minute,
+        ),
     )
     return Wired(
         services={
             "bounces": listener,
-            "bounces-pulse": pulse,
+            "bounces-watchdog": watchdog,
             **({"bounces-certificate": certificate} if certificate else {}),
         },
         checks={"bounces": listener.check},

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from posthouse.mail.lane import Lane
 from posthouse.running.polling import Polling
+from posthouse.running.waiting import wait_for_event
 from posthouse.store.deliveries import CLAIMED_OCTETS
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions
 
@@ -37,7 +38,7 @@ class Due:
         (self.express if lane <= Lane.HIGH else self.all).look()
 
     def take(self, claimed: Sequence[ClaimedSubmission]) -> None:
-        """These too: they are claimed for us already, see `posthouse.store.handover`."""
+        """These too: they are claimed for us already, see `posthouse.store.direct_handoff`."""
         self.express.take([c for c in claimed if c.submission.lane <= Lane.HIGH])
         self.all.take([c for c in claimed if c.submission.lane > Lane.HIGH])
 
@@ -119,7 +120,8 @@ class Line:
         while not (self._handed or self._stopped):
             if self._drained and not self._hinted:
                 self._woken.clear()
-                if await self._told() and not self._hinted:
+                seconds = self._polling.seconds if self._polling else None
+                if await wait_for_event(self._woken, seconds) and not self._hinted:
                     continue  # handed over: no need to ask
             self._hinted = False
             claims = await claim(self.lowest)
@@ -132,21 +134,8 @@ class Line:
         if self._behind:
             if self._last >= _BUSY:
                 await self._company()
-            await self._turn(self._behind)
+            await wait_for_event(self._behind.idle, _PATIENT_SECONDS)
         return self._highest_handed()
-
-    async def _told(self) -> bool:
-        """Whether anybody told us anything before the next look is due."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._polling.seconds if self._polling else None):
-                return await self._woken.wait()
-        return False
-
-    async def _turn(self, first: "Line") -> None:
-        """Return when *first* is idle, or that has lasted too long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENT_SECONDS):
-                await first.idle.wait()
 
     async def _company(self) -> None:
         """Let more be handed over."""

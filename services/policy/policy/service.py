@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar, assert_never
@@ -23,6 +22,7 @@ from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header
 from posthouse.running.backoff import wait_before_retry
+from posthouse.running.waiting import wait_for_event
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 
@@ -59,8 +59,8 @@ class SubmissionStore(Protocol):
         Raises StoreRefused when one of it will never be taken.
         """
 
-    async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
-        """Shelve the submission with the *reason*."""
+    async def quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
+        """Quarantine the submission with the *reason*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class PolicyService:
             if (reason := worn_out(claimed.claims)) is None:
                 todo.append(claimed)
             else:
-                await self._refuse(claimed, reason)
+                await self._quarantine(claimed, reason)
         if not todo:
             return
 
@@ -193,7 +193,7 @@ class PolicyService:
                 case Made():
                     prepared.append(_prepared(claimed, result))
                 case Refusal(reason):
-                    await self._refuse(claimed, reason)
+                    await self._quarantine(claimed, reason)
                 case Failed(reason):
                     await self._postpone(claimed, reason)
                 case _:
@@ -220,19 +220,20 @@ class PolicyService:
             self._announce(lane)
 
     async def _postpone(self, claimed: ClaimedSubmission, reason: str) -> None:
-        """Leave it to come due again when its lease runs out, or shelve it when that was enough."""
+        """Let it come due again when its lease runs out; quarantine it after the last failure."""
         if last_failure(claimed.claims):
-            await self._refuse(claimed, reason)
+            await self._quarantine(claimed, reason)
             return
         MESSAGES.labels("postponed").inc()
         log.warning("postponed", **_whose(claimed), reason=reason, claims=claimed.claims)
 
-    async def _refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
+    async def _quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
         # PostgreSQL takes no NUL in text, and half a surrogate pair is no text at all.
         said = reason.replace("\0", "\ufffd").encode(errors="replace").decode()
-        await self._insist(partial(self._submissions.refuse, claimed, said))
-        MESSAGES.labels(EventKind.REFUSED.value).inc()
-        log.warning(EventKind.REFUSED.value, **_whose(claimed), reason=said, claims=claimed.claims)
+        await self._insist(partial(self._submissions.quarantine, claimed, said))
+        MESSAGES.labels(EventKind.QUARANTINED.value).inc()
+        whose = _whose(claimed)
+        log.warning(EventKind.QUARANTINED.value, **whose, reason=said, claims=claimed.claims)
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The store's answer, however long it is away; raises _Abandoned when told to stop."""
@@ -277,14 +278,6 @@ def _whose(claimed: ClaimedSubmission) -> dict[str, str]:
     }
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> bool:
-    """Whether *event* was set within *seconds*."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    return False
-
-
 async def _pause(failures: int, stopping: asyncio.Event) -> None:
     wait = wait_before_retry(failures, random.random(), longest=_LONGEST_PAUSE)  # noqa: S311
-    await _wait(stopping, wait)
+    await wait_for_event(stopping, wait)

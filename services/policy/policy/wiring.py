@@ -39,6 +39,6 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
         announce=partial(behind.broker.announce, Topic.DELIVERIES),
         pace=Pace(batch=settings.policy_batch),
     )
-    behind.accepted.taken_by(service.due.take, room=service.due.room)
+    behind.accepted.subscribe(service.due.take, room=service.due.room)
     behind.broker.listen(Topic.SUBMISSIONS, service.due.wake)
     return Wired(services={"policy": service}, checks={"broker": broker_check(behind.broker)})

@@ -37,7 +37,7 @@ RECEIVED = Counter("posthouse_amqp_hints_received_total", "Hints from RabbitMQ",
 
 Key = tuple[Topic, Lane]
 
-EXCHANGE = "posthouse.hints"
+EXCHANGE = "posthouse-hints"
 _QUEUE: ArgumentsType = {"x-queue-type": "classic", "x-max-length": 1, "x-overflow": "drop-head"}
 _TRANSIENT = 1  # delivery mode: not written to disk
 

@@ -20,7 +20,7 @@ from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError, load
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery
-from posthouse.store.handover import Handover
+from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.migrate import NEEDED_VERSION
 from posthouse.store.postgres import Postgres
 from posthouse.store.submissions import ClaimedSubmission
@@ -39,8 +39,8 @@ class Backing:
     background: Postgres  # the same database; a crash may undo what was written through it
     broker: Broker
     # What leads straight to the next service, where it is in this process.
-    accepted: Handover[ClaimedSubmission] = field(default_factory=Handover)
-    prepared: Handover[ClaimedDelivery] = field(default_factory=Handover)
+    accepted: DirectHandoff[ClaimedSubmission] = field(default_factory=DirectHandoff)
+    prepared: DirectHandoff[ClaimedDelivery] = field(default_factory=DirectHandoff)
     disk: Path | None = None  # a folder on the one the database writes to, if this machine has it
 
 

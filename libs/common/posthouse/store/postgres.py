@@ -77,7 +77,7 @@ def _notice_a_lost_network(connection: Any) -> None:
 
 
 async def _refuse_what_was_restored(connection: Any) -> None:
-    """Keep everybody out of a copy until what was open in it is shelved: see `store.restored`.
+    """Keep everybody out of a copy until what was open in it is quarantined: see `store.restored`.
 
     Asked of each connection, because a server may be restored under programs that wait for it.
     """
@@ -89,7 +89,7 @@ async def _refuse_what_was_restored(connection: Any) -> None:
         return
     await connection.close()
     raise StoreUnavailable(
-        "it was restored from a backup: `posthouse migrate` shelves what was open in it"
+        "it was restored from a backup: `posthouse migrate` quarantines what was open in it"
         if restored
         else "there is no schema in it"
     )

@@ -1,7 +1,7 @@
 """Submissions: accepted by ingest, claimed and prepared by policy."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -9,10 +9,10 @@ from uuid import UUID
 
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery, Rendition, Submission
-from posthouse.store.deliveries import CLAIMED_OCTETS, HOLD, ClaimedDelivery
+from posthouse.mail.submission import Attributes, Delivery, Rendition, Submission
+from posthouse.store.deliveries import CLAIMED_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
+from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
-from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres, columns
 
 
@@ -59,11 +59,11 @@ class SubmissionStore:
         database: Postgres,
         background: Postgres,
         *,
-        accepted: Handover[ClaimedSubmission] | None = None,
-        prepared: Handover[ClaimedDelivery] | None = None,
+        accepted: DirectHandoff[ClaimedSubmission] | None = None,
+        prepared: DirectHandoff[ClaimedDelivery] | None = None,
         keep_trying: timedelta = timedelta(days=5),
         lease: timedelta = timedelta(seconds=20),
-        hold: timedelta = HOLD,
+        window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
         """*background* carries what a crash of the server may undo, because it is done again.
 
@@ -71,11 +71,11 @@ class SubmissionStore:
         """
         self._database = database
         self._background = background
-        self.accepted = accepted or Handover()
-        self._prepared = prepared or Handover()
+        self.accepted = accepted or DirectHandoff()
+        self._prepared = prepared or DirectHandoff()
         self._keep_trying = keep_trying
         self._lease = lease
-        self._hold = hold
+        self._window = window
         self._accepting = GroupCommit(
             self._accept, most_items=100, size=lambda s: s.size, only_awaited=True
         )
@@ -94,21 +94,21 @@ class SubmissionStore:
             (
                 s.id, s.header, s.body, s.account_id, s.credential_id, s.profile, s.lane, s.sender,
                 "\n".join(s.recipients), s.smtputf8, s.client, s.helo, s.tls,
-                s.size,
+                s.size, s.profile_revision, s.attributes.as_json(),
             )
             for s in batch
         ]  # fmt: skip
-        with self.accepted.drawn(len(batch)) as handed:
+        with self.accepted.reserve(len(batch)) as handed:
             due = [place >= handed for place in range(len(batch))]
             told = await self._database.fetch(
                 "accept_submissions",
-                *columns(rows, 14),
+                *columns(rows, 16),
                 self._keep_trying,
                 self._lease,
                 [not one for one in due],
             )
             suppressed = {row["id"]: frozenset(row["suppressed"]) for row in told}
-            self.accepted.put(
+            self.accepted.publish(
                 [ClaimedSubmission(s, 1, suppressed=suppressed[s.id]) for s in batch[:handed]]
             )
         return due
@@ -126,16 +126,16 @@ class SubmissionStore:
         No more once they hold *octets*, but one at least. Of those that were taken up twice before
         at most one, and with *suspects* False none.
         """
-        asked = self.accepted.asking()
+        asked = self.accepted.claim_begins()
         rows = await self._background.fetch(
             "claim_submissions", limit, self._lease, octets, suspects, lowest
         )
         more = bool(rows and rows[0]["more"])
         if lowest is Lane.BULK:  # of other lanes this claim knows nothing
-            self.accepted.claimed(asked, more=more)
+            self.accepted.claim_ends(asked, more=more)
         for row in rows:
             if not row["kept"]:
-                await self._put_aside(row, "its content is no longer kept")
+                await self._quarantine(row["id"], row["claim"], "its content is no longer kept")
         return ClaimedSubmissions(tuple(_claimed(row) for row in rows if row["kept"]), more)
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
@@ -145,7 +145,7 @@ class SubmissionStore:
         """
         contents = {d.id: (d, *content) for p in prepared for d, content in p.to_send()}
         sizes = [len(header) + len(body) for _, header, body in contents.values()]
-        with self._prepared.drawn(len(contents)) as handed:
+        with self._prepared.reserve(len(contents)) as handed:
             # What is to be sent at once must be on disk first: see DeliveryStore.claim.
             database = self._database if handed else self._background
             rows = await database.fetch(
@@ -154,28 +154,21 @@ class SubmissionStore:
                 [place < handed for place in range(len(sizes))],
                 self._lease,
                 sizes,
-                self._hold,
+                self._window,
+                [d.kind.value for d, *_ in contents.values()],
+                [d.site for d, *_ in contents.values()],
             )
-            self._prepared.put(
+            self._prepared.publish(
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
             )
         return Counter(Lane(row["lane"]) for row in rows if not row["leased"])
 
-    async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
-        """Shelve the submission with the *reason*: nothing of it will be sent by itself."""
-        await self._put_aside(
-            {
-                "id": claimed.submission.id,
-                "claim": claimed.claims,
-                "account_id": claimed.submission.account_id,
-            },
-            reason,
-        )
+    async def quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
+        """Quarantine the submission with the *reason*; nothing if the claim was lost."""
+        await self._quarantine(claimed.submission.id, claimed.claims, reason)
 
-    async def _put_aside(self, row: Mapping[str, Any], reason: str) -> None:
-        await self._database.run(
-            "refuse_submission", row["id"], row["claim"], row["account_id"], reason
-        )
+    async def _quarantine(self, id_: UUID, claim: int, reason: str) -> None:
+        await self._database.run("quarantine_submission", id_, claim, reason)
 
 
 def _preparing(prepared: Sequence[Prepared]) -> Iterator[list[Any]]:
@@ -239,4 +232,6 @@ def _submission(row: Any) -> Submission:
         tls=row["tls"],
         header=row["header"],
         body=row["body"],
+        profile_revision=row["profile_revision"],
+        attributes=Attributes.from_json(row["attributes"]),
     )

@@ -1,7 +1,7 @@
-"""What a returned message says: status notification, complaint, automatic reply or none of these.
+"""Reads a returned message: delivery status notification, complaint, automatic reply, or neither.
 
-RFC 3464 and RFC 6533 by their structure, and only the plainest of what came before them: complete
-heuristics for free text are a matter of their own. Never raises, whatever it is given.
+Reports of RFC 3464 and RFC 6533 are read by their structure. Of older, free-text formats only the
+plainest are recognised. No input makes it raise.
 """
 
 import re
@@ -14,9 +14,9 @@ from itertools import islice
 
 from bounces.core.mime import Part, clean, decode, fields, known_charset, leaves, top
 
-_GROUPS = 1000  # recipients of one report that are looked at
-_TEXT = 1 << 16  # octets of readable text that are looked at
-_EXCERPT = 1000  # characters that are kept of a message nobody could read
+_MOST_RECIPIENTS = 1000  # of one report; further ones are ignored
+_MOST_OCTETS_OF_TEXT = 1 << 16  # of readable text; what follows is ignored
+_MOST_CHARACTERS_OF_EXCERPT = 1000  # kept of a message that was not recognised
 
 CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 """An enhanced status code (RFC 3463): class, subject, detail."""
@@ -42,12 +42,12 @@ _DAEMON = re.compile(r"(?:mailer-daemon|postmaster|mail delivery (?:sub)?system)
 
 
 class ReportKind(StrEnum):
-    """What sort of message came back."""
+    """What kind of message came back."""
 
-    DSN = "dsn"  # RFC 3464: says in fields what became of whom
+    DSN = "dsn"  # RFC 3464: fields give the result for each recipient
     FREE_TEXT = "free_text"  # says in words that delivery failed; a hint, not a proof
-    AUTO_REPLY = "auto_reply"  # a person's robot or a read receipt; the mail arrived
-    COMPLAINT = "complaint"  # RFC 5965: a recipient called it unwanted
+    AUTO_REPLY = "auto_reply"  # vacation message or read receipt; the mail arrived
+    COMPLAINT = "complaint"  # RFC 5965: a recipient reported the message as unwanted
     UNRECOGNISED = "unrecognised"
 
 
@@ -67,7 +67,7 @@ _ACTION_OF_CLASS = {"5": Action.FAILED, "4": Action.DELAYED, "2": Action.DELIVER
 
 @dataclass(frozen=True, slots=True)
 class RecipientStatus:
-    """One group of a report's fields; "" where one is missing, text as the stranger wrote it."""
+    """One group of a report's fields, as its sender wrote them; "" where one is missing."""
 
     action: Action
     status: str = ""
@@ -85,15 +85,15 @@ class Report:
     recipients: tuple[RecipientStatus, ...] = ()
     reporting_mta: str = ""
     subject: str = ""
-    excerpt: str = ""  # how the readable text begins, of an unrecognised message only
+    excerpt: str = ""  # start of the readable text, of an unrecognised message only
 
 
 def read(content: bytes) -> Report:
-    """What *content*, a whole message, reports; bounded in time and memory."""
+    """What the message *content* reports; time and memory are bounded."""
     header = top(content)
     subject = _unencoded(header.get("subject", ""))
     parts = tuple(leaves(content))
-    # Structure before habit: reports carry "Auto-Submitted: auto-replied" too (RFC 3464 2).
+    # Structure decides first: reports carry "Auto-Submitted: auto-replied" too (RFC 3464 2).
     for part in parts:
         if part.media_type in _STATUS_PARTS:
             return _notification(part, subject)
@@ -107,14 +107,14 @@ def read(content: bytes) -> Report:
 
 
 def _notification(part: Part, subject: str) -> Report:
-    groups = islice(_groups(part.decoded()), _GROUPS + 1)
+    groups = islice(_groups(part.decoded()), _MOST_RECIPIENTS + 1)
     reporting_mta, recipients = "", []
     for group in groups:
         reporting_mta = reporting_mta or _behind_type(group.get("reporting-mta", ""))
         if status := _recipient(group):
             recipients.append(status)
     kind = ReportKind.DSN if recipients else ReportKind.UNRECOGNISED
-    return Report(kind, tuple(recipients[:_GROUPS]), reporting_mta, subject)
+    return Report(kind, tuple(recipients[:_MOST_RECIPIENTS]), reporting_mta, subject)
 
 
 def _groups(body: bytes) -> Iterator[Mapping[str, str]]:
@@ -130,7 +130,7 @@ def _groups(body: bytes) -> Iterator[Mapping[str, str]]:
 
 
 def _recipient(group: Mapping[str, str]) -> RecipientStatus | None:
-    """The recipient that *group* speaks of; None when it is about the message or says nothing."""
+    """The recipient that *group* is about; None if it is about the message or says nothing."""
     found = CODE.search(group.get("status", ""))
     status = found[0] if found else ""
     action = _action(group.get("action", ""), status)
@@ -147,9 +147,9 @@ def _recipient(group: Mapping[str, str]) -> RecipientStatus | None:
 
 
 def _action(word: str, status: str) -> Action | None:
-    """The action, from the class of *status* where its field is missing or unheard of."""
-    said = _ACTIONS.get(word.lower().partition(" ")[0])
-    return said or _ACTION_OF_CLASS.get(status[:1])
+    """The action; from the class of *status* if the action is missing or unknown."""
+    named = _ACTIONS.get(word.lower().partition(" ")[0])
+    return named or _ACTION_OF_CLASS.get(status[:1])
 
 
 def _behind_type(value: str) -> str:
@@ -163,11 +163,11 @@ def _mailbox(value: str) -> str:
 
 
 def _is_auto_reply(header: Mapping[str, str], subject: str) -> bool:
-    """Whether a robot answered for a person (RFC 3834 section 5, and what is older than it)."""
+    """Whether it is an automatic reply (RFC 3834 section 5, and older conventions)."""
     submitted = header.get("auto-submitted", "").lower()
     precedence = header.get("precedence", "").lower()
     if _is_from_daemon(header):
-        return False  # mail servers mark their bounces in the same way
+        return False  # mail servers mark their bounces in this way too
     return (
         submitted.startswith("auto-replied")
         or precedence == "auto_reply"
@@ -181,20 +181,24 @@ def _is_from_daemon(header: Mapping[str, str]) -> bool:
 
 
 def _free_text(header: Mapping[str, str], subject: str, parts: tuple[Part, ...]) -> Report:
-    """A failure told in words: by its subject, or by a daemon who quotes an SMTP refusal."""
-    text = next((part.text(_TEXT) for part in parts if part.media_type == "text/plain"), "")
+    """A failure in words: its subject says so, or a mail server quotes an SMTP refusal."""
+    text = next(
+        (part.text(_MOST_OCTETS_OF_TEXT) for part in parts if part.media_type == "text/plain"), ""
+    )
     refusal = _FAILURE_TEXT.search(text)
-    told = "x-failed-recipients" in header or _FAILURE_SUBJECT.search(subject)
-    if told or (refusal and _is_from_daemon(header)):
+    named = "x-failed-recipients" in header or _FAILURE_SUBJECT.search(subject)
+    if named or (refusal and _is_from_daemon(header)):
         status = (refusal[2] or "") if refusal else ""
         diagnostic = clean(refusal[0], 1000) if refusal else ""
         hint = RecipientStatus(Action.FAILED, status=status, diagnostic=diagnostic)
         return Report(ReportKind.FREE_TEXT, (hint,), subject=subject)
-    return Report(ReportKind.UNRECOGNISED, subject=subject, excerpt=clean(text, _EXCERPT))
+    return Report(
+        ReportKind.UNRECOGNISED, subject=subject, excerpt=clean(text, _MOST_CHARACTERS_OF_EXCERPT)
+    )
 
 
 def _unencoded(value: str) -> str:
-    """*value* without its encoded words (RFC 2047), or as it is where they cannot be read."""
+    """*value* with its encoded words (RFC 2047) decoded; unchanged if they cannot be."""
     if "=?" not in value:
         return value
     try:

@@ -1,7 +1,8 @@
-"""A message cut into its leaf parts, within bounds that no sender can move (RFC 2045, RFC 2046).
+"""Splits a message into its leaf parts, within fixed bounds (RFC 2045, RFC 2046).
 
-Strangers write what is read here, so this never raises and costs time linear in what is scanned:
-the standard parser asks every open boundary about every line, which a deep nest makes quadratic.
+The input comes from strangers: nothing here raises, and time is linear in the octets scanned. The
+standard library's parser compares every line with every open boundary, which takes quadratic time
+for deeply nested messages.
 """
 
 import binascii
@@ -10,15 +11,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-SCANNED = 1 << 20  # octets of a message that are looked at
-_HEADER = 1 << 16  # octets of one header that are looked at
-_DEPTH = 50  # multiparts inside each other
-_PARTS = 200  # leaves in all
+SCANNED = 1 << 20  # octets of a message that are read; the rest is ignored
+_MOST_OCTETS_OF_HEADER = 1 << 16
+_MOST_DEPTH = 50  # of multiparts inside each other
+_MOST_PARTS = 200  # leaves in all
 
 _FIELD = re.compile(rb"^([!-9;-~]{1,76})[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _PARAMETER = re.compile(r';\s*([\w*-]{1,40})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]+))')
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
-# Those seen in real mail; Python knows codecs that are slow, raise or do something else entirely.
+# Charsets of real mail. Python has other codecs, which are slow, raise, or decode no text.
 _CHARSETS = re.compile(
     r"(?:us-ascii|utf-8|iso-8859-\d{1,2}|windows-125\d|koi8-[ru]|gb2312|gbk|gb18030|big5"
     r"|iso-2022-jp|shift_jis|euc-jp|euc-kr)$"
@@ -38,7 +39,7 @@ class Part:
         return media_type(self.fields)
 
     def decoded(self) -> bytes:
-        """The body without its transfer encoding, or as it is where that cannot be undone."""
+        """The body with its transfer encoding decoded; unchanged if it cannot be."""
         encoding = self.fields.get("content-transfer-encoding", "").strip().lower()
         if encoding == "quoted-printable":
             return quopri.decodestring(self.body)
@@ -50,24 +51,23 @@ class Part:
         return self.body
 
     def text(self, limit: int) -> str:
-        """At most *limit* octets of the decoded body as text, in its charset where it is known."""
+        """At most *limit* octets of the decoded body as text, by its charset if that is known."""
         charset = known_charset(parameter(self.fields, "charset"))
         return decode(self.decoded()[:limit], charset)
 
 
 def leaves(content: bytes) -> Iterator[Part]:
-    """The leaf parts of *content* in their order, as far as the bounds reach.
+    """The leaf parts of *content* in their order, within the bounds.
 
-    A message inside the message stays closed: what a returned original says about itself is
-    nobody's report.
+    A message inside the message is one leaf: the header of a returned original is not a report.
     """
     waiting = [(content[:SCANNED].replace(b"\r\n", b"\n").replace(b"\r", b"\n"), 0)]
     found = 0
-    while waiting and found < _PARTS:
+    while waiting and found < _MOST_PARTS:
         entity, depth = waiting.pop()
         part = _entity(entity)
         boundary = parameter(part.fields, "boundary").encode("utf-8", "replace")
-        if part.media_type.startswith("multipart/") and boundary and depth < _DEPTH:
+        if part.media_type.startswith("multipart/") and boundary and depth < _MOST_DEPTH:
             inner = _split(part.body, b"--" + boundary)
             waiting.extend((piece, depth + 1) for piece in reversed(inner))
         else:
@@ -77,14 +77,14 @@ def leaves(content: bytes) -> Iterator[Part]:
 
 def top(content: bytes) -> Mapping[str, str]:
     """The fields of the message itself."""
-    start = content[:_HEADER].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    start = content[:_MOST_OCTETS_OF_HEADER].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return _entity(start).fields
 
 
 def fields(block: bytes) -> Mapping[str, str]:
     """Name and unfolded value of each field in *block*, the first of each name."""
     found: dict[str, str] = {}
-    for name, value in _FIELD.findall(block[:_HEADER]):
+    for name, value in _FIELD.findall(block[:_MOST_OCTETS_OF_HEADER]):
         found.setdefault(name.decode("ascii").lower(), clean(decode(value)))
     return found
 
@@ -103,19 +103,19 @@ def parameter(of: Mapping[str, str], name: str) -> str:
 
 
 def known_charset(name: str) -> str:
-    """The charset called *name* if real mail uses it, else UTF-8."""
+    """The charset *name* if real mail uses it, else UTF-8."""
     return name.lower() if _CHARSETS.match(name.lower()) else "utf-8"
 
 
 def decode(raw: bytes, charset: str = "utf-8") -> str:
-    """Text for people from octets of strangers: what does not decode is replaced."""
+    """*raw* as text; what does not decode is replaced."""
     return raw.decode(charset, "replace")
 
 
 def clean(text: str, limit: int = 2000) -> str:
-    """One line of at most *limit* characters, with nothing in it that a database refuses."""
+    """One line of at most *limit* characters, without characters that PostgreSQL refuses."""
     line = _UNPRINTABLE.sub(" ", text[: limit * 2]).strip()[:limit]
-    return line.encode("utf-8", "replace").decode()  # a codec may let half a surrogate through
+    return line.encode("utf-8", "replace").decode()  # codecs may produce lone surrogates
 
 
 def _entity(entity: bytes) -> Part:
@@ -126,14 +126,14 @@ def _entity(entity: bytes) -> Part:
 
 
 def _split(body: bytes, boundary: bytes) -> list[bytes]:
-    """What stands between the *boundary* lines (RFC 2046 section 5.1.1); a lost end is no harm."""
+    """The text between the *boundary* lines (RFC 2046 section 5.1.1); the last may be missing."""
     body = b"\n" + body
     pieces: list[bytes] = []
     begin = None
     for start, end, closing in _delimiters(body, b"\n" + boundary):
         if begin is not None:
             pieces.append(body[begin:start])
-        if closing or len(pieces) == _PARTS:
+        if closing or len(pieces) == _MOST_PARTS:
             return pieces
         begin = end
     if begin is not None:
@@ -149,7 +149,7 @@ def _delimiters(body: bytes, delimiter: bytes) -> Iterator[tuple[int, int, bool]
         line_end = body.find(b"\n", after)
         line_end = len(body) if line_end < 0 else line_end
         rest = body[after:line_end].strip()
-        # A longer boundary that only begins like this one has something else behind it.
+        # Anything else is the line of a longer boundary that begins like this one.
         if rest in (b"", b"--"):
             yield at, line_end + 1, rest == b"--"
         at = body.find(delimiter, line_end)

@@ -1,9 +1,9 @@
-"""What a report means for the delivery whose return path it came to.
+"""Decides what a report means for the delivery whose return path it came to.
 
-Precision before recall: whoever is suppressed by mistake gets no more mail, whoever is missed gets
-one message too many. Only a failure of recipient scope that says "there is no such mailbox" in its
-codes, or in plain words where the codes are vague, suppresses; and it suppresses the recipient in
-our own row, whatever address the report names.
+Precision comes before recall: a recipient suppressed by mistake gets no more mail, a recipient
+missed gets one message too many. Only a failure suppresses whose codes say "there is no such
+mailbox", or whose words say so where the codes are vague. It suppresses the recipient of our own
+delivery, whatever address the report names.
 """
 
 import re
@@ -15,12 +15,12 @@ from posthouse.mail.events import EventKind
 from posthouse.mail.outcome import Scope
 from posthouse.mail.submission import Delivery
 
-RULES = 1  # version of the rules below; kept with every verdict
+RULES = 1  # version of the rules below; stored with every verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Suppress:
-    """The mailbox is gone: a bounce, and no more mail to the delivery's recipient."""
+    """There is no such mailbox: a bounce, and no more mail to the delivery's recipient."""
 
     status: RecipientStatus
     rule: str
@@ -28,7 +28,7 @@ class Suppress:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Worth an event of that kind, and no more."""
+    """An event of that kind, and nothing else."""
 
     kind: EventKind
     rule: str
@@ -38,17 +38,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """Nothing that is not known already."""
+    """Says nothing that we do not know already."""
 
     rule: str
 
 
 Verdict: TypeAlias = Suppress | Note | Ignore
 
-_WORDS = 500  # characters of a diagnostic that are looked at
+_MOST_CHARACTERS_OF_DIAGNOSTIC = 500  # the words of which are read
 _REPLY = re.compile(r"(?:[\w-]+ *; *)?([245])\d\d(?![\d.])")
 
-# RFC 3463 section 3 by subject and detail; what is not listed goes by its subject alone.
+# RFC 3463 section 3 by subject and detail; codes that are not listed, by their subject.
 _SCOPES = {
     "1.2": Scope.SITE, "1.7": Scope.SENDER, "1.8": Scope.SENDER, "1.9": Scope.SENDER,
     "1.10": Scope.SITE, "2.3": Scope.MESSAGE, "3.4": Scope.MESSAGE,
@@ -59,8 +59,8 @@ _SCOPES_BY_SUBJECT = {
 }  # fmt: skip
 
 _GONE = frozenset({"5.1.1", "5.1.6", "5.2.1"})
-# Says no more than that it failed, so the words decide. 5.1.10 is a null MX in RFC 7505 and an
-# unknown user where Exchange writes it.
+# These say only that it failed, so the words decide. 5.1.10 is a null MX in RFC 7505, and an
+# unknown user when Exchange writes it.
 _VAGUE = frozenset({"5.0.0", "5.1.0", "5.1.10"})
 _GONE_WORDS = re.compile(
     r"\b(?:user|recipient|mailbox|account|address)(?: \w+){0,3} (?:is )?"
@@ -96,7 +96,7 @@ def decide(report: Report, delivery: Delivery) -> Verdict:
 
 
 def scope_of(status: RecipientStatus) -> Scope:
-    """How much of the work a failure speaks for; the message alone where it does not say."""
+    """What a failure applies to; the message alone if it does not say."""
     code = CODE.search(status.status) or CODE.search(status.diagnostic)
     if code is None:
         return Scope.MESSAGE
@@ -105,7 +105,7 @@ def scope_of(status: RecipientStatus) -> Scope:
 
 
 def _speaking_for(recipients: tuple[RecipientStatus, ...], ours: str) -> RecipientStatus:
-    """The group about our recipient, or the mildest: an alias may have reached some of its own."""
+    """The group about our recipient, else the mildest: some members of an alias may have got it."""
     wanted = ours.lower()
     named = [
         status
@@ -141,7 +141,7 @@ def _of_status(status: RecipientStatus) -> Verdict:
 
 
 def _of_failure(status: RecipientStatus) -> Verdict:
-    """A bounce: the codes must agree that the mailbox is gone and no word may speak against it."""
+    """A bounce; it suppresses if all codes say "no such mailbox" and no word contradicts them."""
     bounced = Note(EventKind.BOUNCED, "another failure", status, scope_of(status))
     reply = _REPLY.match(status.diagnostic)
     codes = {code[0] for code in CODE.finditer(f"{status.status} {status.diagnostic}")}
@@ -158,8 +158,8 @@ def _of_failure(status: RecipientStatus) -> Verdict:
 
 
 def _words(diagnostic: str) -> str:
-    """What the server says, in lower case: addresses, links and host names are others' words."""
-    tokens = diagnostic[:_WORDS].lower().split()
+    """The server's own words in lower case, without addresses, links and host names."""
+    tokens = diagnostic[:_MOST_CHARACTERS_OF_DIAGNOSTIC].lower().split()
     return " ".join(
         token
         for token in tokens

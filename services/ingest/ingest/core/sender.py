@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 
 from ingest.core import replies
-from ingest.core.author import mailboxes
 from ingest.core.refusal import Reason, Refusal
 from posthouse.mail.address import Address, InvalidAddress
+from posthouse.mail.mailbox import mailboxes
 
 
 def check_sender(sender: Address | None, domains: Collection[str]) -> Refusal | None:
@@ -29,8 +29,8 @@ def check_author(values: Sequence[str], domains: Collection[str]) -> Refusal | N
     except InvalidAddress as error:
         return Refusal(Reason.AUTHOR, replies.unreadable_author(error))
     for author in authors:
-        if not _is_at(author, domains):
-            reply = replies.foreign_domain("From", author.ascii_domain, domains)
+        if not _is_at(author.address, domains):
+            reply = replies.foreign_domain("From", author.address.ascii_domain, domains)
             return Refusal(Reason.AUTHOR, reply)
     return None
 

@@ -1,4 +1,4 @@
-"""How often a submission that fails is tried again before it is shelved, and how carefully."""
+"""How often a submission that fails is tried again before it is quarantined, and how carefully."""
 
 # A failure that is told from an exception; the tries are a lease apart.
 _MOST_FAILURES = 5

@@ -2,28 +2,34 @@
 
 import asyncio
 import ssl
+import tracemalloc
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 import trustme
 from prometheus_client import REGISTRY
 
-from bounces.listener import NotListening, ReturnListener
+from bounces.open_connections import ClientLimits
+from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
 from posthouse.mail.events import EventKind
 from posthouse.mail.return_path import sign
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
 from posthouse.store import StoreRefused, StoreUnavailable
+from servers.patience import eventually
 from servers.returned_mail import OURS, REPORTS, RememberedReturns
 
 TODAY = date(2026, 3, 3)
 HOST = "bounce.sender.example"
 KEY, OLD_KEY = b"k" * 32, b"o" * 32
+MOST_OCTETS = 40 * 1024 * 1024
 REPORT = {path.stem: path.read_bytes().replace(b"\n", b"\r\n") for path in REPORTS}
 
 
@@ -78,24 +84,29 @@ class Port:
     listener: ReturnListener
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    @asynccontextmanager
-    async def client(self) -> AsyncIterator[Client]:
-        """A new connection that was greeted."""
+    async def connect(self, source: str = "127.0.0.1") -> Client:
+        """A new connection from the address *source*, nothing read yet."""
         address = await self.listener.address()
-        reader, writer = await asyncio.open_connection(address.host, address.port)
-        client = Client(reader, writer)
+        return Client(
+            *await asyncio.open_connection(address.host, address.port, local_addr=(source, 0))
+        )
+
+    @asynccontextmanager
+    async def client(self, source: str = "127.0.0.1") -> AsyncIterator[Client]:
+        """A new connection from the address *source* that was greeted."""
+        client = await self.connect(source)
         assert (await client.reply()).startswith("220 mx.sender.example")
         yield client
-        writer.close()
+        client.writer.close()
 
-    async def give(self, content: bytes, to: str) -> str:
+    async def give(self, content: bytes, to: str, source: str = "127.0.0.1") -> str:
         """The reply to a whole message over a connection of its own."""
-        async with self.client() as client:
+        async with self.client(source) as client:
             return await client.give(content, to)
 
 
 @asynccontextmanager
-async def running(tls: ssl.SSLContext | None = None, connections: int = 20) -> AsyncIterator[Port]:
+async def running(tls: ssl.SSLContext | None = None, **limits: Any) -> AsyncIterator[Port]:
     returns = RememberedReturns()
     for number in range(1, 4):
         delivery = replace(OURS, id=UUID(int=number), return_path=own(number))
@@ -105,7 +116,7 @@ async def running(tls: ssl.SSLContext | None = None, connections: int = 20) -> A
         Endpoint("127.0.0.1", 0),
         hostname="mx.sender.example",
         tls=tls,
-        connections=connections,
+        limits=ClientLimits(**limits),
     )
     port = Port(returns, listener)
     async with asyncio.TaskGroup() as tasks:
@@ -259,19 +270,32 @@ async def test_an_empty_text_is_a_message_too(port: Port) -> None:
     assert [event.kind for event in port.returns.events] == [EventKind.RETURNED]
 
 
-async def test_long_lines_and_large_messages_are_taken(port: Port) -> None:
-    """Only their first megabyte counts; what the report says stands there."""
-    content = REPORT["user_unknown"] + b"x" * 3_000_000
-    assert await port.give(content, own()) == "250 2.0.0 Ok"
+async def test_a_report_of_26_mib_is_taken_and_never_in_memory_whole(port: Port) -> None:
+    """Only the first mebibyte is read; what the report says stands there."""
+    content = REPORT["user_unknown"] + b"x" * (1 << 20)  # one long line
+    tracemalloc.start()
+    try:
+        async with port.client() as client:
+            await client.start(own())
+            await client.send("DATA")
+            for _ in range(26):
+                client.writer.write(content)
+                await client.writer.drain()
+            del content
+            assert await client.send(b"\r\n.\r\n") == "250 2.0.0 Ok"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert port.returns.suppressed == ["ann@dest.example"]
+    assert peak < 12 << 20, peak
 
 
-async def test_more_than_ten_megabytes_are_refused_before_or_after(port: Port) -> None:
+async def test_more_than_40_mib_are_refused_before_or_after(port: Port) -> None:
     async with port.client() as client:
         greeting = await client.send("EHLO mx.dest.example")
-        assert "SIZE 10000000" in greeting
-        assert (await client.send("MAIL FROM:<> SIZE=10000001")).startswith("552")
-        assert (await client.give(b"x" * 10_000_001, own())).startswith("552 5.3.4")
+        assert f"SIZE {MOST_OCTETS}" in greeting
+        assert (await client.send(f"MAIL FROM:<> SIZE={MOST_OCTETS + 1}")).startswith("552")
+        assert (await client.give(b"x" * (MOST_OCTETS + 1), own())).startswith("552 5.3.4")
         assert (await client.send("NOOP")).startswith("250")
     assert port.returns.events == []
 
@@ -322,18 +346,55 @@ async def test_starttls_is_offered_with_a_certificate_and_forgets_what_was_said_
         assert len(port.returns.events) == 1
 
 
+async def test_200_connections_of_one_address_leave_room_for_others_and_the_port_ready() -> None:
+    async with running() as port, AsyncExitStack() as stack:
+        replies = []
+        for _ in range(200):
+            client = await port.connect()
+            stack.callback(client.writer.close)
+            replies.append((await client.reply())[:9])
+        assert {"220 mx.se": 20, "421 4.3.2": 180} == Counter(replies)
+
+        await port.listener.check()
+        assert (await port.give(REPORT["user_unknown"], own(), "127.0.0.2")).startswith("250")
+        assert port.returns.suppressed == ["ann@dest.example"]
+
+
 async def test_one_connection_too_many_is_answered_421_until_another_ends() -> None:
     async with running(connections=1) as port:
         async with port.client():
-            address = await port.listener.address()
-            reader, writer = await asyncio.open_connection(address.host, address.port)
-            assert (await Client(reader, writer).reply()).startswith("421 4.3.2")
-            assert await reader.read() == b""
-            writer.close()
-            with pytest.raises(NotListening, match="421"):
-                await port.listener.check()
-        await asyncio.sleep(0.05)
-        await port.listener.check()
+            refused = await port.connect("127.0.0.2")
+            assert (await refused.reply()).startswith("421 4.3.2")
+            assert await refused.reader.read() == b""
+            refused.writer.close()
+            await port.listener.check()
+
+        async def has_room() -> bool:
+            client = await port.connect()
+            greeting = await client.reply()
+            client.writer.close()
+            return greeting.startswith("220")
+
+        await eventually(has_room)
+
+
+async def test_one_message_too_many_in_a_minute_is_answered_451() -> None:
+    async with running(messages_per_minute=2) as port:
+        async with port.client() as client:
+            assert (await client.give(REPORT["user_unknown"], own(1))).startswith("250")
+            assert (await client.give(REPORT["user_unknown"], own(2))).startswith("250")
+            assert (await client.send("MAIL FROM:<>")).startswith("451 4.7.1")
+            assert (await client.send("RCPT TO:<ann@dest.example>")).startswith("503")
+        assert (await port.give(REPORT["user_unknown"], own(3), "127.0.0.2")).startswith("250")
+
+
+async def test_an_idle_client_is_told_so_and_one_that_stops_in_its_message_is_cut() -> None:
+    async with running(idle_seconds=0.2) as port, port.client() as idle, port.client() as halfway:
+        await halfway.start(own())
+        await halfway.send("DATA")
+        assert (await idle.reply()).startswith("421 4.4.2")
+        assert await halfway.reader.read() == b""
+        assert [] == port.returns.events
 
 
 async def test_stopping_sends_the_idle_away_and_lets_a_message_end() -> None:
@@ -345,6 +406,15 @@ async def test_stopping_sends_the_idle_away_and_lets_a_message_end() -> None:
         assert (await busy.send(REPORT["user_unknown"] + b"\r\n.\r\n")).startswith("250")
         assert (await busy.reply()).startswith("421")
         assert len(port.returns.events) == 1
+
+
+async def test_a_failure_inside_keeps_no_connection_open_when_it_stops() -> None:
+    async with running() as port, port.client() as client:
+        await client.start(own())
+        port.returns.failure = KeyError(1)
+        assert (await client.text(REPORT["user_unknown"])).startswith("451 4.3.0")
+        port.stopping.set()
+        assert (await client.reply()).startswith("421 4.3.2")
 
 
 async def test_cancelled_while_stopping_it_cuts_what_is_left() -> None:
