@@ -56,7 +56,7 @@ def _version(scripts: Path) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a node lives and what it is told."""
+    """Where a node lives, and its settings."""
 
     name: str
     host: str
