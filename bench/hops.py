@@ -75,9 +75,9 @@ def hops(sent: Sent, arrived: Arrived, found: Times) -> dict[str, float] | None:
     return spans if min(spans.values()) >= 0 else None
 
 
-async def measure(messages: int, rate: float) -> None:
+async def measure(messages: int, rate: float, parent: Path) -> None:
     """Run separate services at *rate* and print the hops."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(dir=parent) as name:
         folder = Path(name)
         noted = folder / "noted"
         noted.mkdir()
@@ -111,5 +111,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=1000, help="messages")
     parser.add_argument("--rate", type=float, default=100.0, help="messages a second")
+    parser.add_argument("--folder", type=Path, default="/var/tmp", help="where data lies")
     given = parser.parse_args()
-    asyncio.run(measure(given.n, given.rate))
+    asyncio.run(measure(given.n, given.rate, given.folder))
