@@ -27,6 +27,7 @@ from servers.ports import lasting_ports
 
 SITE = Path(__file__).with_name("hops_site")
 WARM_UP = 100  # messages
+FOLDER = Path("/var") / "tmp"  # on a disk, which /tmp may not be
 
 # What happens to a message, in order.
 EVENTS = (
@@ -111,6 +112,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=1000, help="messages")
     parser.add_argument("--rate", type=float, default=100.0, help="messages a second")
-    parser.add_argument("--folder", type=Path, default="/var/tmp", help="where data lies")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where data lies")
     given = parser.parse_args()
     asyncio.run(measure(given.n, given.rate, given.folder))
