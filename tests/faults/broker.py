@@ -19,7 +19,7 @@ from faults.database import BACK, flows
 from posthouse.broker import Topic
 from posthouse.broker.rabbitmq_session import EXCHANGE, routing_key
 from posthouse.mail.lane import Lane
-from servers.patience import eventually
+from servers.patience import eventually, on_this_machine
 from servers.rabbitmq import RabbitNode
 
 HINTS = {routing_key(topic, lane) for topic in Topic for lane in Lane}
@@ -65,7 +65,7 @@ async def all_flows(relay: Split, sink: Sink, number: int, within: float = BACK)
     async def heard() -> bool:
         return all([await is_heard(program) for program in hearers(relay)])
 
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(on_this_machine(within)):
         await eventually(heard)
         before = await hints_heard([policy]), await hints_heard(dispatchers)
         after = before
