@@ -35,8 +35,8 @@ class Cluster:
 
     def most_used(self) -> Member:
         """The node that has more connections than any other."""
-        used = self.members[0].node.ctl("-q", "list_connections", "node", "--no-table-headers")
-        return max(self.members, key=lambda member: used.split().count(member.name))
+        used = self.members[0].node.ctl("-q", "list_connections", "pid", "--no-table-headers")
+        return max(self.members, key=lambda member: used.count(f"{member.name}."))
 
     def wait_until_whole(self) -> None:
         """Return when every node serves."""
