@@ -21,13 +21,14 @@ from ingest.sockets import join
 from ingest.wiring import wire as wire_ingest
 from onebox.all_settings import UpSettings, read_settings
 from onebox.channel import Channel, PeerGone
+from onebox.postgres_data import data_of
 from onebox.worker_process import BREAK_OFF, ParentLink, spawned
 from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.running import logs
 from posthouse.running.health import CannotListen, Health
-from posthouse.running.program import backing, open_rabbitmq
+from posthouse.running.program import backing, housekeeping, open_rabbitmq
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError
 
@@ -44,7 +45,8 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.
             number, _, url = await link.channel.next_question()
             told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
             broker = await stack.enter_async_context(_broker(settings))
-            disk = settings.place.database_folder
+            folder = settings.place.database_folder
+            disk = data_of(folder) if folder else None
             behind = await stack.enter_async_context(backing(told, broker, disk=disk))
             wired = [
                 wire_ingest(settings.ingest, behind, sockets),
@@ -57,6 +59,7 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.
             health = Health(told.health_listen, checks)
             returned = services.get("bounces")
             assert returned is None or isinstance(returned, ReturnListener)
+            services["housekeeping"] = housekeeping(settings.dispatcher, behind)
             services["parent"] = _Parent(link.channel, number, health, returned)
             grace = told.grace_seconds
             return await run(services, health=None, grace=grace, break_off=BREAK_OFF)
