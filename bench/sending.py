@@ -27,7 +27,9 @@ from bench.children import PYTHON, Child
 
 from dispatcher.connection_pool import ConnectionPool, ReusePolicy
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, StaticRoutes, TlsPolicy
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.static_routes import StaticRoutes
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.results import Results
@@ -83,7 +85,7 @@ async def connections() -> AsyncIterator[tuple[ConnectionPool, MxResolver]]:
     """The dispatcher's connections, which nothing but their number of messages would end."""
     resolver = MxResolver(["127.0.0.1"])
     reuse = ReusePolicy(messages_per_connection=sys.maxsize)
-    opened = ConnectionPool("relay.example", resolver, Ourselves(frozenset()), reuse=reuse)
+    opened = ConnectionPool("relay.example", resolver, RefusedHosts(frozenset()), reuse=reuse)
     try:
         yield opened, resolver
     finally:
@@ -100,7 +102,7 @@ async def by_attempt(port: int, _at_once: int) -> AsyncIterator[Send]:
     """All that becomes of a claimed delivery: route, site, SMTP, conclusion, log, metrics."""
     async with connections() as (sender, resolver):
         static = StaticRoutes.parse(f"127.0.0.1:{port}")
-        router = Router(resolver, Ourselves(frozenset()), static=static)
+        router = Router(resolver, RefusedHosts(frozenset()), static=static)
         attempts = DeliveryAttempts(router, sender, Sites(20))
         results = Results(committed)
 

@@ -13,7 +13,8 @@ import trustme
 
 from dispatcher.connection_pool import ConnectionPool, Sent
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, TlsPolicy
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.mx_resolver import MxResolver
 from posthouse.mail.outcome import Delivered
 
@@ -81,7 +82,7 @@ def traced() -> Iterator[list[int]]:
 
 async def send(port: int, body: bytes) -> Sent:
     route = Route(("127.0.0.1",), port, "test", TlsPolicy.OPPORTUNISTIC, static=True)
-    sender = ConnectionPool("relay.example", MxResolver(["127.0.0.1:9"]), Ourselves(frozenset()))
+    sender = ConnectionPool("relay.example", MxResolver(["127.0.0.1:9"]), RefusedHosts(frozenset()))
     try:
         return await sender.send(route, Envelope("", ("x@mx.example",), HEADER, body))
     finally:

@@ -10,7 +10,8 @@ import pytest
 
 from dispatcher.connection_pool import ConnectionPool, ReusePolicy
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, TlsPolicy
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Deferred, Delivered, Outcome, Scope, Uncertain
@@ -34,7 +35,7 @@ def route(port: int, *hosts: str) -> Route:
 async def sending(
     timeouts: Timeouts, reuse: ReusePolicy | None = None
 ) -> AsyncIterator[ConnectionPool]:
-    resolver, nobody = MxResolver(["127.0.0.1:9"]), Ourselves(frozenset())
+    resolver, nobody = MxResolver(["127.0.0.1:9"]), RefusedHosts(frozenset())
     opened = ConnectionPool("relay.example", resolver, nobody, timeouts=timeouts, reuse=reuse)
     try:
         yield opened

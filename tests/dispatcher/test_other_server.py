@@ -13,7 +13,8 @@ from aiosmtpd.smtp import Envelope as Received
 
 from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, TlsPolicy
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.mx_resolver import MxResolver
 from posthouse.mail.outcome import Bounced, Delivered
 
@@ -78,7 +79,7 @@ async def serving(inbox: Inbox, context: ssl.SSLContext | None = None) -> AsyncI
 
 @asynccontextmanager
 async def client() -> AsyncIterator[ConnectionPool]:
-    made = ConnectionPool("relay.example", MxResolver(["127.0.0.1:9"]), Ourselves(frozenset()))
+    made = ConnectionPool("relay.example", MxResolver(["127.0.0.1:9"]), RefusedHosts(frozenset()))
     try:
         yield made
     finally:

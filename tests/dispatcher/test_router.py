@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dispatcher.core.routes import Ourselves, Route, StaticRoutes, TlsPolicy
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.static_routes import StaticRoutes
 from dispatcher.mx_resolver import MxResolver, TtlCache, system_addresses
 from dispatcher.router import Router
 from posthouse.mail.outcome import Bounced, Deferred, Scope
@@ -31,7 +33,7 @@ async def stub() -> AsyncIterator[DnsStub]:
 
 
 def router(stub: DnsStub, routes: str = "") -> Router:
-    ourselves = Ourselves(frozenset({"relay.example"}))
+    ourselves = RefusedHosts(frozenset({"relay.example"}))
     return Router(MxResolver([stub.address]), ourselves, static=StaticRoutes.parse(routes))
 
 
@@ -78,7 +80,7 @@ async def test_a_name_server_that_says_nothing_defers(stub: DnsStub) -> None:
     stub.silent = frozenset({"quiet.example"})
     resolver = MxResolver([stub.address], timeout=0.2)
 
-    outcome = await Router(resolver, Ourselves(frozenset())).route("quiet.example")
+    outcome = await Router(resolver, RefusedHosts(frozenset())).route("quiet.example")
 
     assert isinstance(outcome, Deferred)
 

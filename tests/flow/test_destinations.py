@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.lanes import TO_MANY
-from dispatcher.core.routes import Ourselves
+from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
@@ -45,7 +45,7 @@ async def dispatching(stores: Stores, servers: Mapping[str, Mx]) -> AsyncIterato
     zone = {(f"mx.{d}", "A"): (f"127.0.0.{n}",) for n, d in enumerate(servers, start=2)}
     zone |= {(domain, "MX"): (f"10 mx.{domain}.",) for domain in servers}
     port = next(iter(servers.values())).port
-    elsewhere = Ourselves(frozenset(), networks=())
+    elsewhere = RefusedHosts(frozenset(), networks=())
     sites = Sites(SITE_LIMIT)
     async with dns_stub(DnsStub(zone)) as stub:
         resolver = MxResolver([stub.address])

@@ -10,7 +10,8 @@ from prometheus_client import Counter
 
 from dispatcher.core.classify import not_encrypted, unreachable
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, TlsPolicy, addresses_of
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy, addresses_of
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.mx_resolver import MxResolver, system_addresses
 from dispatcher.outbound_connection import (
@@ -75,7 +76,7 @@ class ConnectionPool:
         self,
         helo: str,
         resolver: MxResolver,
-        ourselves: Ourselves,
+        refused: RefusedHosts,
         *,
         context: ssl.SSLContext | None = None,
         timeouts: Timeouts | None = None,
@@ -83,7 +84,7 @@ class ConnectionPool:
     ) -> None:
         self._helo = helo
         self._resolver = resolver
-        self._ourselves = ourselves
+        self._refused = refused
         self._context = context or opportunistic_context()
         self._timeouts = timeouts or Timeouts()
         self._reuse = reuse or ReusePolicy()
@@ -121,6 +122,8 @@ class ConnectionPool:
         unknown: Deferred | None = None
         tries = 0
         for host in route.hosts:
+            if tries >= MOST_TRIES:
+                break
             addresses = await self._addresses(route, host)
             if isinstance(addresses, Deferred):
                 unknown = addresses
@@ -158,7 +161,7 @@ class ConnectionPool:
     async def _addresses(self, route: Route, host: str) -> tuple[str, ...] | Deferred:
         if route.static:
             return addresses_of(host, await system_addresses(host))
-        return addresses_of(host, await self._resolver.addresses(host), self._ourselves)
+        return addresses_of(host, await self._resolver.addresses(host), self._refused)
 
     # Opening
 

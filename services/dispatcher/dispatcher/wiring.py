@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from dispatcher.connection_pool import ConnectionPool, ReusePolicy
-from dispatcher.core.routes import Ourselves
+from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.isolation import ProcessIsolation
 from dispatcher.mx_resolver import MxResolver
@@ -20,14 +20,16 @@ from posthouse.store.deliveries import DeliveryStore
 def delivery_attempts(settings: DispatcherSettings, sites: Sites | None = None) -> DeliveryAttempts:
     """What resolves and sends, within the limits of *sites* if they are given."""
     resolver = MxResolver(settings.nameservers)
-    ourselves = Ourselves(frozenset({settings.hostname.lower()}))
+    refused = RefusedHosts(
+        frozenset({settings.hostname.lower()}), allowed=settings.private_networks_allowed
+    )
     connections = ConnectionPool(
         settings.hostname,
         resolver,
-        ourselves,
+        refused,
         reuse=ReusePolicy(messages_per_connection=settings.messages_per_connection),
     )
-    router = Router(resolver, ourselves, static=settings.routes)
+    router = Router(resolver, refused, static=settings.routes)
     return DeliveryAttempts(router, connections, sites or Sites(settings.site_limit))
 
 
