@@ -28,6 +28,7 @@ SHOWN_BY = {
     "posthouse.running": "all",
     "posthouse.broker": "all, with RabbitMQ",
     "posthouse.store.housekeeping": "dispatcher",
+    "posthouse.store.event_feed": "readers of events",
     "onebox": "up",
 }
 

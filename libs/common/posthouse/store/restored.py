@@ -30,6 +30,7 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
             return
         for row in await connection.fetch(QUERIES["missing_partitions"], list(RETENTION)):
             await connection.fetch(QUERIES["create_partition"], row["parent"], row["day"])
+        await connection.execute(QUERIES["begin_incarnation"])
         quarantined = await quarantine_everything(connection, REASON)
         await connection.execute(QUERIES["stamp_database_identity"], folder)
     log.warning(
