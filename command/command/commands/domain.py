@@ -9,19 +9,20 @@ import click
 
 from command.context import (
     data_option,
+    friendly_errors,
     json_option,
-    plainly,
     print_json,
     secret_key,
     settings,
     with_store,
 )
 from command.dns_records import print_records, records_of
-from command.provisioning import add_domain, domain_name, domain_rows, ensure_account
+from command.provisioning import add_domain, domain_name, domain_rows, ensure_account, share_domain
 from command.table import print_table
 from posthouse.mail.dkim_key import Algorithm
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
+from posthouse.store.secret_check import keep_secret_check
 
 account_option = click.option("--account", default="default", show_default=True, metavar="NAME")
 spf_option = click.option(
@@ -61,12 +62,13 @@ def add(
     as_json: bool,
 ) -> None:
     """Add the domain NAME with new DKIM keys and print the records to publish."""
-    with plainly():
+    with friendly_errors():
         name = domain_name(name)
         host = None if return_path_host is None else domain_name(return_path_host)
     key = secret_key()
 
     async def work(database: Postgres) -> None:
+        await keep_secret_check(database, key)
         accounts = AccountStore(database)
         await add_domain(
             accounts,
@@ -85,13 +87,30 @@ def add(
 
 @domain.command
 @click.argument("name")
+@click.option("--account", required=True, metavar="NAME", help="Who may use it too.")
+@data_option
+def share(name: str, account: str) -> None:
+    """Let one more account send as the domain NAME of another one, with the same DKIM keys."""
+    with friendly_errors():
+        name = domain_name(name)
+
+    async def work(database: Postgres) -> None:
+        accounts = AccountStore(database)
+        await share_domain(accounts, await ensure_account(accounts, account), name)
+
+    with_store(work)
+    click.echo(f"{account} may send as {name} too, with the keys that the domain has")
+
+
+@domain.command
+@click.argument("name")
 @account_option
 @spf_option
 @json_option
 @data_option
 def records(name: str, account: str, published_spf: tuple[str, ...], *, as_json: bool) -> None:
     """Print the records to publish for the domain NAME."""
-    with plainly():
+    with friendly_errors():
         name = domain_name(name)
     _show_domain(account, name, published_spf, as_json=as_json)
 
@@ -99,7 +118,7 @@ def records(name: str, account: str, published_spf: tuple[str, ...], *, as_json:
 def _show_domain(account: str, name: str, published_spf: tuple[str, ...], *, as_json: bool) -> None:
     rows = with_store(lambda database: domain_rows(AccountStore(database), account, name))
     relay = settings().hostname
-    with plainly():
+    with friendly_errors():
         wanted = records_of(rows, relay, published_spf)
     verified = rows[0]["verified_at"] is not None
     if as_json:
@@ -166,7 +185,7 @@ def list_(*, as_json: bool) -> None:
 @data_option
 def verify(name: str, account: str) -> None:
     """Let the account send as NAME. You vouch for it: DNS is not asked yet."""
-    with plainly():
+    with friendly_errors():
         name = domain_name(name)
 
     async def work(database: Postgres) -> None:

@@ -44,7 +44,7 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.
             number, _, url = await link.channel.next_question()
             told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
             broker = await stack.enter_async_context(_broker(settings))
-            disk = settings.place.database_folder
+            disk = settings.installation.database_folder
             behind = await stack.enter_async_context(backing(told, broker, disk=disk))
             wired = [
                 wire_ingest(settings.ingest, behind, sockets),
