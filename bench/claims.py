@@ -184,7 +184,7 @@ async def scan_or_key(database: Postgres, background: Postgres, bench: Bench, qu
             rows = await connection.fetch(CLAIM_BY_KEY, ids, timedelta(seconds=20))
             assert len(rows) == 20
             held = [(r["id"], r["claim"]) for r in rows]
-        await database.run("return_leases", [h[0] for h in held], [h[1] for h in held])
+        await database.run("return_leases", held)
 
     await bench.measure(f"claim by key + release 20, {queued} queued", 300, 20, by_key)
     await bench.measure(f"claim by scan + release 20, {queued} queued", 300, 20, by_scan)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from chaos.program import Program, children
 from onebox.postgres_server import EmbeddedPostgres
+from servers.patience import on_this_machine
 from servers.rabbitmq import RabbitNode
 
 # How long a onebox may take to notice that a process of it died, and to replace it.
@@ -39,7 +40,7 @@ class WorkerPart:
 
     async def start(self) -> None:
         """Wait until another one has taken its place."""
-        async with asyncio.timeout(_FALL_SECONDS):
+        async with asyncio.timeout(on_this_machine(_FALL_SECONDS)):
             while len(self._whole.workers()) < self._count:  # noqa: ASYNC110 -- no event tells
                 await asyncio.sleep(_LOOK_SECONDS)
         await self._whole.become_ready()
@@ -49,7 +50,7 @@ class WorkerPart:
         victim = self._whole.workers()[-1]
         self._count = len(self._whole.workers())
         os.kill(victim, signal.SIGKILL)
-        async with asyncio.timeout(_FALL_SECONDS):
+        async with asyncio.timeout(on_this_machine(_FALL_SECONDS)):
             while victim in self._whole.workers():  # noqa: ASYNC110 -- no event tells
                 await asyncio.sleep(_LOOK_SECONDS)
 
@@ -67,7 +68,7 @@ class DatabasePart:
 
     async def start(self) -> None:
         """Wait until it is back: it needs no hand."""
-        async with asyncio.timeout(_FALL_SECONDS):
+        async with asyncio.timeout(on_this_machine(_FALL_SECONDS)):
             while not self._servers() - self._killed:  # noqa: ASYNC110 -- no event tells
                 await asyncio.sleep(_LOOK_SECONDS)
         await self._whole.become_ready()

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from posthouse.mail.lane import Lane
-from posthouse.store.postgres import Postgres, columns
+from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
 
@@ -123,7 +123,7 @@ class AccountStore:
         self, wanted: Iterable[tuple[UUID, str, int]]
     ) -> dict[tuple[UUID, str, int], AccountProfile]:
         """Those of *wanted* (account, name, revision) that are profiles of an account."""
-        rows = await self._database.fetch("find_profiles", *columns(list(wanted), 3))
+        rows = await self._database.fetch("find_profiles", list(wanted))
         found = [_own_profile(row, row["name"]) for row in rows]
         return {(p.account_id, p.name, p.revision): p for p in found}
 

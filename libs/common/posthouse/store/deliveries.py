@@ -12,7 +12,7 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, RecipientKind
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
-from posthouse.store.postgres import Postgres, columns
+from posthouse.store.postgres import Postgres
 
 # A claim brings no more than this many octets of messages, but always one message.
 CLAIMED_OCTETS = 32 << 20
@@ -157,7 +157,7 @@ class DeliveryStore:
     async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
         """Put deliveries back until the site named with each has room; pauses no lane meanwhile."""
         rows = [(c.delivery.id, c.claim, site) for c, site in parked]
-        await self._background.run("park_deliveries", *columns(rows, 3))
+        await self._background.run("park_deliveries", rows)
 
     async def parked_sites(self) -> list[str]:
         """The sites that deliveries wait for."""
@@ -180,14 +180,14 @@ class DeliveryStore:
             if known is None or known.claimed.claim < s.claimed.claim:
                 latest[s.claimed.delivery.id] = s
         rows = [_row(s) for s in latest.values()]
-        settled = await self._database.fetch("settle_deliveries", *columns(rows, 19))
+        settled = await self._database.fetch("settle_deliveries", rows)
         kept = {(row["id"], latest[row["id"]].claimed.claim) for row in settled}
         return [(s.claimed.delivery.id, s.claimed.claim) in kept for s in batch]
 
     async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend the leases; returns the ids that are still ours."""
         rows = [(c.delivery.id, c.claim) for c in held]
-        renewed = await self._background.fetch("renew_deliveries", *columns(rows, 2), self.lease)
+        renewed = await self._background.fetch("renew_deliveries", rows, self.lease)
         return {row["id"] for row in renewed}
 
     async def quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
@@ -199,7 +199,7 @@ class DeliveryStore:
     async def return_leases(self, held: Sequence[ClaimedDelivery]) -> None:
         """Give claims back untried; others may take them at once."""
         rows = [(c.delivery.id, c.claim) for c in held]
-        await self._database.run("return_leases", *columns(rows, 2))
+        await self._database.run("return_leases", rows)
 
 
 def delivery_in(row: Any) -> Delivery:
@@ -250,13 +250,14 @@ def _claimed(rows: Sequence[Any]) -> tuple[ClaimedDelivery, ...]:
 
 
 def _row(s: Settlement) -> tuple[Any, ...]:
+    """A result_row_1."""
     d, a = s.claimed.delivery, s.attempt
     tried = (
         (a.started_at, a.outcome, a.scope, a.site, a.host, a.tls, a.code, a.enhanced, a.reply)
         if a
-        else (None, "", None, "", "", "", 0, None, "")
+        else (None,) * 9
     )
     return (
-        d.id, s.claimed.claim, s.wait, *tried, d.account_id, d.submission_id, s.kind.value,
-        s.detail, d.recipient, normal_form(d.recipient) if s.suppress else None, a is not None,
+        d.id, s.claimed.claim, s.wait, d.account_id, d.submission_id, s.kind, s.detail, d.recipient,
+        normal_form(d.recipient) if s.suppress else None, a is not None, *tried,
     )  # fmt: skip

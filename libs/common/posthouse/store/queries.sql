@@ -1,5 +1,5 @@
 -- Every statement of the product, by name. A test prepares each against the migrated schema.
--- Arrays are unnested side by side: one row each, a batch a statement, a statement a transaction.
+-- A batch is one array of a named type: a batch a statement, a statement a transaction.
 --
 -- A plan is made once for a connection, perhaps while the tables are empty, and must hold when a
 -- million rows wait. So nothing leaves the planner a choice that could read a whole table: whether
@@ -10,39 +10,32 @@
 
 -- name: accept_submissions
 -- What is handed over is claimed at once, and comes back with what claim_submissions would tell.
-WITH kept AS (
-    INSERT INTO contents (id, header, body)
-    SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bytea[])
+WITH input AS (
+    SELECT * FROM unnest($1::accept_row_1[])
+), kept AS (
+    INSERT INTO contents (id, header, body) SELECT * FROM unnest($2::content_row_1[])
 ), submitted AS (
-    INSERT INTO submissions (id, account_id, credential_id, profile, lane, sender, recipients,
-                             smtputf8, client, helo, tls, size, profile_revision, attributes)
-    SELECT id, account_id, credential_id, profile, lane, sender,
-           string_to_array(recipients, E'\n'), smtputf8, client, helo, tls, size,
-           profile_revision, attributes
-    FROM unnest($1::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::smallint[], $8::text[],
-                $9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::integer[],
-                $15::integer[], $16::jsonb[])
-        AS t(id, account_id, credential_id, profile, lane, sender, recipients, smtputf8, client,
-             helo, tls, size, profile_revision, attributes)
+    INSERT INTO submissions (id, account_id, credential_id, profile, profile_revision, lane, sender,
+                             recipients, smtputf8, client, helo, tls, size, attributes)
+    SELECT id, account_id, credential_id, profile, profile_revision, lane, sender, recipients,
+           smtputf8, client, helo, tls, size, attributes
+    FROM input
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
-    SELECT id, account_id, id, 'accepted' FROM unnest($1::uuid[], $4::uuid[]) AS t(id, account_id)
+    SELECT id, account_id, id, 'accepted' FROM input
 ), due AS (
     INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, claim, leased)
-    SELECT id, account_id, lane, size, CASE WHEN handed THEN now() + $18::interval ELSE now() END,
-           now() + $17::interval, handed::integer, handed
-    FROM unnest($1::uuid[], $4::uuid[], $7::smallint[], $14::integer[], $19::boolean[])
-        AS t(id, account_id, lane, size, handed)
+    SELECT id, account_id, lane, size, CASE WHEN handed THEN now() + $4::interval ELSE now() END,
+           now() + $3::interval, handed::integer, handed
+    FROM input
 )
 SELECT t.id, ARRAY(
-    SELECT recipient FROM unnest(string_to_array(t.recipients, E'\n')) AS recipient
+    SELECT recipient FROM unnest(t.recipients) AS recipient
     WHERE (SELECT true FROM suppressions s
            WHERE s.account_id = t.account_id AND s.normal = lower(recipient) AND s.scope = ''
              AND COALESCE(s.expires_at > now(), true) LIMIT 1)
 ) AS suppressed
-FROM unnest($1::uuid[], $4::uuid[], $9::text[], $19::boolean[])
-    AS t(id, account_id, recipients, handed)
-WHERE t.handed;
+FROM input t WHERE t.handed;
 
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
@@ -92,47 +85,39 @@ WITH free AS (
        OR lane <= 2 AND COALESCE(
           (SELECT true FROM due_deliveries d
            WHERE d.leased AND NOT d.held AND d.lane = lane.lane
-             AND d.claimed_at > now() - $20::interval LIMIT 1),
+             AND d.claimed_at > now() - $6::interval LIMIT 1),
           (SELECT true FROM due_submissions s
-           WHERE s.lane = lane.lane AND NOT s.held AND s.due_at > now() - $20::interval
-             AND s.received_at > now() - $20::interval LIMIT 1))
+           WHERE s.lane = lane.lane AND NOT s.held AND s.due_at > now() - $6::interval
+             AND s.received_at > now() - $6::interval LIMIT 1))
+), sent AS (
+    SELECT * FROM unnest($3::delivery_row_1[])
 ), done AS (
-    DELETE FROM due_submissions d
-    USING unnest($1::uuid[], $2::integer[]) AS t(id, claim)
-    WHERE d.id = ANY($1) AND d.id = t.id AND d.claim = t.claim
+    DELETE FROM due_submissions d USING unnest($1::claim_row_1[]) AS t
+    WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND d.claim = t.claim
     RETURNING d.id, d.account_id, d.lane, d.held, d.received_at, d.expires_at
 ), rendered AS (
     INSERT INTO renditions (id, submission_id, header, body)
-    SELECT t.id, t.submission_id, t.header, t.body
-    FROM unnest($3::uuid[], $4::uuid[], $5::bytea[], $6::bytea[]) AS t(id, submission_id, header, body)
-    JOIN done ON done.id = t.submission_id
+    SELECT t.* FROM unnest($2::rendition_row_1[]) AS t JOIN done ON done.id = t.submission_id
 ), delivering AS (
     INSERT INTO deliveries (id, submission_id, account_id, rendition_id, lane, recipient,
                             return_path, kind, site)
-    SELECT t.id, t.submission_id, t.account_id, t.rendition_id, done.lane, t.recipient,
+    SELECT t.id, t.submission_id, done.account_id, t.rendition_id, done.lane, t.recipient,
            t.return_path, t.kind, t.site
-    FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[], $11::text[], $12::text[],
-                $21::text[], $22::text[])
-        AS t(id, submission_id, account_id, rendition_id, recipient, return_path, kind, site)
-    JOIN done ON done.id = t.submission_id
+    FROM sent t JOIN done ON done.id = t.submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
     SELECT new_id(), t.account_id, t.submission_id, t.kind, t.detail
-    FROM unnest($13::uuid[], $14::uuid[], $15::text[], $16::jsonb[])
-        AS t(account_id, submission_id, kind, detail)
-    JOIN done ON done.id = t.submission_id
+    FROM unnest($4::event_row_1[]) AS t JOIN done ON done.id = t.submission_id
 ), opened AS (
     INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, claim,
                                 leased, held, claimed_at, site)
     SELECT t.id, done.account_id, done.lane, t.size,
-           CASE WHEN handed THEN now() + $18::interval ELSE now() END,
-           done.received_at, done.expires_at, handed::integer, handed, done.held,
-           CASE WHEN handed THEN now() END, t.site
-    FROM unnest($7::uuid[], $8::uuid[], $19::integer[], $17::boolean[], $22::text[])
-        AS t(id, submission_id, size, wanted, site)
-    JOIN done ON done.id = t.submission_id
+           CASE WHEN h.handed THEN now() + $5::interval ELSE now() END,
+           done.received_at, done.expires_at, h.handed::integer, h.handed, done.held,
+           CASE WHEN h.handed THEN now() END, t.site
+    FROM sent t JOIN done ON done.id = t.submission_id
     CROSS JOIN LATERAL (
-        SELECT wanted AND NOT done.held AND done.lane <= (SELECT lowest FROM free) AS handed
+        SELECT t.handed AND NOT done.held AND done.lane <= (SELECT lowest FROM free) AS handed
     ) h
     RETURNING id, lane, leased, received_at, expires_at
 )
@@ -253,8 +238,8 @@ ORDER BY found.lane, found.received_at;
 -- name: park_deliveries
 UPDATE due_deliveries d
 SET parked_at = t.site, leased = false, due_at = d.received_at
-FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS t(id, claim, site)
-WHERE d.id = ANY($1) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim;
+FROM unnest($1::park_row_1[]) AS t
+WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim;
 
 -- name: parked_sites
 WITH RECURSIVE sites AS (
@@ -275,15 +260,10 @@ WHERE parked_at IS NOT NULL AND NOT held AND expires_at <= now();
 -- A result without a wait is final: its row goes. A result under a lost claim, or under one
 -- that had its result, changes nothing.
 WITH input AS (
-    SELECT * FROM unnest(
-        $1::uuid[], $2::integer[], $3::interval[], $4::timestamptz[], $5::text[], $6::text[],
-        $7::text[], $8::text[], $9::text[], $10::smallint[], $11::text[], $12::text[],
-        $13::uuid[], $14::uuid[], $15::text[], $16::jsonb[], $17::text[], $18::text[], $19::boolean[])
-        AS t(id, claim, wait, started_at, outcome, scope, site, host, tls, code, enhanced, reply,
-             account_id, submission_id, kind, detail, address, normal, attempted)
+    SELECT * FROM unnest($1::result_row_1[])
 ), gone AS (
     DELETE FROM due_deliveries d USING input i
-    WHERE d.id = ANY($1) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
+    WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
       AND i.wait IS NULL
     RETURNING d.id
 ), kept AS (
@@ -293,7 +273,7 @@ WITH input AS (
         due_at = CASE WHEN d.expires_at BETWEEN now() AND now() + i.wait THEN d.expires_at
                       ELSE now() + i.wait END
     FROM input i
-    WHERE d.id = ANY($1) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
+    WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
       AND i.wait IS NOT NULL
     RETURNING d.id
 ), done AS (
@@ -325,21 +305,21 @@ SELECT id FROM done;
 -- name: renew_deliveries
 -- Never waits for a row: what is locked is being settled, or claimed by another because it ran out.
 WITH ours AS (
-    SELECT d.id FROM unnest($1::uuid[], $2::integer[]) AS t(id, claim)
+    SELECT d.id FROM unnest($1::claim_row_1[]) AS t
     CROSS JOIN LATERAL (
         SELECT id FROM due_deliveries d
         WHERE d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim
         OFFSET 0 FOR UPDATE SKIP LOCKED
     ) d
 )
-UPDATE due_deliveries SET due_at = now() + $3::interval
+UPDATE due_deliveries SET due_at = now() + $2::interval
 WHERE id = ANY(ARRAY(SELECT id FROM ours))
 RETURNING id;
 
 -- name: return_leases
 UPDATE due_deliveries d SET due_at = now(), leased = false
-FROM unnest($1::uuid[], $2::integer[]) AS t(id, claim)
-WHERE d.id = ANY($1) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim;
+FROM unnest($1::claim_row_1[]) AS t
+WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim;
 
 -- name: quarantine_claimed_delivery
 WITH gone AS (
@@ -421,8 +401,7 @@ RETURNING revision;
 
 -- name: find_profiles
 SELECT p.account_id, p.name, p.revision, p.preset, p.preset_revision, p.knobs
-FROM unnest($1::uuid[], $2::text[], $3::integer[]) AS t(account_id, name, revision)
-JOIN profiles p USING (account_id, name, revision);
+FROM unnest($1::profile_row_1[]) AS t JOIN profiles p USING (account_id, name, revision);
 
 -- name: find_account
 SELECT id, name, created_at FROM accounts WHERE name = $1;

@@ -13,7 +13,7 @@ from posthouse.mail.submission import Attributes, Delivery, Rendition, Submissio
 from posthouse.store.deliveries import CLAIMED_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
-from posthouse.store.postgres import Postgres, columns
+from posthouse.store.postgres import Postgres
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +90,19 @@ class SubmissionStore:
         return await self._accepting.add(submission, hurried=hurried)
 
     async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
-        rows = [
-            (
-                s.id, s.header, s.body, s.account_id, s.credential_id, s.profile, s.lane, s.sender,
-                "\n".join(s.recipients), s.smtputf8, s.client, s.helo, s.tls,
-                s.size, s.profile_revision, s.attributes.as_json(),
-            )
-            for s in batch
-        ]  # fmt: skip
         with self.accepted.reserve(len(batch)) as handed:
-            due = [place >= handed for place in range(len(batch))]
             told = await self._database.fetch(
                 "accept_submissions",
-                *columns(rows, 16),
+                [_accepted(s, handed=place < handed) for place, s in enumerate(batch)],
+                [(s.id, s.header, s.body) for s in batch],
                 self._keep_trying,
                 self._lease,
-                [not one for one in due],
             )
             suppressed = {row["id"]: frozenset(row["suppressed"]) for row in told}
             self.accepted.publish(
                 [ClaimedSubmission(s, 1, suppressed=suppressed[s.id]) for s in batch[:handed]]
             )
-        return due
+        return [place >= handed for place in range(len(batch))]
 
     async def claim(
         self,
@@ -144,19 +135,20 @@ class SubmissionStore:
         How many deliveries came due in which lane; not counted is what a dispatcher here has.
         """
         contents = {d.id: (d, *content) for p in prepared for d, content in p.to_send()}
-        sizes = [len(header) + len(body) for _, header, body in contents.values()]
         with self._prepared.reserve(len(contents)) as handed:
             # What is to be sent at once must be on disk first: see DeliveryStore.claim.
             database = self._database if handed else self._background
             rows = await database.fetch(
                 "prepare_submissions",
-                *_preparing(prepared),
-                [place < handed for place in range(len(sizes))],
+                [(p.claimed.submission.id, p.claimed.claims) for p in prepared],
+                [(r.id, r.submission_id, r.header, r.body) for p in prepared for r in p.renditions],
+                [
+                    _delivery(d, len(header) + len(body), handed=place < handed)
+                    for place, (d, header, body) in enumerate(contents.values())
+                ],
+                [event for p in prepared for event in _events(p)],
                 self._lease,
-                sizes,
                 self._window,
-                [d.kind.value for d, *_ in contents.values()],
-                [d.site for d, *_ in contents.values()],
             )
             self._prepared.publish(
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
@@ -171,20 +163,20 @@ class SubmissionStore:
         await self._database.run("quarantine_submission", id_, claim, reason)
 
 
-def _preparing(prepared: Sequence[Prepared]) -> Iterator[list[Any]]:
-    """The first arguments of prepare_submissions, $1 to $16."""
-    claims = [(p.claimed.submission.id, p.claimed.claims) for p in prepared]
-    renditions = [(r.id, r.submission_id, r.header, r.body) for p in prepared for r in p.renditions]
-    deliveries = [
-        (d.id, d.submission_id, d.account_id, d.rendition_id, d.recipient, d.return_path)
-        for p in prepared
-        for d in p.deliveries
-    ]
-    events = [event for p in prepared for event in _events(p)]
-    yield from columns(claims, 2)
-    yield from columns(renditions, 4)
-    yield from columns(deliveries, 6)
-    yield from columns(events, 4)
+def _accepted(s: Submission, *, handed: bool) -> tuple[Any, ...]:
+    """An accept_row_1."""
+    return (
+        s.id, s.account_id, s.credential_id, s.profile, s.profile_revision, s.lane, s.sender,
+        s.recipients, s.smtputf8, s.client, s.helo, s.tls, s.size, s.attributes.as_json(), handed,
+    )  # fmt: skip
+
+
+def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:
+    """A delivery_row_1."""
+    return (
+        d.id, d.submission_id, d.rendition_id, d.recipient, d.kind, d.return_path, d.site, size,
+        handed,
+    )  # fmt: skip
 
 
 def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> ClaimedDelivery:

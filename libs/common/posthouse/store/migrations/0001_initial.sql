@@ -258,6 +258,31 @@ CREATE TABLE quarantined_deliveries (
     quarantined_at   timestamptz NOT NULL DEFAULT now()
 );
 
+-- Rows that statements take, an array for each kind of row. The version before uses a type as long
+-- as it runs: a statement that needs another column gets a new type with the next number.
+
+CREATE TYPE accept_row_1 AS (
+    id uuid, account_id uuid, credential_id uuid, profile text, profile_revision integer,
+    lane smallint, sender text, recipients text[], smtputf8 boolean, client text, helo text,
+    tls text, size integer, attributes jsonb, handed boolean
+);
+CREATE TYPE content_row_1 AS (id uuid, header bytea, body bytea);
+CREATE TYPE claim_row_1 AS (id uuid, claim integer);
+CREATE TYPE park_row_1 AS (id uuid, claim integer, site text);
+CREATE TYPE rendition_row_1 AS (id uuid, submission_id uuid, header bytea, body bytea);
+CREATE TYPE delivery_row_1 AS (
+    id uuid, submission_id uuid, rendition_id uuid, recipient text, kind text, return_path text,
+    site text, size integer, handed boolean
+);
+CREATE TYPE event_row_1 AS (account_id uuid, submission_id uuid, kind text, detail jsonb);
+CREATE TYPE result_row_1 AS (
+    id uuid, claim integer, wait interval, account_id uuid, submission_id uuid, kind text,
+    detail jsonb, address text, normal text, attempted boolean, started_at timestamptz,
+    outcome text, scope text, site text, host text, tls text, code smallint, enhanced text,
+    reply text
+);
+CREATE TYPE profile_row_1 AS (account_id uuid, name text, revision integer);
+
 -- Which database this is. A restored one says so by being another: what was open in it may have
 -- been sent since it was saved. It does not see that a whole server was put back.
 
