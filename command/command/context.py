@@ -23,7 +23,7 @@ from posthouse.running.common_settings import LogFormat, LogLevel
 from posthouse.running.settings import SettingsError, load
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.postgres import Postgres
-from posthouse.store.secret_check import WrongSecretKey
+from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -95,6 +95,17 @@ def installation() -> Installation:
 def with_store(work: Callable[[Postgres], Awaitable[T]]) -> T:
     """The result of *work*, given the installation's database."""
     return run(_open(installation(), work))
+
+
+def with_secret_key(work: Callable[[Postgres, bytes], Awaitable[T]]) -> T:
+    """The same, for what is made with the secret key: refused when the database knows another."""
+    key = secret_key()
+
+    async def checked(database: Postgres) -> T:
+        await keep_secret_check(database, key)
+        return await work(database, key)
+
+    return with_store(checked)
 
 
 async def _open(where: Installation, work: Callable[[Postgres], Awaitable[T]]) -> T:

@@ -12,8 +12,8 @@ from command.context import (
     friendly_errors,
     json_option,
     print_json,
-    secret_key,
     settings,
+    with_secret_key,
     with_store,
 )
 from command.dns_records import Record, print_records, records_of
@@ -30,7 +30,6 @@ from posthouse.mail.lane import Lane
 from posthouse.profiles import resolve
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
-from posthouse.store.secret_check import keep_secret_check
 
 
 @click.group
@@ -101,15 +100,14 @@ def create(
         names = tuple(dict.fromkeys(domain_name(name) for name in domains))
         resolve(profile)
     wanted = _Wanted(account, username, lane, highest_lane, names, profile, note)
-    key, relay = secret_key(), settings().hostname
-    made, records = with_store(lambda database: _create(database, key, relay, wanted))
+    relay = settings().hostname
+    made, records = with_secret_key(lambda database, key: _create(database, key, relay, wanted))
     _show(wanted, made, records, as_json=as_json)
 
 
 async def _create(
     database: Postgres, key: bytes, relay: str, wanted: _Wanted
 ) -> tuple[NewCredential, tuple[Record, ...]]:
-    await keep_secret_check(database, key)
     accounts = AccountStore(database)
     owner = await ensure_account(accounts, wanted.account)
     records: list[Record] = []

@@ -12,8 +12,8 @@ from command.context import (
     friendly_errors,
     json_option,
     print_json,
-    secret_key,
     settings,
+    with_secret_key,
     with_store,
 )
 from command.dns_records import print_records, records_of
@@ -22,7 +22,6 @@ from command.table import print_table
 from posthouse.mail.dkim_key import Algorithm
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
-from posthouse.store.secret_check import keep_secret_check
 
 account_option = click.option("--account", default="default", show_default=True, metavar="NAME")
 spf_option = click.option(
@@ -65,23 +64,22 @@ def add(
     with friendly_errors():
         name = domain_name(name)
         host = None if return_path_host is None else domain_name(return_path_host)
-    key = secret_key()
+    algorithms = (Algorithm.RSA,) if no_ed25519 else tuple(Algorithm)
 
-    async def work(database: Postgres) -> None:
-        await keep_secret_check(database, key)
+    async def work(database: Postgres, key: bytes) -> None:
         accounts = AccountStore(database)
         await add_domain(
             accounts,
             await ensure_account(accounts, account),
             name,
             key,
-            algorithms=(Algorithm.RSA,) if no_ed25519 else tuple(Algorithm),
+            algorithms=algorithms,
             return_path_host=host,
             verified=not unverified,
             today=datetime.now(UTC).date(),
         )
 
-    with_store(work)
+    with_secret_key(work)
     _show_domain(account, name, published_spf, as_json=as_json)
 
 
@@ -147,19 +145,7 @@ def list_(*, as_json: bool) -> None:
     async def work(database: Postgres) -> list[dict[str, Any]]:
         return [dict(row) for row in await AccountStore(database).sending_domains()]
 
-    found = [
-        {
-            "account": account,
-            "name": name,
-            "verified_at": rows[0]["verified_at"],
-            "return_path_host": rows[0]["return_path_host"],
-            "selectors": [row["selector"] for row in rows if row["selector"]],
-        }
-        for (account, name), group in groupby(
-            with_store(work), key=lambda row: (row["account"], row["name"])
-        )
-        for rows in (list(group),)
-    ]
+    found = [_summary(list(rows)) for _, rows in groupby(with_store(work), key=_of_account)]
     if as_json:
         print_json(found)
         return
@@ -177,6 +163,18 @@ def list_(*, as_json: bool) -> None:
         ],
         empty="there are no sending domains; add one with `posthouse domain add`",
     )
+
+
+def _of_account(row: dict[str, Any]) -> tuple[str, str]:
+    return row["account"], row["name"]
+
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A domain of one account, from a row for each of its keys."""
+    domain = {
+        name: rows[0][name] for name in ("account", "name", "verified_at", "return_path_host")
+    }
+    return {**domain, "selectors": [row["selector"] for row in rows if row["selector"]]}
 
 
 @domain.command
