@@ -27,7 +27,7 @@ PACKAGES = ("posthouse", "ingest", "policy", "dispatcher", "bounces", "onebox")
 SHOWN_BY = {
     "posthouse.running": "all",
     "posthouse.broker": "all, with RabbitMQ",
-    "posthouse.store.housekeeping": "dispatcher",
+    "posthouse.store.housekeeping": "all",
     "onebox": "up",
 }
 

@@ -32,6 +32,7 @@ PARAMETERS = {
     "claim_deliveries": "20, {lease}, interval '0', 5, 1000000, true, true",
     "claim_parked_deliveries": "'full.example', 20, {lease}",
     "parked_sites": "",
+    "unpark_expired_deliveries": "1000",
     "reset_future_due_submissions": "{lease}, interval '1 d'",
     "reset_future_due_deliveries": "{lease}, interval '1 d'",
     "park_deliveries": "{parked}",

@@ -4,25 +4,34 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 from pydantic import SecretStr
 
-from posthouse.broker import Broker, check_connected
+from posthouse.broker import Broker, BrokerState, BrokerUnavailable
 from posthouse.running import logs
-from posthouse.running.common_settings import Common, WithBroker, WithDatabase, WithSecretKey
+from posthouse.running.common_settings import (
+    Common,
+    WithBroker,
+    WithDatabase,
+    WithRetention,
+    WithSecretKey,
+)
 from posthouse.running.health import CannotListen, Check, Health
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError, load
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery
 from posthouse.store.direct_handoff import DirectHandoff
+from posthouse.store.housekeeping import Housekeeping
 from posthouse.store.migrate import NEEDED_VERSION
 from posthouse.store.postgres import Postgres
+from posthouse.store.retention import Retention
 from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
 from posthouse.store.submissions import ClaimedSubmission
 
@@ -42,7 +51,7 @@ class Backing:
     # What leads straight to the next service, where it is in this process.
     accepted: DirectHandoff[ClaimedSubmission] = field(default_factory=DirectHandoff)
     prepared: DirectHandoff[ClaimedDelivery] = field(default_factory=DirectHandoff)
-    disk: Path | None = None  # a folder on the one the database writes to, if this machine has it
+    disk: Path | None = None  # the data folder of PostgreSQL, if it is on this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class Wired:
     checks: Mapping[str, Check]
 
 
-class ProgramSettings(Common, WithDatabase, WithBroker):
+class ProgramSettings(Common, WithDatabase, WithBroker, WithRetention):
     """What every service program needs."""
 
 
@@ -87,16 +96,26 @@ def broker_check(broker: Broker) -> Check:
     """Ready when the broker is there: not for what takes mail in, which goes on without it."""
 
     async def check() -> None:
-        await check_connected(broker)
+        if broker.state is not BrokerState.CONNECTED:
+            raise BrokerUnavailable(f"the broker is {broker.state}")
 
     return check
 
 
-def open_rabbitmq(urls: Sequence[SecretStr]) -> AbstractAsyncContextManager[Broker]:
-    """The broker at one of *urls*, closed when the context is left."""
+def housekeeping(settings: ProgramSettings, behind: Backing) -> Housekeeping:
+    """What every process runs beside its service; one of them all does the work."""
+    retention = Retention(
+        bodies=timedelta(hours=settings.body_retention_hours),
+        history=timedelta(days=settings.history_retention_days),
+    )
+    return Housekeeping(behind.database, retention, disk=behind.disk)
+
+
+def rabbitmq(urls: Sequence[SecretStr]) -> Broker:
+    """The broker at *urls*, the nodes of one cluster; it connects when it is run."""
     from posthouse.broker.rabbitmq import RabbitMqBroker  # noqa: PLC0415 -- `up` starts without
 
-    return RabbitMqBroker.open(*(url.get_secret_value() for url in urls))
+    return RabbitMqBroker(*(url.get_secret_value() for url in urls))
 
 
 def run_program(
@@ -117,11 +136,9 @@ def run_program(
 
 
 async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
+    broker = rabbitmq(settings.broker_url)
     try:
-        async with (
-            open_rabbitmq(settings.broker_url) as broker,
-            backing(settings, broker) as behind,
-        ):
+        async with backing(settings, broker) as behind:
             await behind.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
             if isinstance(settings, WithSecretKey):
                 await keep_secret_check(behind.database, settings.secret_key.get_secret_value())
@@ -129,7 +146,12 @@ async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
             health = Health(
                 settings.health_listen, {"database": database_check(behind), **wired.checks}
             )
-            return await run(wired.services, health=health, grace=settings.grace_seconds)
+            services = {
+                "broker": broker,
+                **wired.services,
+                "housekeeping": housekeeping(settings, behind),
+            }
+            return await run(services, health=health, grace=settings.grace_seconds)
     except (StoreUnavailable, WrongSecretKey, CannotListen) as error:
         log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
         await asyncio.sleep(0)

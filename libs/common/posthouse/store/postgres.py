@@ -108,6 +108,7 @@ class Postgres:
         if background:
             self._settings["synchronous_commit"] = "off"
         self._connections = Connections(self._connect, connections)
+        self.is_full = False  # it said that it has no room, until somebody makes some
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -161,9 +162,20 @@ class Postgres:
                 # The server has said no, and waits for the next statement. One that was read-only
                 # when the connection was made may be so for this connection only.
                 whole = not isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+                if isinstance(error, asyncpg.DiskFullError):
+                    self.is_full = True
                 raise
             finally:
                 self._connections.give_back(connection, whole=whole)
+            return rows
+
+    async def fetch_within(self, seconds: float, query: str, *arguments: Any) -> list[Any]:
+        """All rows of the named statement, which may take *seconds* and not the usual ten."""
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = {round(seconds * 1000)}")
+            rows: list[Any] = await connection.fetch(
+                QUERIES[query], *arguments, timeout=seconds + 1
+            )
             return rows
 
     def alone(self) -> "Postgres":

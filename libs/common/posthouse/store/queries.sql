@@ -254,7 +254,11 @@ SELECT site FROM sites WHERE site IS NOT NULL;
 
 -- name: unpark_expired_deliveries
 UPDATE due_deliveries SET parked_at = NULL, due_at = now()
-WHERE parked_at IS NOT NULL AND NOT held AND expires_at <= now();
+WHERE id = ANY(ARRAY(
+    SELECT id FROM due_deliveries WHERE parked_at IS NOT NULL AND NOT held AND expires_at <= now()
+    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+))
+RETURNING id;
 
 -- name: settle_deliveries
 -- A result without a wait is final: its row goes. A result under a lost claim, or under one
@@ -627,29 +631,14 @@ WITH gone AS (
 )
 SELECT id FROM gone;
 
--- name: missing_partitions
-SELECT parent, day FROM unnest($1::text[]) AS parent,
-    LATERAL (SELECT (now() AT TIME ZONE 'UTC')::date + ahead AS day FROM generate_series(-2, 7) AS ahead) d
-WHERE to_regclass(parent || to_char(day, '"_"YYYYMMDD')) IS NULL
-ORDER BY day, parent;
+-- name: add_partitions
+SELECT * FROM add_partitions($1, $2, $3);
 
--- name: create_partition
-SELECT create_partition($1, $2) AS created;
+-- name: retire_partitions
+SELECT * FROM retire_partitions($1, now() - $2::interval, $3, $4, $5);
 
--- name: old_partitions
-SELECT c.relname AS name, to_date(substring(c.relname FROM '_([0-9]{8})$'), 'YYYYMMDD') AS day
-FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-WHERE p.relname = $1
-  AND to_date(substring(c.relname FROM '_([0-9]{8})$'), 'YYYYMMDD')
-      < ((now() - $2::interval) AT TIME ZONE 'UTC')::date
-ORDER BY day;
-
--- name: oldest_open_id
-SELECT LEAST((SELECT id FROM due_submissions ORDER BY id LIMIT 1),
-             (SELECT id FROM due_deliveries ORDER BY id LIMIT 1)) AS id;
-
--- name: drop_partition
-SELECT drop_partition($1);
+-- name: sweep_default
+SELECT * FROM sweep_default($1, $2, $3, now() - $4::interval);
 
 -- name: note_time
 -- How far the clock was set back since somebody last noted the time; less than nothing if it was
@@ -707,8 +696,11 @@ WHERE id = ANY(ARRAY(
 ))
 RETURNING id;
 
--- name: try_lock
-SELECT pg_try_advisory_xact_lock($1::bigint) AS locked;
+-- name: try_to_lead
+SELECT pg_try_advisory_lock($1::bigint) AS leads;
+
+-- name: stop_leading
+SELECT pg_advisory_unlock($1::bigint);
 
 -- name: read_witness
 SELECT database = this_database() AS same, folder FROM witness FOR UPDATE;

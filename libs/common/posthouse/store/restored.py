@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 
-from posthouse.store.housekeeping import RETENTION
 from posthouse.store.quarantine import quarantine_everything
 from posthouse.store.queries import QUERIES
 
@@ -28,8 +27,8 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
             if folder != known["folder"] and folder is not None:
                 await connection.execute(QUERIES["stamp_database_identity"], folder)
             return
-        for row in await connection.fetch(QUERIES["missing_partitions"], list(RETENTION)):
-            await connection.fetch(QUERIES["create_partition"], row["parent"], row["day"])
+        # An old backup has no partition for the events of today.
+        await connection.fetch(QUERIES["add_partitions"], "events", "day", 1)
         quarantined = await quarantine_everything(connection, REASON)
         await connection.execute(QUERIES["stamp_database_identity"], folder)
     log.warning(
