@@ -11,6 +11,7 @@ from pydantic import SecretBytes, SecretStr
 
 from policy.settings import PolicySettings
 from policy.wiring import wire
+from posthouse.broker import Topic
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.mail.dkim_key import Algorithm, check, record
 from posthouse.mail.lane import Lane
@@ -50,8 +51,8 @@ def submission(account: UUID, *recipients: str) -> Submission:
 
 @pytest_asyncio.fixture
 async def behind(database: str) -> AsyncIterator[Backing]:
-    async with Postgres(database) as store, EmbeddedBroker.open() as broker:
-        yield Backing(store, store, broker)
+    async with Postgres(database) as store:
+        yield Backing(store, store, EmbeddedBroker())
 
 
 @pytest_asyncio.fixture
@@ -79,19 +80,14 @@ async def test_a_submission_becomes_deliveries_that_can_be_claimed(
         hostname="relay.example",
     )
     stopping = asyncio.Event()
-    heard: list[bytes] = []
-
-    async def hear(body: bytes) -> None:
-        heard.append(body)
-
+    heard: list[Lane] = []
+    behind.broker.listen(Topic.DELIVERIES, heard.append)
     async with asyncio.TaskGroup() as group:
         for service in wire(settings, behind).services.values():
             group.create_task(service.run(stopping))
-        hearing = group.create_task(behind.broker.consume("deliveries.2", hear, prefetch=1))
         await store.accept(sent)
-        await until(lambda: bool(heard))
+        await until(lambda: heard == [Lane.HIGH])
         stopping.set()
-        hearing.cancel()
 
     rows = await _rows(database, "SELECT recipient, lane, return_path FROM deliveries ORDER BY id")
     assert [(r["recipient"], r["lane"]) for r in rows] == [("a@x.example", 2), ("b@x.example", 2)]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from servers.debian import CannotInstall, install
 from servers.guarded import Guarded
+from servers.patience import on_this_machine
 from servers.ports import lasting_ports
 
 # Debian's /usr/sbin/rabbitmq-server wants to be root or "rabbitmq"; the scripts behind it do not.
@@ -85,7 +86,7 @@ class PrivateNode:
         """See RabbitNode."""
         command = [*self._place.enter, str(self._scripts / "rabbitmq-server")]
         self._node = Guarded(command, self._env, self._folder / "output.log")
-        deadline = time.monotonic() + _START_WITHIN
+        deadline = time.monotonic() + on_this_machine(_START_WITHIN)
         while not _listens(self._place.host, self._place.port):
             if not self._node.running or time.monotonic() > deadline:
                 self._node.end(signal.SIGKILL)
@@ -123,7 +124,12 @@ class PrivateNode:
         """See RabbitNode."""
         command = [*self._place.enter, str(self._scripts / "rabbitmqctl"), *arguments]
         done = subprocess.run(
-            command, env=self._env, capture_output=True, text=True, timeout=30, check=False
+            command,
+            env=self._env,
+            capture_output=True,
+            text=True,
+            timeout=on_this_machine(30),
+            check=False,
         )
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")

@@ -2,33 +2,40 @@
 
 from datetime import timedelta
 
-from dispatcher.connections import Connections, Keeping
-from dispatcher.core.routes import Ourselves
-from dispatcher.courier import Courier
+from dispatcher.connection_pool import ConnectionPool, ReusePolicy
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.delivery_attempt import DeliveryAttempts
+from dispatcher.isolation import ProcessIsolation
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
 from dispatcher.service import Dispatcher
 from dispatcher.settings import DispatcherSettings
 from dispatcher.sites import Sites
-from posthouse.broker import deliveries_queue
-from posthouse.broker.hints import Listener
+from posthouse.broker import Topic
 from posthouse.running.program import Backing, Wired, broker_check
 from posthouse.store.clock import ClockWatch
 from posthouse.store.deliveries import DeliveryStore
 
 
-def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
-    """The dispatcher, what wakes it, and the watch over the clock of the database."""
+def delivery_attempts(settings: DispatcherSettings, sites: Sites | None = None) -> DeliveryAttempts:
+    """What resolves and sends, within the limits of *sites* if they are given."""
     resolver = MxResolver(settings.nameservers)
-    ourselves = Ourselves(frozenset({settings.hostname.lower()}))
-    sites = Sites(settings.site_limit)
-    connections = Connections(
+    refused = RefusedHosts(
+        frozenset({settings.hostname.lower()}), allowed=settings.private_networks_allowed
+    )
+    connections = ConnectionPool(
         settings.hostname,
         resolver,
-        ourselves,
-        keeping=Keeping(messages_per_connection=settings.messages_per_connection),
+        refused,
+        reuse=ReusePolicy(messages_per_connection=settings.messages_per_connection),
     )
-    courier = Courier(Router(resolver, ourselves, static=settings.routes), connections, sites)
+    router = Router(resolver, refused, static=settings.routes)
+    return DeliveryAttempts(router, connections, sites or Sites(settings.site_limit))
+
+
+def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
+    """The dispatcher, what wakes it, and the watch over the clock of the database."""
+    sites = Sites(settings.site_limit)
     dispatcher = Dispatcher(
         DeliveryStore(
             behind.database,
@@ -36,15 +43,16 @@ def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
             prepared=behind.prepared,
             lease=timedelta(seconds=settings.lease_seconds),
         ),
-        courier,
+        delivery_attempts(settings, sites),
+        ProcessIsolation(settings),
         settings.limits,
         sites,
         lease_seconds=settings.lease_seconds,
     )
+    behind.broker.listen(Topic.DELIVERIES, dispatcher.wake)
     return Wired(
         services={
             "dispatcher": dispatcher,
-            "dispatcher-hints": Listener(behind.broker, deliveries_queue, dispatcher.wake),
             "clock": ClockWatch(behind.database, lease=timedelta(seconds=settings.lease_seconds)),
         },
         checks={"broker": broker_check(behind.broker)},

@@ -88,10 +88,10 @@ class PolicyService:
         relay: Relay,
         signer: Signer,
         *,
-        announce: Callable[[Lane, int], None],
+        announce: Callable[[Lane], None],
         pace: Pace | None = None,
     ) -> None:
-        """*announce* is told, after their commit, how many deliveries a lane has got.
+        """*announce* is told, after the commit, in which lanes deliveries became due.
 
         It must neither wait nor raise.
         """
@@ -216,8 +216,8 @@ class PolicyService:
             return
         for one in prepared:
             _tell(one)
-        for lane, count in due.items():
-            self._announce(lane, count)
+        for lane in due:
+            self._announce(lane)
 
     async def _postpone(self, claimed: ClaimedSubmission, reason: str) -> None:
         """Let it come due again when its lease runs out; quarantine it after the last failure."""

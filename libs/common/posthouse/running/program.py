@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,9 +13,15 @@ from typing import TypeVar
 import structlog
 from pydantic import SecretStr
 
-from posthouse.broker import Broker, check_connected
+from posthouse.broker import Broker, BrokerState, BrokerUnavailable
 from posthouse.running import logs
-from posthouse.running.common_settings import Common, WithBroker, WithDatabase, WithRetention
+from posthouse.running.common_settings import (
+    Common,
+    WithBroker,
+    WithDatabase,
+    WithRetention,
+    WithSecretKey,
+)
 from posthouse.running.health import CannotListen, Check, Health
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError, load
@@ -26,6 +32,7 @@ from posthouse.store.housekeeping import Housekeeping
 from posthouse.store.migrate import NEEDED_VERSION
 from posthouse.store.postgres import Postgres
 from posthouse.store.retention import Retention
+from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
 from posthouse.store.submissions import ClaimedSubmission
 
 # How long a program waits for a database that does not answer, or has an old schema, at its start.
@@ -89,7 +96,8 @@ def broker_check(broker: Broker) -> Check:
     """Ready when the broker is there: not for what takes mail in, which goes on without it."""
 
     async def check() -> None:
-        await check_connected(broker)
+        if broker.state is not BrokerState.CONNECTED:
+            raise BrokerUnavailable(f"the broker is {broker.state}")
 
     return check
 
@@ -103,11 +111,11 @@ def housekeeping(settings: ProgramSettings, behind: Backing) -> Housekeeping:
     return Housekeeping(behind.database, retention, disk=behind.disk)
 
 
-def open_rabbitmq(urls: Sequence[SecretStr]) -> AbstractAsyncContextManager[Broker]:
-    """The broker at one of *urls*, closed when the context is left."""
+def rabbitmq(urls: Sequence[SecretStr]) -> Broker:
+    """The broker at *urls*, the nodes of one cluster; it connects when it is run."""
     from posthouse.broker.rabbitmq import RabbitMqBroker  # noqa: PLC0415 -- `up` starts without
 
-    return RabbitMqBroker.open(*(url.get_secret_value() for url in urls))
+    return RabbitMqBroker(*(url.get_secret_value() for url in urls))
 
 
 def run_program(
@@ -128,19 +136,23 @@ def run_program(
 
 
 async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
+    broker = rabbitmq(settings.broker_url)
     try:
-        async with (
-            open_rabbitmq(settings.broker_url) as broker,
-            backing(settings, broker) as behind,
-        ):
+        async with backing(settings, broker) as behind:
             await behind.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
+            if isinstance(settings, WithSecretKey):
+                await keep_secret_check(behind.database, settings.secret_key.get_secret_value())
             wired = wire(settings, behind)
             health = Health(
                 settings.health_listen, {"database": database_check(behind), **wired.checks}
             )
-            services = {**wired.services, "housekeeping": housekeeping(settings, behind)}
+            services = {
+                "broker": broker,
+                **wired.services,
+                "housekeeping": housekeeping(settings, behind),
+            }
             return await run(services, health=health, grace=settings.grace_seconds)
-    except (StoreUnavailable, CannotListen) as error:
+    except (StoreUnavailable, WrongSecretKey, CannotListen) as error:
         log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
         await asyncio.sleep(0)
         return 1
