@@ -42,7 +42,6 @@ DOUBLE_MODULES: set[str] = {
     "up",
 }
 LONG: set[str] = {
-    "command/command/commands/domain.py:list_",
     "demo/demo/non_delivery.py:non_delivery",
     "demo/demo/stage.py:local_stage",
     "services/dispatcher/dispatcher/core/smtp_client.py",
