@@ -56,8 +56,8 @@ WITH made AS (
     SELECT id, submission_id, submission_id, submission_id, 5, 'someone@dest.example', 'b@x'
     FROM made
 )
-INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at)
-SELECT id, 5, 1, now() - interval '1 hour', now(), now() + interval '5 days' FROM made
+INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at)
+SELECT id, id, 5, 1, now() - interval '1 hour', now(), now() + interval '5 days' FROM made
 """
 
 

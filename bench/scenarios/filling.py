@@ -43,8 +43,9 @@ WITH messages AS MATERIALIZED (
     SELECT id, message, $5, message, 5, 'user' || n || '@dest.example', 'b+x@bounce.bench.example'
     FROM made
 )
-INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at)
-SELECT id, 5, $7, now() - interval '1 hour', now() - interval '1 hour', now() + interval '5 days'
+INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at)
+SELECT id, $5, 5, $7, now() - interval '1 hour', now() - interval '1 hour',
+       now() + interval '5 days'
 FROM made
 """
 _EMPTY = "TRUNCATE contents, submissions, renditions, deliveries, attempts, events, due_deliveries"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.mail.address import Address, InvalidAddress, domain_of
+from posthouse.mail.address import Address, InvalidAddress, domain_of, normal_form
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,23 @@ def test_knows_what_needs_smtputf8_and_what_is_a_literal() -> None:
     assert not Address.parse("a@bü.example").is_ascii
     assert Address.parse("a@[192.0.2.1]").is_literal
     assert not Address.parse("a@b.example").is_literal
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("Ann@Dest.Example", "ann@dest.example"),
+        ("Jörg@Bücher.example", "jörg@xn--bcher-kva.example"),
+        ("jörg@XN--BCHER-KVA.example", "jörg@xn--bcher-kva.example"),
+        ('"ann"@dest.example', "ann@dest.example"),
+        ('"A b"@dest.example', '"a b"@dest.example'),
+        ("ann@[IPv6:0:0::1]", "ann@[IPv6:::1]"),
+        ("No Address", "no address"),
+    ],
+)
+def test_lists_compare_addresses_in_their_normal_form(text: str, normal: str) -> None:
+    assert normal == normal_form(text)
+    assert normal == normal_form(normal)
 
 
 def test_domain_of_a_stored_address() -> None:

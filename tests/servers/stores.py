@@ -156,7 +156,9 @@ async def open_stores(
             DeliveryStore(database, background, hold=timedelta(seconds=hold)),
             TimelineStore(database),
         )
-        await stores.sql("INSERT INTO accounts VALUES ($1, 'shop') ON CONFLICT DO NOTHING", ACCOUNT)
+        await stores.sql(
+            "INSERT INTO accounts (id, name) VALUES ($1, 'shop') ON CONFLICT DO NOTHING", ACCOUNT
+        )
         yield stores
 
 
@@ -174,11 +176,11 @@ WITH made AS (
 ), delivering AS (
     INSERT INTO deliveries SELECT id, id, other, id, lane, 'r@dest.example', 'b@x' FROM made
 ), waiting AS (
-    INSERT INTO due_submissions (id, lane, size, due_at, expires_at)
-    SELECT id, lane, 1, now() - interval '1 hour', now() + interval '5 days' FROM made
+    INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at)
+    SELECT id, other, lane, 1, now() - interval '1 hour', now() + interval '5 days' FROM made
 )
-INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at, parked_at)
-SELECT id, lane, 1, now() - interval '1 hour', now(), now() + interval '5 days', $3 FROM made
+INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, parked_at)
+SELECT id, other, lane, 1, now() - interval '1 hour', now(), now() + interval '5 days', $3 FROM made
 """
 
 

@@ -6,7 +6,14 @@ import pytest
 
 from posthouse.mail.lane import Lane
 from posthouse.store import StoreRefused
-from posthouse.store.accounts import AccountStore, NewKey, SealedKey, SendingDomain
+from posthouse.store.accounts import (
+    AccountProfile,
+    AccountStore,
+    KeyState,
+    NewKey,
+    SealedKey,
+    SendingDomain,
+)
 from servers.stores import Stores
 
 RSA = NewKey("s1", "rsa-sha256", b"sealed rsa", "v=DKIM1; k=rsa; p=...")
@@ -77,13 +84,97 @@ async def test_a_sending_domain_brings_its_keys(accounts: AccountStore, shop: UU
     assert expected == await accounts.sending_domain(shop, "shoes.example")
 
 
-async def test_a_domain_belongs_to_its_account_alone(accounts: AccountStore, shop: UUID) -> None:
+async def test_a_domain_in_two_accounts_is_refused(accounts: AccountStore, shop: UUID) -> None:
     other = await accounts.create_account("shop of hats")
     await accounts.create_sending_domain(shop, "shoes.example", (), verified=True)
     assert await accounts.sending_domain(other, "shoes.example") is None
     assert not await accounts.verify_sending_domain(other, "shoes.example")
-    await accounts.create_sending_domain(other, "shoes.example", (), verified=True)
-    assert await accounts.sending_domain(other, "shoes.example") is not None
+    with pytest.raises(StoreRefused):
+        await accounts.create_sending_domain(other, "shoes.example", [RSA], verified=True)
+    assert await accounts.sending_domain(other, "shoes.example") is None
+
+
+async def test_a_shared_domain_has_one_set_of_keys(accounts: AccountStore, shop: UUID) -> None:
+    other = await accounts.create_account("shop of hats")
+    await accounts.create_sending_domain(shop, "shoes.example", [RSA], verified=True)
+    assert await accounts.share_sending_domain(other, "shoes.example")
+    assert not await accounts.share_sending_domain(other, "shoes.example")
+    assert not await accounts.share_sending_domain(other, "hats.example")
+    expected = SendingDomain("shoes.example", None, (SealedKey("s1", "rsa-sha256", b"sealed rsa"),))
+    assert expected == await accounts.sending_domain(shop, "shoes.example")
+    assert expected == await accounts.sending_domain(other, "shoes.example")
+    await accounts.create_credential(other, "hats-1", b"hash")
+    login = await accounts.login("hats-1")
+    assert login is not None
+    assert login.domains == {"shoes.example"}
+    listed = [(row["account"], row["selector"]) for row in await accounts.sending_domains()]
+    assert [("shop of hats", "s1"), ("shop of shoes", "s1")] == listed
+
+
+async def test_only_active_keys_sign(accounts: AccountStore, shop: UUID) -> None:
+    """A rotation: the new key is published, then signs, then the old one signs no more."""
+
+    async def signing() -> list[str]:
+        found = await accounts.sending_domain(shop, "shoes.example")
+        assert found is not None
+        return [key.selector for key in found.keys]
+
+    await accounts.create_sending_domain(shop, "shoes.example", [RSA], verified=True)
+    assert await accounts.add_key("shoes.example", ED25519)
+    assert ["s1"] == await signing()
+    assert await accounts.set_key_state("shoes.example", "s2", KeyState.ACTIVE)
+    assert ["s1", "s2"] == await signing()
+    assert await accounts.set_key_state("shoes.example", "s1", KeyState.RETIRED)
+    assert ["s2"] == await signing()
+    states = {row["selector"]: row["state"] for row in await accounts.sending_domains()}
+    assert {"s1": "retired", "s2": "active"} == states
+    assert not await accounts.set_key_state("shoes.example", "s3", KeyState.ACTIVE)
+    assert not await accounts.add_key("hats.example", ED25519)
+
+
+async def test_a_parents_key_may_send_for_its_children(accounts: AccountStore, shop: UUID) -> None:
+    child = await accounts.create_account("branch", parent=shop)
+    await accounts.create_credential(shop, "shoes-1", b"hash")
+    await accounts.create_credential(child, "branch-1", b"hash")
+    parents, childs = await accounts.login("shoes-1"), await accounts.login("branch-1")
+    assert parents is not None
+    assert (shop, child) == parents.account_ids
+    assert childs is not None
+    assert (child,) == childs.account_ids
+
+
+async def test_a_new_credential_may_not_claim_the_lane_that_stops_all_others(
+    accounts: AccountStore, shop: UUID
+) -> None:
+    await accounts.create_credential(shop, "shoes-1", b"hash")
+    login = await accounts.login("shoes-1")
+    assert login is not None
+    assert Lane.HIGH is login.highest_lane
+
+
+async def test_a_login_has_the_newest_revision_of_its_accounts_profile(
+    accounts: AccountStore, shop: UUID
+) -> None:
+    """Earlier ones stay, for the mail that was accepted under them."""
+    await accounts.create_credential(shop, "shoes-1", b"hash", profile="careful")
+    login = await accounts.login("shoes-1")
+    assert login is not None
+    assert login.own_profile is None
+
+    for number, knobs in ((1, {"size.most_octets": 1}), (2, {"tracking.opens": True})):
+        made = await accounts.create_profile(
+            shop, "careful", preset="native", preset_revision=1, knobs=knobs
+        )
+        assert number == made
+    first = AccountProfile(shop, "careful", 1, "native", 1, {"size.most_octets": 1})
+    second = AccountProfile(shop, "careful", 2, "native", 1, {"tracking.opens": True})
+    login = await accounts.login("shoes-1")
+    assert login is not None
+    assert second == login.own_profile
+    wanted = [(shop, "careful", 1), (shop, "careful", 2), (shop, "native", 1)]
+    assert {wanted[0]: first, wanted[1]: second} == await accounts.profiles(wanted)
+    with pytest.raises(StoreRefused):
+        await accounts.create_profile(shop, "native", preset="native", preset_revision=1, knobs={})
 
 
 async def test_a_domain_is_made_with_all_its_keys_or_not_at_all(

@@ -88,8 +88,8 @@ async def test_a_day_that_something_open_came_in_on_is_kept(fresh: Stores) -> No
         await fresh.sql("SELECT create_partition('contents', $1)", today() - timedelta(days=age))
     noon = datetime.combine(today() - timedelta(days=20), datetime.min.time(), UTC)
     await fresh.sql(
-        "INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at)"
-        " VALUES ($1, 3, 1, now(), now(), now())",
+        "INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at)"
+        " VALUES ($1, $1, 3, 1, now(), now(), now())",
         earliest_id(noon + timedelta(hours=12)),
     )
     logged = await turn(fresh)

@@ -39,22 +39,24 @@ PARAMETERS = {
     "release_deliveries": "{ids}, {claims}",
     "settle_deliveries": (
         "{ids}, {claims}, {waits}, {times}, {texts}, {texts}, {texts}, {texts}, {texts}, "
-        "{codes}, {texts}, {texts}, {ids}, {ids}, {texts}, {details}, {nothing}, {yes}"
+        "{codes}, {texts}, {texts}, {ids}, {ids}, {texts}, {details}, {texts}, {nothing}, {yes}"
     ),
     "prepare_submissions": (
         "{ids}, {claims}, {new}, {ids}, {octets}, {octets}, {new}, {ids}, {ids}, {ids}, {texts}, "
-        "{texts}, {ids}, {ids}, {texts}, {details}, {yes}, {lease}, {claims}, {lease}"
+        "{texts}, {ids}, {ids}, {texts}, {details}, {yes}, {lease}, {claims}, {lease}, "
+        "{texts}, {texts}"
     ),
     "find_delivery": "({ids})[1]",
     "accept_submissions": (
         "{new}, {octets}, {octets}, {ids}, {ids}, {texts}, {lanes}, {texts}, {texts}, {yes}, "
-        "{texts}, {texts}, {texts}, {claims}, {lease}, {lease}, {yes}"
+        "{texts}, {texts}, {texts}, {claims}, {claims}, {details}, {lease}, {lease}, {yes}"
     ),
 }
 
 SUPPRESS = """
-WITH shop AS (INSERT INTO accounts VALUES ($1, 'shop') RETURNING id)
-INSERT INTO suppressions SELECT id, 'u' || n || '@dest.example', 'bounced' FROM shop,
+WITH shop AS (INSERT INTO accounts (id, name) VALUES ($1, 'shop') RETURNING id)
+INSERT INTO suppressions (account_id, normal, list, address, reason)
+SELECT id, 'u' || n || '@dest.example', 'bounce', '', 'bounced' FROM shop,
     generate_series(1, $2::integer) AS n
 """
 

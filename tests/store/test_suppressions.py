@@ -1,12 +1,13 @@
 """The suppression list: who is on it, of which account, why, and how they leave it."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from posthouse.store import StoreRefused
 from posthouse.store.accounts import AccountStore
-from posthouse.store.suppressions import SuppressionStore
+from posthouse.store.suppressions import SuppressionList, SuppressionStore
 from servers.stores import ACCOUNT, Stores, a_submission
 
 
@@ -50,6 +51,56 @@ async def test_each_account_has_a_list_of_its_own(
     await suppressions.add(ACCOUNT, "dead@dest.example", "bounced", {})
     assert await suppressions.entries(other) == []
     assert not await suppressions.remove(other, "dead@dest.example")
+
+
+async def test_all_spellings_of_an_address_are_one_entry(suppressions: SuppressionStore) -> None:
+    """A domain in its U-labels and in its A-labels, a local part in any case (review, L6)."""
+    assert await suppressions.add(ACCOUNT, "Jörg@Bücher.example", "bounced", {})
+    assert not await suppressions.add(ACCOUNT, "jörg@xn--bcher-kva.example", "bounced", {})
+    assert [e["address"] for e in await suppressions.entries(ACCOUNT)] == ["Jörg@Bücher.example"]
+    assert await suppressions.remove(ACCOUNT, "JÖRG@xn--bcher-kva.EXAMPLE")
+
+
+async def test_lists_and_scopes_are_apart(suppressions: SuppressionStore) -> None:
+    where = [(SuppressionList.BOUNCE, ""), (SuppressionList.UNSUBSCRIBE, "news")]
+    where += [(SuppressionList.UNSUBSCRIBE, "offers")]
+    for on, scope in where:
+        assert await suppressions.add(ACCOUNT, "ann@dest.example", "why", {}, on=on, scope=scope)
+    assert not await suppressions.remove(ACCOUNT, "ann@dest.example", on=SuppressionList.MANUAL)
+    assert await suppressions.remove(ACCOUNT, "ann@dest.example", scope="news")
+    left = {(e["list"], e["scope"]) for e in await suppressions.entries(ACCOUNT)}
+    assert {("bounce", ""), ("unsubscribe", "offers")} == left
+    assert await suppressions.remove(ACCOUNT, "ann@dest.example")
+    assert await suppressions.entries(ACCOUNT) == []
+
+
+async def test_an_entry_whose_time_has_come_does_not_count(
+    suppressions: SuppressionStore, stores: Stores
+) -> None:
+    """And a new one takes its place."""
+    past, soon = (datetime.now(UTC) + timedelta(hours=hours) for hours in (-1, 1))
+    await suppressions.add(ACCOUNT, "ann@dest.example", "full", {}, expires_at=past)
+    assert await suppressed(stores, "ann@dest.example") == set()
+    assert await suppressions.entries(ACCOUNT) == []
+    assert await suppressions.add(ACCOUNT, "ann@dest.example", "full", {}, expires_at=soon)
+    assert await suppressed(stores, "ann@dest.example") == {"ann@dest.example"}
+
+
+async def test_of_two_entries_the_one_that_lasts_longer_stays(
+    suppressions: SuppressionStore,
+) -> None:
+    soon, later = (datetime.now(UTC) + timedelta(hours=hours) for hours in (1, 2))
+    assert await suppressions.add(ACCOUNT, "ann@dest.example", "soon", {}, expires_at=soon)
+    assert await suppressions.add(
+        ACCOUNT, "ann@dest.example", "later", {"n": 2}, expires_at=later, rule="r", version="7"
+    )
+    assert not await suppressions.add(ACCOUNT, "ann@dest.example", "soon", {}, expires_at=soon)
+    (entry,) = await suppressions.entries(ACCOUNT)
+    assert ("later", {"n": 2}, "r", "7", later) == (
+        entry["reason"], entry["evidence"], entry["rule"], entry["version"], entry["expires_at"],
+    )  # fmt: skip
+    assert await suppressions.add(ACCOUNT, "ann@dest.example", "for good", {})
+    assert not await suppressions.add(ACCOUNT, "ann@dest.example", "soon", {}, expires_at=soon)
 
 
 async def test_an_entry_keeps_its_first_reason(suppressions: SuppressionStore) -> None:

@@ -57,9 +57,9 @@ class _Wanted:
 @click.option(
     "--highest-lane",
     type=LANE,
-    default="very-high",
+    default="high",
     show_default=True,
-    help="The highest that messages may ask for.",
+    help="The highest that messages may ask for. Very high stops all other mail.",
 )
 @click.option(
     "--domain",

@@ -87,6 +87,19 @@ def domain_of(text: str) -> str:
     return domain.lower()
 
 
+def normal_form(text: str) -> str:
+    """The form in which addresses are compared on lists: spellings of one mailbox are equal.
+
+    All in lower case, because nearly every receiver compares local parts so; the domain as
+    A-labels; no quotes that are not needed. What is no address is only put into lower case.
+    """
+    try:
+        address = _parsed(text)
+    except InvalidAddress:
+        return text.lower()
+    return f"{address.local.lower()}@{address.ascii_domain}"
+
+
 def _local_part(local: str, text: str) -> str:
     if not local:
         raise _refused(text, "nothing stands before the @")

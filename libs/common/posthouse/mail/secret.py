@@ -23,6 +23,7 @@ class UnsealError(ValueError):
 class Purpose(StrEnum):
     """What keys are derived for; a changed value makes everything under the old key unusable."""
 
+    CHECK = "check"  # kept in the database, to notice another secret key
     CREDENTIALS = "credentials"  # pepper of `hash_secret`
     DKIM_KEYS = "dkim-keys"  # `seal` and `unseal`
     RETURN_PATHS = "return-paths"  # `posthouse.mail.return_path`

@@ -1,9 +1,55 @@
 """A submission: one message as the client handed it in, with its envelope."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from posthouse.mail.lane import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What the client said about a message beside its envelope, mostly in control headers."""
+
+    tags: tuple[str, ...] = ()  # in the order given, each once
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # the client's own, values of JSON
+    stream: str = ""  # the mailing or list it belongs to
+    # Such as "open_tracking"; what it does not name is for the profile to say.
+    flags: Mapping[str, bool] = field(default_factory=dict)
+    campaign: str = ""  # groups messages in statistics
+
+    def as_json(self) -> dict[str, Any] | None:
+        """What is not empty, as the store keeps it; None when all is empty."""
+        if self is NO_ATTRIBUTES:
+            return None
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name))} or None
+
+    @staticmethod
+    def from_json(stored: Mapping[str, Any] | None) -> "Attributes":
+        """The opposite of `as_json`; what a newer version added is left out."""
+        if stored is None:
+            return NO_ATTRIBUTES
+        return Attributes(
+            tags=tuple(stored.get("tags", ())),
+            metadata=stored.get("metadata", {}),
+            stream=stored.get("stream", ""),
+            flags=stored.get("flags", {}),
+            campaign=stored.get("campaign", ""),
+        )
+
+
+NO_ATTRIBUTES = Attributes()
+
+
+class RecipientKind(StrEnum):
+    """Why somebody gets a copy."""
+
+    TO = "to"
+    CC = "cc"
+    BCC = "bcc"
+    ARCHIVE = "archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +69,8 @@ class Submission:
     tls: str  # TLS version and cipher, "" in clear
     header: bytes  # every field as received, CRLF line ends, with the empty line that ends it
     body: bytes  # what follows, dot-stuffing undone; never re-serialised
+    profile_revision: int = 1  # of the profile, at the time of acceptance
+    attributes: Attributes = NO_ATTRIBUTES
 
     @property
     def size(self) -> int:
@@ -54,3 +102,5 @@ class Delivery:
     lane: Lane
     recipient: str
     return_path: str  # signed, ours; where a DSN comes back to
+    kind: RecipientKind = RecipientKind.TO
+    site: str = ""  # where it goes, as far as it was known when it was made

@@ -1,19 +1,32 @@
-"""Accounts, their credentials and their sending domains."""
+"""Accounts, their credentials, profiles and sending domains."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from posthouse.mail.lane import Lane
-from posthouse.store.postgres import Postgres
+from posthouse.store.postgres import Postgres, columns
 from posthouse.store.queries import QUERIES
 
 
 @dataclass(frozen=True, slots=True)
+class AccountProfile:
+    """A profile of an account: a preset with some of its knobs changed."""
+
+    account_id: UUID
+    name: str
+    revision: int  # counts up from 1; each is kept
+    preset: str
+    preset_revision: int
+    knobs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Login:
-    """Everything the door needs to know about a credential."""
+    """Everything ingest needs to know about a credential."""
 
     account_id: UUID
     credential_id: UUID
@@ -23,6 +36,8 @@ class Login:
     lane: Lane  # default of its messages
     highest_lane: Lane  # what its messages may claim at most
     domains: frozenset[str]  # verified; the only ones it may send as
+    own_profile: AccountProfile | None = None  # what *profile* names; None: a preset
+    account_ids: tuple[UUID, ...] = ()  # that it may send for: its own first, then the children's
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +60,20 @@ class SendingDomain:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A DKIM key about to be stored, with the DNS record that publishes it."""
+    """A DKIM key to be stored, with the DNS record that publishes it."""
 
     selector: str
     algorithm: str
     sealed: bytes
     record: str
+
+
+class KeyState(StrEnum):
+    """Where a DKIM key is in its life; only active ones sign."""
+
+    PUBLISHED = "published"
+    ACTIVE = "active"
+    RETIRED = "retired"
 
 
 class AccountStore:
@@ -73,10 +96,39 @@ class AccountStore:
             lane=Lane(row["lane"]),
             highest_lane=Lane(row["highest_lane"]),
             domains=frozenset(row["domains"]),
+            own_profile=None if row["revision"] is None else _own_profile(row, row["profile"]),
+            account_ids=tuple(row["account_ids"]),
         )
 
+    async def create_profile(
+        self,
+        account_id: UUID,
+        name: str,
+        *,
+        preset: str,
+        preset_revision: int,
+        knobs: Mapping[str, Any],
+    ) -> int:
+        """Add a revision of the account's profile *name*, and return its number.
+
+        Logins from now on get it; mail that was accepted before keeps the revision it has.
+        """
+        rows = await self._database.fetch(
+            "create_profile", account_id, name, preset, preset_revision, knobs
+        )
+        revision: int = rows[0]["revision"]
+        return revision
+
+    async def profiles(
+        self, wanted: Iterable[tuple[UUID, str, int]]
+    ) -> dict[tuple[UUID, str, int], AccountProfile]:
+        """Those of *wanted* (account, name, revision) that are profiles of an account."""
+        rows = await self._database.fetch("find_profiles", *columns(list(wanted), 3))
+        found = [_own_profile(row, row["name"]) for row in rows]
+        return {(p.account_id, p.name, p.revision): p for p in found}
+
     async def sending_domain(self, account_id: UUID, name: str) -> SendingDomain | None:
-        """The account's verified domain called *name*."""
+        """The verified domain *name*, if the account may use it, with its active keys."""
         rows = await self._database.fetch("find_sending_domain", account_id, name)
         if not rows:
             return None
@@ -92,9 +144,9 @@ class AccountStore:
         row = await self._database.first("find_account", name)
         return row["id"] if row else None
 
-    async def create_account(self, name: str) -> UUID:
+    async def create_account(self, name: str, *, parent: UUID | None = None) -> UUID:
         """Make an account; raises StoreRefused when there is one of that name."""
-        rows = await self._database.fetch("create_account", name)
+        rows = await self._database.fetch("create_account", name, parent)
         id_: UUID = rows[0]["id"]
         return id_
 
@@ -110,7 +162,7 @@ class AccountStore:
         *,
         profile: str = "native",
         lane: Lane = Lane.NORMAL,
-        highest_lane: Lane = Lane.VERY_HIGH,
+        highest_lane: Lane = Lane.HIGH,
         note: str = "",
     ) -> None:
         """Make a credential; raises StoreRefused when the user name is taken."""
@@ -142,22 +194,60 @@ class AccountStore:
         return_path_host: str | None = None,
         verified: bool = False,
     ) -> None:
-        """Make a sending domain with its DKIM keys; raises StoreRefused when it exists."""
+        """Make a sending domain of the account, with its DKIM keys, which are active at once.
+
+        Raises StoreRefused when it exists, in whatever account: see `share_sending_domain`.
+        """
         # Together: a verified domain that lacks a key would send unsigned.
         async with self._database.connection() as connection, connection.transaction():
-            domain_id = await connection.fetchval(
+            await connection.execute(
                 QUERIES["create_sending_domain"], account_id, name, return_path_host, verified
             )
             for k in keys:
                 await connection.execute(
                     QUERIES["create_dkim_key"],
-                    *(domain_id, k.selector, k.algorithm, k.sealed, k.record),
+                    *(name, k.selector, k.algorithm, k.sealed, k.record, KeyState.ACTIVE.value),
                 )
 
+    async def share_sending_domain(self, account_id: UUID, name: str) -> bool:
+        """Let the account use the domain *name* of another one, with its keys.
+
+        False when there is no such domain, or the account may use it already.
+        """
+        return bool(await self._database.fetch("share_sending_domain", account_id, name))
+
+    async def add_key(self, domain: str, key: NewKey) -> bool:
+        """Add a DKIM key that does not sign yet; False when there is no such domain.
+
+        Raises StoreRefused when the domain has a key under that selector.
+        """
+        rows = await self._database.fetch(
+            "create_dkim_key",
+            *(domain, key.selector, key.algorithm, key.sealed, key.record),
+            KeyState.PUBLISHED.value,
+        )
+        return bool(rows)
+
+    async def set_key_state(self, domain: str, selector: str, state: KeyState) -> bool:
+        """Have a DKIM key sign, or sign no more; False when there is none under that selector."""
+        rows = await self._database.fetch("set_dkim_key_state", domain, selector, state.value)
+        return bool(rows)
+
     async def verify_sending_domain(self, account_id: UUID, name: str) -> bool:
-        """Mark the domain as verified; whether there is one of that name."""
+        """Mark the domain as verified; False when the account has none of that name."""
         return bool(await self._database.fetch("verify_sending_domain", account_id, name))
 
     async def sending_domains(self) -> list[Any]:
-        """Every sending domain, a row for each of its keys."""
+        """Every sending domain, a row for each account that may use it and each of its keys."""
         return await self._database.fetch("list_sending_domains")
+
+
+def _own_profile(row: Any, name: str) -> AccountProfile:
+    return AccountProfile(
+        row["account_id"],
+        name,
+        row["revision"],
+        row["preset"],
+        row["preset_revision"],
+        row["knobs"],
+    )

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from posthouse.mail.address import normal_form
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
+from posthouse.mail.submission import Delivery, RecipientKind
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.handover import Handover
 from posthouse.store.postgres import Postgres, columns
@@ -177,7 +178,7 @@ class DeliveryStore:
             if known is None or known.claimed.claim < s.claimed.claim:
                 latest[s.claimed.delivery.id] = s
         rows = [_row(s) for s in latest.values()]
-        settled = await self._database.fetch("settle_deliveries", *columns(rows, 18))
+        settled = await self._database.fetch("settle_deliveries", *columns(rows, 19))
         kept = {(row["id"], latest[row["id"]].claimed.claim) for row in settled}
         return [(s.claimed.delivery.id, s.claimed.claim) in kept for s in batch]
 
@@ -209,6 +210,8 @@ def delivery_in(row: Any) -> Delivery:
         lane=Lane(row["lane"]),
         recipient=row["recipient"],
         return_path=row["return_path"],
+        kind=RecipientKind(row["kind"]),
+        site=row["site"],
     )
 
 
@@ -253,5 +256,5 @@ def _row(s: Settlement) -> tuple[Any, ...]:
     )
     return (
         d.id, s.claimed.claim, s.wait, *tried, d.account_id, d.submission_id, s.kind.value,
-        s.detail, d.recipient if s.suppress else None, a is not None,
+        s.detail, d.recipient, normal_form(d.recipient) if s.suppress else None, a is not None,
     )  # fmt: skip

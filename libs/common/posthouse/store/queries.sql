@@ -15,29 +15,32 @@ WITH kept AS (
     SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bytea[])
 ), submitted AS (
     INSERT INTO submissions (id, account_id, credential_id, profile, lane, sender, recipients,
-                             smtputf8, client, helo, tls, size)
+                             smtputf8, client, helo, tls, size, profile_revision, attributes)
     SELECT id, account_id, credential_id, profile, lane, sender,
-           string_to_array(recipients, E'\n'), smtputf8, client, helo, tls, size
+           string_to_array(recipients, E'\n'), smtputf8, client, helo, tls, size,
+           profile_revision, attributes
     FROM unnest($1::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::smallint[], $8::text[],
-                $9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::integer[])
+                $9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::integer[],
+                $15::integer[], $16::jsonb[])
         AS t(id, account_id, credential_id, profile, lane, sender, recipients, smtputf8, client,
-             helo, tls, size)
+             helo, tls, size, profile_revision, attributes)
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
     SELECT id, account_id, id, 'accepted' FROM unnest($1::uuid[], $4::uuid[]) AS t(id, account_id)
 ), due AS (
-    INSERT INTO due_submissions (id, lane, size, due_at, expires_at, claim, leased)
-    SELECT id, lane, size, CASE WHEN handed THEN now() + $16::interval ELSE now() END,
-           now() + $15::interval, handed::integer, handed
-    FROM unnest($1::uuid[], $7::smallint[], $14::integer[], $17::boolean[])
-        AS t(id, lane, size, handed)
+    INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, claim, leased)
+    SELECT id, account_id, lane, size, CASE WHEN handed THEN now() + $18::interval ELSE now() END,
+           now() + $17::interval, handed::integer, handed
+    FROM unnest($1::uuid[], $4::uuid[], $7::smallint[], $14::integer[], $19::boolean[])
+        AS t(id, account_id, lane, size, handed)
 )
 SELECT t.id, ARRAY(
     SELECT recipient FROM unnest(string_to_array(t.recipients, E'\n')) AS recipient
     WHERE (SELECT true FROM suppressions s
-           WHERE s.account_id = t.account_id AND lower(s.address) = lower(recipient) LIMIT 1)
+           WHERE s.account_id = t.account_id AND s.normal = lower(recipient) AND s.scope = ''
+             AND COALESCE(s.expires_at > now(), true) LIMIT 1)
 ) AS suppressed
-FROM unnest($1::uuid[], $4::uuid[], $9::text[], $17::boolean[])
+FROM unnest($1::uuid[], $4::uuid[], $9::text[], $19::boolean[])
     AS t(id, account_id, recipients, handed)
 WHERE t.handed;
 
@@ -49,10 +52,10 @@ WHERE t.handed;
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, $5::integer) AS lane
     WHERE (SELECT true FROM due_submissions d
-           WHERE d.lane = lane.lane AND d.due_at <= now() LIMIT 1)
+           WHERE d.lane = lane.lane AND d.due_at <= now() AND NOT d.held LIMIT 1)
 ), picked AS (
     SELECT id, size, due_at, claim >= 2 AS suspect FROM due_submissions
-    WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now()
+    WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now() AND NOT held
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), fitting AS (
     SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before,
@@ -68,7 +71,8 @@ WITH due AS (
 SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim, ARRAY(
     SELECT recipient FROM unnest(s.recipients) AS recipient
     WHERE (SELECT true FROM suppressions
-           WHERE account_id = s.account_id AND lower(address) = lower(recipient) LIMIT 1)
+           WHERE account_id = s.account_id AND normal = lower(recipient) AND scope = ''
+             AND COALESCE(expires_at > now(), true) LIMIT 1)
 ) AS suppressed,
     (SELECT cardinality(lanes) > 1 FROM due)
     OR (SELECT count(*) FROM picked) = $1
@@ -83,28 +87,33 @@ ORDER BY s.id;
 WITH free AS (
     SELECT COALESCE(min(lane), 5) AS lowest FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_deliveries d
-           WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL LIMIT 1)
+           WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL AND NOT d.held
+           LIMIT 1)
        OR lane <= 2 AND COALESCE(
           (SELECT true FROM due_deliveries d
-           WHERE d.leased AND d.lane = lane.lane AND d.claimed_at > now() - $20::interval LIMIT 1),
+           WHERE d.leased AND NOT d.held AND d.lane = lane.lane
+             AND d.claimed_at > now() - $20::interval LIMIT 1),
           (SELECT true FROM due_submissions s
-           WHERE s.lane = lane.lane AND s.due_at > now() - $20::interval
+           WHERE s.lane = lane.lane AND NOT s.held AND s.due_at > now() - $20::interval
              AND s.received_at > now() - $20::interval LIMIT 1))
 ), done AS (
     DELETE FROM due_submissions d
     USING unnest($1::uuid[], $2::integer[]) AS t(id, claim)
     WHERE d.id = ANY($1) AND d.id = t.id AND d.claim = t.claim
-    RETURNING d.id, d.lane, d.received_at, d.expires_at
+    RETURNING d.id, d.account_id, d.lane, d.held, d.received_at, d.expires_at
 ), rendered AS (
     INSERT INTO renditions (id, submission_id, header, body)
     SELECT t.id, t.submission_id, t.header, t.body
     FROM unnest($3::uuid[], $4::uuid[], $5::bytea[], $6::bytea[]) AS t(id, submission_id, header, body)
     JOIN done ON done.id = t.submission_id
 ), delivering AS (
-    INSERT INTO deliveries (id, submission_id, account_id, rendition_id, lane, recipient, return_path)
-    SELECT t.id, t.submission_id, t.account_id, t.rendition_id, done.lane, t.recipient, t.return_path
-    FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[], $11::text[], $12::text[])
-        AS t(id, submission_id, account_id, rendition_id, recipient, return_path)
+    INSERT INTO deliveries (id, submission_id, account_id, rendition_id, lane, recipient,
+                            return_path, kind, site)
+    SELECT t.id, t.submission_id, t.account_id, t.rendition_id, done.lane, t.recipient,
+           t.return_path, t.kind, t.site
+    FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[], $11::text[], $12::text[],
+                $21::text[], $22::text[])
+        AS t(id, submission_id, account_id, rendition_id, recipient, return_path, kind, site)
     JOIN done ON done.id = t.submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
@@ -113,14 +122,18 @@ WITH free AS (
         AS t(account_id, submission_id, kind, detail)
     JOIN done ON done.id = t.submission_id
 ), opened AS (
-    INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at, claim, leased,
-                                claimed_at)
-    SELECT t.id, done.lane, t.size, CASE WHEN handed THEN now() + $18::interval ELSE now() END,
-           done.received_at, done.expires_at, handed::integer, handed, CASE WHEN handed THEN now() END
-    FROM unnest($7::uuid[], $8::uuid[], $19::integer[], $17::boolean[])
-        AS t(id, submission_id, size, wanted)
+    INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, claim,
+                                leased, held, claimed_at, site)
+    SELECT t.id, done.account_id, done.lane, t.size,
+           CASE WHEN handed THEN now() + $18::interval ELSE now() END,
+           done.received_at, done.expires_at, handed::integer, handed, done.held,
+           CASE WHEN handed THEN now() END, t.site
+    FROM unnest($7::uuid[], $8::uuid[], $19::integer[], $17::boolean[], $22::text[])
+        AS t(id, submission_id, size, wanted, site)
     JOIN done ON done.id = t.submission_id
-    CROSS JOIN LATERAL (SELECT wanted AND done.lane <= (SELECT lowest FROM free) AS handed) h
+    CROSS JOIN LATERAL (
+        SELECT wanted AND NOT done.held AND done.lane <= (SELECT lowest FROM free) AS handed
+    ) h
     RETURNING id, lane, leased, received_at, expires_at
 )
 SELECT * FROM opened;
@@ -128,13 +141,13 @@ SELECT * FROM opened;
 -- name: refuse_submission
 WITH done AS (
     DELETE FROM due_submissions WHERE id = $1 AND claim = $2
-    RETURNING id, lane, size, received_at, expires_at
+    RETURNING id, account_id, lane, size, received_at, expires_at, held
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
-    SELECT new_id(), $3, id, 'refused', jsonb_build_object('reason', $4::text) FROM done
+    SELECT new_id(), account_id, id, 'refused', jsonb_build_object('reason', $3::text) FROM done
 )
-INSERT INTO shelved_submissions (id, lane, size, received_at, expires_at, reason)
-SELECT id, lane, size, received_at, expires_at, $4 FROM done;
+INSERT INTO shelved_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
+SELECT id, account_id, lane, size, received_at, expires_at, held, $3 FROM done;
 
 -- name: claim_deliveries
 -- Up to $1 of them, and no more once they hold $5 octets; `more`: others may be due. Those that were
@@ -151,20 +164,22 @@ SELECT id, lane, size, received_at, expires_at, $4 FROM done;
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_deliveries d
-           WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL LIMIT 1)
+           WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL AND NOT d.held
+           LIMIT 1)
 ), held AS (
     SELECT min(lane) AS by FROM generate_series(1, 2) AS lane
     WHERE lane < (SELECT lanes[1] FROM due)
       AND COALESCE(
           (SELECT true FROM due_deliveries d
-           WHERE d.leased AND d.lane = lane.lane AND d.claimed_at > now() - $3::interval LIMIT 1),
+           WHERE d.leased AND NOT d.held AND d.lane = lane.lane
+             AND d.claimed_at > now() - $3::interval LIMIT 1),
           (SELECT true FROM due_submissions s
-           WHERE s.lane = lane.lane AND s.due_at > now() - $3::interval
+           WHERE s.lane = lane.lane AND NOT s.held AND s.due_at > now() - $3::interval
              AND s.received_at > now() - $3::interval LIMIT 1))
 ), picked AS (
     SELECT id, size, due_at, leased AND abandoned >= 1 AS suspect FROM due_deliveries
     WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now() AND parked_at IS NULL
-      AND lane <= $4 AND (SELECT by IS NULL FROM held) AND (NOT leased OR $7)
+      AND NOT held AND lane <= $4 AND (SELECT by IS NULL FROM held) AND (NOT leased OR $7)
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), fitting AS (
     SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before,
@@ -209,10 +224,11 @@ ORDER BY found.received_at;
 WITH busiest AS (
     SELECT min(lane) AS lane FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_deliveries d
-           WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL LIMIT 1)
+           WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL AND NOT d.held
+           LIMIT 1)
 ), picked AS (
     SELECT id FROM due_deliveries
-    WHERE parked_at = $1 AND lane <= COALESCE((SELECT lane FROM busiest), 5)
+    WHERE parked_at = $1 AND NOT held AND lane <= COALESCE((SELECT lane FROM busiest), 5)
     ORDER BY lane, due_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE due_deliveries
@@ -242,18 +258,18 @@ WHERE d.id = ANY($1) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t
 
 -- name: parked_sites
 WITH RECURSIVE sites AS (
-    (SELECT parked_at AS site FROM due_deliveries WHERE parked_at IS NOT NULL
+    (SELECT parked_at AS site FROM due_deliveries WHERE parked_at IS NOT NULL AND NOT held
      ORDER BY parked_at LIMIT 1)
     UNION ALL
-    SELECT (SELECT d.parked_at FROM due_deliveries d WHERE d.parked_at > sites.site
-            ORDER BY d.parked_at LIMIT 1)
+    SELECT (SELECT d.parked_at FROM due_deliveries d
+            WHERE d.parked_at > sites.site AND NOT d.held ORDER BY d.parked_at LIMIT 1)
     FROM sites WHERE sites.site IS NOT NULL
 )
 SELECT site FROM sites WHERE site IS NOT NULL;
 
 -- name: unpark_expired_deliveries
 UPDATE due_deliveries SET parked_at = NULL, due_at = now()
-WHERE parked_at IS NOT NULL AND expires_at <= now();
+WHERE parked_at IS NOT NULL AND NOT held AND expires_at <= now();
 
 -- name: settle_deliveries
 -- A result without a wait is final: its row goes. A result under a lost claim, or under one
@@ -262,9 +278,9 @@ WITH input AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::integer[], $3::interval[], $4::timestamptz[], $5::text[], $6::text[],
         $7::text[], $8::text[], $9::text[], $10::smallint[], $11::text[], $12::text[],
-        $13::uuid[], $14::uuid[], $15::text[], $16::jsonb[], $17::text[], $18::boolean[])
+        $13::uuid[], $14::uuid[], $15::text[], $16::jsonb[], $17::text[], $18::text[], $19::boolean[])
         AS t(id, claim, wait, started_at, outcome, scope, site, host, tls, code, enhanced, reply,
-             account_id, submission_id, kind, detail, suppress, attempted)
+             account_id, submission_id, kind, detail, address, normal, attempted)
 ), gone AS (
     DELETE FROM due_deliveries d USING input i
     WHERE d.id = ANY($1) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
@@ -289,11 +305,17 @@ WITH input AS (
     FROM done WHERE attempted
     ON CONFLICT DO NOTHING
 ), suppressed AS (
-    INSERT INTO suppressions (account_id, address, reason, delivery_id, evidence)
-    SELECT account_id, suppress, 'bounced', id, detail FROM done WHERE suppress IS NOT NULL
+    INSERT INTO suppressions (account_id, normal, list, address, reason, delivery_id, evidence)
+    SELECT DISTINCT ON (account_id, normal) account_id, normal, 'bounce', address, 'bounced', id,
+           detail
+    FROM done WHERE normal IS NOT NULL
     -- Always in this order: two batches that name the same addresses must not wait for each other.
-    ORDER BY account_id, lower(suppress)
-    ON CONFLICT DO NOTHING
+    ORDER BY account_id, normal
+    ON CONFLICT (account_id, normal, list, scope) DO UPDATE
+    SET address = EXCLUDED.address, reason = EXCLUDED.reason, delivery_id = EXCLUDED.delivery_id,
+        evidence = EXCLUDED.evidence, rule = EXCLUDED.rule, version = EXCLUDED.version,
+        created_at = now(), expires_at = NULL
+    WHERE suppressions.expires_at IS NOT NULL
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
     SELECT new_id(), account_id, submission_id, id, kind, detail FROM done
@@ -321,16 +343,20 @@ WHERE d.id = ANY($1) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t
 
 -- name: shelve_claimed_delivery
 WITH gone AS (
-    DELETE FROM due_deliveries WHERE id = $1 AND CASE WHEN leased THEN claim END = $2
-    RETURNING id, lane, size, received_at, expires_at, claim, tries
+    DELETE FROM due_deliveries d WHERE id = $1 AND CASE WHEN leased THEN claim END = $2
+    RETURNING id, account_id, lane, size, received_at, expires_at, claim, tries, site, held,
+              (SELECT submission_id FROM deliveries v WHERE v.id = d.id) AS submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
-    SELECT new_id(), v.account_id, v.submission_id, v.id, 'shelved',
+    SELECT new_id(), account_id, submission_id, id, 'shelved',
            jsonb_build_object('reason', $3::text)
-    FROM gone JOIN deliveries v ON v.id = gone.id
+    FROM gone WHERE submission_id IS NOT NULL
 )
-INSERT INTO shelved_deliveries (id, lane, size, received_at, expires_at, claim, tries, reason)
-SELECT id, lane, size, received_at, expires_at, claim, tries, $3 FROM gone;
+INSERT INTO shelved_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
+                                claim, tries, site, held, reason)
+SELECT id, account_id, submission_id, lane, size, received_at, expires_at, claim, tries, site, held,
+       $3
+FROM gone;
 
 -- name: end_submission_leases
 UPDATE due_submissions SET due_at = now() WHERE leased AND due_at > now();
@@ -352,27 +378,51 @@ WITH told AS (
                       WHERE submission_id = $2 AND delivery_id = $3 AND kind = $4)
     RETURNING id
 ), suppressed AS (
-    INSERT INTO suppressions (account_id, address, reason, delivery_id, evidence)
-    SELECT $1, $6::text, 'bounced', $3, $5::jsonb FROM told WHERE $6::text IS NOT NULL
-    ON CONFLICT DO NOTHING
+    INSERT INTO suppressions (account_id, normal, list, address, reason, delivery_id, evidence)
+    SELECT $1, $7::text, 'bounce', $6::text, 'bounced', $3, $5::jsonb FROM told
+    WHERE $6::text IS NOT NULL
+    ON CONFLICT (account_id, normal, list, scope) DO UPDATE
+    SET address = EXCLUDED.address, reason = EXCLUDED.reason, delivery_id = EXCLUDED.delivery_id,
+        evidence = EXCLUDED.evidence, rule = EXCLUDED.rule, version = EXCLUDED.version,
+        created_at = now(), expires_at = NULL
+    WHERE suppressions.expires_at IS NOT NULL
 )
 SELECT id FROM told;
 
 -- name: find_login
+-- The account itself comes first, then its children; the newest revision of a profile of its own.
 SELECT c.id AS credential_id, c.account_id, c.username, c.secret_hash, c.profile, c.lane,
-       c.highest_lane,
-       ARRAY(SELECT name FROM sending_domains d
-             WHERE d.account_id = c.account_id AND d.verified_at IS NOT NULL) AS domains
-FROM credentials c WHERE c.username = $1 AND c.active;
+       c.highest_lane, p.revision, p.preset, p.preset_revision, p.knobs,
+       c.account_id || ARRAY(SELECT id FROM accounts a WHERE a.parent_id = c.account_id ORDER BY id)
+           AS account_ids,
+       ARRAY(SELECT d.name FROM domain_accounts o JOIN sending_domains d ON d.id = o.domain_id
+             WHERE o.account_id = c.account_id AND d.verified_at IS NOT NULL) AS domains
+FROM credentials c LEFT JOIN LATERAL (
+    SELECT * FROM profiles p WHERE p.account_id = c.account_id AND p.name = c.profile
+    ORDER BY p.revision DESC LIMIT 1
+) p ON true
+WHERE c.username = $1 AND c.active;
 
 -- name: find_sending_domain
 SELECT d.name, d.return_path_host, k.selector, k.algorithm, k.sealed
-FROM sending_domains d LEFT JOIN dkim_keys k ON k.domain_id = d.id
-WHERE d.account_id = $1 AND d.name = $2 AND d.verified_at IS NOT NULL
+FROM sending_domains d JOIN domain_accounts o ON o.domain_id = d.id AND o.account_id = $1
+LEFT JOIN dkim_keys k ON k.domain_id = d.id AND k.state = 'active'
+WHERE d.name = $2 AND d.verified_at IS NOT NULL
 ORDER BY k.algorithm DESC, k.selector;
 
 -- name: create_account
-INSERT INTO accounts (name) VALUES ($1) RETURNING id;
+INSERT INTO accounts (name, parent_id) VALUES ($1, $2) RETURNING id;
+
+-- name: create_profile
+INSERT INTO profiles (account_id, name, revision, preset, preset_revision, knobs)
+SELECT $1, $2, 1 + COALESCE(max(revision), 0), $3, $4, $5
+FROM profiles WHERE account_id = $1 AND name = $2
+RETURNING revision;
+
+-- name: find_profiles
+SELECT p.account_id, p.name, p.revision, p.preset, p.preset_revision, p.knobs
+FROM unnest($1::uuid[], $2::text[], $3::integer[]) AS t(account_id, name, revision)
+JOIN profiles p USING (account_id, name, revision);
 
 -- name: find_account
 SELECT id, name, created_at FROM accounts WHERE name = $1;
@@ -392,41 +442,81 @@ FROM credentials c JOIN accounts a ON a.id = c.account_id ORDER BY a.name, c.use
 UPDATE credentials SET active = $2 WHERE username = $1 RETURNING id;
 
 -- name: create_sending_domain
-INSERT INTO sending_domains (account_id, name, return_path_host, verified_at)
-VALUES ($1, $2, $3, CASE WHEN $4::boolean THEN now() END) RETURNING id;
+WITH made AS (
+    INSERT INTO sending_domains (name, return_path_host, verified_at)
+    VALUES ($2, $3, CASE WHEN $4::boolean THEN now() END) RETURNING id
+)
+INSERT INTO domain_accounts (account_id, domain_id) SELECT $1, id FROM made RETURNING domain_id;
+
+-- name: share_sending_domain
+INSERT INTO domain_accounts (account_id, domain_id)
+SELECT $1, id FROM sending_domains WHERE name = $2
+ON CONFLICT DO NOTHING RETURNING domain_id;
 
 -- name: create_dkim_key
-INSERT INTO dkim_keys (domain_id, selector, algorithm, sealed, record) VALUES ($1, $2, $3, $4, $5);
+INSERT INTO dkim_keys (domain_id, selector, algorithm, sealed, record, state, activated_at)
+SELECT id, $2, $3, $4, $5, $6, CASE WHEN $6 = 'active' THEN now() END
+FROM sending_domains WHERE name = $1
+RETURNING selector;
+
+-- name: set_dkim_key_state
+UPDATE dkim_keys k SET state = $3,
+    activated_at = CASE WHEN $3 = 'active' THEN now() ELSE activated_at END,
+    retired_at = CASE WHEN $3 = 'retired' THEN now() END
+FROM sending_domains d WHERE d.id = k.domain_id AND d.name = $1 AND k.selector = $2
+RETURNING k.selector;
 
 -- name: verify_sending_domain
-UPDATE sending_domains SET verified_at = COALESCE(verified_at, now())
-WHERE account_id = $1 AND name = $2 RETURNING id;
+UPDATE sending_domains d SET verified_at = COALESCE(verified_at, now())
+FROM domain_accounts o WHERE o.domain_id = d.id AND o.account_id = $1 AND d.name = $2
+RETURNING d.id;
 
 -- name: list_sending_domains
-SELECT a.name AS account, d.name, d.return_path_host, d.verified_at, k.selector, k.algorithm, k.record
-FROM sending_domains d JOIN accounts a ON a.id = d.account_id
+SELECT a.name AS account, d.name, d.return_path_host, d.verified_at, k.selector, k.algorithm,
+       k.record, k.state
+FROM sending_domains d JOIN domain_accounts o ON o.domain_id = d.id
+JOIN accounts a ON a.id = o.account_id
 LEFT JOIN dkim_keys k ON k.domain_id = d.id
 ORDER BY a.name, d.name, k.selector;
 
+-- name: keep_secret_check
+INSERT INTO secret_check (value) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- name: read_secret_check
+SELECT value FROM secret_check;
+
 -- name: add_suppression
-INSERT INTO suppressions (account_id, address, reason, evidence) VALUES ($1, $2, $3, $4)
-ON CONFLICT DO NOTHING RETURNING address;
+-- Of two entries for the same the one that lasts longer stays.
+INSERT INTO suppressions (account_id, address, normal, list, scope, reason, evidence, rule, version,
+                          expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (account_id, normal, list, scope) DO UPDATE
+SET address = EXCLUDED.address, reason = EXCLUDED.reason, evidence = EXCLUDED.evidence,
+    rule = EXCLUDED.rule, version = EXCLUDED.version, delivery_id = NULL, created_at = now(),
+    expires_at = EXCLUDED.expires_at
+WHERE COALESCE(EXCLUDED.expires_at, 'infinity') > COALESCE(suppressions.expires_at, 'infinity')
+RETURNING address;
 
 -- name: remove_suppression
-DELETE FROM suppressions WHERE account_id = $1 AND lower(address) = lower($2) RETURNING address;
+DELETE FROM suppressions
+WHERE account_id = $1 AND normal = $2 AND COALESCE(list = $3, true) AND COALESCE(scope = $4, true)
+RETURNING address;
 
 -- name: list_suppressions
-SELECT a.name AS account, s.address, s.reason, s.delivery_id, s.evidence, s.created_at
+SELECT a.name AS account, s.address, s.list, s.scope, s.reason, s.rule, s.version, s.delivery_id,
+       s.evidence, s.created_at, s.expires_at
 FROM suppressions s JOIN accounts a ON a.id = s.account_id
-WHERE $1::uuid IS NULL OR s.account_id = $1
+WHERE ($1::uuid IS NULL OR s.account_id = $1) AND COALESCE(s.expires_at > now(), true)
 ORDER BY s.created_at DESC LIMIT $2;
 
 -- name: read_submission
-SELECT id, account_id, credential_id, profile, lane, sender, recipients, client, helo, tls, size
+SELECT id, account_id, credential_id, profile, profile_revision, lane, sender, recipients, client,
+       helo, tls, size, attributes
 FROM submissions WHERE id = $1;
 
 -- name: read_deliveries
-SELECT v.id, v.recipient, v.return_path, d.due_at, d.tries, d.leased, d.parked_at, d.expires_at
+SELECT v.id, v.recipient, v.kind, v.return_path, d.due_at, d.tries, d.leased, d.held, d.parked_at,
+       d.expires_at
 FROM deliveries v LEFT JOIN due_deliveries d ON d.id = v.id
 WHERE v.submission_id = $1 ORDER BY v.id;
 
@@ -439,13 +529,14 @@ WHERE v.submission_id = $1 ORDER BY t.finished_at, t.claim;
 
 -- name: queue_by_lane
 SELECT 'policy' AS stage, lane,
-       CASE WHEN leased THEN 'inflight' WHEN due_at <= now() THEN 'ready' ELSE 'deferred' END AS state,
+       CASE WHEN held THEN 'held' WHEN leased THEN 'inflight' WHEN due_at <= now() THEN 'ready'
+            ELSE 'deferred' END AS state,
        count(*) AS messages, EXTRACT(epoch FROM now() - min(received_at))::float8 AS oldest_seconds
 FROM due_submissions GROUP BY 1, 2, 3
 UNION ALL
 SELECT 'delivery', lane,
-       CASE WHEN parked_at IS NOT NULL THEN 'parked' WHEN leased THEN 'inflight'
-            WHEN due_at <= now() THEN 'ready' ELSE 'deferred' END,
+       CASE WHEN held THEN 'held' WHEN parked_at IS NOT NULL THEN 'parked'
+            WHEN leased THEN 'inflight' WHEN due_at <= now() THEN 'ready' ELSE 'deferred' END,
        count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
 FROM due_deliveries GROUP BY 1, 2, 3
 UNION ALL
@@ -458,11 +549,9 @@ ORDER BY 1, 2, 3;
 
 -- name: list_shelved
 WITH shelved AS (
-    SELECT 'policy' AS stage, s.account_id, h.reason, h.received_at
-    FROM shelved_submissions h JOIN submissions s ON s.id = h.id
+    SELECT 'policy' AS stage, account_id, reason, received_at FROM shelved_submissions
     UNION ALL
-    SELECT 'delivery', v.account_id, h.reason, h.received_at
-    FROM shelved_deliveries h JOIN deliveries v ON v.id = h.id
+    SELECT 'delivery', account_id, reason, received_at FROM shelved_deliveries
 )
 SELECT stage, a.name AS account, reason, count(*) AS messages,
        min(received_at) AS oldest, max(received_at) AS newest
@@ -470,66 +559,76 @@ FROM shelved JOIN accounts a ON a.id = account_id GROUP BY 1, 2, 3 ORDER BY 1 DE
 
 -- name: shelve_submissions
 WITH gone AS (
-    DELETE FROM due_submissions RETURNING id, lane, size, received_at, expires_at
+    DELETE FROM due_submissions
+    RETURNING id, account_id, lane, size, received_at, expires_at, held
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
-    SELECT new_id(), s.account_id, s.id, 'shelved', jsonb_build_object('reason', $1::text)
-    FROM gone JOIN submissions s ON s.id = gone.id
+    SELECT new_id(), account_id, id, 'shelved', jsonb_build_object('reason', $1::text) FROM gone
 )
-INSERT INTO shelved_submissions (id, lane, size, received_at, expires_at, reason)
-SELECT id, lane, size, received_at, expires_at, $1 FROM gone
+INSERT INTO shelved_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
+SELECT id, account_id, lane, size, received_at, expires_at, held, $1 FROM gone
 RETURNING id;
 
 -- name: shelve_deliveries
 WITH gone AS (
-    DELETE FROM due_deliveries
-    RETURNING id, lane, size, received_at, expires_at, claim, tries
+    DELETE FROM due_deliveries d
+    RETURNING id, account_id, lane, size, received_at, expires_at, claim, tries, site, held,
+              (SELECT submission_id FROM deliveries v WHERE v.id = d.id) AS submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
-    SELECT new_id(), v.account_id, v.submission_id, v.id, 'shelved',
+    SELECT new_id(), account_id, submission_id, id, 'shelved',
            jsonb_build_object('reason', $1::text)
-    FROM gone JOIN deliveries v ON v.id = gone.id
+    FROM gone WHERE submission_id IS NOT NULL
 )
-INSERT INTO shelved_deliveries (id, lane, size, received_at, expires_at, claim, tries, reason)
-SELECT id, lane, size, received_at, expires_at, claim, tries, $1 FROM gone
+INSERT INTO shelved_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
+                                claim, tries, site, held, reason)
+SELECT id, account_id, submission_id, lane, size, received_at, expires_at, claim, tries, site, held,
+       $1
+FROM gone
 RETURNING id;
 
 -- name: release_submissions
 -- Those of account $1, shelved for reason $2, accepted after $3 and not after $4, each of which may
--- be null. All that is released has as much time as when it was accepted.
+-- be null. All that is released has as much time as when it was accepted; what the operator had
+-- held stays held.
 WITH gone AS (
-    DELETE FROM shelved_submissions h USING submissions s
-    WHERE s.id = h.id AND COALESCE(s.account_id = $1, true) AND COALESCE(h.reason = $2, true)
-      AND COALESCE(h.received_at > $3, true) AND COALESCE(h.received_at <= $4, true)
-    RETURNING h.id, h.lane, h.size, h.received_at, h.expires_at, s.account_id
+    DELETE FROM shelved_submissions
+    WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
+      AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
+    RETURNING id, account_id, lane, size, received_at, expires_at, held
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
     SELECT new_id(), account_id, id, 'released' FROM gone
 )
-INSERT INTO due_submissions (id, lane, size, due_at, received_at, expires_at)
-SELECT id, lane, size, now(), received_at, now() + (expires_at - received_at) FROM gone
+INSERT INTO due_submissions (id, account_id, lane, size, due_at, received_at, expires_at, held)
+SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - received_at), held
+FROM gone
 RETURNING id;
 
 -- name: release_shelved_deliveries
 WITH gone AS (
-    DELETE FROM shelved_deliveries h USING deliveries v
-    WHERE v.id = h.id AND COALESCE(v.account_id = $1, true) AND COALESCE(h.reason = $2, true)
-      AND COALESCE(h.received_at > $3, true) AND COALESCE(h.received_at <= $4, true)
-    RETURNING h.*, v.account_id, v.submission_id
+    DELETE FROM shelved_deliveries
+    WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
+      AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
+    RETURNING *
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind)
     SELECT new_id(), account_id, submission_id, id, 'released' FROM gone
+    WHERE submission_id IS NOT NULL
 )
-INSERT INTO due_deliveries (id, lane, size, due_at, received_at, expires_at, claim, tries)
-SELECT id, lane, size, now(), received_at, now() + (expires_at - received_at), claim, tries FROM gone
+INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, claim,
+                            tries, site, held)
+SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - received_at), claim,
+       tries, site, held
+FROM gone
 RETURNING id;
 
 -- name: discard_submissions
 WITH gone AS (
-    DELETE FROM shelved_submissions h USING submissions s
-    WHERE s.id = h.id AND COALESCE(s.account_id = $1, true) AND COALESCE(h.reason = $2, true)
-      AND COALESCE(h.received_at > $3, true) AND COALESCE(h.received_at <= $4, true)
-    RETURNING h.id, s.account_id
+    DELETE FROM shelved_submissions
+    WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
+      AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
+    RETURNING id, account_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
     SELECT new_id(), account_id, id, 'discarded' FROM gone
@@ -538,13 +637,14 @@ SELECT id FROM gone;
 
 -- name: discard_deliveries
 WITH gone AS (
-    DELETE FROM shelved_deliveries h USING deliveries v
-    WHERE v.id = h.id AND COALESCE(v.account_id = $1, true) AND COALESCE(h.reason = $2, true)
-      AND COALESCE(h.received_at > $3, true) AND COALESCE(h.received_at <= $4, true)
-    RETURNING h.id, v.account_id, v.submission_id
+    DELETE FROM shelved_deliveries
+    WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
+      AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
+    RETURNING id, account_id, submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind)
     SELECT new_id(), account_id, submission_id, id, 'discarded' FROM gone
+    WHERE submission_id IS NOT NULL
 )
 SELECT id FROM gone;
 
@@ -608,7 +708,7 @@ SET due_at = CASE WHEN leased THEN now() + $1::interval ELSE now() END,
 WHERE id = ANY(ARRAY(
     SELECT d.id FROM generate_series(1, 5) AS lane CROSS JOIN LATERAL (
         SELECT id FROM due_submissions d
-        WHERE d.lane = lane.lane AND d.due_at > now() + $2::interval LIMIT 10000
+        WHERE d.lane = lane.lane AND NOT d.held AND d.due_at > now() + $2::interval LIMIT 10000
     ) d
 ))
 RETURNING id;
@@ -622,8 +722,8 @@ SET due_at = CASE WHEN leased THEN now() + $1::interval ELSE now() END,
 WHERE id = ANY(ARRAY(
     SELECT d.id FROM generate_series(1, 5) AS lane CROSS JOIN LATERAL (
         SELECT id FROM due_deliveries d
-        WHERE d.lane = lane.lane AND d.parked_at IS NULL AND d.due_at > now() + $2::interval
-        LIMIT 10000
+        WHERE d.lane = lane.lane AND d.parked_at IS NULL AND NOT d.held
+          AND d.due_at > now() + $2::interval LIMIT 10000
     ) d
 ))
 RETURNING id;

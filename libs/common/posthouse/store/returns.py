@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from posthouse.mail.address import normal_form
 from posthouse.mail.events import Event
 from posthouse.mail.submission import Delivery
 from posthouse.store.deliveries import delivery_in
@@ -37,5 +38,6 @@ class ReturnStore:
                 event.kind,
                 event.detail,
                 suppress,
+                None if suppress is None else normal_form(suppress),
             )
             return bool(rows)

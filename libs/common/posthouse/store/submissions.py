@@ -1,7 +1,7 @@
 """Submissions: accepted by ingest, claimed and prepared by policy."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery, Rendition, Submission
+from posthouse.mail.submission import Attributes, Delivery, Rendition, Submission
 from posthouse.store.deliveries import CLAIMED_OCTETS, HOLD, ClaimedDelivery
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.handover import Handover
@@ -94,7 +94,7 @@ class SubmissionStore:
             (
                 s.id, s.header, s.body, s.account_id, s.credential_id, s.profile, s.lane, s.sender,
                 "\n".join(s.recipients), s.smtputf8, s.client, s.helo, s.tls,
-                s.size,
+                s.size, s.profile_revision, s.attributes.as_json(),
             )
             for s in batch
         ]  # fmt: skip
@@ -102,7 +102,7 @@ class SubmissionStore:
             due = [place >= handed for place in range(len(batch))]
             told = await self._database.fetch(
                 "accept_submissions",
-                *columns(rows, 14),
+                *columns(rows, 16),
                 self._keep_trying,
                 self._lease,
                 [not one for one in due],
@@ -135,7 +135,7 @@ class SubmissionStore:
             self.accepted.claimed(asked, more=more)
         for row in rows:
             if not row["kept"]:
-                await self._put_aside(row, "its content is no longer kept")
+                await self._put_aside(row["id"], row["claim"], "its content is no longer kept")
         return ClaimedSubmissions(tuple(_claimed(row) for row in rows if row["kept"]), more)
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
@@ -155,6 +155,8 @@ class SubmissionStore:
                 self._lease,
                 sizes,
                 self._hold,
+                [d.kind.value for d, *_ in contents.values()],
+                [d.site for d, *_ in contents.values()],
             )
             self._prepared.put(
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
@@ -163,19 +165,10 @@ class SubmissionStore:
 
     async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
         """Shelve the submission with the *reason*: nothing of it will be sent by itself."""
-        await self._put_aside(
-            {
-                "id": claimed.submission.id,
-                "claim": claimed.claims,
-                "account_id": claimed.submission.account_id,
-            },
-            reason,
-        )
+        await self._put_aside(claimed.submission.id, claimed.claims, reason)
 
-    async def _put_aside(self, row: Mapping[str, Any], reason: str) -> None:
-        await self._database.run(
-            "refuse_submission", row["id"], row["claim"], row["account_id"], reason
-        )
+    async def _put_aside(self, id_: UUID, claim: int, reason: str) -> None:
+        await self._database.run("refuse_submission", id_, claim, reason)
 
 
 def _preparing(prepared: Sequence[Prepared]) -> Iterator[list[Any]]:
@@ -239,4 +232,6 @@ def _submission(row: Any) -> Submission:
         tls=row["tls"],
         header=row["header"],
         body=row["body"],
+        profile_revision=row["profile_revision"],
+        attributes=Attributes.from_json(row["attributes"]),
     )

@@ -1,28 +1,77 @@
-"""The suppression list: addresses that an account never mails again, with the evidence."""
+"""Suppression lists: addresses that an account does not mail, each with the evidence."""
 
+from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from posthouse.mail.address import normal_form
 from posthouse.store.postgres import Postgres
 
 
+class SuppressionList(StrEnum):
+    """Why an address is not mailed; each account has one list of each kind."""
+
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    UNSUBSCRIBE = "unsubscribe"
+    MANUAL = "manual"
+
+
 class SuppressionStore:
-    """One list an account; an entry says why and is removable."""
+    """Entries say why they are there, and can be removed."""
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
 
     async def add(
-        self, account_id: UUID, address: str, reason: str, evidence: dict[str, Any]
+        self,
+        account_id: UUID,
+        address: str,
+        reason: str,
+        evidence: dict[str, Any],
+        *,
+        on: SuppressionList = SuppressionList.MANUAL,
+        scope: str = "",
+        rule: str = "",
+        version: str = "",
+        expires_at: datetime | None = None,
     ) -> bool:
-        """Put *address* on the list; False when it was there."""
-        row = await self._database.first("add_suppression", account_id, address, reason, evidence)
+        """Put *address* on the list *on*; False when it was there for as long or longer.
+
+        *scope*: what it applies to, such as a stream; "" for all mail of the account.
+        *rule*, *version*: what decided so. *expires_at* None: it stays until it is removed.
+        """
+        row = await self._database.first(
+            "add_suppression",
+            account_id,
+            address,
+            normal_form(address),
+            on.value,
+            scope,
+            reason,
+            evidence,
+            rule,
+            version,
+            expires_at,
+        )
         return row is not None
 
-    async def remove(self, account_id: UUID, address: str) -> bool:
-        """Take *address* off the list; False when it was not there."""
-        return await self._database.first("remove_suppression", account_id, address) is not None
+    async def remove(
+        self,
+        account_id: UUID,
+        address: str,
+        *,
+        on: SuppressionList | None = None,
+        scope: str | None = None,
+    ) -> bool:
+        """Take *address* off one list and scope, or off all; False when it was on none."""
+        normal = normal_form(address)
+        rows = await self._database.fetch(
+            "remove_suppression", account_id, normal, on and on.value, scope
+        )
+        return bool(rows)
 
     async def entries(self, account_id: UUID | None = None, *, limit: int = 100) -> list[Any]:
-        """The newest entries, of one account or of all."""
+        """The newest entries that count, of one account or of all."""
         return await self._database.fetch("list_suppressions", account_id, limit)

@@ -24,7 +24,7 @@ class QueueLine:
 
     stage: str  # "policy" or "delivery"
     lane: Lane
-    state: str  # ready, inflight, deferred, parked, refused
+    state: str  # ready, inflight, deferred, parked, held, shelved
     messages: int
     oldest_seconds: float
 

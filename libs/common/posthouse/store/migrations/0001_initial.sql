@@ -17,10 +17,26 @@ $$;
 
 -- Who may send, and as whom.
 
+-- The key of a parent may send for its children.
 CREATE TABLE accounts (
     id          uuid PRIMARY KEY DEFAULT new_id(),
+    parent_id   uuid REFERENCES accounts,
     name        text NOT NULL UNIQUE,
     created_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX accounts_of_parent ON accounts (parent_id) WHERE parent_id IS NOT NULL;
+
+-- Profiles of an account: a preset with some knobs changed. Inserted and never updated, so that a
+-- submission can be explained by the revision it was accepted under.
+CREATE TABLE profiles (
+    account_id       uuid NOT NULL REFERENCES accounts,
+    name             text NOT NULL,
+    revision         integer NOT NULL,
+    preset           text NOT NULL CHECK (preset <> name),
+    preset_revision  integer NOT NULL,
+    knobs            jsonb NOT NULL DEFAULT '{}',
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, name, revision)
 );
 
 CREATE TABLE credentials (
@@ -28,43 +44,70 @@ CREATE TABLE credentials (
     account_id    uuid NOT NULL REFERENCES accounts,
     username      text NOT NULL UNIQUE,
     secret_hash   bytea NOT NULL,
-    profile       text NOT NULL DEFAULT 'native',
+    profile       text NOT NULL DEFAULT 'native',  -- of the account, or a preset
     lane          smallint NOT NULL DEFAULT 3 CHECK (lane BETWEEN 1 AND 5),
-    highest_lane  smallint NOT NULL DEFAULT 1 CHECK (highest_lane BETWEEN 1 AND 5),
+    -- Lane 1 stops all other mail: it is given by name only.
+    highest_lane  smallint NOT NULL DEFAULT 2 CHECK (highest_lane BETWEEN 1 AND 5),
     active        boolean NOT NULL DEFAULT true,
     note          text NOT NULL DEFAULT '',
     created_at    timestamptz NOT NULL DEFAULT now()
 );
 
+-- One row for each domain, so that there is one set of keys however many accounts may use it.
 CREATE TABLE sending_domains (
     id                uuid PRIMARY KEY DEFAULT new_id(),
-    account_id        uuid NOT NULL REFERENCES accounts,
-    name              text NOT NULL CHECK (name = lower(name)),
+    name              text NOT NULL UNIQUE CHECK (name = lower(name)),
     return_path_host  text,
     verified_at       timestamptz,
-    created_at        timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (account_id, name)
+    created_at        timestamptz NOT NULL DEFAULT now()
 );
 
-CREATE TABLE dkim_keys (
+CREATE TABLE domain_accounts (
+    account_id  uuid NOT NULL REFERENCES accounts,
     domain_id   uuid NOT NULL REFERENCES sending_domains ON DELETE CASCADE,
-    selector    text NOT NULL,
-    algorithm   text NOT NULL CHECK (algorithm IN ('rsa-sha256', 'ed25519-sha256')),
-    sealed      bytea NOT NULL,
-    record      text NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, domain_id)
+);
+
+-- Only active keys sign. A published one waits for its DNS record to be seen everywhere; a retired
+-- one signs no more, and its record stays until the mail it signed has arrived.
+CREATE TABLE dkim_keys (
+    domain_id     uuid NOT NULL REFERENCES sending_domains ON DELETE CASCADE,
+    selector      text NOT NULL,
+    algorithm     text NOT NULL CHECK (algorithm IN ('rsa-sha256', 'ed25519-sha256')),
+    sealed        bytea NOT NULL,
+    record        text NOT NULL,
+    state         text NOT NULL CHECK (state IN ('published', 'active', 'retired')),
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    activated_at  timestamptz,
+    retired_at    timestamptz,
     PRIMARY KEY (domain_id, selector)
 );
 
+-- Derived from the secret key of the installation: says whether a program has the right one.
+CREATE TABLE secret_check (
+    one_row  boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+    value    bytea NOT NULL
+);
+
+-- Whom an account does not mail. `normal` is the form in which addresses are compared
+-- (`posthouse.mail.address.normal_form`); scope '' is the whole account, any other text what the
+-- list is about, such as a stream or a tag. An entry whose time has come does not count.
 CREATE TABLE suppressions (
     account_id   uuid NOT NULL REFERENCES accounts,
-    address      text NOT NULL,
+    normal       text NOT NULL,
+    list         text NOT NULL CHECK (list IN ('bounce', 'complaint', 'unsubscribe', 'manual')),
+    scope        text NOT NULL DEFAULT '',
+    address      text NOT NULL,  -- as it was seen
     reason       text NOT NULL,
-    delivery_id  uuid,
     evidence     jsonb NOT NULL DEFAULT '{}',
-    created_at   timestamptz NOT NULL DEFAULT now()
+    rule         text NOT NULL DEFAULT '',  -- that decided so,
+    version      text NOT NULL DEFAULT '',  -- and the version of the rules
+    delivery_id  uuid,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz,
+    PRIMARY KEY (account_id, normal, list, scope)
 );
-CREATE UNIQUE INDEX suppressions_address ON suppressions (account_id, lower(address));
 
 -- What came in, what was decided, what happened: written once, never updated.
 
@@ -88,7 +131,9 @@ CREATE TABLE submissions (
     client         text NOT NULL,
     helo           text NOT NULL,
     tls            text NOT NULL,
-    size           integer NOT NULL
+    size              integer NOT NULL,
+    profile_revision  integer NOT NULL DEFAULT 1,
+    attributes        jsonb  -- tags, metadata, stream, flags, campaign; null when it has none
 ) PARTITION BY RANGE (id);
 
 CREATE TABLE renditions (
@@ -106,7 +151,9 @@ CREATE TABLE deliveries (
     rendition_id   uuid NOT NULL,
     lane           smallint NOT NULL,
     recipient      text NOT NULL,
-    return_path    text NOT NULL
+    return_path    text NOT NULL,
+    kind           text NOT NULL DEFAULT 'to',  -- to, cc, bcc or archive
+    site           text NOT NULL DEFAULT ''     -- '' until it is known
 ) PARTITION BY RANGE (id);
 CREATE INDEX deliveries_of_submission ON deliveries (submission_id);
 
@@ -139,22 +186,26 @@ CREATE INDEX events_of_submission ON events (submission_id);
 
 -- What is still to be done: one slim row per open item, deleted when it is final. `due_at` says
 -- when somebody should look at the row again: now, at the next attempt, or when a lease runs out.
+-- A held row waits for the operator: no claim takes it, and it keeps no lane waiting.
 
 CREATE TABLE due_submissions (
     id           uuid PRIMARY KEY,
+    account_id   uuid NOT NULL,
     lane         smallint NOT NULL,
     size         integer NOT NULL,  -- octets of the message: a claim is limited by them
     due_at       timestamptz NOT NULL,
     received_at  timestamptz NOT NULL DEFAULT now(),
     expires_at   timestamptz NOT NULL,
     claim        integer NOT NULL DEFAULT 0,
-    leased       boolean NOT NULL DEFAULT false
+    leased       boolean NOT NULL DEFAULT false,
+    held         boolean NOT NULL DEFAULT false
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
         autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX due_submissions_ready ON due_submissions (lane, due_at);
+CREATE INDEX due_submissions_ready ON due_submissions (lane, due_at) WHERE NOT held;
 
 CREATE TABLE due_deliveries (
     id           uuid PRIMARY KEY,
+    account_id   uuid NOT NULL,
     lane         smallint NOT NULL,
     size         integer NOT NULL,
     due_at       timestamptz NOT NULL,
@@ -163,37 +214,46 @@ CREATE TABLE due_deliveries (
     claim        integer NOT NULL DEFAULT 0,  -- fencing: a result counts only under its own claim
     tries        integer NOT NULL DEFAULT 0,  -- attempts that had a result
     leased       boolean NOT NULL DEFAULT false,
+    held         boolean NOT NULL DEFAULT false,
     claimed_at   timestamptz,
     abandoned    integer NOT NULL DEFAULT 0,  -- claims in a row, before this one, without a result
+    site         text NOT NULL DEFAULT '',    -- '' until it is known
     parked_at    text                         -- the site whose limit it waits for, or null
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
         autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX due_deliveries_ready ON due_deliveries (lane, due_at) WHERE parked_at IS NULL;
-CREATE INDEX due_deliveries_leased ON due_deliveries (lane, claimed_at) WHERE leased;
+CREATE INDEX due_deliveries_ready ON due_deliveries (lane, due_at)
+    WHERE parked_at IS NULL AND NOT held;
+CREATE INDEX due_deliveries_leased ON due_deliveries (lane, claimed_at) WHERE leased AND NOT held;
 CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
-    WHERE parked_at IS NOT NULL;
+    WHERE parked_at IS NOT NULL AND NOT held;
 
 -- What nobody works on until somebody decides, and why: a submission that policy could not process,
 -- a delivery that took its dispatcher with it, all that was open in a database that was restored.
 
 CREATE TABLE shelved_submissions (
     id           uuid PRIMARY KEY,
+    account_id   uuid NOT NULL,
     lane         smallint NOT NULL,
     size         integer NOT NULL,
     received_at  timestamptz NOT NULL,
     expires_at   timestamptz NOT NULL,
+    held         boolean NOT NULL,
     reason       text NOT NULL,
     shelved_at   timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE shelved_deliveries (
     id           uuid PRIMARY KEY,
+    account_id   uuid NOT NULL,
+    submission_id  uuid,  -- null when the delivery itself is past its retention
     lane         smallint NOT NULL,
     size         integer NOT NULL,
     received_at  timestamptz NOT NULL,
     expires_at   timestamptz NOT NULL,
     claim        integer NOT NULL,
     tries        integer NOT NULL,
+    site         text NOT NULL,
+    held         boolean NOT NULL,
     reason       text NOT NULL,
     shelved_at   timestamptz NOT NULL DEFAULT now()
 );

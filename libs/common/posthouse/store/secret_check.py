@@ -1,0 +1,29 @@
+"""Notice that the secret key is not the one that logins and DKIM keys were made with."""
+
+import hmac
+
+from posthouse.mail.secret import Purpose, derive
+from posthouse.store.postgres import Postgres
+
+
+class WrongSecretKey(Exception):
+    """The secret key is not the one that this database was set up with."""
+
+
+async def check_secret_key(database: Postgres, secret_key: bytes) -> None:
+    """Raise WrongSecretKey if the database was set up with another key."""
+    row = await database.first("read_secret_check")
+    if row and not hmac.compare_digest(row["value"], derive(secret_key, Purpose.CHECK)):
+        raise WrongSecretKey(
+            "the secret key is not the one that this database was set up with: logins, DKIM keys "
+            "and return paths made with that one cannot be used"
+        )
+
+
+async def keep_secret_check(database: Postgres, secret_key: bytes) -> None:
+    """Have the database remember *secret_key* by a value derived from it.
+
+    To be called before anything is made with the key; raises WrongSecretKey if it knows another.
+    """
+    await database.run("keep_secret_check", derive(secret_key, Purpose.CHECK))
+    await check_secret_key(database, secret_key)
