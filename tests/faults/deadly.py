@@ -11,8 +11,9 @@ import signal
 from command.cli import main
 from dispatcher import courier
 from dispatcher.window import Held
-from policy.core.steps import STEPS, Draft, Facts
-from posthouse.profiles.native import NATIVE
+from policy.core import decision
+from policy.core.facts import Facts
+from policy.core.steps import Draft, steps_for
 from posthouse.store.deliveries import Settlement
 
 POLICY, DISPATCHER = b"policy", b"dispatcher"
@@ -27,7 +28,8 @@ def _suffer(header: bytes, where: bytes) -> None:
 
 def suffer(draft: Draft, facts: Facts) -> Draft:
     """A step of policy."""
-    _suffer(facts.submission.header, POLICY)
+    del facts
+    _suffer(draft.request.submission.header, POLICY)
     return draft
 
 
@@ -41,6 +43,6 @@ class Suffering(courier.Courier):
 
 
 if __name__ == "__main__":
-    STEPS[NATIVE.name] = (suffer, *STEPS[NATIVE.name])
+    vars(decision)["steps_for"] = lambda profile: (suffer, *steps_for(profile))
     courier.Courier = Suffering  # type: ignore[misc]
     main()

@@ -46,7 +46,10 @@ PARAMETERS = {
         "{texts}, {ids}, {ids}, {texts}, {details}, {yes}, {lease}, {claims}, {lease}, "
         "{texts}, {texts}"
     ),
+    "return_submissions": "{ids}, {claims}, {lease}",
     "find_delivery": "({ids})[1]",
+    "find_suppressed": "{ids}, {texts}",
+    "find_sending_domains": "{ids}, {texts}",
     "accept_submissions": (
         "{new}, {octets}, {octets}, {ids}, {ids}, {texts}, {lanes}, {texts}, {texts}, {yes}, "
         "{texts}, {texts}, {texts}, {claims}, {claims}, {details}, {lease}, {lease}, {yes}"

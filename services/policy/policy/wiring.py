@@ -5,23 +5,27 @@ from time import monotonic
 
 import structlog
 
-from policy.identities import Identities
-from policy.relay import relay
+from policy.core.facts import DomainKeys, Relay
+from policy.gathering import Gatherer
+from policy.preparing import Preparer
 from policy.service import Pace, PolicyService
 from policy.settings import PolicySettings
 from policy.signing import best
+from policy.verifying import SampleVerifier
 from posthouse.broker import deliveries_queue, submissions_queue
 from posthouse.broker.hints import Announcer, Listener
+from posthouse.mail.dkim_key import SigningKey, from_pem
 from posthouse.mail.secret import Purpose, derive
 from posthouse.running.program import Backing, Wired, broker_check
 from posthouse.store.accounts import AccountStore
 from posthouse.store.submissions import SubmissionStore
+from posthouse.store.suppressions import SuppressionStore
 
 log = structlog.get_logger()
 
 
 def wire(settings: PolicySettings, behind: Backing) -> Wired:
-    """Policy, what wakes it, and what carries its news to the dispatchers."""
+    """Policy, what wakes it, and what announces its deliveries. Raises BrokenKey."""
     secret_key = settings.secret_key.get_secret_value()
     signer = best()
     log.info("signing", at_once=signer.at_once, reason=signer.reason)
@@ -34,18 +38,37 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
             accepted=behind.accepted,
             lease=timedelta(seconds=settings.lease_seconds),
         ),
-        Identities(AccountStore(behind.database), derive(secret_key, Purpose.DKIM_KEYS), monotonic),
-        relay(settings, settings.hostname, secret_key),
-        signer,
+        Gatherer(
+            AccountStore(behind.database),
+            SuppressionStore(behind.database),
+            relay(settings, secret_key),
+            derive(secret_key, Purpose.DKIM_KEYS),
+            monotonic,
+        ),
+        Preparer(signer, SampleVerifier(settings.dkim_verify_one_in)),
         announce=announcer.announce,
         pace=Pace(batch=settings.policy_batch),
     )
-    behind.accepted.taken_by(service.due.take, room=service.due.room)
+    behind.accepted.taken_by(service.work.put, room=service.work.capacity)
     return Wired(
         services={
             "policy": service,
-            "policy-hints": Listener(behind.broker, submissions_queue, service.due.wake),
+            "policy-hints": Listener(behind.broker, submissions_queue, service.work.wake),
             "policy-news": announcer,
         },
         checks={"broker": broker_check(behind.broker)},
+    )
+
+
+def relay(settings: PolicySettings, secret_key: bytes) -> Relay:
+    """What all messages of this installation have in common. Raises BrokenKey."""
+    domain = settings.relay_dkim_domain or settings.hostname
+    keys: tuple[SigningKey, ...] = ()
+    if settings.relay_dkim_key is not None:
+        algorithm, pkcs8 = from_pem(settings.relay_dkim_key.get_secret_value().encode())
+        keys = (SigningKey.load(domain, settings.relay_dkim_selector, algorithm, pkcs8),)
+    return Relay(
+        hostname=settings.hostname,
+        own=DomainKeys(domain, settings.return_path_host or settings.hostname, keys),
+        return_path_key=derive(secret_key, Purpose.RETURN_PATHS),
     )

@@ -1,8 +1,8 @@
-"""What policy works on next: what it was handed, or else what a claim brings."""
+"""What policy works on next: submissions that were handed over, else those of a claim."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from posthouse.mail.lane import Lane
 from posthouse.running.polling import Polling
@@ -12,48 +12,48 @@ from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions
 
 Claim = Callable[[Lane], Awaitable[ClaimedSubmissions]]
 
-# After a batch of so many the next one waits so long for company: a statement costs hardly more for
-# twice as many, and what a busy relay saves by it everybody has the sooner. Seconds.
-_BUSY, _COMPANY_SECONDS = 4, 0.005
-# So long a line stands behind another at most: leases of what it was handed run meanwhile.
-_PATIENT_SECONDS = 2.0
+# After a batch of at least this many, the next one waits this long for more: a statement costs
+# hardly more for twice as many, and the time that a busy relay saves makes all mail faster.
+_BUSY, _LINGER_SECONDS = 4, 0.005
+# Upper bound on yielding to the urgent queue: leases keep running while we wait.
+_YIELD_SECONDS = 2.0
 
 
-class Due:
-    """What is due, in two lines: the express of lanes 1 and 2 waits for no batch of the others.
+class WorkSource:
+    """Due submissions in two queues: lanes 1 and 2 do not wait for batches of the others.
 
-    A claim for all lanes brings the express too, so only that one is made without being told to.
+    A claim for all lanes brings urgent mail too, so only that one is made without a hint.
     """
 
     def __init__(self, most: int, poll_seconds: float) -> None:
-        """*most*: how many may be handed over to a line before they are taken.
+        """*most*: how many may be handed over to a queue before they are taken.
 
         *poll_seconds* pass before the next look after one that found something; see Polling.
         """
-        self.express = Line(most, Lane.HIGH, poll_seconds=None)
-        self.all = Line(most, Lane.BULK, poll_seconds, behind=self.express)
+        self.urgent = ClaimQueue(most, Lane.HIGH, poll_seconds=None)
+        self.others = ClaimQueue(most, Lane.BULK, poll_seconds, yields_to=self.urgent)
 
     def wake(self, lane: Lane) -> None:
         """A submission of *lane* may be due: look now."""
-        (self.express if lane <= Lane.HIGH else self.all).look()
+        (self.urgent if lane <= Lane.HIGH else self.others).wake()
 
-    def take(self, claimed: Sequence[ClaimedSubmission]) -> None:
-        """These too: they are claimed for us already, see `posthouse.store.handover`."""
-        self.express.take([c for c in claimed if c.submission.lane <= Lane.HIGH])
-        self.all.take([c for c in claimed if c.submission.lane > Lane.HIGH])
+    def put(self, claimed: Sequence[ClaimedSubmission]) -> None:
+        """Work on these, which are claimed for us already: see `posthouse.store.handover`."""
+        self.urgent.put([c for c in claimed if c.submission.lane <= Lane.HIGH])
+        self.others.put([c for c in claimed if c.submission.lane > Lane.HIGH])
 
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many more may be handed over, whatever their lane."""
-        return min(self.express.room(), self.all.room())
+        return min(self.urgent.capacity(), self.others.capacity())
 
     def stop(self) -> None:
         """From here on nothing is claimed, and nothing may be handed over."""
-        self.express.stop()
-        self.all.stop()
+        self.urgent.stop()
+        self.others.stop()
 
 
-class Line:
-    """The next batch of some lanes, as soon as there is one; asks no more often than it must."""
+class ClaimQueue:
+    """The next batch of some lanes, as soon as there is one; claims no more often than it must."""
 
     def __init__(
         self,
@@ -61,40 +61,40 @@ class Line:
         lowest: Lane,
         poll_seconds: float | None,
         *,
-        behind: "Line | None" = None,
+        yields_to: "ClaimQueue | None" = None,
     ) -> None:
-        """For *lowest* and the lanes above it; without *poll_seconds* (see Due) only when told to.
+        """For *lowest* and the lanes above it; without *poll_seconds* it claims only on a hint.
 
-        What it was handed waits until the line that it stands *behind* is idle.
+        What was handed over waits until the queue that it *yields_to* is idle.
         """
         self.lowest = lowest
         self._most = most
         self._polling = None if poll_seconds is None else Polling(poll_seconds)
-        self._behind = behind
+        self._yields_to = yields_to
         self._handed: list[ClaimedSubmission] = []
         self._woken = asyncio.Event()
-        # Whether the last claim took all there was: then wait before asking again.
+        # Whether the last claim took all there was: then wait before the next one.
         self._drained = poll_seconds is None
-        self._hinted = False  # somebody has said since that there is more
+        self._hinted = False  # a hint has come since the last claim
         self._stopped = False
-        self._last = 0  # how many went together, of what was handed over
-        self.idle = asyncio.Event()  # nothing of it is being worked on, or waits for that
+        self._last = 0  # size of the last batch that was handed over
+        self.idle = asyncio.Event()  # no batch is being worked on, and none waits for that
         self.idle.set()
 
-    def look(self) -> None:
-        """Something may be due: ask at once."""
+    def wake(self) -> None:
+        """Something may be due: claim at once."""
         self._hinted = True
         self._woken.set()
 
-    def take(self, claimed: Sequence[ClaimedSubmission]) -> None:
-        """These too."""
+    def put(self, claimed: Sequence[ClaimedSubmission]) -> None:
+        """Work on these too."""
         self._handed += claimed
         if self._handed:
             self.idle.clear()
         self._woken.set()
 
-    def room(self) -> int:
-        """How many more it may be handed."""
+    def capacity(self) -> int:
+        """How many more may be handed over."""
         octets = sum(claimed.submission.size for claimed in self._handed)
         if self._stopped or octets > CLAIMED_OCTETS:
             return 0
@@ -118,32 +118,38 @@ class Line:
 
     async def _next(self, claim: Claim) -> Sequence[ClaimedSubmission]:
         while not (self._handed or self._stopped):
-            if self._drained and not self._hinted:
-                self._woken.clear()
-                seconds = self._polling.seconds if self._polling else None
-                if await wait_for_event(self._woken, seconds) and not self._hinted:
-                    continue  # handed over: no need to ask
-            self._hinted = False
-            claims = await claim(self.lowest)
-            self._drained = not claims.more
-            if self._polling:
-                self._polling.looked(found=claims.more or bool(claims.submissions))
-            if claims.submissions:
-                return claims.submissions
-        await asyncio.sleep(0)  # who handed it over tells its clients first, which takes less
-        if self._behind:
+            if await self._may_claim():
+                self._hinted = False
+                claims = await claim(self.lowest)
+                self._drained = not claims.more
+                if self._polling:
+                    self._polling.looked(found=claims.more or bool(claims.submissions))
+                if claims.submissions:
+                    return claims.submissions
+        # Let ingest answer its clients first: that takes less time.
+        await asyncio.sleep(0)
+        if self._yields_to:
             if self._last >= _BUSY:
-                await self._company()
-            await wait_for_event(self._behind.idle, _PATIENT_SECONDS)
+                await self._linger()
+            await wait_for_event(self._yields_to.idle, _YIELD_SECONDS)
         return self._highest_handed()
 
-    async def _company(self) -> None:
-        """Let more be handed over."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_COMPANY_SECONDS):
-                while self.room() > 0:
-                    self._woken.clear()
-                    await self._woken.wait()
+    async def _may_claim(self) -> bool:
+        """Wait until a claim is worth it; False when there is no need, as something was put."""
+        if self._drained and not self._hinted:
+            self._woken.clear()
+            seconds = self._polling.seconds if self._polling else None
+            if await wait_for_event(self._woken, seconds):
+                return self._hinted
+        return True
+
+    async def _linger(self) -> None:
+        """Wait up to 5 ms for more to be handed over, as long as there is capacity."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _LINGER_SECONDS
+        while self.capacity() > 0 and (left := deadline - loop.time()) > 0:
+            self._woken.clear()
+            await wait_for_event(self._woken, left)
 
     def _highest_handed(self) -> Sequence[ClaimedSubmission]:
         """Of what was handed over the highest lane, as a claim would have it; the rest waits."""

@@ -22,7 +22,6 @@ class ClaimedSubmission:
 
     submission: Submission
     claims: int  # how often it was claimed, this time included; fences the result
-    suppressed: frozenset[str] = frozenset()  # recipients on the account's suppression list
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +99,14 @@ class SubmissionStore:
         ]  # fmt: skip
         with self.accepted.drawn(len(batch)) as handed:
             due = [place >= handed for place in range(len(batch))]
-            told = await self._database.fetch(
+            await self._database.run(
                 "accept_submissions",
                 *columns(rows, 16),
                 self._keep_trying,
                 self._lease,
                 [not one for one in due],
             )
-            suppressed = {row["id"]: frozenset(row["suppressed"]) for row in told}
-            self.accepted.put(
-                [ClaimedSubmission(s, 1, suppressed=suppressed[s.id]) for s in batch[:handed]]
-            )
+            self.accepted.put([ClaimedSubmission(s, claims=1) for s in batch[:handed]])
         return due
 
     async def claim(
@@ -136,7 +132,8 @@ class SubmissionStore:
         for row in rows:
             if not row["kept"]:
                 await self._put_aside(row["id"], row["claim"], "its content is no longer kept")
-        return ClaimedSubmissions(tuple(_claimed(row) for row in rows if row["kept"]), more)
+        found = [ClaimedSubmission(_submission(row), row["claim"]) for row in rows if row["kept"]]
+        return ClaimedSubmissions(tuple(found), more)
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
         """Commit the batch; a submission whose claim was lost meanwhile is left alone.
@@ -162,6 +159,11 @@ class SubmissionStore:
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
             )
         return Counter(Lane(row["lane"]) for row in rows if not row["leased"])
+
+    async def give_back(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:
+        """End the claims as if they had not been made; the submissions come due after *delay*."""
+        claims = [(c.submission.id, c.claims) for c in claimed]
+        await self._background.run("return_submissions", *columns(claims, 2), delay)
 
     async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
         """Shelve the submission with the *reason*: nothing of it will be sent by itself."""
@@ -210,11 +212,6 @@ def _events(prepared: Prepared) -> list[tuple[UUID, UUID, str, dict[str, Any]]]:
             for r in prepared.suppressed
         ),
     ]
-
-
-def _claimed(row: Any) -> ClaimedSubmission:
-    suppressed = frozenset(row["suppressed"])
-    return ClaimedSubmission(_submission(row), row["claim"], suppressed)
 
 
 def _submission(row: Any) -> Submission:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from policy.core import dkim
@@ -38,6 +38,14 @@ class Plan:
     detail: dict[str, Any]  # for the timeline
 
 
+class UnsignedRendition(NamedTuple):
+    """A rendition, and what each of its keys is to sign."""
+
+    submission_id: UUID
+    planned: PlannedRendition
+    fields: tuple[dkim.Unsigned, ...]
+
+
 Decision: TypeAlias = Plan | Rejection | SigningUnavailable
 Sign: TypeAlias = Callable[[Sequence[dkim.Unsigned]], Sequence[bytes]]
 """Makes a signature of each."""
@@ -65,7 +73,9 @@ def decide(request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]) -
         planned = PlannedRendition(next(ids), copy.header, copy.body, identity.keys)
         renditions.append(planned)
         key = facts.relay.return_path_key
-        to_host = partial(return_path.sign, host=identity.return_path_host, key=key, today=now.date())
+        to_host = partial(
+            return_path.sign, host=identity.return_path_host, key=key, today=now.date()
+        )
         deliveries += _deliveries(request, copy, planned.id, to_host, ids)
     return Plan(
         submission=request.submission,
@@ -110,30 +120,28 @@ def _detail(draft: Draft, deliveries: int, identities: Sequence[SigningIdentity]
     return {**detail, "note": "; ".join(notes)} if notes else detail
 
 
-def sign(plans: Sequence[Plan], now: datetime, make: Sign) -> list[Rendition]:
-    """The messages as recipients get them, all signed together by *make*."""
-    planned = [(plan, one) for plan in plans for one in plan.renditions]
-    unsigned = [fields for plan in plans for fields in _unsigned(plan, now)]
-    signatures = iter(make([field for fields in unsigned for field in fields]))
-    return [
-        Rendition(
-            one.id,
-            plan.submission.id,
-            bytes(dkim.signed(one.header, [(field, next(signatures)) for field in fields])),
-            one.body,
-        )
-        for (plan, one), fields in zip(planned, unsigned, strict=True)
-    ]
-
-
-def _unsigned(plan: Plan, now: datetime) -> Iterator[tuple[dkim.Unsigned, ...]]:
+def unsigned(plan: Plan, now: datetime) -> Iterator[UnsignedRendition]:
     """What is to be signed of each of its renditions; the body they share is hashed once."""
     shared: bytes | None = None
     for one in plan.renditions:
-        if not one.keys:
-            yield ()
-        elif one.body is not None:
-            yield dkim.unsigned(one.header, dkim.body_hash(one.body), one.keys, now)
-        else:
+        fields: tuple[dkim.Unsigned, ...] = ()
+        if one.keys and one.body is not None:
+            fields = dkim.unsigned(one.header, dkim.body_hash(one.body), one.keys, now)
+        elif one.keys:
             shared = shared or dkim.body_hash(plan.submission.body)
-            yield dkim.unsigned(one.header, shared, one.keys, now)
+            fields = dkim.unsigned(one.header, shared, one.keys, now)
+        yield UnsignedRendition(plan.submission.id, one, fields)
+
+
+def sign(some: Sequence[UnsignedRendition], make: Sign) -> list[Rendition]:
+    """The messages as recipients get them, all signed together by *make*."""
+    signatures = iter(make([field for one in some for field in one.fields]))
+    return [
+        Rendition(
+            planned.id,
+            submission_id,
+            bytes(dkim.signed(planned.header, [(field, next(signatures)) for field in fields])),
+            planned.body,
+        )
+        for submission_id, planned, fields in some
+    ]

@@ -39,7 +39,7 @@ SIGNED = frozenset(
 )
 # Named once more than they occur, present or not: a second one, which some readers would show, does
 # not verify (RFC 6376 section 8.15). Not what mailing lists add to mail that they leave as it is.
-_OVERSIGNED = tuple(
+OVERSIGNED = tuple(
     name.lower().encode()
     for name in (
         "From",
@@ -126,7 +126,7 @@ def _chosen(header: Header) -> tuple[bytes, bytes]:
 @lru_cache(maxsize=64)  # an application's messages have the same fields
 def _folded(present: tuple[bytes, ...]) -> bytes:
     lines = [b""]
-    for name in (*present, *_OVERSIGNED):
+    for name in (*present, *OVERSIGNED):
         if len(lines[-1]) + len(name) >= _OCTETS_A_LINE:
             lines.append(b"")
         lines[-1] += name + b":"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from posthouse.mail.dkim_key import SigningKey
+from posthouse.mail.suppression import Suppression
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Facts:
 
     relay: Relay
     domains: Mapping[str, KnownDomain]  # of the request's from_domains those that the account owns
-    suppressed: frozenset[str]  # of its recipients, as the request spells them
+    suppressions: Mapping[str, tuple[Suppression, ...]]  # of recipients, as the request spells them
 
 
 @dataclass(frozen=True, slots=True)

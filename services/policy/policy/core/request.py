@@ -29,6 +29,7 @@ class Request:
     profile: Profile
     received_at: datetime  # UTC, to the second
     header: Header
+    author: Field | None  # the topmost From of the header
     recipients: tuple[Recipient, ...]
     # Every domain that From may name when the steps are done, first choice first: facts are
     # gathered for these and no others.
@@ -42,32 +43,40 @@ def read(submission: Submission, profile: Profile) -> Request:
     says everything.
     """
     header = Header.parse(submission.header)
+    author = author_field(header)
     return Request(
         submission=submission,
         profile=profile,
         received_at=_received_at(submission),
         header=header,
+        author=author,
         recipients=tuple([Recipient(address) for address in submission.recipients]),
-        from_domains=domains_by_preference(author_field(header), submission.sender),
+        from_domains=domains_by_preference(author, submission.sender),
     )
 
 
 def author_field(header: Header) -> Field | None:
     """The topmost From field."""
-    return next((field for field in header.fields if field.name == b"from"), None)
+    for field in header.fields:
+        if field.name == b"from":
+            return field
+    return None
 
 
 def domains_by_preference(author: Field | None, sender: str) -> tuple[str, ...]:
     """The domains that may sign for a message: that of *author*, then that of MAIL FROM."""
-    own = _author_domain(author.value) if author else None
+    own = _author_domain(author) if author else None
     envelope = _a_labels(sender.rpartition("@")[2].lower())
-    return tuple(dict.fromkeys([domain for domain in (own, envelope) if domain]))
+    if own is None or own == envelope:
+        return (envelope,) if envelope else ()
+    return (own, envelope) if envelope else (own,)
 
 
-def _author_domain(value: str) -> str | None:
+@lru_cache(maxsize=256)  # an application sends as a few
+def _author_domain(author: Field) -> str | None:
     """The domain of the first mailbox in From; None when the field cannot be read in one way."""
     try:
-        return mailboxes(value)[0].address.ascii_domain
+        return mailboxes(author.value)[0].address.ascii_domain
     except InvalidAddress:
         return None
 

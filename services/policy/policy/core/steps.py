@@ -4,35 +4,34 @@ A step takes a draft and facts and returns a draft or a rejection. It changes no
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from policy.core.facts import Facts, naming_domain
 from policy.core.request import Recipient, Request, author_field, domains_by_preference
 from posthouse.mail.message import Field, Header, field
+from posthouse.mail.suppression import Suppression, SuppressionList
 from posthouse.profiles import Profile
-from posthouse.profiles.choices import Conformance
+from posthouse.profiles.choices import Conformance, SuppressionScope
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?\.?")
 _LITERAL = re.compile(r"\[[A-Za-z0-9.:]{2,60}\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """One form of the message, and who gets it in that form."""
+class Copy(NamedTuple):
+    """One form of the message, and who gets it in that form (a tuple: each step makes one)."""
 
     header: Header
     recipients: tuple[Recipient, ...]
     body: bytes | None = None  # None: as it came
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """The message so far, in as many copies as recipients must see different ones."""
 
     request: Request
@@ -46,8 +45,7 @@ class Draft:
 
     def edit_headers(self, edit: Callable[[Header], Header]) -> "Draft":
         """This draft with *edit* done to the header of every copy."""
-        # `dataclasses.replace` takes three times as long.
-        copies = tuple([Copy(edit(c.header), c.recipients, c.body) for c in self.copies])
+        copies = tuple([Copy(edit(header), to, body) for header, to, body in self.copies])
         return Draft(self.request, copies, self.suppressed)
 
 
@@ -68,7 +66,7 @@ def from_domains(header: Header, request: Request) -> tuple[str, ...]:
     name it in the request.
     """
     author = author_field(header)
-    if author is author_field(request.header):
+    if author is request.author:
         return request.from_domains
     domains = domains_by_preference(author, request.submission.sender)
     for domain in domains:
@@ -130,15 +128,36 @@ def _complete(header: Header, name: str, value: Callable[[], str]) -> Header:
 
 def drop_suppressed(draft: Draft, facts: Facts) -> Draft:
     """Suppressed recipients get no delivery, and an event instead."""
-    if not facts.suppressed:
+    dropped = {
+        address
+        for address, entries in facts.suppressions.items()
+        if any(_counts(entry, draft.request) for entry in entries)
+    }
+    if not dropped:
         return draft
     copies = tuple(
-        replace(c, recipients=tuple(r for r in c.recipients if r.address not in facts.suppressed))
+        c._replace(recipients=tuple(r for r in c.recipients if r.address not in dropped))
         for c in draft.copies
     )
-    dropped = [r.address for c in draft.copies for r in c.recipients]
-    suppressed = tuple(dict.fromkeys(a for a in dropped if a in facts.suppressed))
-    return Draft(draft.request, copies, suppressed)
+    named = dict.fromkeys(r.address for c in draft.copies for r in c.recipients)
+    return Draft(draft.request, copies, tuple(a for a in named if a in dropped))
+
+
+def _counts(entry: Suppression, request: Request) -> bool:
+    """Whether *entry* applies to this message, by the knobs of its profile."""
+    knobs = request.profile.suppression
+    checked = {
+        SuppressionList.BOUNCE: knobs.check_bounces,
+        SuppressionList.COMPLAINT: knobs.check_complaints,
+        SuppressionList.UNSUBSCRIBE: knobs.check_unsubscribes,
+        SuppressionList.MANUAL: True,
+    }
+    scopes = {
+        SuppressionScope.ACCOUNT: (),
+        SuppressionScope.LIST: (request.submission.attributes.stream,),
+        SuppressionScope.TAG: request.submission.attributes.tags,
+    }
+    return checked[entry.list] and (not entry.scope or entry.scope in scopes[knobs.scope])
 
 
 def add_received(draft: Draft, facts: Facts) -> Draft:
@@ -183,7 +202,7 @@ def _client(helo: str, client: str) -> str:
     return f"{name} ([{'IPv6:' if address.version == 6 else ''}{address}])"  # noqa: PLR2004
 
 
-def steps_for(profile: Profile) -> Iterator[Step]:
+def steps_for(profile: Profile) -> Iterable[Step]:
     """What is done to a message of *profile*, in this order."""
     yield hide_fields
     if profile.conformance.date is Conformance.REPAIR:
