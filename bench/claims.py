@@ -125,7 +125,7 @@ def stores(database: Postgres, background: Postgres) -> tuple[SubmissionStore, D
     """What ingest and policy, and what the dispatcher ask."""
     return (
         SubmissionStore(database, background),
-        DeliveryStore(database, background, hold=timedelta()),
+        DeliveryStore(database, background, window=timedelta()),
     )
 
 
@@ -177,14 +177,14 @@ async def scan_or_key(database: Postgres, background: Postgres, bench: Bench, qu
     async def by_scan() -> None:
         claims = await deliveries.claim(20)
         assert len(claims.deliveries) == 20
-        await deliveries.release(claims.deliveries)
+        await deliveries.return_leases(claims.deliveries)
 
     async def by_key() -> None:
         async with database.connection() as connection:
             rows = await connection.fetch(CLAIM_BY_KEY, ids, timedelta(seconds=20))
             assert len(rows) == 20
             held = [(r["id"], r["claim"]) for r in rows]
-        await database.run("release_deliveries", [h[0] for h in held], [h[1] for h in held])
+        await database.run("return_leases", held)
 
     await bench.measure(f"claim by key + release 20, {queued} queued", 300, 20, by_key)
     await bench.measure(f"claim by scan + release 20, {queued} queued", 300, 20, by_scan)

@@ -29,7 +29,7 @@ from bench.scenarios.playing import SCENARIOS, Build, Playing
 from bench.split import Split
 from bench.systems import Ours
 
-from chaos.ports import lasting_ports
+from servers.ports import lasting_ports
 
 COMPARISON = "systems"
 FIGURES = (COMPARISON, *SCENARIOS)

@@ -18,7 +18,7 @@ from bench.children import (
 from bench.load_session import Door
 from bench.systems import NotMeasured, fresh_folder, make_customer, our_version
 
-from chaos.ports import lasting_ports
+from servers.ports import lasting_ports
 from servers.rabbitmq_private import NoRabbitMq, installed_scripts
 
 

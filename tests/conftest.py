@@ -1,4 +1,4 @@
-"""What all tests share: real servers, and a last word about what could not run."""
+"""What all tests share: real servers, their order, and a report of what could not run."""
 
 from collections import Counter
 from importlib.util import find_spec
@@ -8,6 +8,20 @@ import pytest
 _SERVERS = ("servers.postgres", "servers.rabbitmq")
 
 pytest_plugins = [name for name in _SERVERS if find_spec(name)]
+
+# Those that take longest go first, so that no process has a long one left when the others are done.
+_FIRST = ("chaos", "faults", "e2e", "contract", "command", "onebox", "flow")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests; see `make test`, which gives file after file to several processes."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    folder = item.path.parent.name
+    return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
 
 
 @pytest.hookimpl(trylast=True)

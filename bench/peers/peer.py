@@ -15,7 +15,7 @@ from bench.systems import DOMAIN, NotMeasured, fresh_folder
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from chaos.ports import lasting_ports
+from servers.ports import lasting_ports
 
 SELECTOR = "bench"
 

@@ -14,7 +14,7 @@ _COMMANDS = {
     "credential": ("credential", "Create, list and switch SMTP users."),
     "domain": ("domain", "Add sending domains and print the records to publish."),
     "suppression": ("suppression", "Addresses that are never mailed again."),
-    "queue": ("queue", "What waits, by lane and state, and what is shelved."),
+    "queue": ("queue", "What waits, by lane and state, and what is quarantined."),
     "backup": ("backup", "Save the database into a file, while mail goes on."),
     "restore": ("backup", "Fill an empty database from such a file; nothing is sent twice."),
     "message": ("message", "All that happened to one message."),

@@ -90,7 +90,7 @@ def kinds(timeline: Mapping[str, Any], kind: str) -> frozenset[str]:
 
 def is_finished(timeline: Mapping[str, Any]) -> bool:
     """Whether policy has decided and no delivery waits any more."""
-    decided = any(event["kind"] in ("prepared", "refused") for event in timeline["events"])
+    decided = any(event["kind"] in ("prepared", "quarantined") for event in timeline["events"])
     return decided and all(d["due_at"] is None for d in timeline["deliveries"])
 
 

@@ -91,7 +91,7 @@ async def test_messages_are_counted_by_client_and_minute() -> None:
     assert connections.message("192.0.2.1")
 
 
-async def test_stopping_lets_nobody_in_and_ends_with_the_last_connection() -> None:
+async def test_a_stopping_port_admits_no_connection_and_ends_with_the_last_one() -> None:
     connections = OpenConnections(ClientLimits(), Clock())
     last = Connection()
     assert connections.admit(last, ("192.0.2.1", 1))

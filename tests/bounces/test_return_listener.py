@@ -18,10 +18,11 @@ from prometheus_client import REGISTRY
 from bounces.open_connections import ClientLimits
 from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
+from chaos.program import readiness
 from posthouse.mail.events import EventKind
 from posthouse.mail.return_path import sign
 from posthouse.running.endpoint import Endpoint
-from posthouse.running.health import CannotListen
+from posthouse.running.health import CannotListen, Health
 from posthouse.store import StoreRefused, StoreUnavailable
 from servers.patience import eventually
 from servers.returned_mail import OURS, REPORTS, RememberedReturns
@@ -151,7 +152,7 @@ async def test_a_report_of_a_dead_mailbox_suppresses_our_own_recipient(port: Por
     assert after == before + 1
 
 
-async def test_what_suppresses_nobody_is_an_event_alone(port: Port) -> None:
+async def test_a_report_that_does_not_suppress_is_an_event_only(port: Port) -> None:
     await port.give(REPORT["mailbox_full"], own(1))
     await port.give(REPORT["vacation"], own(2))
     await port.give(REPORT["delivered"], own(3))
@@ -309,7 +310,7 @@ async def test_hostile_nesting_is_an_event_like_any_other(port: Port) -> None:
     assert [event.kind for event in port.returns.events] == [EventKind.RETURNED]
 
 
-async def test_nobody_logs_in(port: Port) -> None:
+async def test_auth_is_neither_offered_nor_taken(port: Port) -> None:
     async with port.client() as client:
         assert "AUTH" not in await client.send("EHLO mx.dest.example")
         assert (await client.send("AUTH PLAIN AGEAYg==")).startswith("502")
@@ -355,7 +356,8 @@ async def test_200_connections_of_one_address_leave_room_for_others_and_the_port
             replies.append((await client.reply())[:9])
         assert {"220 mx.se": 20, "421 4.3.2": 180} == Counter(replies)
 
-        await port.listener.check()
+        async with Health(Endpoint("127.0.0.1", 0), {"bounces": port.listener.check}) as health:
+            assert (await readiness(health.address.port)).startswith("HTTP/1.1 200")
         assert (await port.give(REPORT["user_unknown"], own(), "127.0.0.2")).startswith("250")
         assert port.returns.suppressed == ["ann@dest.example"]
 

@@ -87,12 +87,12 @@ def test_a_failure_speaks_for_as_much_as_its_code_says(
 
 
 @pytest.mark.parametrize("action", [Action.DELAYED, Action.RELAYED, Action.EXPANDED])
-def test_only_a_failure_suppresses_whatever_the_code_says(action: Action) -> None:
+def test_only_a_failure_suppresses_with_any_code(action: Action) -> None:
     report = Report(ReportKind.DSN, (RecipientStatus(action, "5.1.1"),))
     assert in_a_word(decide(report, OURS)) in ("note delayed", "ignore")
 
 
-def test_the_group_about_our_recipient_counts_whatever_its_case() -> None:
+def test_the_group_about_our_recipient_counts_in_any_case() -> None:
     gone = RecipientStatus(Action.FAILED, "5.1.1", original_recipient="ANN@dest.example")
     other = RecipientStatus(Action.DELIVERED, "2.0.0", final_recipient="bob@dest.example")
     assert in_a_word(decide(Report(ReportKind.DSN, (other, gone)), OURS)) == "suppress"

@@ -14,6 +14,7 @@ from bench.sink_session import Manners
 from chaos.ledger import Ledger
 from chaos.relay import SENDER_DOMAIN, Relay
 from chaos.tally import Count, Tally
+from servers.patience import on_this_machine
 
 __all__ = ["SLOW", "Count", "Flow", "flowing"]
 
@@ -83,14 +84,14 @@ class Flow:
 
     async def reached(self, share: float, within: float = 120.0) -> None:
         """Return when the messages have come *share* (0 to 1) of their way, on the average."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(on_this_machine(within)):
             while (tally := self.tally).answered + tally.came < share * 2 * self.messages:
                 self._raise_failure()
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def busy(self, under_way: int, within: float = 120.0) -> bool:
         """Return as soon as so many messages are under way; False when no more may come."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(on_this_machine(within)):
             while (tally := self.tally).under_way < under_way:
                 self._raise_failure()
                 if tally.answered >= self._allowed and not tally.under_way:
@@ -108,7 +109,7 @@ class Flow:
         *nudging*: what waits for another try is tried at once.
         """
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(on_this_machine(within)):
                 await self._loading
                 while await self._ledger.open_items():
                     if nudging:

@@ -6,6 +6,7 @@ import base64
 from bench.load_session import Door
 
 from chaos.relay import SENDER_DOMAIN
+from servers.patience import on_this_machine
 
 _LINE = "x" * 70 + "\r\n"
 
@@ -33,7 +34,7 @@ async def knock(
         "DATA",
         f"From: news@{SENDER_DOMAIN}\r\nX-Bench-Id: {number}\r\n{fields}\r\n{_LINE * lines}.",
     )
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(on_this_machine(within)):
         reader, writer = await asyncio.open_connection(door.host, door.port)
     try:
         said = await _reply(reader, within)
@@ -48,7 +49,7 @@ async def knock(
 
 
 async def _reply(reader: asyncio.StreamReader, within: float) -> str:
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(on_this_machine(within)):
         while (line := await reader.readline())[3:4] == b"-":
             pass
     return line.decode().rstrip()

@@ -10,9 +10,10 @@ from typing import Protocol
 
 from chaos.program import Program, children
 from onebox.postgres_server import EmbeddedPostgres
+from servers.patience import on_this_machine
 from servers.rabbitmq import RabbitNode
 
-# How long a onebox may take to notice that a process of it died, and to end.
+# How long a onebox may take to notice that a process of it died, and to replace it.
 _FALL_SECONDS = 20.0
 _LOOK_SECONDS = 0.02
 
@@ -31,19 +32,27 @@ class Part(Protocol):
 
 
 class WorkerPart:
-    """One of the processes that do the work of a onebox, which ends as a whole with it."""
+    """One of the processes that do the work of a onebox, which replaces it by itself."""
 
     def __init__(self, whole: Program) -> None:
         self._whole = whole
+        self._count = 0
 
     async def start(self) -> None:
-        """Start the whole again, as a supervisor would."""
-        await self._whole.start()
+        """Wait until another one has taken its place."""
+        async with asyncio.timeout(on_this_machine(_FALL_SECONDS)):
+            while len(self._whole.workers()) < self._count:  # noqa: ASYNC110 -- no event tells
+                await asyncio.sleep(_LOOK_SECONDS)
+        await self._whole.become_ready()
 
     async def kill(self) -> None:
-        """See Part; holds the whole to an exit status that tells a supervisor to act."""
-        os.kill(self._whole.workers()[-1], signal.SIGKILL)
-        assert await self._whole.ended(_FALL_SECONDS) != 0, "ended well without a worker"
+        """See Part."""
+        victim = self._whole.workers()[-1]
+        self._count = len(self._whole.workers())
+        os.kill(victim, signal.SIGKILL)
+        async with asyncio.timeout(on_this_machine(_FALL_SECONDS)):
+            while victim in self._whole.workers():  # noqa: ASYNC110 -- no event tells
+                await asyncio.sleep(_LOOK_SECONDS)
 
     async def stop(self) -> None:
         """Stop the whole: a worker alone is nobody's to stop."""
@@ -59,7 +68,7 @@ class DatabasePart:
 
     async def start(self) -> None:
         """Wait until it is back: it needs no hand."""
-        async with asyncio.timeout(_FALL_SECONDS):
+        async with asyncio.timeout(on_this_machine(_FALL_SECONDS)):
             while not self._servers() - self._killed:  # noqa: ASYNC110 -- no event tells
                 await asyncio.sleep(_LOOK_SECONDS)
         await self._whole.become_ready()

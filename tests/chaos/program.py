@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from servers.patience import on_this_machine
+
 POSTHOUSE = Path(sys.executable).with_name("posthouse")
 _READY = "HTTP/1.1 200"
 _READY_SECONDS = 120.0
@@ -95,7 +97,7 @@ class Program:
     async def ended(self, seconds: float) -> int:
         """The exit status of a program that ends by itself; TimeoutError when it does not."""
         assert self._child is not None
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(on_this_machine(seconds)):
             while (status := self._child.poll()) is None:  # noqa: ASYNC110 -- no event tells
                 await asyncio.sleep(_LOOK_SECONDS)
         return status

@@ -12,7 +12,6 @@ from typing import Protocol
 from bench.load_session import Door
 
 from chaos.parts import DatabasePart, MemoryPart, Part, PostgresPart, RabbitPart, WorkerPart
-from chaos.ports import lasting_ports
 from chaos.program import POSTHOUSE, Program
 from command.provisioning import create_credential, ensure_account, ensure_domain
 from onebox.postgres_server import dsn
@@ -21,6 +20,7 @@ from posthouse.mail.secret import KEY_OCTETS
 from posthouse.store.accounts import AccountStore
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres
+from servers.ports import lasting_ports
 from servers.rabbitmq import RabbitNode
 
 SENDER_DOMAIN = "client.example"

@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-_BOTH_LOOPS = {"test_connections.py", "test_large_messages.py", "test_lost_peers.py"}
+_BOTH_LOOPS = {
+    "test_connections.py",
+    "test_large_messages.py",
+    "test_lost_peers.py",
+    "test_other_server.py",
+}
 
 
 def pytest_asyncio_loop_factories(

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import trustme
-from aiosmtpd.smtp import SMTP, Session
-from aiosmtpd.smtp import Envelope as Received
 
 from dispatcher.connections import Connections, Keeping, Sent
 from dispatcher.core.envelope import Envelope
@@ -59,50 +57,6 @@ async def two_hosts(first: Manners) -> AsyncIterator[tuple[Mx, Mx, Route]]:
 async def send_once(port: int, **options: Any) -> Outcome:
     async with connections(**options) as sender:
         return (await sender.send(route(port), MESSAGE)).outcomes[0]
-
-
-class Inbox:
-    """A handler that keeps what aiosmtpd took."""
-
-    def __init__(self) -> None:
-        self.received: list[Received] = []
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Received) -> str:  # noqa: N802
-        """Take a message."""
-        self.received.append(envelope)
-        return "250 2.0.0 taken"
-
-
-@pytest.mark.parametrize("encrypted", [False, True])
-async def test_aiosmtpd_gets_what_was_sent(
-    server_context: ssl.SSLContext, *, encrypted: bool
-) -> None:
-    """Another implementation reads the same message, in clear and over STARTTLS."""
-    inbox = Inbox()
-    context = server_context if encrypted else None
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: SMTP(inbox, hostname="mx.example", tls_context=context, enable_SMTPUTF8=True),
-        "127.0.0.1",
-        0,
-    )
-    envelope = Envelope(
-        "s@relay.example",
-        ("x@mx.example", "jörg@mx.example"),
-        "Subject: grüße\r\n\r\n".encode(),
-        BODY,
-    )
-
-    async with server, connections() as sender:
-        to = route(server.sockets[0].getsockname()[1])
-        sent = [await sender.send(to, envelope) for _ in range(3)]
-
-    assert all(isinstance(outcome, Delivered) for s in sent for outcome in s.outcomes)
-    assert encrypted is sent[0].tls.startswith("TLSv1.")
-    assert len(inbox.received) == 3
-    assert envelope.header + BODY == inbox.received[0].content
-    assert list(envelope.recipients) == inbox.received[0].rcpt_tos
-    assert envelope.sender == inbox.received[0].mail_from
 
 
 async def test_messages_share_a_connection() -> None:

@@ -21,13 +21,14 @@ from command.commands.config import reference
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
-PACKAGES = ("posthouse", "ingest", "policy", "dispatcher", "bounces")
+PACKAGES = ("posthouse", "ingest", "policy", "dispatcher", "bounces", "onebox")
 
 # Who shows what the common library counts; the longest prefix of the module's name decides.
 SHOWN_BY = {
     "posthouse.running": "all",
     "posthouse.broker": "all, with RabbitMQ",
-    "posthouse.store.housekeeping": "dispatcher",
+    "posthouse.store.housekeeping": "all",
+    "onebox": "up",
 }
 
 
@@ -63,7 +64,7 @@ def name_of(metric: MetricWrapperBase) -> str:
 def shown_by(module: str) -> str:
     service = module.partition(".")[0]
     known = [who for prefix, who in SHOWN_BY.items() if module.startswith(prefix)]
-    return known[0] if service == "posthouse" else service
+    return known[0] if known else service
 
 
 def metrics_table() -> str:

@@ -10,7 +10,7 @@ import asyncpg
 
 from faults.database import command
 from posthouse.mail.lane import Lane
-from posthouse.store.deliveries import HOLD
+from posthouse.store.deliveries import PREEMPTION_WINDOW
 
 # A claim's own snapshot is told by `see`: a function that is not STABLE would take a newer one.
 _NOTE = (
@@ -118,7 +118,7 @@ async def bulk_claims(database_url: str, beside: Lane) -> BulkClaims:
     """What the notes tell about bulk and the lane *beside* it, once that has come to its end."""
     connection = await asyncpg.connect(database_url)
     try:
-        row = await connection.fetchrow(_KNOWN, beside, HOLD)
+        row = await connection.fetchrow(_KNOWN, beside, PREEMPTION_WINDOW)
     finally:
         await connection.close()
     assert row is not None

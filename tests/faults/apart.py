@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chaos.ports import lasting_ports
 from chaos.relay import Split
 from servers.missing import missing
 from servers.own_network import OwnNetwork, own_network
+from servers.ports import lasting_ports
 from servers.rabbitmq_private import NoRabbitMq, Place, PrivateNode, installed_scripts
 
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 -- in a network of their own

@@ -18,7 +18,7 @@ from chaos.relay import Split
 from faults.database import BACK, flows
 from posthouse.broker import deliveries_queue, submissions_queue
 from posthouse.mail.lane import Lane
-from servers.patience import eventually
+from servers.patience import eventually, on_this_machine
 from servers.rabbitmq import RabbitNode
 
 HINTS = [queue(lane) for queue in (submissions_queue, deliveries_queue) for lane in Lane]
@@ -66,7 +66,7 @@ async def all_flows(relay: Split, sink: Sink, number: int, within: float = BACK)
     async def heard() -> bool:
         return all([await is_heard(program) for program in hearers(relay)])
 
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(on_this_machine(within)):
         await eventually(heard)
         before = await hints_heard([policy]), await hints_heard(dispatchers)
         after = before

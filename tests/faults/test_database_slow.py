@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -19,14 +20,25 @@ OURS = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'pos
 
 @asynccontextmanager
 async def locked(url: str) -> AsyncIterator[None]:
-    """While inside, nobody gets to the tables that everything goes through."""
+    """While inside, no statement gets to the tables that everything goes through."""
     operator = await asyncpg.connect(url)
     try:
-        await operator.execute(f"BEGIN; {LOCKED}")
+        while not await _got_all_locks(operator):
+            pass
         yield
         await operator.execute("ROLLBACK")
     finally:
         await operator.close()
+
+
+async def _got_all_locks(operator: Any) -> bool:
+    """False if somebody had one of the tables and wanted another, and the operator gave way."""
+    try:
+        await operator.execute(f"BEGIN; {LOCKED}")
+    except asyncpg.DeadlockDetectedError:
+        await operator.execute("ROLLBACK")
+        return False
+    return True
 
 
 @asynccontextmanager

@@ -107,6 +107,28 @@ async def test_what_was_accepted_goes_out_while_no_more_is_taken(
             assert set(range(50)) == {int(arrival.id) for arrival in sink.arrivals}
 
 
+async def test_once_drained_it_takes_mail_again_within_a_minute(onebox: Onebox, disk: Path) -> None:
+    """A backlog filled the disk, which gets no room from outside: what is delivered makes it."""
+    with filled(disk, but_for=LEAST + (64 << 20)):
+        accepted, refusals = await submit_until_refused(onebox)
+        assert accepted
+        assert {FULL} == refusals
+        async with Sink(port=onebox.sink_port) as sink:
+            ledger = Ledger(onebox.database_url)
+
+            async def delivered() -> bool:
+                await ledger.nudge()
+                return not await ledger.open_items()
+
+            async def taken() -> bool:
+                return (await knock(onebox.customer.normal, number=MOST)).startswith("250 ")
+
+            await eventually(delivered, within=120)
+            await eventually(taken, within=60)
+            await all_through(onebox, within=30)
+            assert accepted | {MOST} == {int(arrival.id) for arrival in sink.arrivals}
+
+
 async def test_a_database_elsewhere_says_itself_that_it_is_full(disk: Path) -> None:
     """Intake does not see its disk: the message is sent, and refused at its end."""
     relay = Brokerless(disk)

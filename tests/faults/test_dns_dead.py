@@ -9,13 +9,13 @@ import pytest_asyncio
 
 from chaos.knock import knock
 from chaos.ledger import Ledger
-from chaos.ports import lasting_ports
 from chaos.relay import Onebox
 from faults.database import command
 from servers.dns_stub import DnsStub, dns_stub
 from servers.mx import mx
 from servers.own_network import own_network
 from servers.patience import eventually, until
+from servers.ports import lasting_ports
 
 SERVER = "192.0.2.25"
 DOMAINS = ("known.example", "failing.example", "silent.example", "gone.example")
@@ -26,7 +26,7 @@ DEFERRED = """
 SELECT v.recipient, t.enhanced, t.scope FROM attempts t JOIN deliveries v ON v.id = t.delivery_id
 WHERE t.outcome <> 'delivered'
 """
-GIVEN_UP = "SELECT count(*) AS n FROM events WHERE kind IN ('bounced', 'expired', 'shelved')"
+GIVEN_UP = "SELECT count(*) AS n FROM events WHERE kind IN ('bounced', 'expired', 'quarantined')"
 
 
 @pytest_asyncio.fixture

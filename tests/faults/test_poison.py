@@ -18,8 +18,8 @@ from servers.patience import eventually
 MESSAGES = 1000
 DEADLY = (sys.executable, deadly.__file__)
 SHELVED = """
-SELECT 'policy' AS stage, reason FROM shelved_submissions
-UNION ALL SELECT 'dispatcher', reason FROM shelved_deliveries
+SELECT 'policy' AS stage, reason FROM quarantined_submissions
+UNION ALL SELECT 'dispatcher', reason FROM quarantined_deliveries
 """
 # What time does, sooner: the leases of the dead end, and what waits is tried again.
 LEASES_END = "UPDATE {} SET due_at = now() WHERE leased AND due_at > now()"

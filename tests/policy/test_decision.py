@@ -18,7 +18,7 @@ from posthouse.mail.dkim_key import Algorithm, SigningKey, record
 from posthouse.mail.lane import Lane
 from posthouse.mail.return_path import verify
 from posthouse.mail.submission import RecipientKind, Submission
-from posthouse.mail.suppression import Suppression, SuppressionList
+from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import resolve
 from posthouse.running.keys import generate
 

@@ -14,7 +14,7 @@ from policy.core.request import Request, read
 from policy.gathering import Gatherer
 from posthouse.mail.dkim_key import Algorithm
 from posthouse.mail.secret import seal
-from posthouse.mail.suppression import Suppression, SuppressionList
+from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import resolve
 from posthouse.running.keys import generate
 from posthouse.store import StoreUnavailable

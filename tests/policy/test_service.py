@@ -1,4 +1,4 @@
-"""Batches through the service: what is committed, what comes again, what is shelved."""
+"""Batches through the service: what is committed, what comes again, what is quarantined."""
 # ruff: noqa: D102 -- the fake's methods are those of the ports, and promise the same
 
 import asyncio
@@ -20,14 +20,14 @@ from policy.core.poison import is_suspect
 from policy.core.steps import Draft, Rejection, steps_for
 from policy.gathering import Gatherer
 from policy.preparing import Preparer
-from policy.service import Pace, PolicyService
+from policy.service import ClaimPace, PolicyService
 from policy.signing import OneByOne
 from policy.verifying import SampleVerifier
 from posthouse.mail.dkim_key import Algorithm
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import seal
 from posthouse.mail.submission import Submission
-from posthouse.mail.suppression import Suppression, SuppressionList
+from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.running.identity import new_id
 from posthouse.running.keys import generate
 from posthouse.store import StoreRefused, StoreUnavailable
@@ -67,13 +67,13 @@ class Store:
     due: list[ClaimedSubmission] = field(default_factory=list)
     prepared: list[Prepared] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
-    refused: dict[UUID, str] = field(default_factory=dict)
+    quarantined: dict[UUID, str] = field(default_factory=dict)
     questions: Counter[str] = field(default_factory=Counter)
     away: Counter[str] = field(default_factory=Counter)
     indigestible: set[UUID] = field(default_factory=set)
     domain: SendingDomain | None = None
     suppressed: frozenset[str] = frozenset()
-    given_back: list[ClaimedSubmission] = field(default_factory=list)
+    returned: list[ClaimedSubmission] = field(default_factory=list)
 
     def add(self, *some: Submission, claims: int = 1) -> None:
         self.due += [ClaimedSubmission(s, claims) for s in some]
@@ -100,14 +100,14 @@ class Store:
         self.prepared += prepared
         return Counter(d.lane for p in prepared for d in p.deliveries)
 
-    async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
-        self._asked("refuse")
-        self.refused[claimed.submission.id] = reason
+    async def quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
+        self._asked("quarantine")
+        self.quarantined[claimed.submission.id] = reason
 
-    async def give_back(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:
-        self._asked("give_back")
+    async def return_leases(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:
+        self._asked("return_leases")
         assert delay > timedelta()
-        self.given_back += claimed
+        self.returned += claimed
 
     async def find_sending_domains(self, wanted: Collection[Any]) -> dict[Any, SendingDomain]:
         self._asked("find_sending_domains")
@@ -148,7 +148,7 @@ async def running(store: Store, *, batch: int = 64, poll: float = 0.01) -> Any:
         Gatherer(store, store, RELAY, SEALING_KEY, asyncio.get_running_loop().time),
         Preparer(OneByOne(), SampleVerifier(one_in=1)),
         announce=lambda lane, count: announced.update({lane: count}),
-        pace=Pace(batch=batch, poll_seconds=poll, suspect_seconds=0),
+        pace=ClaimPace(batch=batch, poll_seconds=poll, suspect_seconds=0),
     )
     stopping = asyncio.Event()
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
@@ -224,19 +224,19 @@ async def test_a_message_that_fails_does_not_hold_up_its_batch() -> None:
         await until(lambda: good.id in store.ids)
 
     assert store.ids == {good.id}
-    assert store.refused == {}
+    assert store.quarantined == {}
 
 
 @pytest.mark.usefixtures("with_a_step")
-async def test_after_five_claims_a_failing_message_is_shelved_with_the_reason() -> None:
+async def test_after_five_claims_a_failing_message_is_quarantined_with_the_reason() -> None:
     bad = subject("fail")
     store = Store()
     store.add(bad, claims=5)
 
     async with running(store):
-        await until(lambda: bad.id in store.refused)
+        await until(lambda: bad.id in store.quarantined)
 
-    assert store.refused[bad.id] == "RuntimeError: a mistake of ours"
+    assert store.quarantined[bad.id] == "RuntimeError: a mistake of ours"
 
 
 def left() -> float:
@@ -261,11 +261,11 @@ async def test_a_profile_of_a_newer_version_is_left_for_a_newer_worker(
                 store.add(one, claims=claims)
             store.add(good)
             await until(lambda: good.id in store.ids)
-            await until(lambda: len(store.given_back) == 3)
+            await until(lambda: len(store.returned) == 3)
 
-    assert {c.submission.id for c in store.given_back} == {s.id for s in unknown}
+    assert {c.submission.id for c in store.returned} == {s.id for s in unknown}
     assert store.ids == {good.id}
-    assert store.refused == {}
+    assert store.quarantined == {}
     assert left() - before == 3
     assert [line["event"] for line in logged].count("profile_unknown") == 1
 
@@ -276,7 +276,7 @@ async def test_a_message_that_took_five_processes_with_it_is_not_touched_again()
     store.add(deadly, claims=6)
 
     async with running(store):
-        await until(lambda: deadly.id in store.refused)
+        await until(lambda: deadly.id in store.quarantined)
 
     assert store.prepared == []
 
@@ -296,15 +296,15 @@ async def test_what_may_end_the_process_is_prepared_with_nothing_else_in_hand() 
 
 
 @pytest.mark.usefixtures("with_a_step")
-async def test_a_rejected_message_is_shelved_at_once() -> None:
+async def test_a_rejected_message_is_quarantined_at_once() -> None:
     rejected = subject("reject")
     store = Store()
     store.add(rejected)
 
     async with running(store):
-        await until(lambda: rejected.id in store.refused)
+        await until(lambda: rejected.id in store.quarantined)
 
-    assert store.refused[rejected.id] == "550 5.6.0 no such mailing"
+    assert store.quarantined[rejected.id] == "550 5.6.0 no such mailing"
 
 
 @pytest.mark.parametrize(
@@ -323,9 +323,9 @@ async def test_a_broken_dkim_key_is_said_and_nothing_goes_out_unsigned(
     store.add(worn, claims=5)
 
     async with running(store):
-        await until(lambda: worn.id in store.refused)
+        await until(lambda: worn.id in store.quarantined)
 
-    assert why in store.refused[worn.id]
+    assert why in store.quarantined[worn.id]
     assert store.prepared == []
 
 
@@ -334,11 +334,11 @@ async def test_a_broken_dkim_key_is_said_and_nothing_goes_out_unsigned(
     [
         "claim",
         "profiles",
-        "give_back",
+        "return_leases",
         "find_sending_domains",
         "find_suppressed",
         "prepare",
-        "refuse",
+        "quarantine",
     ],
 )
 async def test_a_store_that_is_away_is_asked_again_until_it_answers(question: str) -> None:
@@ -348,8 +348,8 @@ async def test_a_store_that_is_away_is_asked_again_until_it_answers(question: st
     store.add(old, claims=11)
 
     async with running(store):
-        await until(lambda: good.id in store.ids and old.id in store.refused)
-        await until(lambda: bool(store.given_back))
+        await until(lambda: good.id in store.ids and old.id in store.quarantined)
+        await until(lambda: bool(store.returned))
 
 
 async def test_what_was_handed_over_is_prepared_without_a_question() -> None:
@@ -388,10 +388,10 @@ async def test_what_the_store_will_never_take_does_not_hold_up_its_batch() -> No
     store.add(worn, claims=5)
 
     async with running(store) as run:
-        await until(lambda: good.id in store.ids and worn.id in store.refused)
+        await until(lambda: good.id in store.ids and worn.id in store.quarantined)
 
     assert store.ids == {good.id}
-    assert store.refused[worn.id] == "StoreRefused: cannot be stored"
+    assert store.quarantined[worn.id] == "StoreRefused: cannot be stored"
     assert run.announced == {Lane.NORMAL: 1}
 
 

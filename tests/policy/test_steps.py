@@ -25,7 +25,7 @@ from policy.core.steps import (
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import split
 from posthouse.mail.submission import Attributes, Submission
-from posthouse.mail.suppression import Suppression, SuppressionList
+from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import Profile, resolve
 
 SUBMISSION = Submission(

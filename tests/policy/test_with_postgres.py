@@ -115,7 +115,7 @@ async def test_mail_of_a_newer_profile_waits_for_a_newer_version(
                 database, "due_at > now() + interval '1 s' AND NOT leased AND claim = 0"
             )
             await _rows(database, "UPDATE due_submissions SET due_at = now()")
-    assert len(await _rows(database, "SELECT FROM shelved_submissions")) == 0
+    assert len(await _rows(database, "SELECT FROM quarantined_submissions")) == 0
 
     later = replace(resolve("native"), name="later", revision=3)
     monkeypatch.setattr(gathering, "resolve", lambda *_: later)

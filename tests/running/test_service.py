@@ -4,12 +4,15 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from posthouse.running.service import SAME_STOP_SECONDS
+
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import Health
 from posthouse.running.logs import configure
@@ -32,8 +35,16 @@ class Example:
             return
         try:
             await stopping.wait()
-            if self.behaviour == "hangs":
+            if self.behaviour == "drains":
+                await asyncio.sleep(0.5)
+                log.info("finished", example=self.name)
+            if "hangs" in self.behaviour:
                 await asyncio.sleep(60)
+            if "fails" in self.behaviour:
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    raise RuntimeError("TaskGroup is shutting down") from None
         finally:
             log.info("drained", example=self.name)
 
@@ -41,9 +52,11 @@ async def program():
     if sys.argv[1:] == ["waits"]:
         log.info("started")
         await asyncio.sleep(60)
-    services = {str(n): Example(str(n), b) for n, b in enumerate(sys.argv[2:])}
+    behaviours = [b for b in sys.argv[2:] if b != "usr1"]
+    services = {str(n): Example(str(n), b) for n, b in enumerate(behaviours)}
     health = Health(Endpoint("127.0.0.1", 0), {})
-    return await run(services, health=health, grace=float(sys.argv[1]))
+    parent = signal.SIGUSR1 if "usr1" in sys.argv else None
+    return await run(services, health=health, grace=float(sys.argv[1]), break_off=parent)
 
 sys.exit(main(program()))
 """
@@ -116,16 +129,62 @@ def test_what_outlasts_the_grace_period_is_cancelled() -> None:
     assert logged(seen)[-3:] == ["service_cancelled", "drained", "stopped"]
 
 
-def test_a_second_signal_ends_the_grace_period() -> None:
+def test_signals_at_the_same_time_are_one_stop() -> None:
+    """As a terminal, systemd and a parent send them: the drain goes on."""
+    with program("60", "drains") as child:
+        events(child, until="started")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+            child.send_signal(number)
+        seen = events(child)
+
+        assert child.wait(5) == 0
+    assert logged(seen)[-3:] == ["finished", "drained", "stopped"]
+
+
+def test_a_second_signal_later_ends_the_grace_period() -> None:
     with program("60", "hangs") as child:
         events(child, until="started")
         child.terminate()
         events(child, until="stopping")
+        time.sleep(SAME_STOP_SECONDS + 0.2)
         child.terminate()
         seen = events(child)
 
         assert child.wait(5) == 0
-    assert logged(seen) == ["signal_received", "drained", "stopped"]
+    assert logged(seen) == ["signal_received", "broken_off", "drained", "stopped"]
+
+
+def test_what_fails_because_of_the_second_signal_is_one_line() -> None:
+    with program("60", "hangs", "fails when cancelled") as child:
+        events(child, until="started")
+        child.terminate()
+        events(child, until="stopping")
+        time.sleep(SAME_STOP_SECONDS + 0.2)
+        child.terminate()
+        seen = events(child)
+
+        assert child.wait(5) == 1
+    (line,) = [event for event in seen if event["event"] == "service_broken_off"]
+    assert line["reason"] == "RuntimeError"
+    assert "exception" not in line
+
+
+def test_a_process_with_a_parent_breaks_off_only_when_the_parent_says_so() -> None:
+    """However often the terminal or systemd signals it."""
+    with program("60", "usr1", "hangs") as child:
+        events(child, until="started")
+        child.terminate()
+        events(child, until="stopping")
+        time.sleep(SAME_STOP_SECONDS + 0.2)
+        child.terminate()
+        events(child, until="signal_received")
+        child.send_signal(signal.SIGINT)
+        events(child, until="signal_received")
+        child.send_signal(signal.SIGUSR1)
+        seen = events(child)
+
+        assert child.wait(5) == 0
+    assert logged(seen) == ["broken_off", "drained", "stopped"]
 
 
 def test_a_signal_before_anything_runs_ends_the_program() -> None:

@@ -1,5 +1,6 @@
 """Install a Debian package for the tests, without starting the service that comes with it."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_LOCK = Path("/run/lock/posthouse-tests-install")
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _WITHIN = 300.0  # seconds
 
@@ -16,12 +18,12 @@ class CannotInstall(Exception):
 
 
 def install(package: str) -> None:
-    """Return when *package* is installed; raises CannotInstall."""
+    """Return when *package* is installed; raises CannotInstall. One process at a time installs."""
     if os.geteuid() != 0:
         raise CannotInstall("only root may install packages")
     if shutil.which("apt-get") is None:
         raise CannotInstall("this is no Debian")
-    with _no_service_starts():
+    with _alone(), _no_service_starts():
         if _apt_get("install", "-y", "--no-install-recommends", package) is None:
             return
         # The lists of packages may be old or missing.
@@ -30,6 +32,14 @@ def install(package: str) -> None:
         )
         if failure is not None:
             raise CannotInstall(f"apt-get does not install {package}: {failure}")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    _LOCK.parent.mkdir(exist_ok=True)
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class Island:
         return self._inside.pid
 
     def cut(self) -> None:
-        """Pull the cable: nothing goes in or out, and nobody is told."""
+        """Pull the cable: nothing goes in or out, and neither side is notified."""
         self._switch.ip("link", "set", self._port, "down")
 
     def join(self) -> None:

@@ -1,7 +1,7 @@
 """A network of their own for the tests and all that they start, where packets can be swallowed.
 
-Everything in it is at 127.0.0.0/8, as on any machine, and whoever is given an address of its own to
-reach a server by can be cut off from it alone: silently, both ways, as a cable that is pulled.
+Everything in it is at 127.0.0.0/8, as on any machine. A program that reaches a server by an address
+of its own can be cut off from it alone: silently, both ways, like by a cable that is pulled.
 """
 
 import ctypes

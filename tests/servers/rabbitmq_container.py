@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from testcontainers.core.container import DockerContainer
 
-from servers.rabbitmq_private import NoRabbitMq, free_ports
+from servers.ports import lasting_ports
+from servers.rabbitmq_private import NoRabbitMq
 
 _START_WITHIN = 120.0  # seconds, with the image there
 
@@ -36,7 +37,7 @@ class ContainerNode:
     """A node in a container that is removed by `close`."""
 
     def __init__(self) -> None:
-        [self._port] = free_ports(1)
+        [self._port] = lasting_ports(1)
         self._container = self._create()
         host = self._container.get_container_host_ip()
         self.url = f"amqp://guest:guest@{host}:{self._port}/"

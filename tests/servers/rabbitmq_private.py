@@ -16,6 +16,8 @@ from pathlib import Path
 
 from servers.debian import CannotInstall, install
 from servers.guarded import Guarded
+from servers.patience import on_this_machine
+from servers.ports import lasting_ports
 
 # Debian's /usr/sbin/rabbitmq-server wants to be root or "rabbitmq"; the scripts behind it do not.
 _PACKAGED = Path("/usr/lib/rabbitmq/lib")
@@ -55,7 +57,7 @@ def _version(scripts: Path) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a node lives and what it is told."""
+    """Where a node lives, and its settings."""
 
     name: str
     host: str
@@ -84,7 +86,7 @@ class PrivateNode:
         """See RabbitNode."""
         command = [*self._place.enter, str(self._scripts / "rabbitmq-server")]
         self._node = Guarded(command, self._env, self._folder / "output.log")
-        deadline = time.monotonic() + _START_WITHIN
+        deadline = time.monotonic() + on_this_machine(_START_WITHIN)
         while not _listens(self._place.host, self._place.port):
             if not self._node.running or time.monotonic() > deadline:
                 self._node.end(signal.SIGKILL)
@@ -122,7 +124,12 @@ class PrivateNode:
         """See RabbitNode."""
         command = [*self._place.enter, str(self._scripts / "rabbitmqctl"), *arguments]
         done = subprocess.run(
-            command, env=self._env, capture_output=True, text=True, timeout=30, check=False
+            command,
+            env=self._env,
+            capture_output=True,
+            text=True,
+            timeout=on_this_machine(30),
+            check=False,
         )
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
@@ -138,7 +145,7 @@ class PrivateNode:
 
 
 def _anywhere() -> Place:
-    port, distribution, mapper = free_ports(3)
+    port, distribution, mapper = lasting_ports(3)
     return Place(f"posthouse{port}@localhost", "127.0.0.1", port, distribution, mapper)
 
 
@@ -167,15 +174,6 @@ def _environment(folder: Path, place: Place) -> dict[str, str]:
         # Makes the script become the node instead of a shell that waits for it.
         "RUNNING_UNDER_SYSTEMD": "true",
     }
-
-
-def free_ports(count: int) -> list[int]:
-    """TCP ports of 127.0.0.1 that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports
 
 
 def _listens(host: str, port: int) -> bool:

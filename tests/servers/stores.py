@@ -145,7 +145,7 @@ class Stores:
 
 @asynccontextmanager
 async def open_stores(
-    url: str, *, hold: float = 0.0, keep_trying: timedelta = timedelta(days=5)
+    url: str, *, window: float = 0.0, keep_trying: timedelta = timedelta(days=5)
 ) -> AsyncIterator[Stores]:
     """All stores on connections of their own, as a process has them."""
     async with Postgres(url) as database, Postgres(url, background=True) as background:
@@ -153,7 +153,7 @@ async def open_stores(
             url,
             database,
             SubmissionStore(database, background, keep_trying=keep_trying),
-            DeliveryStore(database, background, hold=timedelta(seconds=hold)),
+            DeliveryStore(database, background, window=timedelta(seconds=window)),
             TimelineStore(database),
         )
         await stores.sql(

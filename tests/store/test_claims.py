@@ -36,7 +36,7 @@ async def test_a_claim_brings_everything_about_the_delivery(stores: Stores) -> N
 
 async def test_nothing_due_is_said_so(stores: Stores) -> None:
     claims = await stores.deliveries.claim(10)
-    assert ((), (), None) == (claims.deliveries, claims.due, claims.held_by)
+    assert ((), (), None) == (claims.deliveries, claims.due, claims.preempted_by)
 
 
 async def test_a_lower_lane_waits_until_nothing_higher_is_due(stores: Stores) -> None:
@@ -74,13 +74,13 @@ async def test_what_waits_for_its_time_or_its_site_pauses_nobody(stores: Stores)
 
 
 async def test_young_transactions_of_a_higher_lane_hold_back_the_lower(emptied: str) -> None:
-    """For the hold time and not longer; equal and higher lanes go on meanwhile."""
-    async with open_stores(emptied, hold=0.4) as stores:
+    """For the window and not longer; equal and higher lanes go on meanwhile."""
+    async with open_stores(emptied, window=0.4) as stores:
         await stores.queue(Lane.HIGH)
         await stores.queue(Lane.BULK)
         assert len((await stores.deliveries.claim(10)).deliveries) == 2
         held = await stores.deliveries.claim(10)
-        assert ((), (Lane.BULK,), Lane.HIGH) == (held.deliveries, held.due, held.held_by)
+        assert ((), (Lane.BULK,), Lane.HIGH) == (held.deliveries, held.due, held.preempted_by)
 
         await stores.queue(Lane.HIGH)
         same = await stores.deliveries.claim(10)
@@ -92,16 +92,16 @@ async def test_young_transactions_of_a_higher_lane_hold_back_the_lower(emptied: 
         await asyncio.sleep(0.45)
         freed = await stores.deliveries.claim(10)
         assert [c.delivery.lane for c in freed.deliveries] == [Lane.BULK] * 2
-        assert freed.held_by is None
+        assert freed.preempted_by is None
 
 
 async def test_a_result_frees_the_lower_lanes_before_the_hold_is_over(emptied: str) -> None:
-    async with open_stores(emptied, hold=60) as stores:
+    async with open_stores(emptied, window=60) as stores:
         await stores.queue(Lane.HIGH)
         await stores.queue(Lane.BULK)
         one, two = (await stores.deliveries.claim(10)).deliveries
         await stores.deliveries.settle(delivered(one))
-        assert (await stores.deliveries.claim(10)).held_by == Lane.HIGH
+        assert (await stores.deliveries.claim(10)).preempted_by == Lane.HIGH
         await stores.deliveries.settle(deferred(two, LATER))
         assert len((await stores.deliveries.claim(10)).deliveries) == 2
 
@@ -110,47 +110,50 @@ async def test_a_result_frees_the_lower_lanes_before_the_hold_is_over(emptied: s
 async def test_an_alert_that_is_still_with_policy_holds_back_the_lower_lanes(
     emptied: str, lane: Lane
 ) -> None:
-    """Accepted within the hold time, claimed by policy or not; no longer, though it waits on."""
-    async with open_stores(emptied, hold=0.4) as stores:
+    """Accepted within the window, claimed by policy or not; no longer, though it waits on."""
+    async with open_stores(emptied, window=0.4) as stores:
         await stores.queue(Lane.BULK)
         await stores.submissions.accept(a_submission(lane))
         held = await stores.deliveries.claim(10)
-        assert ((), lane) == (held.deliveries, held.held_by)
+        assert ((), lane) == (held.deliveries, held.preempted_by)
         await stores.submissions.claim(10)
-        assert lane == (await stores.deliveries.claim(10)).held_by
+        assert lane == (await stores.deliveries.claim(10)).preempted_by
 
         await asyncio.sleep(0.45)
         freed = await stores.deliveries.claim(10)
         assert ([Lane.BULK] * 2, None) == (
             [c.delivery.lane for c in freed.deliveries],
-            freed.held_by,
+            freed.preempted_by,
         )
 
 
 async def test_mail_that_is_no_alert_holds_nobody_back_while_it_is_with_policy(
     emptied: str,
 ) -> None:
-    async with open_stores(emptied, hold=60) as stores:
+    async with open_stores(emptied, window=60) as stores:
         await stores.queue(Lane.BULK)
         await stores.submissions.accept(a_submission(Lane.NORMAL))
         assert len((await stores.deliveries.claim(10)).deliveries) == 2
 
 
-async def test_who_has_been_patient_for_long_takes_a_turn_in_spite_of_the_hold(
+async def test_who_has_been_patient_for_long_takes_a_turn_within_the_window(
     emptied: str,
 ) -> None:
     """Of young transactions and of what is with policy; never of what is due in a higher lane."""
-    async with open_stores(emptied, hold=60) as stores:
+    async with open_stores(emptied, window=60) as stores:
         await stores.queue(Lane.HIGH)
         await stores.deliveries.claim(10)
         await stores.queue(Lane.BULK)
         await stores.submissions.accept(a_submission(Lane.VERY_HIGH))
         assert () == (await stores.deliveries.claim(10)).deliveries
-        turn = await stores.deliveries.claim(1, patient=False)
-        assert ([Lane.BULK], None) == ([c.delivery.lane for c in turn.deliveries], turn.held_by)
+        turn = await stores.deliveries.claim(1, preemptible=False)
+        assert ([Lane.BULK], None) == (
+            [c.delivery.lane for c in turn.deliveries],
+            turn.preempted_by,
+        )
 
         await stores.queue(Lane.VERY_HIGH)
-        due = await stores.deliveries.claim(1, patient=False)
+        due = await stores.deliveries.claim(1, preemptible=False)
         assert [Lane.VERY_HIGH] == [c.delivery.lane for c in due.deliveries]
 
 

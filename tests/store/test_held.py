@@ -1,7 +1,7 @@
 """Held mail: no claim takes it, no lane waits for it, and it stays held wherever it goes."""
 
 from posthouse.mail.lane import Lane
-from posthouse.store.shelf import Choice, Shelf
+from posthouse.store.quarantine import Choice, Quarantine
 from servers.stores import Stores, a_submission, deferred, open_stores, prepared
 
 HOLD = {
@@ -26,14 +26,14 @@ async def test_a_held_submission_is_not_claimed(stores: Stores) -> None:
 
 async def test_held_mail_pauses_no_lane(emptied: str) -> None:
     """Neither as due, nor on the wire, nor with policy, nor parked."""
-    async with open_stores(emptied, hold=60) as stores:
+    async with open_stores(emptied, window=60) as stores:
         await stores.queue(Lane.HIGH)
         await hold(stores, "due_deliveries", Lane.HIGH)
         await stores.queue(Lane.NORMAL)
         claims = await stores.deliveries.claim(10)
         assert [Lane.NORMAL] * 2 == [c.delivery.lane for c in claims.deliveries]
         assert (Lane.NORMAL,) == claims.due
-        assert claims.held_by is None
+        assert claims.preempted_by is None
 
         await stores.sql("UPDATE due_deliveries SET leased = true, claimed_at = now() WHERE held")
         await stores.submissions.accept(a_submission(Lane.HIGH))
@@ -41,7 +41,7 @@ async def test_held_mail_pauses_no_lane(emptied: str) -> None:
         await stores.queue(Lane.BULK)
         claims = await stores.deliveries.claim(10)
         assert [Lane.BULK] * 2 == [c.delivery.lane for c in claims.deliveries]
-        assert claims.held_by is None
+        assert claims.preempted_by is None
 
 
 async def test_held_deliveries_that_are_parked_stay_so(stores: Stores) -> None:
@@ -63,15 +63,15 @@ async def test_a_hold_on_a_submission_is_one_on_its_deliveries(stores: Stores) -
     assert [("delivery", "held", 2)] == [(q.stage, q.state, q.messages) for q in lines]
 
 
-async def test_what_was_held_is_held_after_the_shelf(stores: Stores) -> None:
+async def test_what_was_held_is_held_after_the_quarantine(stores: Stores) -> None:
     """A restored database is no way around the operator's word."""
     await stores.queue(Lane.NORMAL)
     await stores.submissions.accept(a_submission(Lane.HIGH))
     await hold(stores, "due_deliveries", Lane.NORMAL)
     await hold(stores, "due_submissions", Lane.HIGH)
-    shelf = Shelf(stores.database)
-    assert 3 == await shelf.put_all("restored")
-    assert 3 == await shelf.release(Choice())
+    quarantine = Quarantine(stores.database)
+    assert 3 == await quarantine.add_all("restored")
+    assert 3 == await quarantine.unquarantine(Choice())
     assert () == (await stores.submissions.claim(10)).submissions
     assert () == (await stores.deliveries.claim(10)).deliveries
 

@@ -1,9 +1,9 @@
-"""Housekeeping: days ahead, days gone, nobody in the way of the mail, one process at a time."""
+"""Housekeeping: independent duties, one process in charge, gauges that do not go stale."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,167 +11,120 @@ import structlog
 from prometheus_client import REGISTRY
 
 from posthouse.mail.lane import Lane
-from posthouse.running.identity import earliest_id
-from posthouse.store import StoreUnavailable
-from posthouse.store.housekeeping import _LOCK, RETENTION, Housekeeping
-from posthouse.store.migrate import migrate
+from posthouse.store.housekeeping import _LOCK, QUEUE_MESSAGES, QUEUE_OLDEST, Duty, Housekeeping
 from posthouse.store.postgres import _SERVER_SETTINGS, Postgres
+from posthouse.store.retention import Retention
 from servers.patience import until
 from servers.stores import Stores, a_submission, open_stores
 
 
-def today() -> date:
-    """The day, asked for anew: a run of the tests may last over midnight."""
-    return datetime.now(UTC).date()
+def housekeeping(database: Postgres) -> Housekeeping:
+    """As a process has it that keeps things as long as it does unless told otherwise."""
+    return Housekeeping(database, Retention())
 
 
-def in_a_week() -> date:
-    """The last day that has partitions."""
-    return today() + timedelta(days=7)
+@pytest.fixture(autouse=True)
+def _nothing_shown() -> None:
+    QUEUE_MESSAGES.clear()
+    QUEUE_OLDEST.clear()
 
 
-@pytest.fixture
-async def fresh(empty_database: str) -> AsyncIterator[Stores]:
-    """A database migrated just now, whose partitions may be torn down."""
-    await migrate(empty_database)
-    async with open_stores(empty_database) as stores:
-        yield stores
+async def once(stores: Stores, duty: str) -> bool:
+    """One round of that duty; whether it succeeded."""
+    (found,) = [d for d in housekeeping(stores.database).duties if d.name == duty]
+    return await found.run_once()
 
 
-async def partitions(stores: Stores, table: str) -> set[str]:
-    """The days that have a partition of *table*, and "default"."""
-    rows = await stores.sql(
-        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::regclass",
-        table,
-    )
-    return {row["name"].removeprefix(f"{table}_") for row in rows}
+def shown(name: str, **labels: str) -> float | None:
+    """The value of our metric of that name."""
+    return REGISTRY.get_sample_value(f"posthouse_{name}", labels)
 
 
-async def turn(stores: Stores) -> list[Any]:
-    """One round; what it logged."""
+def messages(stage: str, lane: str, state: str) -> float | None:
+    """What the gauge shows of open messages there."""
+    return shown("queue_messages", stage=stage, lane=lane, state=state)
+
+
+@asynccontextmanager
+async def running(*workers: Housekeeping) -> AsyncIterator[asyncio.Event]:
+    """Processes at work; the event stops the first of them."""
+    stops = [asyncio.Event() for _ in workers]
+    async with asyncio.TaskGroup() as tasks:
+        for worker, stop in zip(workers, stops, strict=True):
+            tasks.create_task(worker.run(stop))
+        try:
+            yield stops[0]
+        finally:
+            for stop in stops:
+                stop.set()
+
+
+async def test_a_duty_that_fails_is_counted_and_stops_no_other(stores: Stores) -> None:
+    """M6: the queue cannot be counted, and partitions are added and dropped all the same."""
+    failures = shown("housekeeping_failures_total", duty="queue_gauges") or 0
+    blocker = await asyncpg.connect(stores.url)
+    await blocker.execute("BEGIN; LOCK TABLE due_submissions IN ACCESS EXCLUSIVE MODE")
+    succeeded = {d.name: await d.run_once() for d in housekeeping(stores.database).duties}
+    await blocker.close()
+    assert {"queue_gauges", "default_partitions"} == {
+        n for n, well in succeeded.items() if not well
+    }
+    assert failures + 1 == shown("housekeeping_failures_total", duty="queue_gauges")
+    last = shown("housekeeping_last_success_timestamp_seconds", duty="new_partitions")
+    assert last is not None
+    assert last > 0
+
+
+async def test_a_mistake_in_one_duty_stops_no_other(stores: Stores) -> None:
+    async def mistaken() -> None:
+        raise ZeroDivisionError
+
+    keeping = housekeeping(stores.database)
+    keeping.duties = (Duty("bodies", 0.01, mistaken), *keeping.duties)
+    await stores.submissions.accept(a_submission(Lane.BULK))
     with structlog.testing.capture_logs() as logged:
-        assert await Housekeeping(stores.database).take_turn()
-    return logged
+        async with running(keeping):
+            await until(lambda: messages("policy", "bulk", "ready") == 1)
+            await until(lambda: len([e for e in logged if e["event"] == "housekeeping_failed"]) > 2)
 
 
-async def test_days_are_made_a_week_ahead(fresh: Stores) -> None:
-    for table in RETENTION:
-        for day in (today(), in_a_week()):
-            await fresh.sql(f"DROP TABLE {table}_{day:%Y%m%d}")
-    logged = await turn(fresh)
-    assert {(e["event"], e["day"]) for e in logged} == {
-        ("partition_created", str(today())), ("partition_created", str(in_a_week())),
-    }  # fmt: skip
-    for table in RETENTION:
-        assert {f"{today():%Y%m%d}", f"{in_a_week():%Y%m%d}"} <= await partitions(fresh, table)
-    assert await turn(fresh) == []
+async def test_one_process_is_in_charge_and_another_takes_over(emptied: str) -> None:
+    """Who is not in charge shows no numbers of the queue: they would be old ones."""
+    async with open_stores(emptied) as stores, Postgres(emptied) as one, Postgres(emptied) as two:
+        await stores.submissions.accept(a_submission(Lane.LOW))
+        first, second = housekeeping(one), housekeeping(two)
+        async with running(first, second) as stop_first:
+            await until(lambda: messages("policy", "low", "ready") == 1)
+            ages = [bool(x._gauges._ages) for x in (first, second)]
+            assert sorted(ages) == [False, True]
+            stop_first.set()
+            await until(lambda: bool(second._gauges._ages))
 
 
-async def test_days_past_their_retention_are_dropped(fresh: Stores) -> None:
-    """Each kind of row after its own time, and not a day before."""
-    for table, kept in RETENTION.items():
-        for age in (kept.days, kept.days + 1, kept.days + 2):
-            await fresh.sql("SELECT create_partition($1, $2)", table, today() - timedelta(days=age))
-    await turn(fresh)
-    for table, kept in RETENTION.items():
-        oldest = min(await partitions(fresh, table))
-        assert f"{today() - kept:%Y%m%d}" == oldest
+async def test_a_process_that_loses_charge_shows_nothing(stores: Stores) -> None:
+    await stores.submissions.accept(a_submission(Lane.HIGH))
+    keeping = housekeeping(stores.database)
+    async with running(keeping):
+        await until(lambda: messages("policy", "high", "ready") == 1)
+        other = await asyncpg.connect(stores.url)
+        await stores.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks"
+            " WHERE locktype = 'advisory' AND objid = $1::bigint & 4294967295",
+            _LOCK,
+        )
+        assert await other.fetchval("SELECT pg_advisory_lock($1)::text = ''", _LOCK)
+        await until(lambda: messages("policy", "high", "ready") is None)
+        await other.close()
+        await until(lambda: messages("policy", "high", "ready") == 1)
 
 
-async def test_a_day_that_something_open_came_in_on_is_kept(fresh: Stores) -> None:
-    """However long ago: without its content it could never be sent, only be lost.
-
-    And two days before it, for its content has its id from a clock that may be behind.
-    """
-    ages = (12, 22, 23, 31)
-    for age in ages:
-        await fresh.sql("SELECT create_partition('contents', $1)", today() - timedelta(days=age))
-    noon = datetime.combine(today() - timedelta(days=20), datetime.min.time(), UTC)
-    await fresh.sql(
-        "INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at)"
-        " VALUES ($1, $1, 3, 1, now(), now(), now())",
-        earliest_id(noon + timedelta(hours=12)),
-    )
-    logged = await turn(fresh)
-    assert ["partition_dropped", "partition_dropped", "partition_needed"] == [
-        e["event"] for e in logged
-    ]
-    days = [f"{today() - timedelta(days=age):%Y%m%d}" for age in ages]
-    assert [d in await partitions(fresh, "contents") for d in days] == [True, True, False, False]
-
-
-async def test_rows_of_a_clock_ahead_of_its_time_move_when_their_day_is_made(fresh: Stores) -> None:
-    """They came into the default partition, from which no retention would ever drop them."""
-    for table in RETENTION:
-        await fresh.sql(f"DROP TABLE {table}_{in_a_week():%Y%m%d}")
-    noon = datetime.combine(in_a_week(), datetime.min.time(), UTC) + timedelta(hours=12)
-    early = a_submission(id=earliest_id(noon))
-    await fresh.submissions.accept(early)
-    assert {e["event"] for e in await turn(fresh)} == {"partition_created"}
-    where = await fresh.value("SELECT tableoid::regclass::text FROM contents")
-    assert where == f"contents_{in_a_week():%Y%m%d}"
-    (claimed,) = (await fresh.submissions.claim(1)).submissions
-    assert early == claimed.submission
-
-
-async def test_a_day_with_too_many_rows_in_the_default_partition_stays_there(
-    fresh: Stores,
-) -> None:
-    """Moving them would hold up the mail; everything else is done, and it is said."""
-    for table in ("contents", "events"):
-        await fresh.sql(f"DROP TABLE {table}_{in_a_week():%Y%m%d}")
-    first = earliest_id(datetime.combine(in_a_week(), datetime.min.time(), UTC))
-    await fresh.sql(
-        "INSERT INTO contents SELECT (left($1::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid,"
-        " '', '' FROM generate_series(1, 1100) AS n",
-        first,
-    )
-    logged = await turn(fresh)
-    assert [("partition_not_created", "contents"), ("partition_created", "events")] == [
-        (e["event"], e["table"]) for e in logged
-    ]
-    assert "too many rows" in logged[0]["reason"]
-    assert await fresh.value("SELECT count(*) FROM contents_default") == 1100
-
-
-async def test_nobody_who_reads_for_hours_holds_up_the_mail(fresh: Stores) -> None:
-    """A dump keeps partitions from being made and dropped; meanwhile mail is taken in."""
-    for table in RETENTION:
-        await fresh.sql(f"DROP TABLE {table}_{in_a_week():%Y%m%d}")
-    await fresh.sql("SELECT create_partition('events', $1)", today() - timedelta(days=40))
-    dump = await asyncpg.connect(fresh.url)
-    tables = ", ".join([*RETENTION, *(f"{table}_default" for table in RETENTION)])
-    await dump.execute(f"BEGIN; LOCK TABLE {tables} IN ACCESS SHARE MODE")
-    keeping = asyncio.create_task(turn(fresh))
-    began = asyncio.get_running_loop().time()
-    accepted = 0
-    while not keeping.done():
-        await fresh.submissions.accept(a_submission())
-        accepted += 1
-    assert accepted > 1
-    assert asyncio.get_running_loop().time() - began < 5
-    assert ["partition_not_created", "partition_not_dropped"] == [e["event"] for e in await keeping]
-    await dump.close()
-    assert {e["event"] for e in await turn(fresh)} == {"partition_created", "partition_dropped"}
-
-
-async def test_one_process_at_a_time(emptied: str) -> None:
-    """Whoever comes while another works leaves out its turn."""
-    async with Postgres(emptied) as one, Postgres(emptied) as two:
-        turns = await asyncio.gather(*(Housekeeping(d).take_turn() for d in (one, two) * 4))
-    assert True in turns
-    assert False in turns
-
-
-async def test_a_process_that_died_at_work_keeps_no_other_from_it(stores: Stores) -> None:
+async def test_a_process_that_died_in_charge_keeps_no_other_from_it(stores: Stores) -> None:
     dead = await asyncpg.connect(stores.url)
-    await dead.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK})")
-    assert not await Housekeeping(stores.database).take_turn()
-    dead.terminate()
-    async with asyncio.timeout(10):
-        # The server notices in its own time.
-        while not await Housekeeping(stores.database).take_turn():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await dead.execute(f"SELECT pg_advisory_lock({_LOCK})")
+    await stores.submissions.accept(a_submission(Lane.VERY_HIGH))
+    async with running(housekeeping(stores.database)):
+        dead.terminate()
+        await until(lambda: messages("policy", "very-high", "ready") == 1)
 
 
 async def test_what_expired_while_parked_comes_due(stores: Stores) -> None:
@@ -179,65 +132,103 @@ async def test_what_expired_while_parked_comes_due(stores: Stores) -> None:
     held = (await stores.deliveries.claim(1)).deliveries
     await stores.deliveries.park([(held[0], "dest.example")])
     await stores.sql("UPDATE due_deliveries SET expires_at = now()")
-    await turn(stores)
+    assert await once(stores, "parked_expiry")
     assert [c.expired for c in (await stores.deliveries.claim(1)).deliveries] == [True]
 
 
+async def test_expired_deliveries_come_due_a_bounded_number_at_a_time(stores: Stores) -> None:
+    """No statement touches all that is parked."""
+    await stores.sql(
+        "INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at,"
+        " parked_at) SELECT new_id(), new_id(), 3, 1, now(), now(), now(), 'dest.example'"
+        " FROM generate_series(1, 2500)"
+    )
+    assert 1000 == len(await stores.database.fetch("unpark_expired_deliveries", 1000))
+    assert await once(stores, "parked_expiry")
+    assert 0 == await stores.value("SELECT count(*) FROM due_deliveries WHERE parked_at <> ''")
+
+
 async def test_the_queue_is_shown_and_what_is_gone_is_shown_as_nothing(stores: Stores) -> None:
-    keeping = Housekeeping(stores.database)
-    labels = {"stage": "policy", "lane": "low", "state": "ready"}
+    (gauges,) = [d for d in housekeeping(stores.database).duties if d.name == "queue_gauges"]
     await stores.submissions.accept(a_submission(Lane.LOW))
-    await keeping.take_turn()
-    assert REGISTRY.get_sample_value("posthouse_queue_messages", labels) == 1
+    assert await gauges.run_once()
+    assert messages("policy", "low", "ready") == 1
     await stores.submissions.claim(1)
-    await keeping.take_turn()
-    assert REGISTRY.get_sample_value("posthouse_queue_messages", labels) == 0
-    assert REGISTRY.get_sample_value("posthouse_queue_oldest_seconds", labels) == 0
+    assert await gauges.run_once()
+    assert messages("policy", "low", "ready") == 0
+    assert oldest("low") == 0
 
 
 async def test_it_runs_until_told_to_stop_and_outlives_an_absent_database() -> None:
-    stopping = asyncio.Event()
     with structlog.testing.capture_logs() as logged:
-        async with Postgres("postgresql://posthouse@127.0.0.1:1/posthouse") as nowhere:
-            task = asyncio.create_task(Housekeeping(nowhere, every=0.02).run(stopping))
-            await until(lambda: len(logged) >= 3)
-            stopping.set()
-            await task
+        nowhere = Postgres("postgresql://posthouse@127.0.0.1:1/posthouse")
+        async with nowhere, running(housekeeping(nowhere)):
+            await until(lambda: len(logged) >= 2)
     assert {entry["event"] for entry in logged} == {"housekeeping_interrupted"}
 
 
-def oldest(**labels: str) -> float:
-    """What the gauge shows of the oldest message there, in seconds."""
-    shown = REGISTRY.get_sample_value("posthouse_queue_oldest_seconds", labels)
-    assert shown is not None
-    return shown
+def oldest(lane: str) -> float:
+    """What the gauge shows of the oldest message there that waits for policy, in seconds."""
+    value = shown("queue_oldest_seconds", stage="policy", lane=lane, state="ready")
+    assert value is not None
+    return value
 
 
 async def test_while_the_database_is_away_the_oldest_message_is_shown_to_grow_older(
     emptied: str,
 ) -> None:
-    """And not as young as it was when somebody last looked."""
-    labels = {"stage": "policy", "lane": "high", "state": "ready"}
-    stopping = asyncio.Event()
-    async with open_stores(emptied) as stores:
+    """And not as young as it was when it was last seen."""
+    async with open_stores(emptied) as stores, Postgres(emptied) as database:
         await stores.submissions.accept(a_submission(Lane.HIGH))
-        async with Postgres(emptied) as database:
-            task = asyncio.create_task(Housekeeping(database, every=0.02).run(stopping))
-            await until(lambda: REGISTRY.get_sample_value("posthouse_queue_messages", labels) == 1)
-            seen = oldest(**labels)
+        keeping = Housekeeping(database, Retention(), gauges_every=0.5)
+        async with running(keeping):
+            await until(lambda: messages("policy", "high", "ready") == 1)
+            seen = oldest("high")
             await database.close()
-            await until(lambda: oldest(**labels) > seen + 2)
-            stopping.set()
-            await task
+            await until(lambda: oldest("high") > seen + 2)
 
 
 async def test_a_database_that_takes_no_changes_still_tells_how_the_queue_stands(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labels = {"stage": "policy", "lane": "very-high", "state": "ready"}
     await stores.submissions.accept(a_submission(Lane.VERY_HIGH))
     monkeypatch.setitem(_SERVER_SETTINGS, "default_transaction_read_only", "on")
-    async with Postgres(stores.url) as standby:
-        with pytest.raises(StoreUnavailable):
-            await Housekeeping(standby).take_turn()
-    assert REGISTRY.get_sample_value("posthouse_queue_messages", labels) == 1
+    async with Postgres(stores.url) as standby, running(housekeeping(standby)):
+        await until(lambda: messages("policy", "very-high", "ready") == 1)
+
+
+async def test_near_a_full_disk_bodies_of_finished_mail_go_before_their_time(
+    emptied: str, tmp_path: Path
+) -> None:
+    """Whoever sees it: the disk of this machine, or a database that has no room."""
+    async with open_stores(emptied) as stores:
+        for is_here in (True, False):
+            await stores.sql("DELETE FROM due_submissions")
+            await stores.submissions.accept(a_submission(body=b"x" * 3_000_000))
+            open_one = a_submission(Lane.HIGH)
+            await stores.submissions.accept(open_one)
+            await stores.sql("DELETE FROM due_submissions WHERE lane = $1", Lane.NORMAL)
+            keeping = Housekeeping(
+                stores.database,
+                Retention(),
+                disk=tmp_path if is_here else None,
+                least_free=1 << 60,
+            )
+            stores.database.is_full = not is_here
+            with structlog.testing.capture_logs() as logged:
+                await keeping.relieve_disk()
+            assert "disk_relieved" in {e["event"] for e in logged}
+            assert [open_one.id] == [
+                r["id"]
+                for r in await stores.sql("SELECT id FROM contents JOIN due_submissions USING (id)")
+            ]
+            assert not stores.database.is_full
+
+
+async def test_with_room_on_the_disk_nothing_goes_before_its_time(
+    stores: Stores, tmp_path: Path
+) -> None:
+    await stores.submissions.accept(a_submission(body=b"x" * 3_000_000))
+    await stores.sql("DELETE FROM due_submissions")
+    await Housekeeping(stores.database, Retention(), disk=tmp_path, least_free=0).relieve_disk()
+    assert 1 == await stores.value("SELECT count(*) FROM contents")

@@ -75,7 +75,7 @@ async def test_what_is_given_back_can_be_claimed_at_once_and_is_not_uncertain(
     stores: Stores,
 ) -> None:
     claimed = await stores.one_claimed()
-    await stores.deliveries.release([claimed])
+    await stores.deliveries.return_leases([claimed])
     again = await stores.claim_one()
     assert (2, 0, False) == (again.claim, again.tries, again.abandoned)
 
@@ -92,7 +92,7 @@ async def test_a_lost_claim_changes_nothing(stores: Stores) -> None:
     await stores.deliveries.settle(deferred(late))
     await stores.deliveries.settle(bounced(late))
     await stores.deliveries.park([(late, "dest.example")])
-    await stores.deliveries.release([late])
+    await stores.deliveries.return_leases([late])
     assert await stores.deliveries.renew([late]) == set()
 
     assert before == await stores.due_row(holder)
@@ -109,7 +109,7 @@ async def test_a_claim_ends_with_its_result(stores: Stores) -> None:
     await stores.deliveries.settle(deferred(claimed, 2 * LATER))
     await stores.deliveries.settle(delivered(claimed))
     await stores.deliveries.park([(claimed, "dest.example")])
-    await stores.deliveries.release([claimed])
+    await stores.deliveries.return_leases([claimed])
     assert await stores.deliveries.renew([claimed]) == set()
 
     assert before == await stores.due_row(claimed)

@@ -60,7 +60,7 @@ async def test_what_expires_while_it_is_parked_comes_due(stores: Stores) -> None
     await stores.sql(
         "UPDATE due_deliveries SET expires_at = now() WHERE id = $1", claimed.delivery.id
     )
-    await stores.database.run("unpark_expired_deliveries")
+    await stores.database.run("unpark_expired_deliveries", 1000)
     expired = await stores.claim_one()
     assert (claimed.delivery, True) == (expired.delivery, expired.expired)
     assert await stores.deliveries.parked_sites() == ["dest.example"]

@@ -32,28 +32,47 @@ PARAMETERS = {
     "claim_deliveries": "20, {lease}, interval '0', 5, 1000000, true, true",
     "claim_parked_deliveries": "'full.example', 20, {lease}",
     "parked_sites": "",
-    "free_submissions": "{lease}, interval '1 d'",
-    "free_deliveries": "{lease}, interval '1 d'",
-    "park_deliveries": "{ids}, {claims}, {texts}",
-    "renew_deliveries": "{ids}, {claims}, {lease}",
-    "release_deliveries": "{ids}, {claims}",
-    "settle_deliveries": (
-        "{ids}, {claims}, {waits}, {times}, {texts}, {texts}, {texts}, {texts}, {texts}, "
-        "{codes}, {texts}, {texts}, {ids}, {ids}, {texts}, {details}, {texts}, {nothing}, {yes}"
-    ),
-    "prepare_submissions": (
-        "{ids}, {claims}, {new}, {ids}, {octets}, {octets}, {new}, {ids}, {ids}, {ids}, {texts}, "
-        "{texts}, {ids}, {ids}, {texts}, {details}, {yes}, {lease}, {claims}, {lease}, "
-        "{texts}, {texts}"
-    ),
-    "return_submissions": "{ids}, {claims}, {lease}",
+    "unpark_expired_deliveries": "1000",
+    "reset_future_due_submissions": "{lease}, interval '1 d'",
+    "reset_future_due_deliveries": "{lease}, interval '1 d'",
+    "park_deliveries": "{parked}",
+    "renew_deliveries": "{claims}, {lease}",
+    "return_leases": "{claims}",
+    "settle_deliveries": "{results}",
+    "prepare_submissions": "{claims}, {renditions}, {deliveries}, {events}, {lease}, {lease}",
+    "return_submission_leases": "{claims}, {lease}",
     "find_delivery": "({ids})[1]",
-    "find_suppressed": "{ids}, {texts}",
-    "find_sending_domains": "{ids}, {texts}",
-    "accept_submissions": (
-        "{new}, {octets}, {octets}, {ids}, {ids}, {texts}, {lanes}, {texts}, {texts}, {yes}, "
-        "{texts}, {texts}, {texts}, {claims}, {claims}, {details}, {lease}, {lease}, {yes}"
+    "find_suppressed": "{addresses}",
+    "find_sending_domains": "{domains}",
+    "accept_submissions": "{accepted}, {contents}, {lease}, {lease}",
+}
+# What one row of each array holds, by the name and type of the array; {id} leads to {new} ones.
+ROWS = {
+    "claims": ("claim_row_1", "'{id}', 1"),
+    "domains": ("domain_row_1", "'{id}', 'sender.example'"),
+    "addresses": ("address_row_1", "'{id}', 'u1@dest.example'"),
+    "parked": ("park_row_1", "'{id}', 1, 'full.example'"),
+    "results": (
+        "result_row_1",
+        (
+            "'{id}', 1, '1 h', '{id}', '{id}', 'deferred', '{{}}', '', NULL, true, now(), "
+            "'deferred', NULL, '', '', '', 450, NULL, ''"
+        ),
     ),
+    "renditions": ("rendition_row_1", "'{new}', '{id}', '', ''"),
+    "deliveries": (
+        "delivery_row_1",
+        "'{new}', '{id}', '{new}', 'r@dest.example', 'to', 'b@x', '', 1, true",
+    ),
+    "events": ("event_row_1", "'{id}', '{id}', 'prepared', '{{}}'"),
+    "accepted": (
+        "accept_row_1",
+        (
+            "'{new}', '{id}', '{id}', 'native', 1, 1, '', '{{r@dest.example}}', false, '', "
+            "'', '', 1, NULL, true"
+        ),
+    ),
+    "contents": ("content_row_1", "'{new}', '', ''"),
 }
 
 SUPPRESS = """
@@ -92,29 +111,15 @@ class Planned:
 
 
 def _call(name: str, parameters: str, ids: Sequence[UUID]) -> str:
-    def filled(value: str) -> str:
-        return f"array_fill({value}, ARRAY[{len(ids)}])"
-
-    values = parameters.format(
-        ids=_uuids(ids),
-        new=_uuids([new_id() for _ in ids]),
-        claims=filled("1"),
-        texts=filled("'r@dest.example'::text"),
-        times=filled("now() + interval '1 h'"),
-        waits=filled("interval '1 h'"),
-        codes=filled("250::smallint"),
-        lanes=filled("1::smallint"),
-        octets=filled("''::bytea"),
-        details=filled("'{}'::jsonb"),
-        nothing=filled("NULL::text"),
-        yes=filled("true"),
-        lease="interval '20 s'",
-    )
+    rows = {
+        array: "ARRAY[{}]::{}[]".format(
+            ", ".join(f"ROW({row.format(id=id_, new=new_id())})::{type_}" for id_ in ids), type_
+        )
+        for array, (type_, row) in ROWS.items()
+    }
+    known = "ARRAY[{}]::uuid[]".format(", ".join(f"'{id_}'" for id_ in ids))
+    values = parameters.format(ids=known, lease="interval '20 s'", **rows)
     return f"EXECUTE {name}({values})" if values else f"EXECUTE {name}"
-
-
-def _uuids(ids: Sequence[UUID]) -> str:
-    return "ARRAY[{}]::uuid[]".format(", ".join(f"'{id_}'" for id_ in ids))
 
 
 def _pages(node: dict[str, Any]) -> list[int]:

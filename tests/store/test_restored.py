@@ -8,20 +8,20 @@ import pytest
 from posthouse.store import StoreUnavailable
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres
-from posthouse.store.shelf import Shelf
+from posthouse.store.quarantine import Quarantine
 from servers.postgres import with_database
 from servers.stores import Stores, a_submission, open_stores
 
 FOLDER = "100:200"
 
 
-async def shelved(url: str) -> list[tuple[str, str, int]]:
-    """Stage, reason and number of what is on the shelf."""
+async def quarantined(url: str) -> list[tuple[str, str, int]]:
+    """Stage, reason and number of what is quarantined."""
     async with Postgres(url) as database:
-        return [(x.stage, x.reason, x.messages) for x in await Shelf(database).lines()]
+        return [(x.stage, x.reason, x.messages) for x in await Quarantine(database).lines()]
 
 
-async def test_a_copy_is_used_only_after_what_was_open_is_shelved(
+async def test_a_copy_is_used_only_after_what_was_open_is_quarantined(
     stores: Stores, postgres_server: str
 ) -> None:
     """Leases and all: whoever held them may have sent what they were for."""
@@ -41,7 +41,7 @@ async def test_a_copy_is_used_only_after_what_was_open_is_shelved(
                 await untouched.first("queue_by_lane")
 
         await migrate(copy)
-        assert [("policy", "restored", 1), ("delivery", "restored", 2)] == await shelved(copy)
+        assert [("policy", "restored", 1), ("delivery", "restored", 2)] == await quarantined(copy)
         await migrate(copy)
         async with open_stores(copy) as restored:
             assert not (await restored.deliveries.claim(10)).deliveries
@@ -72,7 +72,7 @@ async def test_a_folder_that_was_put_back_is_a_copy(
     async with open_stores(database) as stores:
         await stores.submissions.accept(a_submission())
         await migrate(database, folder=folder)
-        assert bool(await shelved(database)) == is_copy
+        assert bool(await quarantined(database)) == is_copy
         await stores.submissions.accept(a_submission())
         await migrate(database, folder=folder)
         assert bool((await stores.submissions.claim(10)).submissions)
@@ -89,7 +89,7 @@ async def test_tables_put_back_into_the_same_database_are_a_copy(database: str) 
         ):
             await stores.sql(statement)
     await migrate(database)
-    assert [("policy", "restored", 1)] == await shelved(database)
+    assert [("policy", "restored", 1)] == await quarantined(database)
 
 
 async def test_a_database_without_a_schema_is_nobodys(empty_database: str) -> None:

@@ -5,9 +5,8 @@ from uuid import UUID
 
 from posthouse.running.identity import earliest_id, new_id
 from posthouse.store.migrate import migrate
+from posthouse.store.retention import BODIES, HISTORY
 from servers.stores import Stores, a_submission, open_stores
-
-PARTITIONED = ("contents", "submissions", "renditions", "deliveries", "attempts", "events")
 
 
 async def test_ids_made_by_the_database_are_version_seven(stores: Stores) -> None:
@@ -38,26 +37,38 @@ async def test_a_day_begins_at_the_same_id_for_program_and_database(stores: Stor
     assert first <= earliest_id(moment)
 
 
-async def test_every_table_that_piles_up_has_days_ahead_and_a_default(empty_database: str) -> None:
+async def test_every_table_that_grows_has_partitions_ahead_and_a_default(
+    empty_database: str,
+) -> None:
+    """Of an hour for bodies, of a day for history."""
     await migrate(empty_database)
-    days = [datetime.now(UTC).date() + timedelta(days=n) for n in range(-2, 8)]
+    now = datetime.now(UTC)
     async with open_stores(empty_database) as stores:
-        for table in PARTITIONED:
+        for table in (*BODIES, *HISTORY):
             rows = await stores.sql(
                 "SELECT inhrelid::regclass::text AS name FROM pg_inherits "
                 "WHERE inhparent = $1::regclass ORDER BY 1",
                 table,
             )
-            expected = [f"{table}_{day:%Y%m%d}" for day in days]
+            expected = (
+                [f"{table}_{now + timedelta(hours=n):%Y%m%d_%H}" for n in range(7)]
+                if table in BODIES
+                else [f"{table}_{now + timedelta(days=n):%Y%m%d}_00" for n in range(3)]
+            )
             assert [*expected, f"{table}_default"] == [row["name"] for row in rows]
 
 
-async def test_rows_land_in_the_partition_of_their_day(stores: Stores) -> None:
+async def test_the_time_in_an_id_can_be_read(stores: Stores) -> None:
+    moment = datetime(2031, 5, 17, 4, 5, 6, 789000, tzinfo=UTC)
+    assert moment == await stores.value("SELECT time_of_id($1)", earliest_id(moment))
+
+
+async def test_rows_land_in_the_partition_of_their_hour(stores: Stores) -> None:
     submission = a_submission()
     await stores.submissions.accept(submission)
     where = await stores.value("SELECT tableoid::regclass::text FROM contents")
-    day = datetime.fromtimestamp((submission.id.int >> 80) / 1000, UTC)
-    assert where == f"contents_{day:%Y%m%d}"
+    hour = datetime.fromtimestamp((submission.id.int >> 80) / 1000, UTC)
+    assert where == f"contents_{hour:%Y%m%d_%H}"
 
 
 async def test_ids_of_a_clock_that_is_far_off_find_a_place(stores: Stores) -> None:
@@ -74,7 +85,7 @@ async def test_ids_of_a_clock_that_is_far_off_find_a_place(stores: Stores) -> No
 
 async def test_bodies_are_stored_as_they_are_in_every_partition(stores: Stores) -> None:
     """No CPU goes into compressing what is read once: also in partitions made later."""
-    await stores.sql("SELECT create_partition('contents', current_date + 20)")
+    await stores.sql("SELECT add_partitions('contents', 'day', 3)")
     rows = await stores.sql(
         "SELECT DISTINCT attstorage FROM pg_attribute JOIN pg_inherits ON inhrelid = attrelid "
         "WHERE inhparent = 'contents'::regclass AND attname IN ('header', 'body')"

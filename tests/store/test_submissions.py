@@ -44,24 +44,24 @@ async def test_what_is_claimed_is_what_was_accepted(stores: Stores) -> None:
     assert 1 == claimed.claims
 
 
-async def test_a_claim_that_was_given_back_does_not_count(stores: Stores) -> None:
+async def test_a_claim_that_was_returned_does_not_count(stores: Stores) -> None:
     """It comes due again after the delay, for another worker, as if nobody had claimed it."""
     await stores.submissions.accept(a_submission())
     for _ in range(7):
         (claimed,) = (await stores.submissions.claim(1)).submissions
         assert 1 == claimed.claims
-        await stores.submissions.give_back([claimed], timedelta(hours=1))
+        await stores.submissions.return_leases([claimed], timedelta(hours=1))
         assert not (await stores.submissions.claim(1)).submissions
         await stores.sql("UPDATE due_submissions SET due_at = now()")
 
 
-async def test_only_the_holder_of_a_claim_gives_it_back(stores: Stores) -> None:
+async def test_only_the_holder_of_a_claim_returns_it(stores: Stores) -> None:
     await stores.submissions.accept(a_submission())
     (first,) = (await stores.submissions.claim(1)).submissions
     await stores.run_out()
     (second,) = (await stores.submissions.claim(1)).submissions
 
-    await stores.submissions.give_back([first], timedelta())
+    await stores.submissions.return_leases([first], timedelta())
 
     assert not (await stores.submissions.claim(1)).submissions
     await stores.submissions.prepare([prepared(second)])
@@ -240,27 +240,27 @@ async def test_preparing_under_a_lost_claim_changes_nothing(stores: Stores) -> N
     assert await stores.value("SELECT count(*) FROM due_deliveries") == 4
 
 
-async def test_a_refused_submission_is_put_aside_with_the_reason(stores: Stores) -> None:
+async def test_a_submission_is_quarantined_with_the_reason(stores: Stores) -> None:
     await stores.submissions.accept(a_submission(Lane.LOW))
     (claimed,) = (await stores.submissions.claim(1)).submissions
-    await stores.submissions.refuse(claimed, "no From field")
-    (row,) = await stores.sql("SELECT * FROM shelved_submissions")
+    await stores.submissions.quarantine(claimed, "no From field")
+    (row,) = await stores.sql("SELECT * FROM quarantined_submissions")
     assert (claimed.submission.id, Lane.LOW, "no From field") == (
         UUID(str(row["id"])), row["lane"], row["reason"],
     )  # fmt: skip
     last = (await stores.story(claimed.submission.id)).events[-1]
-    assert ("refused", {"reason": "no From field"}) == (last["kind"], last["detail"])
+    assert ("quarantined", {"reason": "no From field"}) == (last["kind"], last["detail"])
     await stores.run_out()
     assert not (await stores.submissions.claim(1)).submissions
 
 
-async def test_refusing_under_a_lost_claim_changes_nothing(stores: Stores) -> None:
+async def test_quarantining_under_a_lost_claim_changes_nothing(stores: Stores) -> None:
     await stores.submissions.accept(a_submission())
     (late,) = (await stores.submissions.claim(1)).submissions
     await stores.run_out()
     (again,) = (await stores.submissions.claim(1)).submissions
-    await stores.submissions.refuse(late, "too late")
-    assert await stores.value("SELECT count(*) FROM shelved_submissions") == 0
+    await stores.submissions.quarantine(late, "too late")
+    assert await stores.value("SELECT count(*) FROM quarantined_submissions") == 0
     await stores.submissions.prepare([prepared(again)])
     assert await stores.kinds(late.submission.id) == ["accepted", "prepared"]
 
@@ -272,4 +272,4 @@ async def test_a_submission_without_content_does_not_stop_the_others(stores: Sto
     await stores.submissions.accept(kept)
     await stores.sql("DELETE FROM contents WHERE id = $1", lost.id)
     assert [kept] == [c.submission for c in (await stores.submissions.claim(10)).submissions]
-    assert await stores.kinds(lost.id) == ["accepted", "refused"]
+    assert await stores.kinds(lost.id) == ["accepted", "quarantined"]

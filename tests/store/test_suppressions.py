@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from posthouse.mail.suppression import Suppression, SuppressionList
+from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.store import StoreRefused
 from posthouse.store.accounts import AccountStore
 from posthouse.store.suppressions import SuppressionStore

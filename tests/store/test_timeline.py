@@ -52,12 +52,12 @@ async def test_the_queue_is_told_by_stage_lane_and_state(stores: Stores) -> None
     for lane in (Lane.HIGH, Lane.HIGH, Lane.BULK):
         await stores.submissions.accept(a_submission(lane))
     (refused, _) = (await stores.submissions.claim(2)).submissions
-    await stores.submissions.refuse(refused, "no From field")
+    await stores.submissions.quarantine(refused, "no From field")
 
     lines = {(x.stage, x.lane, x.state): x.messages for x in await stores.timeline.queue()}
     assert lines == {
         ("policy", Lane.HIGH, "inflight"): 1,
-        ("policy", Lane.HIGH, "shelved"): 1,
+        ("policy", Lane.HIGH, "quarantined"): 1,
         ("policy", Lane.BULK, "ready"): 1,
     }
 

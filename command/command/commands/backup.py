@@ -38,11 +38,11 @@ def backup(file: Path) -> None:
 def restore(file: Path) -> None:
     """Fill an empty database from FILE, which `posthouse backup` made.
 
-    What was open when it was saved may have been sent since: it is shelved, and sent only when
+    What was open when it was saved may have been sent since: it is quarantined, and sent only when
     `posthouse queue release` says so.
     """
     run(_put_back(installation(), file))
-    click.echo("restored; what was open in it is shelved: see `posthouse queue shelved`")
+    click.echo("restored; what was open in it is quarantined: see `posthouse queue quarantined`")
 
 
 async def _save(where: Installation, file: Path) -> None:

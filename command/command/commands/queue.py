@@ -15,7 +15,7 @@ from command.table import print_table
 from command.timeline_text import duration
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
-from posthouse.store.shelf import Choice, Shelf, ShelfLine
+from posthouse.store.quarantine import Choice, Quarantine, QuarantineLine
 from posthouse.store.timeline import QueueLine, TimelineStore
 
 _AGE = re.compile(r"([0-9]{1,5})(min|h|d)")
@@ -49,8 +49,8 @@ AGE = AgeType()
 def queue(ctx: click.Context, /, *, as_json: bool) -> None:
     """What waits, by stage, lane and state, and how long the oldest has.
 
-    What is shelved waits for a decision: `shelved` says why, `release` sends it, `discard` does
-    not.
+    What is quarantined waits for a decision: `quarantined` says why, `release` sends it,
+    `discard` does not.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -82,11 +82,11 @@ def queue(ctx: click.Context, /, *, as_json: bool) -> None:
 @queue.command
 @json_option
 @data_option
-def shelved(*, as_json: bool) -> None:
+def quarantined(*, as_json: bool) -> None:
     """What nobody works on until somebody decides, and why."""
 
-    async def work(database: Postgres) -> list[ShelfLine]:
-        return await Shelf(database).lines()
+    async def work(database: Postgres) -> list[QuarantineLine]:
+        return await Quarantine(database).lines()
 
     lines = with_store(work)
     if as_json:
@@ -105,24 +105,24 @@ def shelved(*, as_json: bool) -> None:
             )
             for line in lines
         ],
-        empty="nothing is shelved",
+        empty="nothing is quarantined",
     )
 
 
 @queue.command
 @click.option("--reason", default="by hand", show_default=True)
 @data_option
-def shelve(reason: str) -> None:
-    """Shelve everything that is open: nothing of it is sent until it is released.
+def quarantine(reason: str) -> None:
+    """Quarantine everything that is open: nothing of it is sent until it is released.
 
     For a server that was put back as a whole, before anything else runs on it. Stop the relay
-    first: what is on the wire would be shelved too, delivered or not.
+    first: what is on the wire would be quarantined too, delivered or not.
     """
 
     async def work(database: Postgres) -> int:
-        return await Shelf(database).put_all(reason)
+        return await Quarantine(database).add_all(reason)
 
-    click.echo(f"shelved {with_store(work)}")
+    click.echo(f"quarantined {with_store(work)}")
 
 
 def _choosing(command: Callable[..., None]) -> Callable[..., None]:
@@ -141,19 +141,23 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
 @queue.command
 @_choosing
 def release(**chosen: Any) -> None:
-    """Send what is shelved, or what the options choose of it."""
-    click.echo(f"released {_taken(lambda shelf, choice: shelf.release(choice), **chosen)}")
+    """Send what is quarantined, or what the options choose of it."""
+    click.echo(
+        f"released {_taken(lambda quarantine, choice: quarantine.unquarantine(choice), **chosen)}"
+    )
 
 
 @queue.command
 @_choosing
 def discard(**chosen: Any) -> None:
-    """Never send what is shelved, or what the options choose of it."""
-    click.echo(f"discarded {_taken(lambda shelf, choice: shelf.discard(choice), **chosen)}")
+    """Never send what is quarantined, or what the options choose of it."""
+    click.echo(
+        f"discarded {_taken(lambda quarantine, choice: quarantine.discard(choice), **chosen)}"
+    )
 
 
 def _taken(
-    take: Callable[[Shelf, Choice], Awaitable[int]],
+    take: Callable[[Quarantine, Choice], Awaitable[int]],
     *,
     account: str | None,
     reason: str | None,
@@ -169,6 +173,6 @@ def _taken(
             after=None if newer_than is None else now - newer_than,
             until=None if older_than is None else now - older_than,
         )
-        return await take(Shelf(database), choice)
+        return await take(Quarantine(database), choice)
 
     return with_store(work)

@@ -1,8 +1,9 @@
-"""One process that keeps PostgreSQL and the workers, which do everything else."""
+"""The parent process of `posthouse up`: it keeps PostgreSQL and the workers running."""
 
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,9 @@ from ingest.sockets import addresses, bind
 from onebox.all_settings import UpSettings
 from onebox.installation import Installation
 from onebox.postgres_server import EmbeddedPostgres, PostgresError
-from onebox.supervisor import Forked, NotReady, Workers, fork
+from onebox.supervisor import Supervisor
 from onebox.worker import work
+from onebox.worker_process import NotReady, ParentLink, WorkerProcess, fork, spawn
 from posthouse.running import logs
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen, Health
@@ -27,14 +29,14 @@ from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres
 
-# Workers have the grace period to finish; then this much to end.
-_LAST_WORDS_SECONDS = 5.0
+# After the grace period workers have this long to give back their work and end.
+_ENDING_SECONDS = 5.0
 
 log = structlog.get_logger()
 
 
-def run_relay(settings: UpSettings) -> int:
-    """Run the whole relay until a signal; the exit status."""
+def run_relay(settings: UpSettings, environ: Mapping[str, str]) -> int:
+    """Run the whole relay until a signal; the exit status. *settings* were read from *environ*."""
     try:
         sockets = bind(settings.ingest.ingest_listeners, processes=settings.workers)
     except CannotListen as error:
@@ -43,43 +45,85 @@ def run_relay(settings: UpSettings) -> int:
     forked = fork(settings.workers)
     common = settings.ingest
     logs.configure("posthouse", level=common.log_level, form=common.log_format, stream=sys.stderr)
-    if isinstance(forked, Forked):
-        return main(work(settings, forked, _mine(sockets, forked.number)))
+    if isinstance(forked, ParentLink):
+        return main(work(settings, forked, _own_sockets(sockets, forked.number)))
     at = addresses(sockets[0])
-    _mine(sockets, 0)
-    return main(_keep(settings, Workers(forked), at))
+    _own_sockets(sockets, 0)
+    return main(Parent(settings, environ, at).run(forked))
 
 
-def _mine(sockets: Sequence[Sequence[socket.socket]], number: int) -> Sequence[socket.socket]:
-    """Those of the process of that *number*, from 1; what belongs to the others is closed."""
-    for place, others in enumerate(sockets, start=1):
-        if place != number:
+def _own_sockets(
+    sockets: Sequence[Sequence[socket.socket]], number: int
+) -> Sequence[socket.socket]:
+    """Those of the process of that *number*, from 1; the sockets of the others are closed."""
+    for owner, others in enumerate(sockets, start=1):
+        if owner != number:
             for one in others:
                 one.close()
     return sockets[number - 1] if number else ()
 
 
-async def _keep(settings: UpSettings, workers: Workers, at: Sequence[Endpoint]) -> int:
-    """Keep database and workers running until a signal; the exit status."""
-    common = settings.ingest
-    try:
-        async with AsyncExitStack() as stack:
-            stack.callback(workers.kill)
-            postgres, url = await _database(settings.place, stack)
-            await migrate(url, folder=None if postgres is None else postgres.folder_identity)
-            if postgres is not None:
-                await _end_leases(url)
-            returns = await workers.start(url)
-            health = Health(common.health_listen, workers.checks(), workers.metrics)
-            facts = _Facts(settings, at, returns, workers.pids, postgres)
-            services: dict[str, Service] = {"workers": workers, "ready": _Ready(facts, health)}
-            if postgres is not None:
-                services["postgres"] = postgres
-            grace = common.grace_seconds + _LAST_WORDS_SECONDS
-            return await run(services, health=health, grace=grace)
-    except (PostgresError, StoreUnavailable, StoreRefused, CannotListen, NotReady) as error:
-        log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
-        return 1
+class Parent:
+    """Database, workers, health checks."""
+
+    def __init__(
+        self, settings: UpSettings, environ: Mapping[str, str], submission: Sequence[Endpoint]
+    ) -> None:
+        """*submission*: where clients connect."""
+        self._settings = settings
+        self._environ = environ
+        self._submission = submission
+        self._bounces: Endpoint | None = None
+
+    async def run(self, workers: Sequence[WorkerProcess]) -> int:
+        """Keep database and workers running until a signal; the exit status."""
+        common = self._settings.ingest
+        supervisor = Supervisor(workers, self._replace)
+        try:
+            async with AsyncExitStack() as stack:
+                stack.callback(supervisor.signal_all, signal.SIGKILL)
+                postgres, url = await _database(self._settings.place, stack)
+                await migrate(url, folder=None if postgres is None else postgres.folder_identity)
+                if postgres is not None:
+                    await _end_leases(url)
+                self._bounces = await supervisor.start(url)
+                health = Health(common.health_listen, supervisor.checks(), supervisor.metrics)
+                facts = _Facts(
+                    self._settings, self._submission, self._bounces, supervisor.pids, postgres
+                )
+                services: dict[str, Service] = {
+                    "workers": supervisor,
+                    "ready": _Ready(facts, health),
+                }
+                if postgres is not None:
+                    services["postgres"] = _DatabaseOf(supervisor, postgres)
+                grace = common.grace_seconds + _ENDING_SECONDS
+                return await run(services, health=health, grace=grace)
+        except (PostgresError, StoreUnavailable, StoreRefused, CannotListen, NotReady) as error:
+            log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
+            return 1
+
+    def _replace(self, number: int) -> WorkerProcess:
+        """A worker on the addresses that the others have, ports that were asked for as 0 too."""
+        listeners = zip(self._settings.ingest.ingest_listeners, self._submission, strict=True)
+        found = {
+            "POSTHOUSE_INGEST_LISTENERS": ",".join(f"{at}/{one.tls}" for one, at in listeners),
+            "POSTHOUSE_BOUNCES_LISTEN": str(self._bounces),
+        }
+        return spawn(number, {**self._environ, **found})
+
+
+@dataclass(frozen=True, slots=True)
+class _DatabaseOf:
+    """Keeps the database running for as long as a worker needs it, also after a signal."""
+
+    supervisor: Supervisor
+    postgres: EmbeddedPostgres
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Return when all workers have ended."""
+        del stopping
+        await self.postgres.run(self.supervisor.all_ended)
 
 
 async def _database(

@@ -1,176 +1,161 @@
-"""The processes that do the work of `posthouse up`, as the one that keeps them sees them.
-
-They are forked before anything runs, so that they start in no time and share the memory of the
-program's code. None is replaced: when one ends, all end, and whatever started us starts us again.
-"""
+"""Keeps the workers of `posthouse up` running: a worker that ends is replaced."""
 
 import asyncio
-import ctypes
-import os
+import random
 import signal
-import socket
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry, Counter, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from onebox.channel import Channel, PeerGone
+from onebox.channel import PeerGone
+from onebox.worker_process import BREAK_OFF, NotReady, WorkerProcess
+from posthouse.running.backoff import wait_before_retry
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import Check
+from posthouse.running.waiting import wait_for_event
 
-_PR_SET_PDEATHSIG = 1
 _LABEL = "worker"
+_ANSWER_SECONDS = 2.0  # a worker that takes longer to give its metrics is left out of them
+_START_SECONDS = 60.0  # a replacement that takes longer to start is killed
+# Waits before a worker is replaced; one that has lived this long starts with the first again.
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _LIVED_SECONDS = 0.2, 30.0, 60.0
 
 log = structlog.get_logger()
 
-
-@dataclass(frozen=True, slots=True)
-class Forked:
-    """Where a forked process finds itself: the number it has, and the way to its parent."""
-
-    number: int  # from 1
-    parent: Channel
+# Of the parent, which has no other metrics: it is in no registry but that of an answer.
+RESTARTS = Counter(
+    "posthouse_worker_restarts", "Workers of `posthouse up` that ended and were replaced",
+    registry=None,
+)  # fmt: skip
 
 
-class NotReady(Exception):
-    """A worker lacks something; the text says what."""
+class Supervisor:
+    """All workers, as one service."""
 
-
-class Worker:
-    """One process."""
-
-    def __init__(self, number: int, pid: int, channel: Channel) -> None:
-        self.number = number
-        self.pid = pid
-        self.channel = channel
-        self._process = os.pidfd_open(pid)
-        self._ended: asyncio.Future[int] | None = None
-
-    async def check(self) -> None:
-        """Raises NotReady with what its own checks found."""
-        try:
-            findings: dict[str, str] = await self.channel.ask("findings")
-        except PeerGone:
-            raise NotReady("it has ended") from None
-        if wrong := [f"{name}: {found}" for name, found in findings.items() if found != "ok"]:
-            raise NotReady("; ".join(wrong))
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, unless it has ended."""
-        if not self.ended().done():
-            os.kill(self.pid, number)
-
-    def ended(self) -> "asyncio.Future[int]":
-        """Gives its exit status when it ends: negative when a signal ended it."""
-        if self._ended is None:
-            loop = asyncio.get_running_loop()
-            self._ended = loop.create_future()
-            loop.add_reader(self._process, self._reap, self._ended)
-        return self._ended
-
-    def _reap(self, ended: "asyncio.Future[int]") -> None:
-        asyncio.get_running_loop().remove_reader(self._process)
-        os.close(self._process)
-        _, status = os.waitpid(self.pid, 0)
-        ended.set_result(os.waitstatus_to_exitcode(status))
-
-
-def fork(count: int) -> "Forked | list[Worker]":
-    """Become *count* + 1 processes: a Forked in each child, the workers in the parent.
-
-    Call it before there is an event loop or a second thread. A child dies with its parent.
-    """
-    parent = os.getpid()
-    workers: list[Worker] = []
-    for number in range(1, count + 1):
-        ours, theirs = socket.socketpair()
-        if pid := os.fork():
-            theirs.close()
-            workers.append(Worker(number, pid, Channel(ours)))
-            continue
-        ours.close()
-        for elder in workers:
-            elder.channel.close()
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-        return Forked(number, Channel(theirs))
-    return workers
-
-
-class Workers:
-    """All of them, as one service."""
-
-    def __init__(self, workers: Sequence[Worker]) -> None:
-        self._workers = workers
+    def __init__(
+        self, workers: Sequence[WorkerProcess], replace: Callable[[int], WorkerProcess]
+    ) -> None:
+        """*replace* starts the worker of a number again."""
+        self._workers = {worker.number: worker for worker in workers}
+        self._replace = replace
+        self._database_url = ""
+        self._trouble: dict[int, str] = {}  # what readiness says of a worker that is away
+        self.all_ended = asyncio.Event()
 
     @property
     def pids(self) -> list[int]:
-        """Their process ids."""
-        return [worker.pid for worker in self._workers]
+        """Process ids of the workers."""
+        return [worker.pid for worker in self._workers.values()]
 
     async def start(self, database_url: str) -> Endpoint:
-        """Set them to work; where returned mail comes in, once all have started.
+        """Set the workers to work; the address for returned mail, once all have started.
 
         Raises NotReady.
         """
+        self._database_url = database_url
+        asking = (worker.channel.ask("start", database_url) for worker in self._workers.values())
         try:
-            told = await asyncio.gather(
-                *(worker.channel.ask("start", database_url) for worker in self._workers)
-            )
+            told = await asyncio.gather(*asking)
         except PeerGone:
             raise NotReady("a worker ended at its start, and has said why") from None
         (bounces,) = filter(None, told)
         return Endpoint.parse(bounces)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Wait until *stopping*, or until one of them ends; then end all in good order.
+        """Replace workers that end, until *stopping*; then end all in good order.
 
-        Cancelled, it hurries them, as a second signal does.
+        Cancelled, it has them break off.
         """
-        told = asyncio.ensure_future(stopping.wait())
-        endings = [worker.ended() for worker in self._workers]
         try:
-            any_of: list[asyncio.Future[Any]] = [told, *endings]
-            await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
-            for worker in self._workers:
-                if worker.ended().done() and not stopping.is_set():
-                    log.error("worker_ended", worker=worker.number, status=worker.ended().result())
-            self._signal_all()
-            await asyncio.wait(endings)
+            async with asyncio.TaskGroup() as group:
+                told = group.create_task(stopping.wait(), name="stopping")
+                for number in self._workers:
+                    group.create_task(self._keep(number, told, stopping), name=f"worker {number}")
+            self.signal_all(signal.SIGTERM)
+            await self._wait_for_all()
         except asyncio.CancelledError:
-            self._signal_all()
-            await asyncio.wait(endings)
+            self.signal_all(BREAK_OFF)
+            await self._wait_for_all()
             raise
         finally:
-            told.cancel()
+            self.all_ended.set()
 
-    def kill(self) -> None:
-        """End what is left of them at once."""
-        self._signal_all(signal.SIGKILL)
-
-    def _signal_all(self, number: signal.Signals = signal.SIGTERM) -> None:
-        for worker in self._workers:
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to every worker that runs."""
+        for worker in self._workers.values():
             worker.signal(number)
 
+    async def _wait_for_all(self) -> None:
+        await asyncio.wait([worker.ended() for worker in self._workers.values()])
+
+    async def _keep(self, number: int, told: "asyncio.Task[bool]", stopping: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            began, ended = loop.time(), self._workers[number].ended()
+            either: list[asyncio.Future[Any]] = [told, ended]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.is_set():
+                return
+            failures = 1 if loop.time() - began > _LIVED_SECONDS else failures + 1
+            wait = wait_before_retry(
+                failures,
+                random.random(),  # noqa: S311 -- no secret
+                first=_FIRST_WAIT_SECONDS,
+                longest=_LONGEST_WAIT_SECONDS,
+            )
+            log.error("worker_ended", worker=number, status=ended.result(), restart_in=wait)
+            self._trouble[number] = f"it ended with status {ended.result()}"
+            if await wait_for_event(stopping, wait):
+                return
+            await self._start_again(number)
+
+    async def _start_again(self, number: int) -> None:
+        RESTARTS.inc()
+        self._workers[number] = worker = self._replace(number)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await worker.channel.ask("start", self._database_url)
+        except PeerGone:
+            return  # it has said why, and has ended or will
+        except TimeoutError:
+            worker.signal(signal.SIGKILL)
+            return
+        del self._trouble[number]
+        log.info("worker_replaced", worker=number, process=worker.pid)
+
     def checks(self) -> dict[str, Check]:
-        """One for each worker."""
-        return {f"worker {worker.number}": worker.check for worker in self._workers}
+        """A check for each worker."""
+        return {f"worker {number}": self._check_of(number) for number in self._workers}
+
+    def _check_of(self, number: int) -> Check:
+        async def check() -> None:
+            if number in self._trouble:
+                raise NotReady(self._trouble[number])
+            await self._workers[number].check()
+
+        return check
 
     async def metrics(self) -> CollectorRegistry:
-        """What all of them count, each with a label that says which one it is."""
+        """The metrics of all workers, each with a label for its worker, and our own."""
         registry = CollectorRegistry()
-        registry.register(_Merged(await asyncio.gather(*map(self._metrics, self._workers))))
+        texts = await asyncio.gather(*map(self._metrics, self._workers.values()))
+        registry.register(_Merged([text for text in texts if text is not None]))
+        registry.register(RESTARTS)
         return registry
 
-    async def _metrics(self, worker: Worker) -> tuple[int, str]:
+    async def _metrics(self, worker: WorkerProcess) -> tuple[int, str] | None:
         try:
-            return worker.number, await worker.channel.ask("metrics")
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return worker.number, await worker.channel.ask("metrics")
         except PeerGone:
-            return worker.number, ""
+            return None
+        except TimeoutError:
+            log.warning("worker_metrics_missing", worker=worker.number, seconds=_ANSWER_SECONDS)
+            return None
 
 
 class _Merged:

@@ -23,4 +23,4 @@ def run_up(environ: Mapping[str, str]) -> int:
     with making_ahead(folder) if folder is not None else nullcontext():
         from onebox.parent import run_relay  # noqa: PLC0415 -- every service: it takes its time
 
-    return run_relay(settings)
+    return run_relay(settings, environ)

@@ -1,7 +1,12 @@
-"""What one forked process of `posthouse up` does: every service, on a database that is given."""
+"""What one worker of `posthouse up` does: it runs every service, on the database it is given.
+
+`python -m onebox.worker` is how a worker that replaces a dead one is started.
+"""
 
 import asyncio
+import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -12,45 +17,52 @@ from pydantic import SecretStr
 from bounces.return_listener import ReturnListener
 from bounces.wiring import wire as wire_bounces
 from dispatcher.wiring import wire as wire_dispatcher
+from ingest.sockets import join
 from ingest.wiring import wire as wire_ingest
-from onebox.all_settings import UpSettings
+from onebox.all_settings import UpSettings, read_settings
 from onebox.channel import Channel, PeerGone
-from onebox.supervisor import Forked
+from onebox.postgres_data import data_of
+from onebox.worker_process import BREAK_OFF, ParentLink, spawned
 from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
+from posthouse.running import logs
 from posthouse.running.health import CannotListen, Health
-from posthouse.running.program import backing, open_rabbitmq
-from posthouse.running.service import Service, run
+from posthouse.running.program import backing, housekeeping, open_rabbitmq
+from posthouse.running.service import Service, main, run
+from posthouse.running.settings import SettingsError
 
 log = structlog.get_logger()
 
 
-async def work(settings: UpSettings, forked: Forked, sockets: Sequence[socket.socket]) -> int:
+async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.socket]) -> int:
     """Serve clients on *sockets* and do all that follows, until a signal; the exit status.
 
     Nothing is touched before the parent says which database it is.
     """
     try:
         async with AsyncExitStack() as stack:
-            number, _, url = await forked.parent.heard()
+            number, _, url = await link.channel.next_question()
             told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
             broker = await stack.enter_async_context(_broker(settings))
-            disk = settings.place.database_folder
+            folder = settings.place.database_folder
+            disk = data_of(folder) if folder else None
             behind = await stack.enter_async_context(backing(told, broker, disk=disk))
             wired = [
                 wire_ingest(settings.ingest, behind, sockets),
                 wire_policy(settings.policy, behind),
                 wire_dispatcher(settings.dispatcher, behind),
-                *([wire_bounces(settings.bounces, behind)] if forked.number == 1 else []),
+                *([wire_bounces(settings.bounces, behind)] if link.number == 1 else []),
             ]
             services: dict[str, Service] = {n: s for w in wired for n, s in w.services.items()}
             checks = {name: check for w in wired for name, check in w.checks.items()}
             health = Health(told.health_listen, checks)
             returned = services.get("bounces")
             assert returned is None or isinstance(returned, ReturnListener)
-            services["parent"] = _Parent(forked.parent, number, health, returned)
-            return await run(services, health=None, grace=told.grace_seconds)
+            services["housekeeping"] = housekeeping(settings.dispatcher, behind)
+            services["parent"] = _Parent(link.channel, number, health, returned)
+            grace = told.grace_seconds
+            return await run(services, health=None, grace=grace, break_off=BREAK_OFF)
     except CannotListen as error:
         log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
         return 1
@@ -66,7 +78,7 @@ async def _broker(settings: UpSettings) -> AsyncIterator[Broker]:
 
 
 class _Parent:
-    """Tells the parent that we have started, and then whatever it asks."""
+    """Tells the parent that this worker has started, then answers its questions."""
 
     def __init__(
         self, channel: Channel, number: int, health: Health, returned: ReturnListener | None
@@ -78,21 +90,37 @@ class _Parent:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Answer until *stopping*."""
-        answering = asyncio.create_task(self._answer())
-        ending = asyncio.create_task(stopping.wait())
-        await asyncio.wait([answering, ending], return_when=asyncio.FIRST_COMPLETED)
-        for task in (answering, ending):
-            task.cancel()
-        await asyncio.gather(answering, ending, return_exceptions=True)
+        async with asyncio.TaskGroup() as tasks:
+            answering = tasks.create_task(self._answer(), name="answering")
+            await stopping.wait()
+            answering.cancel()
 
     async def _answer(self) -> None:
         at = await self._returned.address() if self._returned else None
         await self._channel.answer(self._number, None if at is None else str(at))
         while True:
-            number, question, _ = await self._channel.heard()
+            number, question, _ = await self._channel.next_question()
             answer: object = (
                 generate_latest(REGISTRY).decode()
                 if question == "metrics"
                 else await self._health.findings()
             )
             await self._channel.answer(number, answer)
+
+
+def replacement(number: str, descriptor: str, parent: str) -> int:
+    """Work in the place of a worker that has ended; the exit status."""
+    link = spawned(number, descriptor, parent)
+    try:
+        settings = read_settings(os.environ)
+        sockets = join(settings.ingest.ingest_listeners)
+    except (SettingsError, CannotListen) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    common = settings.ingest
+    logs.configure("posthouse", level=common.log_level, form=common.log_format, stream=sys.stderr)
+    return main(work(settings, link, sockets))
+
+
+if __name__ == "__main__":
+    sys.exit(replacement(*sys.argv[1:]))

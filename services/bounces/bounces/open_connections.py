@@ -99,7 +99,7 @@ class OpenConnections:
         return self._messages[client] <= self.limits.messages_per_minute
 
     def expect_check(self, local: tuple[Any, ...]) -> None:
-        """Let our own readiness check in from the socket address *local*, whatever is open."""
+        """Let our own readiness check in from the socket address *local*, even into a full port."""
         self._checks.add(local[:2])
 
     def end_check(self, local: tuple[Any, ...]) -> None:

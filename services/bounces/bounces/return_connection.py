@@ -2,7 +2,7 @@
 
 It answers, forwards and bounces nothing. Only <CRLF>.<CRLF> ends a message; a bare line feed is
 text like any other. Bounces come from the oldest and worst software there is, a refusal would lose
-what they say, and what might be smuggled past us could go nowhere from here.
+what they say, and nothing that is smuggled in here is sent on.
 """
 
 import asyncio
@@ -177,13 +177,13 @@ class ReturnConnection(SMTP):
             cast("asyncio.Transport", self.transport).abort()
 
     async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802
-        """Refuse: nobody logs in to return mail."""
+        """Refuse: mail is returned without a login."""
         _ = arg
-        await self.push("502 5.5.1 There is nobody to log in as")
+        await self.push("502 5.5.1 AUTH is not offered here")
 
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
-        """Take the message text, whatever its line ends and lengths."""
+        """Take the message text, with any line ends and line lengths."""
         transaction = self.transaction
         assert self.session is not None
         if arg:

@@ -13,7 +13,7 @@ from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Delivery
 from posthouse.running.certificate import Certificate
 from posthouse.running.program import Backing, Wired
-from posthouse.store.pulse import Pulse
+from posthouse.store.database_watchdog import DatabaseWatchdog
 from posthouse.store.returns import ReturnStore
 
 # Longer than the timeout of a statement (10 s); the sender of a report waits ten minutes.
@@ -25,25 +25,25 @@ class _Returns:
     """Looks up and records, until the database is found dead."""
 
     store: ReturnStore
-    pulse: Pulse
+    watchdog: DatabaseWatchdog
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
         """See `bounces.service.Returns`."""
-        async with self.pulse.patience(_MOST_DATABASE_SECONDS):
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
             return await self.store.find(delivery_id)
 
     async def record(self, event: Event, *, suppress: str | None) -> bool:
         """See `bounces.service.Returns`."""
-        async with self.pulse.patience(_MOST_DATABASE_SECONDS):
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
             return await self.store.record(event, suppress=suppress)
 
 
 def wire(settings: BouncesSettings, behind: Backing) -> Wired:
     """The listener for returned mail."""
     key = derive(settings.secret_key.get_secret_value(), Purpose.RETURN_PATHS)
-    pulse = Pulse(behind.database.alone())
+    watchdog = DatabaseWatchdog(behind.database.alone())
     bounces = Bounces(
-        _Returns(ReturnStore(behind.database), pulse), (key,), lambda: datetime.now(UTC).date()
+        _Returns(ReturnStore(behind.database), watchdog), (key,), lambda: datetime.now(UTC).date()
     )
     certificate = Certificate.told(settings.bounces_tls_certificate, settings.bounces_tls_key)
     listener = ReturnListener(
@@ -60,7 +60,7 @@ def wire(settings: BouncesSettings, behind: Backing) -> Wired:
     return Wired(
         services={
             "bounces": listener,
-            "bounces-pulse": pulse,
+            "bounces-watchdog": watchdog,
             **({"bounces-certificate": certificate} if certificate else {}),
         },
         checks={"bounces": listener.check},

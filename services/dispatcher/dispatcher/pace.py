@@ -57,7 +57,7 @@ class LaneWait:
             for lane in self._waiting:
                 PAUSED.labels(lane.label, self._by.label).inc(elapsed)
         self._since = now
-        self._by = claims.held_by or (claims.due[0] if claims.due else None)
+        self._by = claims.preempted_by or (claims.due[0] if claims.due else None)
         self._waiting = tuple(lane for lane in claims.due if self._by and lane > self._by)
 
 

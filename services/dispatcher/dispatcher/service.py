@@ -20,7 +20,7 @@ from posthouse.mail.lane import Lane
 from posthouse.running.polling import Polling
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Claims, Settlement
-from posthouse.store.handover import Handover
+from posthouse.store.direct_handoff import DirectHandoff
 
 ABANDONED = Counter(
     "posthouse_deliveries_abandoned_total",
@@ -55,10 +55,17 @@ log = structlog.get_logger()
 class Deliveries(ParkedDeliveries, Protocol):
     """What the dispatcher asks of the store; each raises StoreUnavailable."""
 
-    prepared: Handover[ClaimedDelivery]
+    prepared: DirectHandoff[ClaimedDelivery]
 
     async def claim(
-        self, limit: int, *, octets: int, lowest: Lane, patient: bool, lapsed: bool, suspects: bool
+        self,
+        limit: int,
+        *,
+        octets: int,
+        lowest: Lane,
+        preemptible: bool,
+        lapsed: bool,
+        suspects: bool,
     ) -> Claims:
         """Lease up to *limit* deliveries of the highest lane with any due, one suspect at most."""
 
@@ -68,10 +75,10 @@ class Deliveries(ParkedDeliveries, Protocol):
     async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend leases; the ids that are still ours."""
 
-    async def shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
+    async def quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
         """Let nobody work on it until somebody decides."""
 
-    async def release(self, held: Sequence[ClaimedDelivery]) -> None:
+    async def return_leases(self, held: Sequence[ClaimedDelivery]) -> None:
         """Give claims back untried."""
 
 
@@ -119,7 +126,7 @@ class Dispatcher:
         async with self._tasks as tasks:
             renewing = tasks.create_task(self._renew_forever(), name="renewing")
             tasks.create_task(self._wake_at_end(stopping), name="ending")
-            self._deliveries.prepared.taken_by(self._take, room=self._room)
+            self._deliveries.prepared.subscribe(self._take, room=self._room)
             async with asyncio.TaskGroup() as claiming:
                 claiming.create_task(self._claim_until(stopping), name="claiming")
                 claiming.create_task(self._parking.run(stopping), name="parking")
@@ -172,19 +179,19 @@ class Dispatcher:
             limit,
             octets=octets,
             lowest=lowest,
-            patient=patient,
+            preemptible=patient,
             lapsed=asked >= self._lapsed_from,
             suspects=asked >= self._suspects_from and not self._window.has_suspect,
         )
         if _now() - asked > SLOW_CLAIM_SECONDS:
             self._let_results_go_first()
-        if claims.nobody_is_kept_waiting:
+        if claims.lowest_lane_served:
             self._patient_until = _now() + PATIENT_SECONDS
         self._waited.observe(claims)
         self._polling.looked(found=bool(claims.due))
         self._more = claims.more
         self._hold(claims.deliveries, asked)
-        if claims.held_by is not None:
+        if claims.preempted_by is not None:
             return HELD_POLL_SECONDS
         return 0 if claims.deliveries and claims.more else self._polling.seconds
 
@@ -205,7 +212,7 @@ class Dispatcher:
             if (answer := self._results.recall(c.delivery.id)) is not None:
                 self._tasks.create_task(self._results.write_down(held, answer))
             elif (reason := worn_out(c.abandoned)) is not None and not self._window.holds(c):
-                self._tasks.create_task(self._shelve(c, reason))
+                self._tasks.create_task(self._quarantine(c, reason))
             else:
                 self._window.add(held)
         self._start()
@@ -248,18 +255,18 @@ class Dispatcher:
         except Exception as error:
             log.exception("delivery_failed", delivery=held.claimed.delivery.id.hex)
             if last_fault(held.claimed.tries + 1):
-                await self._shelve(held.claimed, f"internal fault: {type(error).__name__}")
+                await self._quarantine(held.claimed, f"internal fault: {type(error).__name__}")
                 return None
             return self._courier.broken(held, type(error).__name__)
 
-    async def _shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
+    async def _quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
         id_ = claimed.delivery.id.hex
         try:
-            await self._deliveries.shelve(claimed, reason)
-            log.warning("shelved", delivery=id_, reason=reason)
+            await self._deliveries.quarantine(claimed, reason)
+            log.warning("quarantined", delivery=id_, reason=reason)
         except StoreUnavailable as error:
-            # Its lease runs out, and it comes back to whoever can shelve it.
-            log.warning("not_shelved", delivery=id_, reason=str(error))
+            # Its lease runs out, and it comes back to whoever can quarantine it.
+            log.warning("not_quarantined", delivery=id_, reason=str(error))
 
     async def _renew_forever(self) -> None:
         while True:
@@ -281,7 +288,7 @@ class Dispatcher:
     async def _give_back(self, waiting: Sequence[Held]) -> None:
         if waiting:
             try:
-                await self._deliveries.release([held.claimed for held in waiting])
+                await self._deliveries.return_leases([held.claimed for held in waiting])
             except StoreUnavailable as error:
                 log.warning("not_given_back", deliveries=len(waiting), reason=str(error))
 

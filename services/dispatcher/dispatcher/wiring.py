@@ -15,11 +15,10 @@ from posthouse.broker.hints import Listener
 from posthouse.running.program import Backing, Wired, broker_check
 from posthouse.store.clock import ClockWatch
 from posthouse.store.deliveries import DeliveryStore
-from posthouse.store.housekeeping import Housekeeping
 
 
 def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
-    """The dispatcher, what wakes it, and the housekeeping that one dispatcher does for all."""
+    """The dispatcher, what wakes it, and the watch over the clock of the database."""
     resolver = MxResolver(settings.nameservers)
     ourselves = Ourselves(frozenset({settings.hostname.lower()}))
     sites = Sites(settings.site_limit)
@@ -46,7 +45,6 @@ def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
         services={
             "dispatcher": dispatcher,
             "dispatcher-hints": Listener(behind.broker, deliveries_queue, dispatcher.wake),
-            "housekeeping": Housekeeping(behind.database),
             "clock": ClockWatch(behind.database, lease=timedelta(seconds=settings.lease_seconds)),
         },
         checks={"broker": broker_check(behind.broker)},

@@ -6,29 +6,32 @@ from pathlib import Path
 
 import structlog
 
+from ingest.core.room import room
+
 log = structlog.get_logger()
 
-# More than is written in this time is kept free.
+# The room kept free is for more than is written in this time.
 _LOOK_SECONDS = 0.25
+_SEGMENT_NAME = 24  # hexadecimal digits
 
 
 class Disk:
-    """Says whether there is room for more mail; looks only when asked, and seldom even then.
+    """Tells whether there is room for more mail; looks at the disk at most four times a second.
 
-    A server that finds no room for its log ends, and takes the mail that is on its way out with
-    it: so mail is turned away before.
+    A server without room for its log ends, and takes the mail that is on its way out with it. So
+    mail is turned away before that.
     """
 
-    def __init__(self, folder: Path, least_free: int, clock: Callable[[], float]) -> None:
-        """*least_free*: octets, below which there is no room; *clock*: monotonic seconds."""
-        self._folder = folder
+    def __init__(self, data: Path, least_free: int, clock: Callable[[], float]) -> None:
+        """*data*: PostgreSQL's data folder; *least_free*: octets; *clock*: monotonic seconds."""
+        self._data = data
         self._least_free = least_free
         self._clock = clock
         self._looked: float | None = None
         self._has_room = True
 
     def has_room(self) -> bool:
-        """Whether there is; a disk that cannot be asked has."""
+        """Whether there is room; True when the disk cannot be looked at."""
         now = self._clock()
         if self._looked is None or now - self._looked >= _LOOK_SECONDS:
             self._looked = now
@@ -37,15 +40,28 @@ class Disk:
 
     def _look(self) -> None:
         try:
-            found = os.statvfs(self._folder)
+            found = os.statvfs(self._data)
+            # To root all of it is free; PostgreSQL never is root.
+            free = found.f_bavail * found.f_frsize
+            if free < self._least_free:
+                free = room(free, segments_ahead(self._data / "pg_wal"))
         except OSError as error:
-            log.warning("disk_not_asked", folder=str(self._folder), reason=str(error))
+            log.warning("disk_not_asked", folder=str(self._data), reason=str(error))
             self._has_room = True
             return
-        # To root all of it is free; PostgreSQL never is root.
-        free = found.f_bavail * found.f_frsize
         had_room, self._has_room = self._has_room, free >= self._least_free
         if had_room and not self._has_room:
-            log.error("disk_nearly_full", folder=str(self._folder), free=free)
+            log.error("disk_nearly_full", folder=str(self._data), free=free)
         elif self._has_room and not had_room:
-            log.warning("disk_has_room", folder=str(self._folder), free=free)
+            log.warning("disk_has_room", folder=str(self._data), free=free)
+
+
+def segments_ahead(folder: Path) -> int:
+    """How many segments of the log are on disk already and not written to yet.
+
+    Old segments are renamed to come after the one in use, which was written to last.
+    """
+    with os.scandir(folder) as entries:
+        segments = [(e.stat().st_mtime_ns, e.name) for e in entries if len(e.name) == _SEGMENT_NAME]
+    _, in_use = max(segments, default=(0, ""))
+    return sum(name > in_use for _, name in segments)

@@ -21,6 +21,14 @@ def bind(listeners: Sequence[Listener], *, processes: int = 1) -> list[list[sock
     return [list(of_process) for of_process in zip(*by_listener, strict=True)]
 
 
+def join(listeners: Sequence[Listener]) -> list[socket.socket]:
+    """A socket for every listener, in a process that shares them with others already running.
+
+    Raises CannotListen.
+    """
+    return [_listening(listener, listener.endpoint, shared=True) for listener in listeners]
+
+
 def addresses(sockets: Sequence[socket.socket]) -> tuple[Endpoint, ...]:
     """Where each is bound: ports that were asked for as 0 are known."""
     return tuple(Endpoint(*one.getsockname()[:2]) for one in sockets)

@@ -20,7 +20,7 @@ from posthouse.running.identity import new_id
 from posthouse.running.program import Backing, Wired
 from posthouse.store import StoreFull
 from posthouse.store.accounts import AccountStore, Login
-from posthouse.store.pulse import Pulse
+from posthouse.store.database_watchdog import DatabaseWatchdog
 from posthouse.store.submissions import SubmissionStore
 
 
@@ -30,7 +30,7 @@ class _Intake:
 
     submissions: SubmissionStore
     announcer: Announcer
-    pulse: Pulse
+    watchdog: DatabaseWatchdog
     seconds: float
     has_room: Callable[[], bool]
 
@@ -38,7 +38,7 @@ class _Intake:
         """See `ingest.door.Intake`."""
         if not self.has_room():  # by now: much may have come in since its MAIL was answered
             raise StoreFull("the disk of the database is nearly full")
-        async with self.pulse.patience(self.seconds):
+        async with self.watchdog.deadline(self.seconds):
             came_due = await self.submissions.accept(submission)
         if came_due:
             self.announcer.announce(submission.lane)
@@ -49,12 +49,12 @@ class _Directory:
     """Looks logins up."""
 
     accounts: AccountStore
-    pulse: Pulse
+    watchdog: DatabaseWatchdog
     seconds: float
 
     async def login(self, username: str) -> Login | None:
         """See `ingest.authenticator.Directory`."""
-        async with self.pulse.patience(self.seconds):
+        async with self.watchdog.deadline(self.seconds):
             return await self.accounts.login(username)
 
 
@@ -77,13 +77,13 @@ def wire(settings: IngestSettings, behind: Backing, sockets: Sequence[socket.soc
         connections=settings.ingest_connections,
         connections_per_address=settings.ingest_connections_per_address,
     )
-    pulse = Pulse(behind.database.alone())
+    watchdog = DatabaseWatchdog(behind.database.alone())
     has_room = _room(behind.disk, limits.message_octets)
     ingest = IngestService(
         settings.ingest_listeners,
         hostname=settings.hostname,
-        intake=_Intake(submissions, announcer, pulse, limits.accept_seconds, has_room),
-        directory=_Directory(AccountStore(behind.database), pulse, limits.directory_seconds),
+        intake=_Intake(submissions, announcer, watchdog, limits.accept_seconds, has_room),
+        directory=_Directory(AccountStore(behind.database), watchdog, limits.directory_seconds),
         pepper=derive(settings.secret_key.get_secret_value(), Purpose.CREDENTIALS),
         certificate=certificate,
         new_id=new_id,
@@ -97,7 +97,7 @@ def wire(settings: IngestSettings, behind: Backing, sockets: Sequence[socket.soc
         services={
             "ingest": ingest,
             "ingest-announcing": announcer,
-            "ingest-pulse": pulse,
+            "ingest-watchdog": watchdog,
             **({"ingest-certificate": certificate} if certificate else {}),
         },
         checks={},

@@ -11,7 +11,7 @@ from policy.core.request import Request
 from posthouse.mail.dkim_key import BrokenKey, SigningKey
 from posthouse.mail.secret import UnsealError, unseal
 from posthouse.mail.submission import Submission
-from posthouse.mail.suppression import Suppression
+from posthouse.mail.suppression_list import Suppression
 from posthouse.profiles import InvalidOverride, Profile, UnknownProfile, resolve
 from posthouse.store.accounts import AccountProfile, Owned, SendingDomain
 from posthouse.store.suppressions import Addressed

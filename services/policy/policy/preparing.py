@@ -36,7 +36,7 @@ Job: TypeAlias = tuple[Request, Facts]
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class Signed:
     """A decided and signed message."""
 
     plan: Plan
@@ -50,7 +50,7 @@ class PreparationFailed:
     reason: str
 
 
-Result: TypeAlias = Ready | Rejection | PreparationFailed
+Result: TypeAlias = Signed | Rejection | PreparationFailed
 
 
 class Preparer:
@@ -124,7 +124,7 @@ class Preparer:
                         "signature_wrong", submission=decision.submission.id.hex, reason=problem
                     )
                     return PreparationFailed(problem)
-                return Ready(decision, renditions)
+                return Signed(decision, renditions)
             case _:
                 assert_never(decision)
 

@@ -41,11 +41,11 @@ class Reporter:
             SUPPRESSED.inc()
             log.info(EventKind.SUPPRESSED.value, **fields, recipient=recipient)
 
-    def refused(self, claimed: ClaimedSubmission, reason: str) -> None:
-        """It is shelved with the *reason*."""
-        MESSAGES.labels(EventKind.REFUSED.value).inc()
+    def quarantined(self, claimed: ClaimedSubmission, reason: str) -> None:
+        """It is quarantined with the *reason*."""
+        MESSAGES.labels(EventKind.QUARANTINED.value).inc()
         fields = _fields(claimed)
-        log.warning(EventKind.REFUSED.value, **fields, reason=reason, claims=claimed.claims)
+        log.warning(EventKind.QUARANTINED.value, **fields, reason=reason, claims=claimed.claims)
 
     def postponed(self, claimed: ClaimedSubmission, reason: str) -> None:
         """It comes due again when its lease runs out."""

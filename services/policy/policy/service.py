@@ -14,7 +14,7 @@ from policy.core.poison import is_last_failure, is_suspect, poison_reason
 from policy.core.request import Request, read
 from policy.core.steps import Rejection
 from policy.gathering import Gatherer
-from policy.preparing import PreparationFailed, Preparer, Ready, Result
+from policy.preparing import PreparationFailed, Preparer, Result, Signed
 from policy.reporting import Reporter
 from policy.work_source import ClaimQueue, WorkSource
 from posthouse.mail.lane import Lane
@@ -46,15 +46,15 @@ class SubmissionQueue(Protocol):
         Raises StoreRefused when one of it will never be taken.
         """
 
-    async def give_back(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:
+    async def return_leases(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:
         """End the claims as if they had not been made; they come due after *delay*."""
 
-    async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
-        """Shelve the submission with the *reason*."""
+    async def quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
+        """Quarantine the submission with the *reason*."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ClaimPace:
     """How much at a time, and how often to look."""
 
     batch: int = 64
@@ -79,7 +79,7 @@ class PolicyService:
         preparer: Preparer,
         *,
         announce: Callable[[Lane, int], None],
-        pace: Pace | None = None,
+        pace: ClaimPace | None = None,
     ) -> None:
         """*announce* is told, after their commit, how many deliveries a lane has got.
 
@@ -89,7 +89,7 @@ class PolicyService:
         self._gatherer = gatherer
         self._preparer = preparer
         self._announce = announce
-        self._pace = pace or Pace()
+        self._pace = pace or ClaimPace()
         self._stopping = asyncio.Event()
         self.work = WorkSource(self._pace.batch, self._pace.poll_seconds)
         self._clock = asyncio.get_running_loop().time
@@ -150,7 +150,7 @@ class PolicyService:
             if profile is None:
                 unknown.append(claimed)
             elif reason := poison_reason(claimed.claims):
-                await self._refuse(claimed, reason)
+                await self._quarantine(claimed, reason)
             else:
                 todo.append(claimed)
                 requests.append(read(claimed.submission, profile))
@@ -165,12 +165,12 @@ class PolicyService:
         prepared = []
         for claimed, result in results:
             match result:
-                case Ready(plan, renditions):
+                case Signed(plan, renditions):
                     prepared.append(
                         Prepared(claimed, renditions, plan.deliveries, plan.suppressed, plan.detail)
                     )
                 case Rejection(reason):
-                    await self._refuse(claimed, reason)
+                    await self._quarantine(claimed, reason)
                 case PreparationFailed(reason):
                     await self._postpone(claimed, reason)
                 case _:
@@ -195,22 +195,22 @@ class PolicyService:
             self._announce(lane, count)
 
     async def _leave(self, unknown: Sequence[ClaimedSubmission]) -> None:
-        """Leave *unknown* to a newer worker, which knows their profiles; never shelve them."""
-        await self._insist(partial(self._submissions.give_back, unknown, _LEFT_FOR))
+        """Leave *unknown* to a newer worker, which knows their profiles; never quarantine them."""
+        await self._insist(partial(self._submissions.return_leases, unknown, _LEFT_FOR))
         self._report.left(unknown)
 
     async def _postpone(self, claimed: ClaimedSubmission, reason: str) -> None:
-        """Let it come due again when its lease runs out; shelve it after the last failure."""
+        """Let it come due again when its lease runs out; quarantine it after the last failure."""
         if is_last_failure(claimed.claims):
-            await self._refuse(claimed, reason)
+            await self._quarantine(claimed, reason)
             return
         self._report.postponed(claimed, reason)
 
-    async def _refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
+    async def _quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
         # PostgreSQL takes no NUL in text, and half a surrogate pair is no text at all.
         text = reason.replace("\0", "\ufffd").encode(errors="replace").decode()
-        await self._insist(partial(self._submissions.refuse, claimed, text))
-        self._report.refused(claimed, text)
+        await self._insist(partial(self._submissions.quarantine, claimed, text))
+        self._report.quarantined(claimed, text)
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The store's answer, however long it is away; raises _Abandoned when told to stop."""

@@ -8,7 +8,7 @@ import structlog
 from policy.core.facts import DomainKeys, Relay
 from policy.gathering import Gatherer
 from policy.preparing import Preparer
-from policy.service import Pace, PolicyService
+from policy.service import ClaimPace, PolicyService
 from policy.settings import PolicySettings
 from policy.signing import best
 from policy.verifying import SampleVerifier
@@ -26,30 +26,22 @@ log = structlog.get_logger()
 
 def wire(settings: PolicySettings, behind: Backing) -> Wired:
     """Policy, what wakes it, and what announces its deliveries. Raises BrokenKey."""
-    secret_key = settings.secret_key.get_secret_value()
-    signer = best()
-    log.info("signing", at_once=signer.at_once, reason=signer.reason)
     announcer = Announcer(behind.broker, deliveries_queue)
-    service = PolicyService(
-        SubmissionStore(
-            behind.database,
-            behind.background,
-            prepared=behind.prepared,
-            accepted=behind.accepted,
-            lease=timedelta(seconds=settings.lease_seconds),
-        ),
-        Gatherer(
-            AccountStore(behind.database),
-            SuppressionStore(behind.database),
-            relay(settings, secret_key),
-            derive(secret_key, Purpose.DKIM_KEYS),
-            monotonic,
-        ),
-        Preparer(signer, SampleVerifier(settings.dkim_verify_one_in)),
-        announce=announcer.announce,
-        pace=Pace(batch=settings.policy_batch),
+    store = SubmissionStore(
+        behind.database,
+        behind.background,
+        prepared=behind.prepared,
+        accepted=behind.accepted,
+        lease=timedelta(seconds=settings.lease_seconds),
     )
-    behind.accepted.taken_by(service.work.put, room=service.work.capacity)
+    service = PolicyService(
+        store,
+        _gatherer(settings, behind),
+        _preparer(settings),
+        announce=announcer.announce,
+        pace=ClaimPace(batch=settings.policy_batch),
+    )
+    behind.accepted.subscribe(service.work.put, room=service.work.capacity)
     return Wired(
         services={
             "policy": service,
@@ -58,6 +50,23 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
         },
         checks={"broker": broker_check(behind.broker)},
     )
+
+
+def _gatherer(settings: PolicySettings, behind: Backing) -> Gatherer:
+    secret_key = settings.secret_key.get_secret_value()
+    return Gatherer(
+        AccountStore(behind.database),
+        SuppressionStore(behind.database),
+        relay(settings, secret_key),
+        derive(secret_key, Purpose.DKIM_KEYS),
+        monotonic,
+    )
+
+
+def _preparer(settings: PolicySettings) -> Preparer:
+    signer = best()
+    log.info("signing", at_once=signer.at_once, reason=signer.reason)
+    return Preparer(signer, SampleVerifier(settings.dkim_verify_one_in))
 
 
 def relay(settings: PolicySettings, secret_key: bytes) -> Relay:

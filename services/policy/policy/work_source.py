@@ -38,7 +38,7 @@ class WorkSource:
         (self.urgent if lane <= Lane.HIGH else self.others).wake()
 
     def put(self, claimed: Sequence[ClaimedSubmission]) -> None:
-        """Work on these, which are claimed for us already: see `posthouse.store.handover`."""
+        """Work on these, which are claimed for us already: see `posthouse.store.direct_handoff`."""
         self.urgent.put([c for c in claimed if c.submission.lane <= Lane.HIGH])
         self.others.put([c for c in claimed if c.submission.lane > Lane.HIGH])
 

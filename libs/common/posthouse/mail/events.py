@@ -11,16 +11,15 @@ class EventKind(StrEnum):
 
     ACCEPTED = "accepted"  # committed at the door; the client has its 250
     PREPARED = "prepared"  # policy decided, rewrote and signed; deliveries exist
-    REFUSED = "refused"  # policy could not process it; shelved with the reason
     SUPPRESSED = "suppressed"  # recipient is on the account's suppression list; never attempted
     DELIVERED = "delivered"  # the remote server took responsibility
     DEFERRED = "deferred"  # an attempt failed; there will be another
     BOUNCED = "bounced"  # refused for good, at once or by a DSN that came back
     EXPIRED = "expired"  # too old to be tried again
     UNCERTAIN = "uncertain"  # the final dot may have been taken; sent again
-    SHELVED = "shelved"  # nobody works on it until somebody decides
-    RELEASED = "released"  # taken from the shelf, to be worked on again
-    DISCARDED = "discarded"  # taken from the shelf, never to be sent
+    QUARANTINED = "quarantined"  # put away with the reason until the operator decides
+    UNQUARANTINED = "unquarantined"  # taken from the quarantine, to be worked on again
+    DISCARDED = "discarded"  # taken from the quarantine, never to be sent
     DELAYED = "delayed"  # a server behind the one that took it still tries; told by a DSN
     REPLIED = "replied"  # an automatic reply came to the return path, such as "out of office"
     COMPLAINED = "complained"  # the recipient reported it as unwanted (RFC 5965)

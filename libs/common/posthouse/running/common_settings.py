@@ -111,6 +111,20 @@ class WithDatabase(Settings):
     """Most connections to the database at one time, per process."""
 
 
+class WithRetention(Settings):
+    """For a program that does housekeeping: every one."""
+
+    body_retention_hours: Annotated[float, Field(ge=0, le=720)] = 1.0
+    """How long the text of a message is kept after it was accepted, at most 720 hours (30 days),
+    if nothing is left to be sent of it. It goes with its partition: up to an hour later, with more
+    than 48 hours up to a day later. Near a full disk it goes at once."""
+
+    history_retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    """How long submissions, deliveries, attempts and events are kept, without texts, if nothing is
+    left to be sent. A report that comes back later is no longer understood; senders of reports may
+    take two weeks."""
+
+
 class WithBroker(Settings):
     """For a service that is woken through RabbitMQ."""
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,15 +15,17 @@ from pydantic import SecretStr
 
 from posthouse.broker import Broker, check_connected
 from posthouse.running import logs
-from posthouse.running.common_settings import Common, WithBroker, WithDatabase
+from posthouse.running.common_settings import Common, WithBroker, WithDatabase, WithRetention
 from posthouse.running.health import CannotListen, Check, Health
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError, load
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery
-from posthouse.store.handover import Handover
+from posthouse.store.direct_handoff import DirectHandoff
+from posthouse.store.housekeeping import Housekeeping
 from posthouse.store.migrate import NEEDED_VERSION
 from posthouse.store.postgres import Postgres
+from posthouse.store.retention import Retention
 from posthouse.store.submissions import ClaimedSubmission
 
 # How long a program waits for a database that does not answer, or has an old schema, at its start.
@@ -39,9 +42,9 @@ class Backing:
     background: Postgres  # the same database; a crash may undo what was written through it
     broker: Broker
     # What leads straight to the next service, where it is in this process.
-    accepted: Handover[ClaimedSubmission] = field(default_factory=Handover)
-    prepared: Handover[ClaimedDelivery] = field(default_factory=Handover)
-    disk: Path | None = None  # a folder on the one the database writes to, if this machine has it
+    accepted: DirectHandoff[ClaimedSubmission] = field(default_factory=DirectHandoff)
+    prepared: DirectHandoff[ClaimedDelivery] = field(default_factory=DirectHandoff)
+    disk: Path | None = None  # the data folder of PostgreSQL, if it is on this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Wired:
     checks: Mapping[str, Check]
 
 
-class ProgramSettings(Common, WithDatabase, WithBroker):
+class ProgramSettings(Common, WithDatabase, WithBroker, WithRetention):
     """What every service program needs."""
 
 
@@ -91,6 +94,15 @@ def broker_check(broker: Broker) -> Check:
     return check
 
 
+def housekeeping(settings: ProgramSettings, behind: Backing) -> Housekeeping:
+    """What every process runs beside its service; one of them all does the work."""
+    retention = Retention(
+        bodies=timedelta(hours=settings.body_retention_hours),
+        history=timedelta(days=settings.history_retention_days),
+    )
+    return Housekeeping(behind.database, retention, disk=behind.disk)
+
+
 def open_rabbitmq(urls: Sequence[SecretStr]) -> AbstractAsyncContextManager[Broker]:
     """The broker at one of *urls*, closed when the context is left."""
     from posthouse.broker.rabbitmq import RabbitMqBroker  # noqa: PLC0415 -- `up` starts without
@@ -126,7 +138,8 @@ async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
             health = Health(
                 settings.health_listen, {"database": database_check(behind), **wired.checks}
             )
-            return await run(wired.services, health=health, grace=settings.grace_seconds)
+            services = {**wired.services, "housekeeping": housekeeping(settings, behind)}
+            return await run(services, health=health, grace=settings.grace_seconds)
     except (StoreUnavailable, CannotListen) as error:
         log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
         await asyncio.sleep(0)

@@ -16,6 +16,9 @@ log = structlog.get_logger()
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _INTERRUPTED = 130
+# A terminal, systemd and timeout(1) may each signal a process and also its parent, which passes
+# the signal on: signals within this time of the first one mean the same stop.
+SAME_STOP_SECONDS = 1.0
 
 
 class Service(Protocol):
@@ -31,97 +34,126 @@ async def run(
     health: Health | None,
     grace: float,
     tidy_every: float = TIDY_SECONDS,
+    break_off: signal.Signals | None = None,
 ) -> int:
     """Run *services* (by name) side by side; the exit status: 0, or 1 when one of them failed.
 
     SIGTERM or SIGINT, or the end of any service, sets `stopping` for all. Those still running
-    *grace* seconds later are cancelled; a second signal cancels them at once, a third kills the
-    process. *health* answers throughout and says "draining" from the first signal on. What only the
-    garbage collector finds is freed each *tidy_every* seconds.
+    *grace* seconds later are cancelled. A second signal, a second or more after the first, cancels
+    them at once, and a third kills the process. A process whose parent passes signals on names
+    *break_off*: this signal cancels, and SIGTERM and SIGINT only ever stop.
+
+    *health* answers throughout and says "draining" from the first signal on. The garbage collector
+    runs every *tidy_every* seconds.
     """
-    stopping = asyncio.Event()
+    work = _Work(services, health, grace, break_off)
     freeze()
     async with AsyncExitStack() as stack:
         if health is not None:
             await stack.enter_async_context(health)
-        tidying = asyncio.create_task(tidy(tidy_every), name="tidying")
-        stack.callback(tidying.cancel)
-        failures = await _run_all(services, stopping, health, grace)
-    log.info("stopped", failed=sorted(failures))
-    return 1 if failures else 0
+        await work.run(tidy_every)
+    log.info("stopped", failed=sorted(work.failures))
+    return 1 if work.failures else 0
 
 
-async def _run_all(
-    services: Mapping[str, Service], stopping: asyncio.Event, health: Health | None, grace: float
-) -> set[str]:
-    failures: set[str] = set()
-    tasks: set[asyncio.Task[None]] = set()
-    async with asyncio.TaskGroup() as group:
-        # First in line for the event: "not ready" is said before anybody stops taking work.
-        ending = group.create_task(_end(tasks, stopping, health, grace), name="ending")
-        tasks |= {
-            group.create_task(_watch(name, service, stopping, failures), name=name)
-            for name, service in services.items()
-        }
-        with _Signals(stopping, tasks):
-            await asyncio.wait(tasks)
-        ending.cancel()
-    return failures
+class _Work:
+    """All services of one process, from their start to their end."""
 
+    def __init__(
+        self,
+        services: Mapping[str, Service],
+        health: Health | None,
+        grace: float,
+        break_off: signal.Signals | None,
+    ) -> None:
+        self.failures: set[str] = set()
+        self._services = services
+        self._health = health
+        self._grace = grace
+        self._break_off_signal = break_off
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._broken_off = False
+        self._stopped_at: float | None = None  # when the first signal came, in loop time
 
-async def _watch(name: str, service: Service, stopping: asyncio.Event, failures: set[str]) -> None:
-    """Run one service; whatever way it ends, the others are told to stop."""
-    try:
-        await service.run(stopping)
-        if not stopping.is_set():
-            failures.add(name)
-            log.error("service_ended", service=name)
-    except Exception:
-        failures.add(name)
-        log.exception("service_failed", service=name)
-    finally:
-        stopping.set()
+    async def run(self, tidy_every: float) -> None:
+        """Return when every service has ended."""
+        async with asyncio.TaskGroup() as group:
+            # The first to wait for `stopping`: "not ready" is said before any service stops.
+            ending = group.create_task(self._end(), name="ending")
+            tidying = group.create_task(tidy(tidy_every), name="tidying")
+            self._tasks |= {
+                group.create_task(self._watch(name, service), name=name)
+                for name, service in self._services.items()
+            }
+            self._handle_signals()
+            try:
+                await asyncio.wait(self._tasks)
+            finally:
+                self._leave_signals()
+            ending.cancel()
+            tidying.cancel()
 
+    async def _watch(self, name: str, service: Service) -> None:
+        """Run one service; whatever way it ends, the others are told to stop."""
+        try:
+            await service.run(self._stopping)
+            if not self._stopping.is_set():
+                self.failures.add(name)
+                log.error("service_ended", service=name)
+        except Exception as error:
+            self.failures.add(name)
+            if self._broken_off:  # follows from that, and says nothing about the service
+                log.warning("service_broken_off", service=name, reason=type(error).__name__)
+            else:
+                log.exception("service_failed", service=name)
+        finally:
+            self._stopping.set()
 
-async def _end(
-    tasks: set[asyncio.Task[None]], stopping: asyncio.Event, health: Health | None, grace: float
-) -> None:
-    """Once *stopping* is set, allow *grace* seconds, then cancel."""
-    await stopping.wait()
-    if health is not None:
-        health.drain()
-    log.info("stopping", grace_seconds=grace)
-    _, late = await asyncio.wait(tasks, timeout=grace)
-    for task in late:
-        log.warning("service_cancelled", service=task.get_name())
-        task.cancel()
+    async def _end(self) -> None:
+        """Once told to stop, allow the grace period, then cancel."""
+        await self._stopping.wait()
+        if self._health is not None:
+            self._health.drain()
+        log.info("stopping", grace_seconds=self._grace)
+        _, late = await asyncio.wait(self._tasks, timeout=self._grace)
+        for task in late:
+            log.warning("service_cancelled", service=task.get_name())
+            task.cancel()
 
-
-class _Signals:
-    """First signal: stop. Second: cancel. Then the default, so that a third always ends us."""
-
-    def __init__(self, stopping: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:
-        self._stopping = stopping
-        self._tasks = tasks
-        self._seen = False
-        self._loop = asyncio.get_running_loop()
-
-    def __enter__(self) -> None:
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
         for number in _ENDING:
-            self._loop.add_signal_handler(number, self._on_signal, number)
+            loop.add_signal_handler(number, self._stop, number)
+        if self._break_off_signal is not None:
+            loop.add_signal_handler(self._break_off_signal, self._break_off)
 
-    def __exit__(self, *_: object) -> None:
-        for number in _ENDING:
-            self._loop.remove_signal_handler(number)
+    def _leave_signals(self) -> None:
+        """Back to the default; a process whose parent passes signals on ignores late ones."""
+        loop = asyncio.get_running_loop()
+        for number in (*_ENDING, self._break_off_signal):
+            if number is None:
+                continue
+            loop.remove_signal_handler(number)
+            if self._break_off_signal is not None:
+                signal.signal(number, signal.SIG_IGN)
 
-    def _on_signal(self, number: signal.Signals) -> None:
+    def _stop(self, number: signal.Signals) -> None:
         log.info("signal_received", signal=number.name)
-        if self._seen:
-            for task in self._tasks:
-                task.cancel()
-            self.__exit__()
-        self._seen = True
+        now = asyncio.get_running_loop().time()
+        if self._stopped_at is None:
+            self._stopped_at = now
+            self._stopping.set()
+        elif self._break_off_signal is None and now - self._stopped_at >= SAME_STOP_SECONDS:
+            self._break_off()
+
+    def _break_off(self) -> None:
+        log.warning("broken_off")
+        self._broken_off = True
         self._stopping.set()
+        for task in self._tasks:
+            task.cancel()
+        self._leave_signals()
 
 
 def main(program: Coroutine[Any, Any, int]) -> int:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from posthouse.mail.lane import Lane
-from posthouse.store.postgres import Postgres, columns
+from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
 Owned: TypeAlias = tuple[UUID, str]
@@ -128,14 +128,14 @@ class AccountStore:
         self, wanted: Iterable[tuple[UUID, str, int]]
     ) -> dict[tuple[UUID, str, int], AccountProfile]:
         """Those of *wanted* (account, name, revision) that are profiles of an account."""
-        rows = await self._database.fetch("find_profiles", *columns(list(wanted), 3))
+        rows = await self._database.fetch("find_profiles", list(wanted))
         found = [_own_profile(row, row["name"]) for row in rows]
         return {(p.account_id, p.name, p.revision): p for p in found}
 
     async def find_sending_domains(self, wanted: Collection[Owned]) -> dict[Owned, SendingDomain]:
         """Those of *wanted* that are verified domains the account may use, with active keys."""
         pairs = list(wanted)
-        rows = await self._database.fetch("find_sending_domains", *columns(pairs, 2))
+        rows = await self._database.fetch("find_sending_domains", pairs)
         found: dict[Owned, SendingDomain] = {}
         for place, group in groupby(rows, key=itemgetter("place")):
             first, *rest = group

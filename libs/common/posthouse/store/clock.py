@@ -52,8 +52,8 @@ class ClockWatch:
         freed = [
             row
             for query, longest in (
-                ("free_submissions", _LONGEST_LEASE),
-                ("free_deliveries", _LONGEST_RETRY),
+                ("reset_future_due_submissions", _LONGEST_LEASE),
+                ("reset_future_due_deliveries", _LONGEST_RETRY),
             )
             for row in await self._database.fetch(query, self._lease, longest)
         ]
@@ -66,8 +66,8 @@ class ClockWatch:
             if row is None or row["set_back"] < _TOLERATED:
                 return
             log.warning("clock_set_back", seconds=round(row["set_back"].total_seconds()))
-            await connection.execute(QUERIES["without_hurry"])
-            for query in ("set_submissions_back", "set_deliveries_back"):
+            await connection.execute(QUERIES["disable_statement_timeout"])
+            for query in ("shift_due_submissions", "shift_due_deliveries"):
                 await connection.fetch(
                     QUERIES[query], row["set_back"], self._lease, timeout=_PATIENCE_SECONDS
                 )

@@ -10,14 +10,14 @@ from posthouse.mail.address import normal_form
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, RecipientKind
+from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
-from posthouse.store.handover import Handover
-from posthouse.store.postgres import Postgres, columns
+from posthouse.store.postgres import Postgres
 
 # A claim brings no more than this many octets of messages, but always one message.
 CLAIMED_OCTETS = 32 << 20
 # How long a claim of the two highest lanes keeps lower ones waiting at most.
-HOLD = timedelta(seconds=1)
+PREEMPTION_WINDOW = timedelta(seconds=1)
 
 # Results wait so long for others, or until there are so many (of a hundred each would cost hardly
 # less): the message has arrived. Those that lower lanes wait for do not.
@@ -51,11 +51,13 @@ class Claims:
 
     deliveries: tuple[ClaimedDelivery, ...]
     due: tuple[Lane, ...]  # the lanes that had something due when it was made
-    held_by: Lane | None  # nothing, only because this lane's transactions are young: ask again soon
+    preempted_by: (
+        Lane | None
+    )  # nothing, only because this lane's transactions are young: ask again soon
     more: bool  # something may still be due that this claim did not bring
 
     @property
-    def nobody_is_kept_waiting(self) -> bool:
+    def lowest_lane_served(self) -> bool:
         """The lowest lane that had something due got some of it, or none had."""
         return not self.due or any(c.delivery.lane is self.due[-1] for c in self.deliveries)
 
@@ -102,16 +104,16 @@ class DeliveryStore:
         database: Postgres,
         background: Postgres,
         *,
-        prepared: Handover[ClaimedDelivery] | None = None,
+        prepared: DirectHandoff[ClaimedDelivery] | None = None,
         lease: timedelta = timedelta(seconds=20),
-        hold: timedelta = HOLD,
+        window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
         """*prepared*: what policy hands over, where it is in this process."""
         self._database = database
         self._background = background
         self.lease = lease
-        self._hold = hold
-        self.prepared = prepared or Handover()
+        self._window = window
+        self.prepared = prepared or DirectHandoff()
         self._settling = GroupCommit(
             self._settle, most_items=200, gather_seconds=_GATHER_SECONDS, enough=_ENOUGH
         )
@@ -122,7 +124,7 @@ class DeliveryStore:
         *,
         octets: int = CLAIMED_OCTETS,
         lowest: Lane = Lane.BULK,
-        patient: bool = True,
+        preemptible: bool = True,
         lapsed: bool = True,
         suspects: bool = True,
     ) -> Claims:
@@ -131,17 +133,17 @@ class DeliveryStore:
         No more once they hold *octets*, but one at least. Of those abandoned twice in a row at
         most one, and with *suspects* False none; with *lapsed* False none whose lease ran out.
 
-        Nothing when that lane is below *lowest*, nor, when *patient*, while a higher lane's
+        Nothing when that lane is below *lowest*, nor, when *preemptible*, while a higher lane's
         transactions are young.
         The claim is on disk when this returns, so that a crash after it can be seen.
         """
-        hold = self._hold if patient else timedelta()
-        asked = self.prepared.asking()
+        window = self._window if preemptible else timedelta()
+        asked = self.prepared.claim_begins()
         rows = await self._database.fetch(
-            "claim_deliveries", limit, self.lease, hold, lowest, octets, suspects, lapsed
+            "claim_deliveries", limit, self.lease, window, lowest, octets, suspects, lapsed
         )
         claims = _claims(rows)
-        self.prepared.claimed(asked, more=claims.more)
+        self.prepared.claim_ends(asked, more=claims.more)
         return claims
 
     async def claim_parked(self, site: str, limit: int) -> tuple[ClaimedDelivery, ...]:
@@ -155,7 +157,7 @@ class DeliveryStore:
     async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
         """Put deliveries back until the site named with each has room; pauses no lane meanwhile."""
         rows = [(c.delivery.id, c.claim, site) for c, site in parked]
-        await self._background.run("park_deliveries", *columns(rows, 3))
+        await self._background.run("park_deliveries", rows)
 
     async def parked_sites(self) -> list[str]:
         """The sites that deliveries wait for."""
@@ -178,26 +180,26 @@ class DeliveryStore:
             if known is None or known.claimed.claim < s.claimed.claim:
                 latest[s.claimed.delivery.id] = s
         rows = [_row(s) for s in latest.values()]
-        settled = await self._database.fetch("settle_deliveries", *columns(rows, 19))
+        settled = await self._database.fetch("settle_deliveries", rows)
         kept = {(row["id"], latest[row["id"]].claimed.claim) for row in settled}
         return [(s.claimed.delivery.id, s.claimed.claim) in kept for s in batch]
 
     async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend the leases; returns the ids that are still ours."""
         rows = [(c.delivery.id, c.claim) for c in held]
-        renewed = await self._background.fetch("renew_deliveries", *columns(rows, 2), self.lease)
+        renewed = await self._background.fetch("renew_deliveries", rows, self.lease)
         return {row["id"] for row in renewed}
 
-    async def shelve(self, claimed: ClaimedDelivery, reason: str) -> None:
+    async def quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
         """Let nobody work on it until somebody decides; nothing if the claim was lost."""
         await self._database.run(
-            "shelve_claimed_delivery", claimed.delivery.id, claimed.claim, reason
+            "quarantine_claimed_delivery", claimed.delivery.id, claimed.claim, reason
         )
 
-    async def release(self, held: Sequence[ClaimedDelivery]) -> None:
+    async def return_leases(self, held: Sequence[ClaimedDelivery]) -> None:
         """Give claims back untried; others may take them at once."""
         rows = [(c.delivery.id, c.claim) for c in held]
-        await self._database.run("release_deliveries", *columns(rows, 2))
+        await self._database.run("return_leases", rows)
 
 
 def delivery_in(row: Any) -> Delivery:
@@ -217,11 +219,11 @@ def delivery_in(row: Any) -> Delivery:
 
 def _claims(rows: Sequence[Any]) -> Claims:
     """Of rows that all say what is due, and one of which says nothing else if nothing came."""
-    held_by = rows[0]["held_by"]
+    preempted_by = rows[0]["preempted_by"]
     return Claims(
         _claimed([row for row in rows if row["id"] is not None]),
         due=tuple(Lane(lane) for lane in rows[0]["due_lanes"] or ()),
-        held_by=None if held_by is None else Lane(held_by),
+        preempted_by=None if preempted_by is None else Lane(preempted_by),
         more=bool(rows[0]["more"]),
     )
 
@@ -248,13 +250,14 @@ def _claimed(rows: Sequence[Any]) -> tuple[ClaimedDelivery, ...]:
 
 
 def _row(s: Settlement) -> tuple[Any, ...]:
+    """A result_row_1."""
     d, a = s.claimed.delivery, s.attempt
     tried = (
         (a.started_at, a.outcome, a.scope, a.site, a.host, a.tls, a.code, a.enhanced, a.reply)
         if a
-        else (None, "", None, "", "", "", 0, None, "")
+        else (None,) * 9
     )
     return (
-        d.id, s.claimed.claim, s.wait, *tried, d.account_id, d.submission_id, s.kind.value,
-        s.detail, d.recipient, normal_form(d.recipient) if s.suppress else None, a is not None,
+        d.id, s.claimed.claim, s.wait, d.account_id, d.submission_id, s.kind, s.detail, d.recipient,
+        normal_form(d.recipient) if s.suppress else None, a is not None, *tried,
     )  # fmt: skip

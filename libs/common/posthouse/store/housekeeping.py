@@ -1,17 +1,21 @@
-"""Keeping the tables: partitions ahead, old days dropped, nothing open beyond its age, gauges."""
+"""Housekeeping: independent duties that one process does for all, and relief of a full disk."""
 
 import asyncio
+import os
 import time
-from collections.abc import Mapping
-from datetime import date, timedelta
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import structlog
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
-from posthouse.running.identity import day_of
-from posthouse.store.failure import StoreRefused, StoreUnavailable
+from posthouse.running.waiting import wait_for_event
+from posthouse.store.failure import StoreRefused, StoreUnavailable, store_failures
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
+from posthouse.store.retention import BODIES, HISTORY, Partitions, Retention
 from posthouse.store.timeline import QueueLine, TimelineStore
 
 QUEUE_MESSAGES = Gauge("posthouse_queue_messages", "Open messages.", ["stage", "lane", "state"])
@@ -20,39 +24,42 @@ QUEUE_OLDEST = Gauge(
     "Age of the oldest open message since it was accepted, in seconds.",
     ["stage", "lane", "state"],
 )
+LAST_SUCCESS = Gauge(
+    "posthouse_housekeeping_last_success_timestamp_seconds",
+    "When this process last finished the duty without failure, in seconds since 1970.",
+    ["duty"],
+)
+FAILURES = Counter(
+    "posthouse_housekeeping_failures_total", "Rounds of a duty that failed.", ["duty"]
+)
 
-# A round that failed, or that another process had, is tried again this much later.
-_AGAIN_SECONDS = 1.0
-
-# One process at a time; the others leave out their turn.
+# The session that holds this advisory lock does the duties.
 _LOCK = 0x686F7573656B6570
+# A process that is not in charge asks this often whether nobody is; the one in charge shows this
+# often that it lives, and a session silent for a minute is ended by the server.
+_LEAD_SECONDS = 5.0
+_SILENT_SECONDS = 60
 
-# How long each kind of row is kept. Longer than mail may wait, or a queued message loses its body.
-RETENTION: Mapping[str, timedelta] = {
-    "contents": timedelta(days=8),
-    "renditions": timedelta(days=8),
-    "submissions": timedelta(days=30),
-    "deliveries": timedelta(days=30),
-    "attempts": timedelta(days=30),
-    "events": timedelta(days=30),
-}
-
-# An open delivery has its id from policy, the content it needs has its own from ingest: their
-# clocks may name different days.
-_CLOCKS_APART = timedelta(days=2)
+# A duty takes at most one part in twenty of a core: the longer a round took, the later the next.
+_SHARE = 20
+_ROWS = 1_000  # changed by one statement
+_COUNTING_SECONDS = 60.0
+# Less than this free, in octets, and bodies are dropped before their time.
+_NEARLY_FULL = 512 << 20
+_DISK_SECONDS = 1.0
 
 log = structlog.get_logger()
 
 
 class QueueGauges:
-    """What is open, as it was last seen; the age of the oldest never stands still."""
+    """The queue as last seen; the age of the oldest message never stands still."""
 
     def __init__(self) -> None:
         self._ages: dict[tuple[str, str, str], float] = {}
         self._seen = time.monotonic()
 
     def show(self, lines: list[QueueLine]) -> None:
-        """The queue as it is now; what is gone is shown as nothing."""
+        """Show the queue as it is now; a line that is gone is shown as zero."""
         self._seen = time.monotonic()
         now = {(line.stage, line.lane.label, line.state): line for line in lines}
         for labels in self._ages.keys() | now.keys():
@@ -62,103 +69,164 @@ class QueueGauges:
             QUEUE_OLDEST.labels(*labels).set(self._ages[labels])
 
     def age(self, *, overdue: float) -> None:
-        """Count on from what was last seen, if that is more than *overdue* seconds ago."""
+        """Add the time since the queue was last seen, if that is more than *overdue* seconds."""
         since = time.monotonic() - self._seen
         if since > overdue:
             for labels, seconds in self._ages.items():
                 if seconds:
                     QUEUE_OLDEST.labels(*labels).set(seconds + since)
 
+    def clear(self) -> None:
+        """Show nothing: another process shows the queue."""
+        if self._ages:
+            self._ages.clear()
+            QUEUE_MESSAGES.clear()
+            QUEUE_OLDEST.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Work that is done again and again. Its failure is counted and stops no other duty."""
+
+    name: str
+    every: float  # seconds from the end of one round to the next
+    work: Callable[[], Awaitable[object]]
+
+    async def run_once(self) -> bool:
+        """One round; whether it succeeded."""
+        try:
+            await self.work()
+        except (StoreUnavailable, StoreRefused) as error:
+            FAILURES.labels(self.name).inc()
+            log.warning("housekeeping_failed", duty=self.name, reason=str(error))
+            return False
+        except Exception:  # a mistake of ours in one duty stops neither the others nor the mail
+            FAILURES.labels(self.name).inc()
+            log.exception("housekeeping_failed", duty=self.name)
+            return False
+        LAST_SUCCESS.labels(self.name).set_to_current_time()
+        return True
+
+    async def repeat(self) -> None:
+        """Round after round, until cancelled."""
+        while True:
+            began = time.monotonic()
+            await self.run_once()
+            await asyncio.sleep(max(self.every, _SHARE * (time.monotonic() - began)))
+
 
 class Housekeeping:
-    """Runs in every dispatcher, but never in two at once."""
+    """Runs in every process. One of them is in charge of the duties, the others stand by.
+
+    Each process relieves a disk that it finds nearly full, in charge or not.
+    """
 
     def __init__(
         self,
         database: Postgres,
+        retention: Retention,
         *,
-        every: float = 15.0,
-        retention: Mapping[str, timedelta] = RETENTION,
+        disk: Path | None = None,
+        least_free: int = _NEARLY_FULL,
+        gauges_every: float = 15.0,
     ) -> None:
-        """*every*: seconds between rounds; database time decides what is old."""
+        """*disk*: a folder on the database's disk, where that is one of this machine.
+
+        Less than *least_free* octets free on it is nearly full. *gauges_every*: seconds.
+        """
         self._database = database
         self._timeline = TimelineStore(database)
-        self._every = every
-        self._retention = retention
-        self._queue = QueueGauges()
+        self._gauges = QueueGauges()
+        self._partitions = Partitions(database, retention)
+        self._disk = disk
+        self._least_free = least_free
+        self._gauges_every = gauges_every
+        partitions = self._partitions
+        self.duties: tuple[Duty, ...] = (
+            Duty("queue_gauges", gauges_every, self._show_queue),
+            Duty("parked_expiry", 15.0, self._unpark_expired),
+            Duty("new_partitions", 60.0, partitions.add),
+            Duty("bodies", 30.0, lambda: partitions.retire(BODIES)),
+            Duty("history", 600.0, lambda: partitions.retire(HISTORY)),
+            Duty("default_partitions", 60.0, partitions.sweep),
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping*; a database that is away is tried again and again."""
+        relief = Duty("disk", _DISK_SECONDS, self.relieve_disk)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._age_until(stopping))
+            beside = [tasks.create_task(relief.repeat()), tasks.create_task(self._age())]
             while not stopping.is_set():
-                done = False
                 try:
-                    done = await self.take_turn()
+                    await self._lead(stopping)
                 except (StoreUnavailable, StoreRefused) as error:
                     log.warning("housekeeping_interrupted", reason=str(error))
-                await _pause(stopping, self._every if done else min(self._every, _AGAIN_SECONDS))
+                await wait_for_event(stopping, _LEAD_SECONDS)
+            for task in beside:
+                task.cancel()
 
-    async def _age_until(self, stopping: asyncio.Event) -> None:
-        """Have what is shown grow older while a round is overdue: nothing is being finished."""
-        while not stopping.is_set():
-            await _pause(stopping, _AGAIN_SECONDS)
-            self._queue.age(overdue=self._every + 2 * _AGAIN_SECONDS)
+    async def _lead(self, stopping: asyncio.Event) -> None:
+        """Do the duties for as long as we hold the lock; return at once if another process does.
 
-    async def take_turn(self) -> bool:
-        """Work one round, unless another process does just now: then False."""
-        # The lock lives as long as this transaction: a process that dies or hangs gives it up.
-        async with self._database.connection() as connection, connection.transaction():
-            row = await connection.fetchrow(QUERIES["try_lock"], _LOCK)
-            if row["locked"]:
-                await self._round()
-            return bool(row["locked"])
-
-    async def _round(self) -> None:
-        # First what a database can tell that takes no changes just now.
-        self._queue.show(await self._timeline.queue())
-        await self._database.run("unpark_expired_deliveries")
-        await self._create_partitions()
-        await self._drop_old_partitions()
-
-    async def _create_partitions(self) -> None:
-        for row in await self._database.fetch("missing_partitions", list(self._retention)):
-            table, day = row["parent"], row["day"]
-            try:
-                made = await self._database.first("create_partition", table, day)
-            except (StoreUnavailable, StoreRefused) as error:
-                # Days are made a week ahead: the next round is soon enough, and until then the
-                # mail goes on. What is in the way of one is in the way of the others.
-                log.warning("partition_not_created", table=table, day=str(day), reason=str(error))
+        Raises StoreUnavailable when the session that holds it was lost.
+        """
+        async with self._database.connection() as session:
+            if not await session.fetchval(QUERIES["try_to_lead"], _LOCK):
+                self._gauges.clear()
                 return
-            if made and made["created"]:
-                log.info("partition_created", table=table, day=str(day))
-            else:
-                reason = "the default partition holds too many rows of that day to move them"
-                log.warning("partition_not_created", table=table, day=str(day), reason=reason)
+            await session.execute(f"SET idle_session_timeout = '{_SILENT_SECONDS}s'")
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(duty.repeat()) for duty in self.duties]
+                lost = await self._watch(session, stopping)
+                for task in running:
+                    task.cancel()
+            if lost is not None:
+                raise lost
+            await session.execute("RESET idle_session_timeout")
+            await session.fetchval(QUERIES["stop_leading"], _LOCK)
 
-    async def _drop_old_partitions(self) -> None:
-        for table, kept in self._retention.items():
-            for row in await self._database.fetch("old_partitions", table, kept):
-                if await self._is_needed(row["day"]):
-                    log.warning("partition_needed", partition=row["name"])
-                    break
-                try:
-                    await self._database.run("drop_partition", row["name"])
-                except StoreUnavailable as error:
-                    log.warning("partition_not_dropped", partition=row["name"], reason=str(error))
-                    return
-                log.info("partition_dropped", partition=row["name"])
+    async def _watch(self, session: Any, stopping: asyncio.Event) -> StoreUnavailable | None:
+        """Return when *stopping*, or with the reason why *session* was lost."""
+        try:
+            with store_failures():
+                while not stopping.is_set():
+                    await wait_for_event(stopping, _LEAD_SECONDS)
+                    await session.fetchval(QUERIES["round_trip"])
+        except StoreUnavailable as error:
+            return error
+        return None
 
-    async def _is_needed(self, day: date) -> bool:
-        """Whether something of *day* or before is still open, however long ago that was."""
-        row = await self._database.first("oldest_open_id")
-        oldest = row and row["id"]
-        return oldest is not None and day_of(oldest) - _CLOCKS_APART <= day
+    async def _age(self) -> None:
+        """Let the ages grow while the database does not answer: nothing is being finished."""
+        while True:
+            await asyncio.sleep(1.0)
+            self._gauges.age(overdue=2 * self._gauges_every)
 
+    async def _show_queue(self) -> None:
+        self._gauges.show(await self._timeline.queue(seconds=_COUNTING_SECONDS))
 
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stopping.wait(), timeout=seconds)
-    except TimeoutError:
-        return
+    async def _unpark_expired(self) -> None:
+        """Have parked deliveries that became too old come due, a bounded number at a time."""
+        while len(await self._database.fetch("unpark_expired_deliveries", _ROWS)) == _ROWS:
+            continue
+
+    async def relieve_disk(self) -> None:
+        """Near a full disk, drop bodies of finished mail, the oldest first, until there is room."""
+        for share in (1.0, 0.5, 0.25, 0.0):
+            if not self._is_nearly_full():
+                return
+            self._database.is_full &= share > 0  # set again by the next statement without room
+            freed = await self._partitions.retire(BODIES, share=share)
+            if freed:
+                log.warning("disk_relieved", octets=freed, share_of_retention=share)
+
+    def _is_nearly_full(self) -> bool:
+        if self._database.is_full:
+            return True
+        if self._disk is None:
+            return False
+        try:
+            found = os.statvfs(self._disk)
+        except OSError:
+            return False
+        return found.f_bavail * found.f_frsize < self._least_free

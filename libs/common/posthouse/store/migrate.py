@@ -58,9 +58,9 @@ async def migrate(url: str, *, folder: str | None = None) -> list[Migration]:
 
     Each migration is a transaction of its own. A file that was changed after it was applied is
     an error (StoreRefused): the database is not what the program believes. In a database that was
-    restored from a backup all that was open is shelved; *folder* as in `shelve_if_restored`.
+    restored from a backup all that was open is quarantined; *folder*: see `quarantine_if_restored`.
     """
-    from posthouse.store.restored import shelve_if_restored  # noqa: PLC0415 -- metrics come along
+    from posthouse.store.restored import quarantine_if_restored  # noqa: PLC0415 -- brings metrics
 
     with connection_failures(url):
         connection = await asyncpg.connect(url, timeout=10)
@@ -68,7 +68,7 @@ async def migrate(url: str, *, folder: str | None = None) -> list[Migration]:
         try:
             await connection.execute("SELECT pg_advisory_lock($1::bigint)", _LOCK)
             applied = await _apply_missing(connection)
-            await shelve_if_restored(connection, folder)
+            await quarantine_if_restored(connection, folder)
             return applied
         finally:
             await connection.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -77,7 +77,7 @@ def _notice_a_lost_network(connection: Any) -> None:
 
 
 async def _refuse_what_was_restored(connection: Any) -> None:
-    """Keep everybody out of a copy until what was open in it is shelved: see `store.restored`.
+    """Keep everybody out of a copy until what was open in it is quarantined: see `store.restored`.
 
     Asked of each connection, because a server may be restored under programs that wait for it.
     """
@@ -89,7 +89,7 @@ async def _refuse_what_was_restored(connection: Any) -> None:
         return
     await connection.close()
     raise StoreUnavailable(
-        "it was restored from a backup: `posthouse migrate` shelves what was open in it"
+        "it was restored from a backup: `posthouse migrate` quarantines what was open in it"
         if restored
         else "there is no schema in it"
     )
@@ -108,6 +108,7 @@ class Postgres:
         if background:
             self._settings["synchronous_commit"] = "off"
         self._connections = Connections(self._connect, connections)
+        self.is_full = False  # it said that it has no room, until somebody makes some
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -161,9 +162,20 @@ class Postgres:
                 # The server has said no, and waits for the next statement. One that was read-only
                 # when the connection was made may be so for this connection only.
                 whole = not isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+                if isinstance(error, asyncpg.DiskFullError):
+                    self.is_full = True
                 raise
             finally:
                 self._connections.give_back(connection, whole=whole)
+            return rows
+
+    async def fetch_within(self, seconds: float, query: str, *arguments: Any) -> list[Any]:
+        """All rows of the named statement, which may take *seconds* and not the usual ten."""
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = {round(seconds * 1000)}")
+            rows: list[Any] = await connection.fetch(
+                QUERIES[query], *arguments, timeout=seconds + 1
+            )
             return rows
 
     def alone(self) -> "Postgres":
@@ -202,10 +214,3 @@ class Postgres:
                 log.warning("waiting_for_database", reason=reason, seconds=seconds)
                 told = True
             await asyncio.sleep(0.2)
-
-
-def columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    """Turn *rows* of *width* values into one list a column, as `unnest` wants them."""
-    if not rows:
-        return [[] for _ in range(width)]
-    return [list(column) for column in zip(*rows, strict=True)]

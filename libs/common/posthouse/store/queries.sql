@@ -1,5 +1,5 @@
 -- Every statement of the product, by name. A test prepares each against the migrated schema.
--- Arrays are unnested side by side: one row each, a batch a statement, a statement a transaction.
+-- A batch is one array of a named type: a batch a statement, a statement a transaction.
 --
 -- A plan is made once for a connection, perhaps while the tables are empty, and must hold when a
 -- million rows wait. So nothing leaves the planner a choice that could read a whole table: whether
@@ -10,29 +10,24 @@
 
 -- name: accept_submissions
 -- What is handed over is claimed at once.
-WITH kept AS (
-    INSERT INTO contents (id, header, body)
-    SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bytea[])
+WITH input AS (
+    SELECT * FROM unnest($1::accept_row_1[])
+), kept AS (
+    INSERT INTO contents (id, header, body) SELECT * FROM unnest($2::content_row_1[])
 ), submitted AS (
-    INSERT INTO submissions (id, account_id, credential_id, profile, lane, sender, recipients,
-                             smtputf8, client, helo, tls, size, profile_revision, attributes)
-    SELECT id, account_id, credential_id, profile, lane, sender,
-           string_to_array(recipients, E'\n'), smtputf8, client, helo, tls, size,
-           profile_revision, attributes
-    FROM unnest($1::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::smallint[], $8::text[],
-                $9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::integer[],
-                $15::integer[], $16::jsonb[])
-        AS t(id, account_id, credential_id, profile, lane, sender, recipients, smtputf8, client,
-             helo, tls, size, profile_revision, attributes)
+    INSERT INTO submissions (id, account_id, credential_id, profile, profile_revision, lane, sender,
+                             recipients, smtputf8, client, helo, tls, size, attributes)
+    SELECT id, account_id, credential_id, profile, profile_revision, lane, sender, recipients,
+           smtputf8, client, helo, tls, size, attributes
+    FROM input
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
-    SELECT id, account_id, id, 'accepted' FROM unnest($1::uuid[], $4::uuid[]) AS t(id, account_id)
+    SELECT id, account_id, id, 'accepted' FROM input
 )
 INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, claim, leased)
-SELECT id, account_id, lane, size, CASE WHEN handed THEN now() + $18::interval ELSE now() END,
-       now() + $17::interval, handed::integer, handed
-FROM unnest($1::uuid[], $4::uuid[], $7::smallint[], $14::integer[], $19::boolean[])
-    AS t(id, account_id, lane, size, handed);
+SELECT id, account_id, lane, size, CASE WHEN handed THEN now() + $4::interval ELSE now() END,
+       now() + $3::interval, handed::integer, handed
+FROM input;
 
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
@@ -76,68 +71,60 @@ WITH free AS (
        OR lane <= 2 AND COALESCE(
           (SELECT true FROM due_deliveries d
            WHERE d.leased AND NOT d.held AND d.lane = lane.lane
-             AND d.claimed_at > now() - $20::interval LIMIT 1),
+             AND d.claimed_at > now() - $6::interval LIMIT 1),
           (SELECT true FROM due_submissions s
-           WHERE s.lane = lane.lane AND NOT s.held AND s.due_at > now() - $20::interval
-             AND s.received_at > now() - $20::interval LIMIT 1))
+           WHERE s.lane = lane.lane AND NOT s.held AND s.due_at > now() - $6::interval
+             AND s.received_at > now() - $6::interval LIMIT 1))
+), sent AS (
+    SELECT * FROM unnest($3::delivery_row_1[])
 ), done AS (
-    DELETE FROM due_submissions d
-    USING unnest($1::uuid[], $2::integer[]) AS t(id, claim)
-    WHERE d.id = ANY($1) AND d.id = t.id AND d.claim = t.claim
+    DELETE FROM due_submissions d USING unnest($1::claim_row_1[]) AS t
+    WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND d.claim = t.claim
     RETURNING d.id, d.account_id, d.lane, d.held, d.received_at, d.expires_at
 ), rendered AS (
     INSERT INTO renditions (id, submission_id, header, body)
-    SELECT t.id, t.submission_id, t.header, t.body
-    FROM unnest($3::uuid[], $4::uuid[], $5::bytea[], $6::bytea[]) AS t(id, submission_id, header, body)
-    JOIN done ON done.id = t.submission_id
+    SELECT t.* FROM unnest($2::rendition_row_1[]) AS t JOIN done ON done.id = t.submission_id
 ), delivering AS (
     INSERT INTO deliveries (id, submission_id, account_id, rendition_id, lane, recipient,
                             return_path, kind, site)
-    SELECT t.id, t.submission_id, t.account_id, t.rendition_id, done.lane, t.recipient,
+    SELECT t.id, t.submission_id, done.account_id, t.rendition_id, done.lane, t.recipient,
            t.return_path, t.kind, t.site
-    FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[], $11::text[], $12::text[],
-                $21::text[], $22::text[])
-        AS t(id, submission_id, account_id, rendition_id, recipient, return_path, kind, site)
-    JOIN done ON done.id = t.submission_id
+    FROM sent t JOIN done ON done.id = t.submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
     SELECT new_id(), t.account_id, t.submission_id, t.kind, t.detail
-    FROM unnest($13::uuid[], $14::uuid[], $15::text[], $16::jsonb[])
-        AS t(account_id, submission_id, kind, detail)
-    JOIN done ON done.id = t.submission_id
+    FROM unnest($4::event_row_1[]) AS t JOIN done ON done.id = t.submission_id
 ), opened AS (
     INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, claim,
                                 leased, held, claimed_at, site)
     SELECT t.id, done.account_id, done.lane, t.size,
-           CASE WHEN handed THEN now() + $18::interval ELSE now() END,
-           done.received_at, done.expires_at, handed::integer, handed, done.held,
-           CASE WHEN handed THEN now() END, t.site
-    FROM unnest($7::uuid[], $8::uuid[], $19::integer[], $17::boolean[], $22::text[])
-        AS t(id, submission_id, size, wanted, site)
-    JOIN done ON done.id = t.submission_id
+           CASE WHEN h.handed THEN now() + $5::interval ELSE now() END,
+           done.received_at, done.expires_at, h.handed::integer, h.handed, done.held,
+           CASE WHEN h.handed THEN now() END, t.site
+    FROM sent t JOIN done ON done.id = t.submission_id
     CROSS JOIN LATERAL (
-        SELECT wanted AND NOT done.held AND done.lane <= (SELECT lowest FROM free) AS handed
+        SELECT t.handed AND NOT done.held AND done.lane <= (SELECT lowest FROM free) AS handed
     ) h
     RETURNING id, lane, leased, received_at, expires_at
 )
 SELECT * FROM opened;
 
--- name: return_submissions
--- As if they had not been claimed, but that they come due only after $3: a claim that could not
+-- name: return_submission_leases
+-- As if they had not been claimed, but that they come due only after $2: a claim that could not
 -- begin does not count against a message.
-UPDATE due_submissions d SET due_at = now() + $3::interval, claim = d.claim - 1, leased = false
-FROM unnest($1::uuid[], $2::integer[]) AS t(id, claim)
-WHERE d.id = ANY($1) AND d.id = t.id AND d.claim = t.claim;
+UPDATE due_submissions d SET due_at = now() + $2::interval, claim = d.claim - 1, leased = false
+FROM unnest($1::claim_row_1[]) AS t
+WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND d.claim = t.claim;
 
--- name: refuse_submission
+-- name: quarantine_submission
 WITH done AS (
     DELETE FROM due_submissions WHERE id = $1 AND claim = $2
     RETURNING id, account_id, lane, size, received_at, expires_at, held
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
-    SELECT new_id(), account_id, id, 'refused', jsonb_build_object('reason', $3::text) FROM done
+    SELECT new_id(), account_id, id, 'quarantined', jsonb_build_object('reason', $3::text) FROM done
 )
-INSERT INTO shelved_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
+INSERT INTO quarantined_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
 SELECT id, account_id, lane, size, received_at, expires_at, held, $3 FROM done;
 
 -- name: claim_deliveries
@@ -147,7 +134,7 @@ SELECT id, account_id, lane, size, received_at, expires_at, held, $3 FROM done;
 -- A message that several of them share comes once, with the first.
 -- A lane may be taken from when no higher lane has anything due: strict lanes across all
 -- dispatchers. The two highest lanes also keep the others waiting with what was claimed within the
--- hold time and has no result yet, and with what was accepted within it and is still with policy:
+-- window and has no result yet, and with what was accepted within it and is still with policy:
 -- a burst of alerts comes in pieces, and bulk is not to slip in between. Lower lanes do not: what
 -- is on the wire waits for nothing, and a steady trickle of normal mail would leave bulk no moment.
 -- When nothing could be taken there is one row without an id: which lanes have something due, and
@@ -157,7 +144,7 @@ WITH due AS (
     WHERE (SELECT true FROM due_deliveries d
            WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL AND NOT d.held
            LIMIT 1)
-), held AS (
+), preempting AS (
     SELECT min(lane) AS by FROM generate_series(1, 2) AS lane
     WHERE lane < (SELECT lanes[1] FROM due)
       AND COALESCE(
@@ -170,7 +157,7 @@ WITH due AS (
 ), picked AS (
     SELECT id, size, due_at, leased AND abandoned >= 1 AS suspect FROM due_deliveries
     WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now() AND parked_at IS NULL
-      AND NOT held AND lane <= $4 AND (SELECT by IS NULL FROM held) AND (NOT leased OR $7)
+      AND NOT held AND lane <= $4 AND (SELECT by IS NULL FROM preempting) AND (NOT leased OR $7)
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), fitting AS (
     SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before,
@@ -198,11 +185,11 @@ WITH due AS (
            jsonb_build_object('claim', claim - 1)
     FROM found WHERE abandoned > 0
 )
-SELECT due.lanes AS due_lanes, held.by AS held_by, found.*, message.header, message.body,
-    cardinality(due.lanes) > 1 OR held.by IS NOT NULL OR due.lanes[1] > $4
+SELECT due.lanes AS due_lanes, preempting.by AS preempted_by, found.*, message.header, message.body,
+    cardinality(due.lanes) > 1 OR preempting.by IS NOT NULL OR due.lanes[1] > $4
     OR (SELECT count(*) FROM picked) = $1
     OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
-FROM due CROSS JOIN held LEFT JOIN found ON true
+FROM due CROSS JOIN preempting LEFT JOIN found ON true
 LEFT JOIN LATERAL (
     SELECT r.header, COALESCE(r.body, c.body) AS body
     FROM renditions r
@@ -244,8 +231,8 @@ ORDER BY found.lane, found.received_at;
 -- name: park_deliveries
 UPDATE due_deliveries d
 SET parked_at = t.site, leased = false, due_at = d.received_at
-FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS t(id, claim, site)
-WHERE d.id = ANY($1) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim;
+FROM unnest($1::park_row_1[]) AS t
+WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim;
 
 -- name: parked_sites
 WITH RECURSIVE sites AS (
@@ -260,21 +247,20 @@ SELECT site FROM sites WHERE site IS NOT NULL;
 
 -- name: unpark_expired_deliveries
 UPDATE due_deliveries SET parked_at = NULL, due_at = now()
-WHERE parked_at IS NOT NULL AND NOT held AND expires_at <= now();
+WHERE id = ANY(ARRAY(
+    SELECT id FROM due_deliveries WHERE parked_at IS NOT NULL AND NOT held AND expires_at <= now()
+    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+))
+RETURNING id;
 
 -- name: settle_deliveries
 -- A result without a wait is final: its row goes. A result under a lost claim, or under one
 -- that had its result, changes nothing.
 WITH input AS (
-    SELECT * FROM unnest(
-        $1::uuid[], $2::integer[], $3::interval[], $4::timestamptz[], $5::text[], $6::text[],
-        $7::text[], $8::text[], $9::text[], $10::smallint[], $11::text[], $12::text[],
-        $13::uuid[], $14::uuid[], $15::text[], $16::jsonb[], $17::text[], $18::text[], $19::boolean[])
-        AS t(id, claim, wait, started_at, outcome, scope, site, host, tls, code, enhanced, reply,
-             account_id, submission_id, kind, detail, address, normal, attempted)
+    SELECT * FROM unnest($1::result_row_1[])
 ), gone AS (
     DELETE FROM due_deliveries d USING input i
-    WHERE d.id = ANY($1) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
+    WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
       AND i.wait IS NULL
     RETURNING d.id
 ), kept AS (
@@ -284,7 +270,7 @@ WITH input AS (
         due_at = CASE WHEN d.expires_at BETWEEN now() AND now() + i.wait THEN d.expires_at
                       ELSE now() + i.wait END
     FROM input i
-    WHERE d.id = ANY($1) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
+    WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
       AND i.wait IS NOT NULL
     RETURNING d.id
 ), done AS (
@@ -315,35 +301,35 @@ SELECT id FROM done;
 
 -- name: renew_deliveries
 -- Never waits for a row: what is locked is being settled, or claimed by another because it ran out.
-WITH held AS (
-    SELECT d.id FROM unnest($1::uuid[], $2::integer[]) AS t(id, claim)
+WITH ours AS (
+    SELECT d.id FROM unnest($1::claim_row_1[]) AS t
     CROSS JOIN LATERAL (
         SELECT id FROM due_deliveries d
         WHERE d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim
         OFFSET 0 FOR UPDATE SKIP LOCKED
     ) d
 )
-UPDATE due_deliveries SET due_at = now() + $3::interval
-WHERE id = ANY(ARRAY(SELECT id FROM held))
+UPDATE due_deliveries SET due_at = now() + $2::interval
+WHERE id = ANY(ARRAY(SELECT id FROM ours))
 RETURNING id;
 
--- name: release_deliveries
+-- name: return_leases
 UPDATE due_deliveries d SET due_at = now(), leased = false
-FROM unnest($1::uuid[], $2::integer[]) AS t(id, claim)
-WHERE d.id = ANY($1) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim;
+FROM unnest($1::claim_row_1[]) AS t
+WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND CASE WHEN d.leased THEN d.claim END = t.claim;
 
--- name: shelve_claimed_delivery
+-- name: quarantine_claimed_delivery
 WITH gone AS (
     DELETE FROM due_deliveries d WHERE id = $1 AND CASE WHEN leased THEN claim END = $2
     RETURNING id, account_id, lane, size, received_at, expires_at, claim, tries, site, held,
               (SELECT submission_id FROM deliveries v WHERE v.id = d.id) AS submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
-    SELECT new_id(), account_id, submission_id, id, 'shelved',
+    SELECT new_id(), account_id, submission_id, id, 'quarantined',
            jsonb_build_object('reason', $3::text)
     FROM gone WHERE submission_id IS NOT NULL
 )
-INSERT INTO shelved_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
+INSERT INTO quarantined_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
                                 claim, tries, site, held, reason)
 SELECT id, account_id, submission_id, lane, size, received_at, expires_at, claim, tries, site, held,
        $3
@@ -397,7 +383,7 @@ WHERE c.username = $1 AND c.active;
 -- name: find_sending_domains
 -- A row for each active key of those that are verified and may be used by the account beside them.
 SELECT t.place, d.name, d.return_path_host, k.selector, k.algorithm, k.sealed
-FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS t(account_id, name, place)
+FROM unnest($1::domain_row_1[]) WITH ORDINALITY AS t(account_id, name, place)
 CROSS JOIN LATERAL (
     SELECT d.id, d.name, d.return_path_host FROM sending_domains d
     JOIN domain_accounts o ON o.domain_id = d.id AND o.account_id = t.account_id
@@ -420,8 +406,7 @@ RETURNING revision;
 
 -- name: find_profiles
 SELECT p.account_id, p.name, p.revision, p.preset, p.preset_revision, p.knobs
-FROM unnest($1::uuid[], $2::text[], $3::integer[]) AS t(account_id, name, revision)
-JOIN profiles p USING (account_id, name, revision);
+FROM unnest($1::profile_row_1[]) AS t JOIN profiles p USING (account_id, name, revision);
 
 -- name: find_account
 SELECT id, name, created_at FROM accounts WHERE name = $1;
@@ -499,7 +484,7 @@ RETURNING address;
 -- name: find_suppressed
 -- The entries that count for each account and normal form of an address.
 SELECT t.place, s.list, s.scope
-FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS t(account_id, normal, place)
+FROM unnest($1::address_row_1[]) WITH ORDINALITY AS t(account_id, normal, place)
 CROSS JOIN LATERAL (
     SELECT list, scope FROM suppressions s
     WHERE s.account_id = t.account_id AND s.normal = t.normal
@@ -549,80 +534,80 @@ SELECT 'delivery', lane,
        count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
 FROM due_deliveries GROUP BY 1, 2, 3
 UNION ALL
-SELECT 'policy', lane, 'shelved', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
-FROM shelved_submissions GROUP BY 1, 2, 3
+SELECT 'policy', lane, 'quarantined', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
+FROM quarantined_submissions GROUP BY 1, 2, 3
 UNION ALL
-SELECT 'delivery', lane, 'shelved', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
-FROM shelved_deliveries GROUP BY 1, 2, 3
+SELECT 'delivery', lane, 'quarantined', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
+FROM quarantined_deliveries GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3;
 
--- name: list_shelved
-WITH shelved AS (
-    SELECT 'policy' AS stage, account_id, reason, received_at FROM shelved_submissions
+-- name: list_quarantined
+WITH quarantined AS (
+    SELECT 'policy' AS stage, account_id, reason, received_at FROM quarantined_submissions
     UNION ALL
-    SELECT 'delivery', account_id, reason, received_at FROM shelved_deliveries
+    SELECT 'delivery', account_id, reason, received_at FROM quarantined_deliveries
 )
 SELECT stage, a.name AS account, reason, count(*) AS messages,
        min(received_at) AS oldest, max(received_at) AS newest
-FROM shelved JOIN accounts a ON a.id = account_id GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3;
+FROM quarantined JOIN accounts a ON a.id = account_id GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3;
 
--- name: shelve_submissions
+-- name: quarantine_submissions
 WITH gone AS (
     DELETE FROM due_submissions
     RETURNING id, account_id, lane, size, received_at, expires_at, held
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
-    SELECT new_id(), account_id, id, 'shelved', jsonb_build_object('reason', $1::text) FROM gone
+    SELECT new_id(), account_id, id, 'quarantined', jsonb_build_object('reason', $1::text) FROM gone
 )
-INSERT INTO shelved_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
+INSERT INTO quarantined_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
 SELECT id, account_id, lane, size, received_at, expires_at, held, $1 FROM gone
 RETURNING id;
 
--- name: shelve_deliveries
+-- name: quarantine_deliveries
 WITH gone AS (
     DELETE FROM due_deliveries d
     RETURNING id, account_id, lane, size, received_at, expires_at, claim, tries, site, held,
               (SELECT submission_id FROM deliveries v WHERE v.id = d.id) AS submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
-    SELECT new_id(), account_id, submission_id, id, 'shelved',
+    SELECT new_id(), account_id, submission_id, id, 'quarantined',
            jsonb_build_object('reason', $1::text)
     FROM gone WHERE submission_id IS NOT NULL
 )
-INSERT INTO shelved_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
+INSERT INTO quarantined_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
                                 claim, tries, site, held, reason)
 SELECT id, account_id, submission_id, lane, size, received_at, expires_at, claim, tries, site, held,
        $1
 FROM gone
 RETURNING id;
 
--- name: release_submissions
--- Those of account $1, shelved for reason $2, accepted after $3 and not after $4, each of which may
+-- name: unquarantine_submissions
+-- Those of account $1, quarantined for reason $2, accepted after $3 and not after $4, each of which may
 -- be null. All that is released has as much time as when it was accepted; what the operator had
 -- held stays held.
 WITH gone AS (
-    DELETE FROM shelved_submissions
+    DELETE FROM quarantined_submissions
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
       AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
     RETURNING id, account_id, lane, size, received_at, expires_at, held
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
-    SELECT new_id(), account_id, id, 'released' FROM gone
+    SELECT new_id(), account_id, id, 'unquarantined' FROM gone
 )
 INSERT INTO due_submissions (id, account_id, lane, size, due_at, received_at, expires_at, held)
 SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - received_at), held
 FROM gone
 RETURNING id;
 
--- name: release_shelved_deliveries
+-- name: unquarantine_deliveries
 WITH gone AS (
-    DELETE FROM shelved_deliveries
+    DELETE FROM quarantined_deliveries
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
       AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
     RETURNING *
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind)
-    SELECT new_id(), account_id, submission_id, id, 'released' FROM gone
+    SELECT new_id(), account_id, submission_id, id, 'unquarantined' FROM gone
     WHERE submission_id IS NOT NULL
 )
 INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, claim,
@@ -634,7 +619,7 @@ RETURNING id;
 
 -- name: discard_submissions
 WITH gone AS (
-    DELETE FROM shelved_submissions
+    DELETE FROM quarantined_submissions
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
       AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
     RETURNING id, account_id
@@ -646,7 +631,7 @@ SELECT id FROM gone;
 
 -- name: discard_deliveries
 WITH gone AS (
-    DELETE FROM shelved_deliveries
+    DELETE FROM quarantined_deliveries
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
       AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
     RETURNING id, account_id, submission_id
@@ -657,29 +642,14 @@ WITH gone AS (
 )
 SELECT id FROM gone;
 
--- name: missing_partitions
-SELECT parent, day FROM unnest($1::text[]) AS parent,
-    LATERAL (SELECT (now() AT TIME ZONE 'UTC')::date + ahead AS day FROM generate_series(-2, 7) AS ahead) d
-WHERE to_regclass(parent || to_char(day, '"_"YYYYMMDD')) IS NULL
-ORDER BY day, parent;
+-- name: add_partitions
+SELECT * FROM add_partitions($1, $2, $3);
 
--- name: create_partition
-SELECT create_partition($1, $2) AS created;
+-- name: retire_partitions
+SELECT * FROM retire_partitions($1, now() - $2::interval, $3, $4, $5);
 
--- name: old_partitions
-SELECT c.relname AS name, to_date(substring(c.relname FROM '_([0-9]{8})$'), 'YYYYMMDD') AS day
-FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-WHERE p.relname = $1
-  AND to_date(substring(c.relname FROM '_([0-9]{8})$'), 'YYYYMMDD')
-      < ((now() - $2::interval) AT TIME ZONE 'UTC')::date
-ORDER BY day;
-
--- name: oldest_open_id
-SELECT LEAST((SELECT id FROM due_submissions ORDER BY id LIMIT 1),
-             (SELECT id FROM due_deliveries ORDER BY id LIMIT 1)) AS id;
-
--- name: drop_partition
-SELECT drop_partition($1);
+-- name: sweep_default
+SELECT * FROM sweep_default($1, $2, $3, now() - $4::interval);
 
 -- name: note_time
 -- How far the clock was set back since somebody last noted the time; less than nothing if it was
@@ -687,10 +657,10 @@ SELECT drop_partition($1);
 WITH before AS (SELECT seen FROM clock FOR UPDATE SKIP LOCKED)
 UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_back;
 
--- name: without_hurry
+-- name: disable_statement_timeout
 SET LOCAL statement_timeout = 0;
 
--- name: set_submissions_back
+-- name: shift_due_submissions
 -- What waits was told to wait by a clock that was ahead, or so it must be taken: it is looked at
 -- that much sooner. A lease is left to whoever may still hold it, and will renew it.
 UPDATE due_submissions
@@ -699,7 +669,7 @@ SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::i
     expires_at = expires_at - GREATEST(received_at - now(), interval '0')
 WHERE due_at > now() OR received_at > now();
 
--- name: set_deliveries_back
+-- name: shift_due_deliveries
 UPDATE due_deliveries
 SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::interval ELSE now() END),
     received_at = LEAST(received_at, now()),
@@ -707,7 +677,7 @@ SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::i
     claimed_at = LEAST(claimed_at, now())
 WHERE due_at > now() OR received_at > now();
 
--- name: free_submissions
+-- name: reset_future_due_submissions
 -- What waits for longer than anything is ever told to, $2: a clock that was ahead for a moment only,
 -- and that nobody noted, has written it.
 UPDATE due_submissions
@@ -722,7 +692,7 @@ WHERE id = ANY(ARRAY(
 ))
 RETURNING id;
 
--- name: free_deliveries
+-- name: reset_future_due_deliveries
 UPDATE due_deliveries
 SET due_at = CASE WHEN leased THEN now() + $1::interval ELSE now() END,
     received_at = LEAST(received_at, now()),
@@ -737,13 +707,16 @@ WHERE id = ANY(ARRAY(
 ))
 RETURNING id;
 
--- name: try_lock
-SELECT pg_try_advisory_xact_lock($1::bigint) AS locked;
+-- name: try_to_lead
+SELECT pg_try_advisory_lock($1::bigint) AS leads;
+
+-- name: stop_leading
+SELECT pg_advisory_unlock($1::bigint);
 
 -- name: read_witness
 SELECT database = this_database() AS same, folder FROM witness FOR UPDATE;
 
--- name: be_witness
+-- name: stamp_database_identity
 UPDATE witness SET database = this_database(), folder = COALESCE($1, folder);
 
 -- name: was_restored

@@ -10,10 +10,10 @@ from uuid import UUID
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Attributes, Delivery, Rendition, Submission
-from posthouse.store.deliveries import CLAIMED_OCTETS, HOLD, ClaimedDelivery
+from posthouse.store.deliveries import CLAIMED_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
+from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
-from posthouse.store.handover import Handover
-from posthouse.store.postgres import Postgres, columns
+from posthouse.store.postgres import Postgres
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class SubmissionStore:
         database: Postgres,
         background: Postgres,
         *,
-        accepted: Handover[ClaimedSubmission] | None = None,
-        prepared: Handover[ClaimedDelivery] | None = None,
+        accepted: DirectHandoff[ClaimedSubmission] | None = None,
+        prepared: DirectHandoff[ClaimedDelivery] | None = None,
         keep_trying: timedelta = timedelta(days=5),
         lease: timedelta = timedelta(seconds=20),
-        hold: timedelta = HOLD,
+        window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
         """*background* carries what a crash of the server may undo, because it is done again.
 
@@ -70,11 +70,11 @@ class SubmissionStore:
         """
         self._database = database
         self._background = background
-        self.accepted = accepted or Handover()
-        self._prepared = prepared or Handover()
+        self.accepted = accepted or DirectHandoff()
+        self._prepared = prepared or DirectHandoff()
         self._keep_trying = keep_trying
         self._lease = lease
-        self._hold = hold
+        self._window = window
         self._accepting = GroupCommit(
             self._accept, most_items=100, size=lambda s: s.size, only_awaited=True
         )
@@ -89,25 +89,16 @@ class SubmissionStore:
         return await self._accepting.add(submission, hurried=hurried)
 
     async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
-        rows = [
-            (
-                s.id, s.header, s.body, s.account_id, s.credential_id, s.profile, s.lane, s.sender,
-                "\n".join(s.recipients), s.smtputf8, s.client, s.helo, s.tls,
-                s.size, s.profile_revision, s.attributes.as_json(),
-            )
-            for s in batch
-        ]  # fmt: skip
-        with self.accepted.drawn(len(batch)) as handed:
-            due = [place >= handed for place in range(len(batch))]
+        with self.accepted.reserve(len(batch)) as handed:
             await self._database.run(
                 "accept_submissions",
-                *columns(rows, 16),
+                [_accepted(s, handed=place < handed) for place, s in enumerate(batch)],
+                [(s.id, s.header, s.body) for s in batch],
                 self._keep_trying,
                 self._lease,
-                [not one for one in due],
             )
-            self.accepted.put([ClaimedSubmission(s, claims=1) for s in batch[:handed]])
-        return due
+            self.accepted.publish([ClaimedSubmission(s, claims=1) for s in batch[:handed]])
+        return [place >= handed for place in range(len(batch))]
 
     async def claim(
         self,
@@ -122,16 +113,16 @@ class SubmissionStore:
         No more once they hold *octets*, but one at least. Of those that were taken up twice before
         at most one, and with *suspects* False none.
         """
-        asked = self.accepted.asking()
+        asked = self.accepted.claim_begins()
         rows = await self._background.fetch(
             "claim_submissions", limit, self._lease, octets, suspects, lowest
         )
         more = bool(rows and rows[0]["more"])
         if lowest is Lane.BULK:  # of other lanes this claim knows nothing
-            self.accepted.claimed(asked, more=more)
+            self.accepted.claim_ends(asked, more=more)
         for row in rows:
             if not row["kept"]:
-                await self._put_aside(row["id"], row["claim"], "its content is no longer kept")
+                await self._quarantine(row["id"], row["claim"], "its content is no longer kept")
         found = [ClaimedSubmission(_submission(row), row["claim"]) for row in rows if row["kept"]]
         return ClaimedSubmissions(tuple(found), more)
 
@@ -141,52 +132,53 @@ class SubmissionStore:
         How many deliveries came due in which lane; not counted is what a dispatcher here has.
         """
         contents = {d.id: (d, *content) for p in prepared for d, content in p.to_send()}
-        sizes = [len(header) + len(body) for _, header, body in contents.values()]
-        with self._prepared.drawn(len(contents)) as handed:
+        with self._prepared.reserve(len(contents)) as handed:
             # What is to be sent at once must be on disk first: see DeliveryStore.claim.
             database = self._database if handed else self._background
             rows = await database.fetch(
                 "prepare_submissions",
-                *_preparing(prepared),
-                [place < handed for place in range(len(sizes))],
+                [(p.claimed.submission.id, p.claimed.claims) for p in prepared],
+                [(r.id, r.submission_id, r.header, r.body) for p in prepared for r in p.renditions],
+                [
+                    _delivery(d, len(header) + len(body), handed=place < handed)
+                    for place, (d, header, body) in enumerate(contents.values())
+                ],
+                [event for p in prepared for event in _events(p)],
                 self._lease,
-                sizes,
-                self._hold,
-                [d.kind.value for d, *_ in contents.values()],
-                [d.site for d, *_ in contents.values()],
+                self._window,
             )
-            self._prepared.put(
+            self._prepared.publish(
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
             )
         return Counter(Lane(row["lane"]) for row in rows if not row["leased"])
 
-    async def give_back(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:
+    async def return_leases(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:
         """End the claims as if they had not been made; the submissions come due after *delay*."""
-        claims = [(c.submission.id, c.claims) for c in claimed]
-        await self._background.run("return_submissions", *columns(claims, 2), delay)
+        rows = [(c.submission.id, c.claims) for c in claimed]
+        await self._background.run("return_submission_leases", rows, delay)
 
-    async def refuse(self, claimed: ClaimedSubmission, reason: str) -> None:
-        """Shelve the submission with the *reason*: nothing of it will be sent by itself."""
-        await self._put_aside(claimed.submission.id, claimed.claims, reason)
+    async def quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
+        """Quarantine the submission with the *reason*; nothing if the claim was lost."""
+        await self._quarantine(claimed.submission.id, claimed.claims, reason)
 
-    async def _put_aside(self, id_: UUID, claim: int, reason: str) -> None:
-        await self._database.run("refuse_submission", id_, claim, reason)
+    async def _quarantine(self, id_: UUID, claim: int, reason: str) -> None:
+        await self._database.run("quarantine_submission", id_, claim, reason)
 
 
-def _preparing(prepared: Sequence[Prepared]) -> Iterator[list[Any]]:
-    """The first arguments of prepare_submissions, $1 to $16."""
-    claims = [(p.claimed.submission.id, p.claimed.claims) for p in prepared]
-    renditions = [(r.id, r.submission_id, r.header, r.body) for p in prepared for r in p.renditions]
-    deliveries = [
-        (d.id, d.submission_id, d.account_id, d.rendition_id, d.recipient, d.return_path)
-        for p in prepared
-        for d in p.deliveries
-    ]
-    events = [event for p in prepared for event in _events(p)]
-    yield from columns(claims, 2)
-    yield from columns(renditions, 4)
-    yield from columns(deliveries, 6)
-    yield from columns(events, 4)
+def _accepted(s: Submission, *, handed: bool) -> tuple[Any, ...]:
+    """An accept_row_1."""
+    return (
+        s.id, s.account_id, s.credential_id, s.profile, s.profile_revision, s.lane, s.sender,
+        s.recipients, s.smtputf8, s.client, s.helo, s.tls, s.size, s.attributes.as_json(), handed,
+    )  # fmt: skip
+
+
+def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:
+    """A delivery_row_1."""
+    return (
+        d.id, d.submission_id, d.rendition_id, d.recipient, d.kind, d.return_path, d.site, size,
+        handed,
+    )  # fmt: skip
 
 
 def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> ClaimedDelivery:

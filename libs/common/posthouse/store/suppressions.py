@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from posthouse.mail.address import normal_form
-from posthouse.mail.suppression import Suppression, SuppressionList
-from posthouse.store.postgres import Postgres, columns
+from posthouse.mail.suppression_list import Suppression, SuppressionList
+from posthouse.store.postgres import Postgres
 
 Addressed: TypeAlias = tuple[UUID, str]
 """An account, and an address that it is about to mail."""
@@ -74,7 +74,7 @@ class SuppressionStore:
         """
         pairs = list(wanted)
         rows = await self._database.fetch(
-            "find_suppressed", *columns([(id_, normal_form(address)) for id_, address in pairs], 2)
+            "find_suppressed", [(account_id, normal_form(address)) for account_id, address in pairs]
         )
         found: dict[Addressed, tuple[Suppression, ...]] = {}
         for row in rows:

@@ -84,7 +84,7 @@ def decide(report: Report, delivery: Delivery) -> Verdict:
             return _of_status(_speaking_for(report.recipients, delivery.recipient))
         case ReportKind.FREE_TEXT:
             hint = report.recipients[0]
-            return Note(EventKind.BOUNCED, "told in free text", hint, scope_of(hint))
+            return Note(EventKind.BOUNCED, "failure in free text", hint, scope_of(hint))
         case ReportKind.AUTO_REPLY:
             return Note(EventKind.REPLIED, "automatic reply")
         case ReportKind.COMPLAINT:

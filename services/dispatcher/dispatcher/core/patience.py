@@ -1,4 +1,4 @@
-"""How often a delivery may take its dispatcher with it before it is shelved, and how carefully."""
+"""How many claims without a result a delivery may have before it is quarantined."""
 
 # Claims in a row without a result. Each may have been a delivery: rather few of them.
 _MOST_ABANDONED = 5

@@ -1,13 +1,21 @@
 """How much room the disk of the database needs for mail to be taken in."""
 
-_LOG_SEGMENT = 16 << 20  # octets: PostgreSQL ends when it cannot begin one
+_SEGMENT = 16 << 20  # octets: PostgreSQL ends when it cannot begin a segment of its log
 _SEGMENTS = 3  # one being written, one made ahead, one for what goes out meanwhile
 
 
 def least_free(message_octets: int) -> int:
-    """Octets that have to be free for another message of up to *message_octets* to be taken.
+    """Octets of room that one more message of up to *message_octets* needs.
 
     It is written into the log and into a table; and what was accepted has to get out afterwards,
     which needs room too.
     """
-    return _SEGMENTS * _LOG_SEGMENT + message_octets * 3 // 2
+    return _SEGMENTS * _SEGMENT + message_octets * 3 // 2
+
+
+def room(free: int, segments_ahead: int) -> int:
+    """Octets of room: *free* ones, and segments of the log that will be written over.
+
+    More segments than the log needs are no room for anything else.
+    """
+    return free + min(segments_ahead, _SEGMENTS) * _SEGMENT

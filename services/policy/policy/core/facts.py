@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from posthouse.mail.dkim_key import SigningKey
-from posthouse.mail.suppression import Suppression
+from posthouse.mail.suppression_list import Suppression
 
 
 @dataclass(frozen=True, slots=True)

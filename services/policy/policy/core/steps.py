@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 from policy.core.facts import Facts, naming_domain
 from policy.core.request import Recipient, Request, author_field, domains_by_preference
 from posthouse.mail.message import Field, Header, field
-from posthouse.mail.suppression import Suppression, SuppressionList
+from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import Profile
 from posthouse.profiles.choices import Conformance, SuppressionScope
 

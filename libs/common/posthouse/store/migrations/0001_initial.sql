@@ -226,11 +226,13 @@ CREATE INDEX due_deliveries_ready ON due_deliveries (lane, due_at)
 CREATE INDEX due_deliveries_leased ON due_deliveries (lane, claimed_at) WHERE leased AND NOT held;
 CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
     WHERE parked_at IS NOT NULL AND NOT held;
+CREATE INDEX due_deliveries_parked_expiry ON due_deliveries (expires_at)
+    WHERE parked_at IS NOT NULL AND NOT held;
 
 -- What nobody works on until somebody decides, and why: a submission that policy could not process,
 -- a delivery that took its dispatcher with it, all that was open in a database that was restored.
 
-CREATE TABLE shelved_submissions (
+CREATE TABLE quarantined_submissions (
     id           uuid PRIMARY KEY,
     account_id   uuid NOT NULL,
     lane         smallint NOT NULL,
@@ -239,10 +241,10 @@ CREATE TABLE shelved_submissions (
     expires_at   timestamptz NOT NULL,
     held         boolean NOT NULL,
     reason       text NOT NULL,
-    shelved_at   timestamptz NOT NULL DEFAULT now()
+    quarantined_at   timestamptz NOT NULL DEFAULT now()
 );
 
-CREATE TABLE shelved_deliveries (
+CREATE TABLE quarantined_deliveries (
     id           uuid PRIMARY KEY,
     account_id   uuid NOT NULL,
     submission_id  uuid,  -- null when the delivery itself is past its retention
@@ -255,8 +257,35 @@ CREATE TABLE shelved_deliveries (
     site         text NOT NULL,
     held         boolean NOT NULL,
     reason       text NOT NULL,
-    shelved_at   timestamptz NOT NULL DEFAULT now()
+    quarantined_at   timestamptz NOT NULL DEFAULT now()
 );
+
+-- Rows that statements take, an array for each kind of row. The version before uses a type as long
+-- as it runs: a statement that needs another column gets a new type with the next number.
+
+CREATE TYPE accept_row_1 AS (
+    id uuid, account_id uuid, credential_id uuid, profile text, profile_revision integer,
+    lane smallint, sender text, recipients text[], smtputf8 boolean, client text, helo text,
+    tls text, size integer, attributes jsonb, handed boolean
+);
+CREATE TYPE content_row_1 AS (id uuid, header bytea, body bytea);
+CREATE TYPE claim_row_1 AS (id uuid, claim integer);
+CREATE TYPE park_row_1 AS (id uuid, claim integer, site text);
+CREATE TYPE rendition_row_1 AS (id uuid, submission_id uuid, header bytea, body bytea);
+CREATE TYPE delivery_row_1 AS (
+    id uuid, submission_id uuid, rendition_id uuid, recipient text, kind text, return_path text,
+    site text, size integer, handed boolean
+);
+CREATE TYPE event_row_1 AS (account_id uuid, submission_id uuid, kind text, detail jsonb);
+CREATE TYPE result_row_1 AS (
+    id uuid, claim integer, wait interval, account_id uuid, submission_id uuid, kind text,
+    detail jsonb, address text, normal text, attempted boolean, started_at timestamptz,
+    outcome text, scope text, site text, host text, tls text, code smallint, enhanced text,
+    reply text
+);
+CREATE TYPE domain_row_1 AS (account_id uuid, name text);
+CREATE TYPE address_row_1 AS (account_id uuid, normal text);
+CREATE TYPE profile_row_1 AS (account_id uuid, name text, revision integer);
 
 -- Which database this is. A restored one says so by being another: what was open in it may have
 -- been sent since it was saved. It does not see that a whole server was put back.
@@ -286,11 +315,14 @@ INSERT INTO witness (database) VALUES (this_database());
 CREATE TABLE clock (seen timestamptz NOT NULL);
 INSERT INTO clock VALUES (now());
 
--- Days of partitions: created ahead, dropped when their retention has passed. Both need a moment
--- without readers: rather than let all mail queue up behind a dump that runs for hours, they give
--- up and are tried again later.
+-- Partitions. Bodies (contents, renditions) and history (the other four) are cut by the time in their
+-- id, by the hour or by the day: see posthouse.store.retention. Adding or dropping a partition needs
+-- an exclusive lock for a moment. Rather than let mail queue up behind a dump that runs for hours,
+-- these functions give up after half a second, and housekeeping tries again later.
+--
+-- A default partition takes what has no other place: rows whose id comes from a clock that is far
+-- off, and rows that open work still needs, moved out of partitions that were dropped.
 
--- Ids of a clock that was far off still find a place.
 CREATE TABLE contents_default PARTITION OF contents DEFAULT;
 CREATE TABLE submissions_default PARTITION OF submissions DEFAULT;
 CREATE TABLE renditions_default PARTITION OF renditions DEFAULT;
@@ -298,16 +330,31 @@ CREATE TABLE deliveries_default PARTITION OF deliveries DEFAULT;
 CREATE TABLE attempts_default PARTITION OF attempts DEFAULT;
 CREATE TABLE events_default PARTITION OF events DEFAULT;
 
--- Rows of that day that a clock ahead of its time put into the default partition move over. False
--- when they are too many to move in a moment: that day stays where it is.
-CREATE FUNCTION create_partition(parent text, day date) RETURNS boolean LANGUAGE plpgsql
-SET lock_timeout = '500ms' AS $$
+CREATE FUNCTION time_of_id(id uuid) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT to_timestamp(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000.0)
+$$;
+
+CREATE FUNCTION partition_key(parent text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE parent WHEN 'attempts' THEN 'delivery_id' ELSE 'id' END
+$$;
+
+-- All partitions of a table but the default one, oldest first.
+CREATE FUNCTION partitions_of(parent text)
+RETURNS TABLE (name text, first uuid, beyond uuid) LANGUAGE sql STABLE AS $$
+    SELECT c.relname::text, bounds[1]::uuid, bounds[2]::uuid
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid,
+        LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid), $re$'(.*)'.*'(.*)'$re$) AS bounds
+    WHERE i.inhparent = parent::regclass AND bounds IS NOT NULL
+    ORDER BY 2
+$$;
+
+-- Rows of that range in the default partition move over. False, and no partition, when they are more
+-- than can be moved in a moment: they stay in the default partition, which is swept.
+CREATE FUNCTION create_partition(parent text, name text, first uuid, beyond uuid) RETURNS boolean
+LANGUAGE plpgsql SET lock_timeout = '500ms' AS $$
 DECLARE
-    partition text := parent || to_char(day, '"_"YYYYMMDD');
     fallback text := parent || '_default';
-    key text := CASE parent WHEN 'attempts' THEN 'delivery_id' ELSE 'id' END;
-    first uuid := first_id_of(day::timestamp AT TIME ZONE 'UTC');
-    beyond uuid := first_id_of((day + 1)::timestamp AT TIME ZONE 'UTC');
+    key text := partition_key(parent);
     strays integer;
 BEGIN
     EXECUTE format('SELECT count(*) FROM (SELECT FROM %I WHERE %I >= $1 AND %2$I < $2 LIMIT 1001) s',
@@ -315,24 +362,164 @@ BEGIN
     IF strays > 1000 THEN
         RETURN false;
     END IF;
-    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', partition, parent);
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', name, parent);
+    IF parent IN ('contents', 'renditions') THEN
+        -- Bodies are written once and dropped: to vacuum them would only read them all once more.
+        EXECUTE format('ALTER TABLE %I SET (autovacuum_enabled = off, toast.autovacuum_enabled = off)',
+            name);
+    END IF;
     IF strays > 0 THEN
         EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', fallback);
         EXECUTE format('WITH strays AS (DELETE FROM %I WHERE %I >= $1 AND %2$I < $2 RETURNING *)
-                        INSERT INTO %I SELECT * FROM strays', fallback, key, partition)
+                        INSERT INTO %I SELECT * FROM strays', fallback, key, name)
             USING first, beyond;
     END IF;
     EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-        parent, partition, first, beyond);
+        parent, name, first, beyond);
     RETURN true;
 END $$;
 
-CREATE FUNCTION drop_partition(partition text) RETURNS void LANGUAGE plpgsql
-SET lock_timeout = '500ms' AS $$
+-- Adds what is missing for this unit of time ('hour', 'day') and for the next *ahead* ones. Where the
+-- unit has changed, a new partition begins where the last one of the old unit ends.
+CREATE FUNCTION add_partitions(parent text, unit text, ahead integer)
+RETURNS TABLE (partition text, made boolean) LANGUAGE plpgsql SET timezone = 'UTC' AS $$
+DECLARE
+    step interval := ('1 ' || unit)::interval;
+    this timestamptz := date_trunc(unit, now());
+    slot timestamptz;
+    begin_id uuid;
+    end_id uuid;
 BEGIN
-    EXECUTE format('DROP TABLE %I', partition);
+    FOR slot IN SELECT generate_series(this, this + ahead * step, step) LOOP
+        end_id := first_id_of(slot + step);
+        begin_id := COALESCE((SELECT p.beyond FROM partitions_of(parent) p
+                              WHERE p.first < end_id AND p.beyond > first_id_of(slot)
+                              ORDER BY p.beyond DESC LIMIT 1), first_id_of(slot));
+        CONTINUE WHEN begin_id >= end_id;
+        partition := parent || to_char(time_of_id(begin_id), '"_"YYYYMMDD"_"HH24');
+        made := create_partition(parent, partition, begin_id, end_id);
+        RETURN NEXT;
+    END LOOP;
 END $$;
 
-SELECT create_partition(parent, (now() AT TIME ZONE 'UTC')::date + ahead)
-FROM unnest(ARRAY['contents', 'submissions', 'renditions', 'deliveries', 'attempts', 'events'])
-    AS parent, generate_series(-2, 7) AS ahead;
+-- What is not finished: submissions that policy has not prepared, and deliveries without a result,
+-- whether they are due, wait, or are quarantined.
+CREATE FUNCTION open_work() RETURNS TABLE (submission_id uuid, delivery_id uuid, rendition_id uuid)
+LANGUAGE sql STABLE AS $$
+    SELECT id, NULL::uuid, NULL::uuid FROM due_submissions
+    UNION ALL
+    SELECT id, NULL, NULL FROM quarantined_submissions
+    UNION ALL
+    SELECT v.submission_id, v.id, v.rendition_id
+    FROM (SELECT id FROM due_deliveries UNION ALL SELECT id FROM quarantined_deliveries) AS o
+    CROSS JOIN LATERAL (SELECT * FROM deliveries v WHERE v.id = o.id OFFSET 0) AS v
+$$;
+
+CREATE FUNCTION is_open(submission uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM due_submissions d WHERE d.id = submission)
+        OR EXISTS (SELECT FROM quarantined_submissions d WHERE d.id = submission)
+        OR EXISTS (SELECT FROM deliveries v WHERE v.submission_id = submission
+                   AND (EXISTS (SELECT FROM due_deliveries d WHERE d.id = v.id)
+                        OR EXISTS (SELECT FROM quarantined_deliveries d WHERE d.id = v.id)))
+$$;
+
+-- Drops the partitions whose time ended *before* a moment, oldest first. Rows that open work needs
+-- move to the default partition; a partition stays while more rows or octets than given would have
+-- to move. With *early* a partition goes once its time has begun, and an empty one takes its place.
+--
+-- No row that is needed can be missed. While we look, a SHARE lock keeps new rows out, and finished
+-- work never opens again: so open work needs at the drop no more than it needed when we looked.
+-- Readers take their snapshot after their locks: they find a row here, or in the default partition.
+CREATE FUNCTION retire_partitions(
+    parent text, before timestamptz, early boolean, most_rows bigint, most_octets bigint
+) RETURNS TABLE (partition text, octets bigint, open_rows bigint, dropped boolean)
+LANGUAGE plpgsql SET lock_timeout = '500ms' AS $$
+DECLARE
+    key text := partition_key(parent);
+    -- Events are needed for the submission that they tell about.
+    owner text := CASE parent WHEN 'events' THEN 'submission_id' ELSE key END;
+    owned_by text := CASE WHEN parent IN ('deliveries', 'attempts') THEN 'delivery_id'
+        WHEN parent = 'renditions' THEN 'rendition_id' ELSE 'submission_id' END;
+    size_of text := CASE parent WHEN 'contents' THEN 'octet_length(header) + octet_length(body)'
+        WHEN 'renditions' THEN 'octet_length(header) + COALESCE(octet_length(body), 0)'
+        ELSE '0' END;
+    bound uuid := first_id_of(before);
+    now_id uuid := first_id_of(now());
+    ended text[] := ARRAY(SELECT p.name FROM partitions_of(parent) p WHERE p.beyond <= bound
+        OR early AND p.first < bound AND pg_total_relation_size(p.name::regclass) > 1000000);
+    needed uuid[];
+    here uuid[];
+    moving uuid[] := '{}';
+    leaf record;
+    size bigint;
+BEGIN
+    IF ended = '{}' OR NOT pg_try_advisory_xact_lock(hashtext(parent)) THEN
+        RETURN;
+    END IF;
+    IF early THEN
+        EXECUTE format('LOCK TABLE ONLY %I IN SHARE MODE', parent);
+    ELSE
+        EXECUTE (SELECT 'LOCK TABLE ' || string_agg(quote_ident(n), ', ') || ' IN SHARE MODE'
+                 FROM unnest(ended) AS n);
+    END IF;
+    EXECUTE format('SELECT array_agg(DISTINCT %I) FROM open_work() WHERE %1$I IS NOT NULL', owned_by)
+        INTO needed;
+    FOR leaf IN SELECT * FROM partitions_of(parent) p WHERE p.name = ANY(ended) LOOP
+        here := CASE parent WHEN 'events' THEN needed ELSE
+            ARRAY(SELECT n FROM unnest(needed) AS n WHERE n >= leaf.first AND n < leaf.beyond) END;
+        EXECUTE format('SELECT count(*), COALESCE(sum(%s), 0)
+                        FROM (SELECT * FROM %I WHERE %I = ANY($1) LIMIT $2 + 1) s',
+            size_of, leaf.name, owner) INTO open_rows, size USING here, most_rows;
+        partition := leaf.name;
+        octets := pg_total_relation_size(leaf.name::regclass);
+        dropped := open_rows <= most_rows AND size <= most_octets;
+        IF dropped THEN
+            most_rows := most_rows - open_rows;
+            most_octets := most_octets - size;
+            moving := moving || here;
+        ELSE
+            ended := array_remove(ended, leaf.name);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    FOR leaf IN SELECT * FROM partitions_of(parent) p WHERE p.name = ANY(ended) LOOP
+        EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, leaf.name);
+        EXECUTE format('ALTER TABLE %I RENAME TO %I', leaf.name, leaf.name || '_old');
+        IF leaf.beyond > now_id THEN
+            PERFORM create_partition(parent, leaf.name, leaf.first, leaf.beyond);
+        END IF;
+        EXECUTE format('INSERT INTO %I SELECT * FROM %I WHERE %I = ANY($1)',
+            parent, leaf.name || '_old', owner) USING moving;
+        EXECUTE format('DROP TABLE %I', leaf.name || '_old');
+    END LOOP;
+END $$;
+
+-- Looks at up to *most_rows* of a default partition, from the key *after* on, and deletes those whose
+-- submission has no open work and no event since a moment. Whether there is more, and from where on.
+CREATE FUNCTION sweep_default(parent text, after uuid, most_rows integer, since timestamptz)
+RETURNS TABLE (last uuid, looked bigint, deleted bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY EXECUTE format($q$
+        WITH batch AS (
+            SELECT tableoid, ctid, %2$I AS key, %3$s AS submission FROM %1$I AS r
+            WHERE %2$I >= $1 ORDER BY %2$I LIMIT $2
+        ), gone AS (
+            DELETE FROM %1$I AS r WHERE r.ctid = ANY(ARRAY(
+                SELECT b.ctid FROM batch b WHERE NOT is_open(b.submission) AND NOT EXISTS (
+                    SELECT FROM events e WHERE e.submission_id = b.submission AND e.at > $3)))
+            RETURNING 1
+        )
+        SELECT (SELECT key FROM batch ORDER BY key DESC LIMIT 1), (SELECT count(*) FROM batch),
+               (SELECT count(*) FROM gone)$q$,
+        parent || '_default', partition_key(parent),
+        CASE WHEN parent IN ('contents', 'submissions') THEN 'id'
+             WHEN parent = 'attempts'
+             THEN '(SELECT v.submission_id FROM deliveries v WHERE v.id = r.delivery_id)'
+             ELSE 'submission_id' END)
+        USING after, most_rows, since;
+END $$;
+
+SELECT add_partitions(parent, unit, ahead)
+FROM (VALUES ('contents', 'hour', 6), ('renditions', 'hour', 6), ('submissions', 'day', 2),
+             ('deliveries', 'day', 2), ('attempts', 'day', 2), ('events', 'day', 2))
+    AS t(parent, unit, ahead);

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from posthouse.store import StoreUnavailable
-from posthouse.store.pulse import ANSWER_SECONDS, LOOK_SECONDS, Pulse
+from posthouse.store.database_watchdog import ANSWER_SECONDS, LOOK_SECONDS, DatabaseWatchdog
 from servers.patience import until
 
 
@@ -46,9 +46,9 @@ def server() -> Server:
 
 
 @pytest.fixture
-async def pulse(server: Server) -> AsyncIterator[Pulse]:
-    """Its pulse, being watched."""
-    made, stopping = Pulse(server), asyncio.Event()
+async def watchdog(server: Server) -> AsyncIterator[DatabaseWatchdog]:
+    """Its watchdog, being watched."""
+    made, stopping = DatabaseWatchdog(server), asyncio.Event()
     running = asyncio.create_task(made.run(stopping))
     await until(lambda: server.asked == 1)
     yield made
@@ -57,56 +57,58 @@ async def pulse(server: Server) -> AsyncIterator[Pulse]:
     await running
 
 
-async def wait_for_commit(pulse: Pulse, seconds: float = 60.0) -> None:
+async def wait_for_commit(watchdog: DatabaseWatchdog, seconds: float = 60.0) -> None:
     """A commit that never ends."""
-    async with pulse.patience(seconds):
+    async with watchdog.deadline(seconds):
         await asyncio.Event().wait()
 
 
 async def test_nobody_who_waits_and_nobody_who_is_served_soon_has_it_asked(
-    pulse: Pulse, server: Server
+    watchdog: DatabaseWatchdog, server: Server
 ) -> None:
     end = asyncio.get_running_loop().time() + 4 * LOOK_SECONDS
     while asyncio.get_running_loop().time() < end:
-        async with pulse.patience(1):
+        async with watchdog.deadline(1):
             await asyncio.sleep(0.01)
     assert 1 == server.asked
 
 
-async def test_a_server_that_answers_is_waited_for(pulse: Pulse, server: Server) -> None:
+async def test_a_server_that_answers_is_waited_for(
+    watchdog: DatabaseWatchdog, server: Server
+) -> None:
     """For as long as was said, and its errors are answers too."""
     server.failure = StoreUnavailable("too many connections")
     with pytest.raises(StoreUnavailable, match=r"not within 1\.5 seconds"):
-        await wait_for_commit(pulse, 1.5)
+        await wait_for_commit(watchdog, 1.5)
     assert server.asked > 2
 
 
 async def test_a_server_that_says_nothing_is_given_up_until_it_answers(
-    pulse: Pulse, server: Server
+    watchdog: DatabaseWatchdog, server: Server
 ) -> None:
     """All who wait for it hear so together, whoever comes after them at once."""
     server.open.clear()
     with structlog.testing.capture_logs() as logged:
-        waiting = (wait_for_commit(pulse) for _ in range(10))
+        waiting = (wait_for_commit(watchdog) for _ in range(10))
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert {"no answer from the database: it fell silent"} == {str(r) for r in results}
         with pytest.raises(StoreUnavailable, match="is silent"):
-            async with pulse.patience(60):
+            async with watchdog.deadline(60):
                 pytest.fail("nobody is to wait for it")
 
         server.open.set()
         await until(lambda: logged[-1]["event"] == "database_answers")
-    async with pulse.patience(60):
+    async with watchdog.deadline(60):
         pass
     assert ["database_silent", "database_answers"] == [line["event"] for line in logged]
 
 
 async def test_when_it_is_we_who_stood_still_the_server_is_not_blamed(
-    pulse: Pulse, server: Server
+    watchdog: DatabaseWatchdog, server: Server
 ) -> None:
     """Its answer may have come meanwhile, and is listened to first."""
     server.seconds = ANSWER_SECONDS / 10
-    waiting = asyncio.create_task(wait_for_commit(pulse))
+    waiting = asyncio.create_task(wait_for_commit(watchdog))
     await until(lambda: server.asked == 2)
     time.sleep(3 * ANSWER_SECONDS)  # noqa: ASYNC251 -- that is the point
     await until(lambda: server.asked == 3)
@@ -114,8 +116,10 @@ async def test_when_it_is_we_who_stood_still_the_server_is_not_blamed(
     waiting.cancel()
 
 
-async def test_who_gave_up_by_himself_is_forgotten(pulse: Pulse, server: Server) -> None:
-    waiting = asyncio.create_task(wait_for_commit(pulse))
+async def test_who_gave_up_by_himself_is_forgotten(
+    watchdog: DatabaseWatchdog, server: Server
+) -> None:
+    waiting = asyncio.create_task(wait_for_commit(watchdog))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.sleep(3 * LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""Whether the database still answers, asked only while somebody waits for it."""
+"""Whether the database still answers, asked only while a caller waits for it."""
 
 import asyncio
 import math
@@ -8,13 +8,14 @@ from typing import Protocol
 
 import structlog
 
+from posthouse.running.waiting import wait_for_event
 from posthouse.store.failure import StoreUnavailable
 
-# Who waits through two looks has the question asked; a healthy store is never asked it.
+# The database is asked when a caller has waited through two looks; a healthy one never is.
 LOOK_SECONDS = 0.2
-# A server that is alive answers it in a millisecond, whatever its disk and its locks are doing.
+# A server that is alive answers within a millisecond, whatever its disk and its locks do.
 ANSWER_SECONDS = 0.5
-# The same with a new connection to be made first: what is known to be silent may take its time.
+# The same with a new connection to be made first; for a database that is known to be silent.
 CONNECT_SECONDS = 2.0
 _PIECES = 5
 
@@ -22,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Server(Protocol):
-    """A database over one connection that nobody else uses."""
+    """A database over a connection of its own."""
 
     async def run(self, query: str) -> None:
         """Return when the named statement was answered; raises StoreUnavailable."""
@@ -31,13 +32,14 @@ class Server(Protocol):
         """Close the connection."""
 
 
-class Pulse:
-    """Ends the wait for a database that has fallen silent, in less than a second.
+class DatabaseWatchdog:
+    """Ends the wait for a database that has fallen silent, within a second.
 
-    A server that is gone refuses connections, which is heard at once. One that stands still, or
-    behind a network that swallows everything, says nothing at all, and for seconds that looks like
-    one that waits for its disk. To give that one up would be wrong: it commits what its client was
-    told to send again (RFC 1047). So it is asked something that needs neither disk nor lock.
+    A server that is gone refuses connections, which is noticed at once. One that is stopped, or
+    behind a network that drops every packet, says nothing, and for seconds that looks like a
+    server that waits for its disk. A server that waits must not be given up: it commits messages
+    whose clients were told to send them again (RFC 1047). So it is asked a question that needs
+    neither disk nor lock.
     """
 
     def __init__(self, server: Server) -> None:
@@ -46,15 +48,15 @@ class Pulse:
         self.waiting: dict[asyncio.Timeout, float] = {}  # until when; the longest waiting first
         self.silent = False
 
-    def patience(self, seconds: float) -> "Patience":
-        """Wait for the database inside, up to *seconds* and no longer than it shows life.
+    def deadline(self, seconds: float) -> "WatchedWait":
+        """Wait for the database inside, for *seconds* at most and only while it answers.
 
-        Raises StoreUnavailable when that was too long: whether it was done is then not known.
+        Raises StoreUnavailable afterwards: whether the work was done is then unknown.
         """
-        return Patience(self, seconds)
+        return WatchedWait(self, seconds)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Watch over those who wait, until *stopping*."""
+        """Watch over the callers that wait, until *stopping*."""
         await self._look(CONNECT_SECONDS)  # opens the connection before it is needed
         longest = None
         while not stopping.is_set():
@@ -64,9 +66,7 @@ class Pulse:
             elif longest is not None and longest is before:
                 await self._look(ANSWER_SECONDS)
                 self._end(asyncio.get_running_loop().time())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await stopping.wait()
+            await wait_for_event(stopping, LOOK_SECONDS)
         await self._server.close()
 
     async def _look(self, seconds: float) -> None:
@@ -80,7 +80,7 @@ class Pulse:
             self._end(math.inf)
 
     def _end(self, now: float) -> None:
-        """Wake those whose time is over by *now*."""
+        """End the waits whose deadline has passed by *now*."""
         for limit, until in self.waiting.items():
             if until <= now and not limit.expired():
                 limit.reschedule(0)
@@ -89,7 +89,7 @@ class Pulse:
         asked = asyncio.ensure_future(self._server.run("round_trip"))
         try:
             for _ in range(_PIECES):
-                # In pieces: when it was this process that stood still, the answer may be there.
+                # In pieces: if this process itself was stopped, the answer may be there already.
                 await asyncio.wait((asked,), timeout=seconds / _PIECES)
                 if asked.done():
                     with suppress(StoreUnavailable):
@@ -100,21 +100,21 @@ class Pulse:
         return False
 
 
-class Patience:
-    """One who waits. Without a timer of his own: each message has one, and hardly any needs it."""
+class WatchedWait:
+    """One wait. It has no timer of its own: every message makes one, and hardly any expires."""
 
-    __slots__ = ("_limit", "_pulse", "_seconds")
+    __slots__ = ("_limit", "_seconds", "_watchdog")
 
-    def __init__(self, pulse: Pulse, seconds: float) -> None:
-        self._pulse = pulse
+    def __init__(self, watchdog: DatabaseWatchdog, seconds: float) -> None:
+        self._watchdog = watchdog
         self._seconds = seconds
         self._limit = asyncio.Timeout(None)
 
     async def __aenter__(self) -> None:
-        if self._pulse.silent:
+        if self._watchdog.silent:
             raise StoreUnavailable("no answer from the database: it is silent")
         await self._limit.__aenter__()
-        self._pulse.waiting[self._limit] = asyncio.get_running_loop().time() + self._seconds
+        self._watchdog.waiting[self._limit] = asyncio.get_running_loop().time() + self._seconds
 
     async def __aexit__(
         self,
@@ -122,11 +122,10 @@ class Patience:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        del self._pulse.waiting[self._limit]
+        del self._watchdog.waiting[self._limit]
         try:
             await self._limit.__aexit__(kind, error, traceback)
         except TimeoutError as over:
-            why = (
-                "it fell silent" if self._pulse.silent else f"not within {self._seconds:g} seconds"
-            )
+            silent = self._watchdog.silent
+            why = "it fell silent" if silent else f"not within {self._seconds:g} seconds"
             raise StoreUnavailable(f"no answer from the database: {why}") from over

@@ -11,7 +11,7 @@ import pytest
 from posthouse.mail.lane import Lane
 from posthouse.store import StoreRefused
 from posthouse.store.deliveries import ClaimedDelivery, DeliveryStore
-from posthouse.store.handover import Handover
+from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.postgres import Postgres
 from posthouse.store.submissions import ClaimedSubmission, SubmissionStore
 from servers.stores import Stores, a_submission, delivered, prepared
@@ -24,12 +24,12 @@ ONE = ("ann@dest.example",)
 class Hands(Generic[T]):
     """Somebody who takes, and what was taken."""
 
-    over: Handover[T] = field(default_factory=Handover)
+    over: DirectHandoff[T] = field(default_factory=DirectHandoff)
     taken: list[T] = field(default_factory=list)
     room: int = 3
 
     def __post_init__(self) -> None:
-        self.over.taken_by(self.take, room=lambda: self.room)
+        self.over.subscribe(self.take, room=lambda: self.room)
 
     def take(self, items: Sequence[T]) -> None:
         """Keep *items*."""
@@ -55,16 +55,16 @@ class Process:
 async def here(stores: Stores) -> AsyncIterator[Process]:
     """Over the database of *stores*; policy and dispatcher have just found nothing due."""
     policy, dispatcher = Hands[ClaimedSubmission](), Hands[ClaimedDelivery]()
-    url, hold = stores.url, timedelta(seconds=30)
+    url, window = stores.url, timedelta(seconds=30)
     async with Postgres(url) as database, Postgres(url, background=True) as background:
         submissions = SubmissionStore(
             database,
             background,
             accepted=policy.over,
             prepared=dispatcher.over,
-            hold=hold,
+            window=window,
         )
-        deliveries = DeliveryStore(database, background, prepared=dispatcher.over, hold=hold)
+        deliveries = DeliveryStore(database, background, prepared=dispatcher.over, window=window)
         await submissions.claim(1)
         await deliveries.claim(1)
         yield Process(submissions, deliveries, policy, dispatcher)
@@ -125,22 +125,22 @@ async def test_a_claim_opens_the_way_only_if_it_was_made_after_all_that_was_writ
     def claim(moment: str) -> None:
         nonlocal asked
         if moment == made:
-            asked = over.asking()
+            asked = over.claim_begins()
         if moment == answered:
-            over.claimed(asked, more=False)
+            over.claim_ends(asked, more=False)
 
     claim("before")
-    with over.drawn(100):  # for more than there is room
+    with over.reserve(100):  # for more than there is room
         claim("meanwhile")
     claim("after")
-    with over.drawn(1) as handed:
+    with over.reserve(1) as handed:
         assert opens == (handed == 1)
 
 
 async def test_a_claim_that_may_have_left_something_does_not_open_the_way() -> None:
     over = Hands[int]().over
-    over.claimed(over.asking(), more=True)
-    with over.drawn(1) as handed:
+    over.claim_ends(over.claim_begins(), more=True)
+    with over.reserve(1) as handed:
         assert not handed
 
 

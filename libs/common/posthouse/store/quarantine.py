@@ -1,4 +1,4 @@
-"""The shelf: what nobody works on until somebody decides what becomes of it."""
+"""The quarantine: what nobody works on until somebody decides what becomes of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class ShelfLine:
+class QuarantineLine:
     """Messages of one stage and account, there for one reason."""
 
     stage: str  # "policy" or "delivery"
@@ -39,24 +39,26 @@ class Choice:
         return (self.account_id, self.reason, self.after, self.until)
 
 
-class Shelf:
-    """Looks at the shelf, and takes from it."""
+class Quarantine:
+    """Looks at the quarantine, and takes from it."""
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
 
-    async def lines(self) -> list[ShelfLine]:
+    async def lines(self) -> list[QuarantineLine]:
         """What there is, and why."""
-        return [ShelfLine(**dict(row)) for row in await self._database.fetch("list_shelved")]
+        return [
+            QuarantineLine(**dict(row)) for row in await self._database.fetch("list_quarantined")
+        ]
 
-    async def put_all(self, reason: str) -> int:
-        """Shelve everything that is open, whoever holds it; how much that was."""
+    async def add_all(self, reason: str) -> int:
+        """Quarantine everything that is open, whoever holds it; how much that was."""
         async with self._database.connection() as connection:
-            return await shelve_everything(connection, reason)
+            return await quarantine_everything(connection, reason)
 
-    async def release(self, choice: Choice) -> int:
+    async def unquarantine(self, choice: Choice) -> int:
         """Have those chosen come due at once, with as much time as at first; how many."""
-        queries = ("release_submissions", "release_shelved_deliveries")
+        queries = ("unquarantine_submissions", "unquarantine_deliveries")
         return await self._take(queries, choice)
 
     async def discard(self, choice: Choice) -> int:
@@ -68,15 +70,15 @@ class Shelf:
             return await _unhurried(connection, queries, *choice._arguments)  # noqa: SLF001
 
 
-async def shelve_everything(connection: Any, reason: str) -> int:
-    """Shelve all that is open, as one transaction; how much that was."""
-    return await _unhurried(connection, ("shelve_submissions", "shelve_deliveries"), reason)
+async def quarantine_everything(connection: Any, reason: str) -> int:
+    """Quarantine all that is open, as one transaction; how much that was."""
+    return await _unhurried(connection, ("quarantine_submissions", "quarantine_deliveries"), reason)
 
 
 async def _unhurried(connection: Any, queries: Sequence[str], *arguments: object) -> int:
     touched = 0
     async with connection.transaction():
-        await connection.execute(QUERIES["without_hurry"])
+        await connection.execute(QUERIES["disable_statement_timeout"])
         for query in queries:
             rows = await connection.fetch(QUERIES[query], *arguments, timeout=PATIENCE_SECONDS)
             touched += len(rows)

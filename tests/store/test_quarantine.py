@@ -1,10 +1,10 @@
-"""The shelf: what gets there, what stays there, and how it comes back."""
+"""The quarantine: what gets there, what stays there, and how it comes back."""
 
 from datetime import timedelta
 from uuid import UUID
 
 from posthouse.mail.lane import Lane
-from posthouse.store.shelf import Choice, Shelf
+from posthouse.store.quarantine import Choice, Quarantine
 from servers.stores import ACCOUNT, Stores, a_submission, deferred, delivered
 
 DAY = timedelta(days=1)
@@ -40,55 +40,60 @@ async def test_a_result_ends_all_suspicion(stores: Stores) -> None:
     assert (0, 5) == (again.abandoned, again.claim)
 
 
-async def test_a_shelved_delivery_is_nobodys_until_it_is_released(stores: Stores) -> None:
+async def test_a_quarantined_delivery_is_nobodys_until_it_is_released(stores: Stores) -> None:
     """Then it comes under its next claim, and has as much time as at first."""
     await stores.queue(recipients=("ann@dest.example",))
     claimed = await stores.claim_one()
-    await stores.deliveries.shelve(claimed, "five of six")
+    await stores.deliveries.quarantine(claimed, "five of six")
     await stores.run_out()
     assert not (await stores.deliveries.claim(10)).deliveries
     assert not await stores.deliveries.settle(delivered(claimed))
     await stores.sql(
-        "UPDATE shelved_deliveries SET expires_at = expires_at - interval '1 day',"
+        "UPDATE quarantined_deliveries SET expires_at = expires_at - interval '1 day',"
         " received_at = received_at - interval '1 day'"
     )
     assert [("delivery", "shop", "five of six", 1)] == [
-        (x.stage, x.account, x.reason, x.messages) for x in await Shelf(stores.database).lines()
+        (x.stage, x.account, x.reason, x.messages)
+        for x in await Quarantine(stores.database).lines()
     ]
 
-    assert 1 == await Shelf(stores.database).release(Choice())
+    assert 1 == await Quarantine(stores.database).unquarantine(Choice())
     again = await stores.claim_one()
     assert (2, 0) == (again.claim, again.abandoned)
     assert again.expires_at - again.received_at > timedelta(days=5.9)
-    assert ["shelved", "released"] == (await stores.kinds(claimed.delivery.submission_id))[-2:]
-    assert [] == await Shelf(stores.database).lines()
+    assert ["quarantined", "unquarantined"] == (await stores.kinds(claimed.delivery.submission_id))[
+        -2:
+    ]
+    assert [] == await Quarantine(stores.database).lines()
 
 
-async def test_shelving_under_a_lost_claim_changes_nothing(stores: Stores) -> None:
+async def test_quarantining_under_a_lost_claim_changes_nothing(stores: Stores) -> None:
     await stores.queue(recipients=("ann@dest.example",))
     lost = await stores.claim_one()
     await stores.run_out()
     held = await stores.claim_one()
-    await stores.deliveries.shelve(lost, "too late")
+    await stores.deliveries.quarantine(lost, "too late")
     assert await stores.deliveries.settle(delivered(held))
 
 
-async def test_everything_open_is_shelved_at_once_and_released_by_choice(stores: Stores) -> None:
+async def test_everything_open_is_quarantined_at_once_and_released_by_choice(
+    stores: Stores,
+) -> None:
     """By account, reason and age; the rest stays where it is, or is discarded."""
-    shelf = Shelf(stores.database)
+    quarantine = Quarantine(stores.database)
     await stores.queue(Lane.HIGH)
     await stores.submissions.accept(a_submission())
-    assert 3 == await shelf.put_all("restored")
+    assert 3 == await quarantine.add_all("restored")
     assert not (await stores.deliveries.claim(10)).deliveries
     assert not (await stores.submissions.claim(10)).submissions
     now = await stores.value("SELECT now()")
-    await stores.sql("UPDATE shelved_deliveries SET received_at = $1", now - 3 * DAY)
+    await stores.sql("UPDATE quarantined_deliveries SET received_at = $1", now - 3 * DAY)
 
-    assert 0 == await shelf.release(Choice(account_id=UUID(int=9)))
-    assert 0 == await shelf.release(Choice(reason="another"))
-    assert 0 == await shelf.release(Choice(until=now - 4 * DAY))
-    assert 1 == await shelf.release(Choice(after=now - DAY))
+    assert 0 == await quarantine.unquarantine(Choice(account_id=UUID(int=9)))
+    assert 0 == await quarantine.unquarantine(Choice(reason="another"))
+    assert 0 == await quarantine.unquarantine(Choice(until=now - 4 * DAY))
+    assert 1 == await quarantine.unquarantine(Choice(after=now - DAY))
     assert 1 == len((await stores.submissions.claim(10)).submissions)
-    assert 2 == await shelf.discard(Choice(account_id=ACCOUNT, reason="restored"))
-    assert [] == await shelf.lines()
+    assert 2 == await quarantine.discard(Choice(account_id=ACCOUNT, reason="restored"))
+    assert [] == await quarantine.lines()
     assert not (await stores.deliveries.claim(10)).deliveries
