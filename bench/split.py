@@ -42,7 +42,7 @@ class Split:
             *["dispatcher"] * dispatchers,
         ]
         self._port, bounces, *self._health = lasting_ports(2 + len(self._services))
-        self._env = {
+        self.environ = {
             "POSTHOUSE_INGEST_LISTENERS": f"127.0.0.1:{self._port}/none",
             "POSTHOUSE_BOUNCES_LISTEN": f"127.0.0.1:{bounces}",
             "POSTHOUSE_ROUTES": f"127.0.0.1:{sink_port}",
@@ -78,11 +78,11 @@ class Split:
         backing = await Child.start(command, log, self.account, env=SHARED_WITH_TESTS, speaks=True)
         self._children.append(backing)
         urls = await backing.line()
-        self._env["POSTHOUSE_DATABASE_URL"] = urls["database_url"]
-        self._env["POSTHOUSE_BROKER_URL"] = urls["broker_url"]
+        self.environ["POSTHOUSE_DATABASE_URL"] = urls["database_url"]
+        self.environ["POSTHOUSE_BROKER_URL"] = urls["broker_url"]
         if self._door is None:
-            await answer([POSTHOUSE, "migrate"], self._env)
-            self._door, self.dkim_record = await make_customer(self._port, self._env)
+            await answer([POSTHOUSE, "migrate"], self.environ)
+            self._door, self.dkim_record = await make_customer(self._port, self.environ)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for number, service in enumerate(self._services):
@@ -99,7 +99,7 @@ class Split:
 
     async def _start(self, service: str, number: int) -> None:
         health = self._health[number]
-        env = {**self._env, "POSTHOUSE_HEALTH_LISTEN": f"127.0.0.1:{health}"}
+        env = {**self.environ, "POSTHOUSE_HEALTH_LISTEN": f"127.0.0.1:{health}"}
         log = self._folder / f"{service}-{number}.log"
         child = await Child.start([POSTHOUSE, service], log, self.account, env=env)
         self._children.append(child)

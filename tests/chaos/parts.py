@@ -10,6 +10,7 @@ from typing import Protocol
 
 from chaos.program import Program, children
 from onebox.postgres_server import EmbeddedPostgres
+from servers.first_data import put_first_data
 from servers.patience import on_this_machine
 from servers.rabbitmq import RabbitNode
 
@@ -91,11 +92,13 @@ class PostgresPart:
     """A PostgreSQL on a folder of its own that keeps what was committed."""
 
     def __init__(self, folder: Path, options: Mapping[str, str] | None = None) -> None:
+        self._folder = folder
         self._server = EmbeddedPostgres(folder, options=options)
         self.url = self._server.dsn
 
     async def start(self) -> None:
         """See Part."""
+        put_first_data(self._folder)
         await self._server.start()
 
     async def kill(self) -> None:

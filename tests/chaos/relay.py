@@ -20,6 +20,7 @@ from posthouse.mail.secret import KEY_OCTETS
 from posthouse.store.accounts import AccountStore
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres
+from servers.first_data import put_first_data
 from servers.ports import lasting_ports
 from servers.rabbitmq import RabbitNode
 
@@ -81,6 +82,7 @@ class Onebox:
 
     async def start(self) -> None:
         """Return when mail can be submitted."""
+        put_first_data(self.folder / "data" / "postgres")
         await self.program.start()
         self.customer = await make_customer(self.database_url, self._key, self._door)
 

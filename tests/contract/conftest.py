@@ -1,48 +1,54 @@
-"""The two brokers, told apart by nothing but their promises."""
+"""The two brokers: what one process announces, and another one hears."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from uuid import uuid4
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from posthouse.broker import Broker, QueueTerms
+from posthouse.broker import Broker, BrokerState, Topic
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.broker.rabbitmq import RabbitMqBroker
+from posthouse.mail.lane import Lane
 from servers.patience import until
 
-SOON = QueueTerms(retry_after=0.05)
 
-OpenBroker = Callable[..., Awaitable[Broker]]
+class Ears:
+    """A listener that remembers what it heard, in order."""
+
+    def __init__(self, broker: Broker, topic: Topic = Topic.SUBMISSIONS) -> None:
+        self.lanes: list[Lane] = []
+        broker.listen(topic, self.lanes.append)
+
+    async def hear(self, lane: Lane, within: float = 10) -> None:
+        """Return when *lane* was heard, of which nothing had been heard before."""
+        await until(lambda: lane in self.lanes, within=within)
 
 
-@pytest.fixture
-def queue() -> str:
-    """The name of a queue that no other test knows."""
-    return f"test.{uuid4().hex}"
+@asynccontextmanager
+async def running(*brokers: Broker, connected: bool = True) -> AsyncIterator[None]:
+    """Run *brokers* while inside; when they are *connected*, unless told otherwise."""
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        for broker in brokers:
+            tasks.create_task(broker.run(stopping))
+        try:
+            if connected:
+                await until(lambda: all(is_connected(broker) for broker in brokers))
+            yield
+        finally:
+            stopping.set()
+
+
+def is_connected(broker: Broker) -> bool:
+    return broker.state is BrokerState.CONNECTED
 
 
 @pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
-async def open_broker(request: pytest.FixtureRequest) -> AsyncIterator[OpenBroker]:
-    """Opens a broker with the terms it is given, and closes it after the test."""
-    async with AsyncExitStack() as stack:
-        if request.param == "embedded":
-
-            async def open_one(terms: QueueTerms = SOON) -> Broker:
-                return await stack.enter_async_context(EmbeddedBroker.open(terms))
-
-        else:
-            url = request.getfixturevalue("amqp_url")
-
-            async def open_one(terms: QueueTerms = SOON) -> Broker:
-                broker = await stack.enter_async_context(RabbitMqBroker.open(url, terms=terms))
-                await until(lambda: broker.connected)
-                return broker
-
-        yield open_one
-
-
-@pytest.fixture
-async def broker(open_broker: OpenBroker) -> Broker:
-    """A connected broker that retries soon."""
-    return await open_broker()
+def pair(request: pytest.FixtureRequest) -> tuple[Broker, Broker]:
+    """One that announces and one that listens; the embedded broker is both."""
+    if request.param == "embedded":
+        broker = EmbeddedBroker()
+        return broker, broker
+    url = request.getfixturevalue("amqp_url")
+    return RabbitMqBroker(url), RabbitMqBroker(url)

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from posthouse.broker import BrokerUnavailable
+from posthouse.broker import Topic
 from posthouse.broker.rabbitmq import RabbitMqBroker
-from servers.consuming import Seen, consuming
+from posthouse.mail.lane import Lane
 from servers.patience import until
 
-QUEUE = "memory-of-losses"
+from .conftest import Ears, is_connected, running
+
 ROUNDS = 12
 
 
@@ -58,19 +59,15 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.close()
 
 
-async def objects_after_losses(broker: RabbitMqBroker, wire: Wire, seen: Seen) -> int:
+async def objects_after_losses(broker: RabbitMqBroker, wire: Wire, ears: Ears) -> int:
     """How many objects there are after some more, when all works again."""
-    for number in range(ROUNDS):
-        seen.bodies.clear()
+    for _ in range(ROUNDS):
         wire.cut()
-        await until(lambda: not broker.connected)
-        await until(lambda: broker.connected)
-        body = b"%d" % number
-        async with asyncio.timeout(15):
-            while body not in seen.bodies:
-                with suppress(BrokerUnavailable):
-                    await broker.publish(QUEUE, [body])
-                await asyncio.sleep(0.05)
+        await until(lambda: not is_connected(broker))
+        await until(lambda: is_connected(broker))
+        ears.lanes.clear()
+        broker.announce(Topic.SUBMISSIONS, Lane.NORMAL)
+        await ears.hear(Lane.NORMAL)
     await asyncio.sleep(0.5)  # until what was cut has ended
     gc.collect()
     return len(gc.get_objects())
@@ -82,13 +79,10 @@ async def test_a_loss_leaves_nothing_in_memory(
 ) -> None:
     """Neither connections nor channels nor what waited on them: a hundred objects for each."""
     caplog.set_level(logging.CRITICAL)  # what was logged is kept, with the frames of its errors
-    async with (
-        Wire.to(amqp_url) as (wire, url),
-        RabbitMqBroker.open(url) as broker,
-    ):
-        seen = Seen()
-        async with consuming(broker, QUEUE, seen):
-            await until(lambda: broker.connected)
-            before = await objects_after_losses(broker, wire, seen)
-            after = await objects_after_losses(broker, wire, seen)
+    async with Wire.to(amqp_url) as (wire, url):
+        broker = RabbitMqBroker(url)
+        ears = Ears(broker)
+        async with running(broker):
+            before = await objects_after_losses(broker, wire, ears)
+            after = await objects_after_losses(broker, wire, ears)
     assert after - before < 20 * ROUNDS, "more than what just happened to be under way"

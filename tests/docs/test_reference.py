@@ -28,6 +28,7 @@ SHOWN_BY = {
     "posthouse.running": "all",
     "posthouse.broker": "all, with RabbitMQ",
     "posthouse.store.housekeeping": "all",
+    "posthouse.store.event_feed": "readers of events",
     "onebox": "up",
 }
 

@@ -16,12 +16,13 @@ from chaos.flow import Count, Flow, flowing
 from chaos.program import Program
 from chaos.relay import Split
 from faults.database import BACK, flows
-from posthouse.broker import deliveries_queue, submissions_queue
+from posthouse.broker import Topic
+from posthouse.broker.rabbitmq_session import EXCHANGE, routing_key
 from posthouse.mail.lane import Lane
 from servers.patience import eventually, on_this_machine
 from servers.rabbitmq import RabbitNode
 
-HINTS = [queue(lane) for queue in (submissions_queue, deliveries_queue) for lane in Lane]
+HINTS = {routing_key(topic, lane) for topic in Topic for lane in Lane}
 
 
 async def metric(program: Program, name: str, **labels: str) -> list[float]:
@@ -45,14 +46,12 @@ def hearers(relay: Split) -> list[Program]:
 
 async def hints_heard(programs: Iterable[Program]) -> float:
     """How many came to *programs* since they were started."""
-    return sum([sum(await metric(p, "posthouse_amqp_received_total")) for p in programs])
+    return sum([sum(await metric(p, "posthouse_amqp_hints_received_total")) for p in programs])
 
 
 async def is_heard(program: Program) -> bool:
-    """Whether it is ready, connected both ways, and fed from its queue of each lane."""
-    connected = await metric(program, "posthouse_amqp_connected")
-    consumers = await metric(program, "posthouse_amqp_consumers")
-    return [1, 1] == connected and len(Lane) == sum(consumers) and await program.is_ready()
+    """Whether it is ready, connected and subscribed."""
+    return [1] == await metric(program, "posthouse_amqp_connected") and await program.is_ready()
 
 
 async def all_flows(relay: Split, sink: Sink, number: int, within: float = BACK) -> None:
@@ -112,10 +111,12 @@ async def ctl(node: RabbitNode, *arguments: str) -> str:
     return await asyncio.to_thread(node.ctl, *arguments)
 
 
-async def queues(node: RabbitNode) -> set[str]:
-    """The queues that there are."""
-    listed = await ctl(node, "-q", "list_queues", "name", "--no-table-headers")
-    return set(listed.split())
+async def bound(node: RabbitNode) -> set[str]:
+    """The routing keys of hints that somebody listens to."""
+    columns = "source_name", "routing_key"
+    listed = await ctl(node, "-q", "list_bindings", *columns, "--no-table-headers")
+    found = (line.split("\t") for line in listed.splitlines())
+    return {key for source, key in found if source == EXCHANGE}
 
 
 def _metrics(port: int) -> str:

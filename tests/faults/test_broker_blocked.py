@@ -46,10 +46,10 @@ async def test_mail_moves_on_and_hints_flow_as_soon_as_it_takes_them(
         await ctl(rabbitmq_node, *stop)
         await moves_on(flow, 0.4)
         await says_so([policy], "blocked")
-        assert [1] == await metric(policy, "posthouse_amqp_blocked", purpose="publishing")
+        assert [1] == await metric(policy, "posthouse_amqp_blocked")
         assert await split.programs["ingest"].is_ready()
         for program in hearers(split):
-            assert [1, 1] == await metric(program, "posthouse_amqp_connected")
+            assert [1] == await metric(program, "posthouse_amqp_connected")
         await moves_on(flow, 0.6)
 
         flow.allow(1)

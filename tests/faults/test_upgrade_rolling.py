@@ -38,9 +38,9 @@ ALTER TABLE due_submissions ADD COLUMN hurry boolean NOT NULL DEFAULT false;
 ALTER TABLE due_deliveries ADD COLUMN hurry boolean NOT NULL DEFAULT false;
 CREATE TABLE next_things (id uuid PRIMARY KEY);
 """
-FIELD = '    version: int = msgspec.field(name="v", default=1)\n'
-NEXT_FIELD = FIELD.replace("default=1", "default=2") + (
-    '    reason: str = msgspec.field(name="r", default="of the next version")\n'
+HINT = "spec.Basic.Properties(delivery_mode=_TRANSIENT)"
+NEXT_HINT = (
+    'spec.Basic.Properties(delivery_mode=_TRANSIENT, headers={"why": "of the next version"})'
 )
 MESSAGES, RATE = 1200, 60.0
 
@@ -52,9 +52,9 @@ def next_version(tmp_path: Path) -> Mapping[str, str]:
     for package in PACKAGES:
         shutil.copytree(ROOT / package, source / Path(package).name)
     (source / "posthouse/store/migrations/0002_next.sql").write_text(MIGRATION)
-    broker = source / "posthouse/broker/__init__.py"
-    assert FIELD in broker.read_text()
-    broker.write_text(broker.read_text().replace(FIELD, NEXT_FIELD))
+    broker = source / "posthouse/broker/rabbitmq_session.py"
+    assert HINT in broker.read_text()
+    broker.write_text(broker.read_text().replace(HINT, NEXT_HINT))
     return {"PYTHONPATH": os.pathsep.join((str(source), os.environ.get("PYTHONPATH", "")))}
 
 

@@ -15,6 +15,7 @@ from pydantic import SecretBytes, SecretStr
 from policy import gathering
 from policy.settings import PolicySettings
 from policy.wiring import wire
+from posthouse.broker import Topic
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.mail.dkim_key import Algorithm, check, record
 from posthouse.mail.lane import Lane
@@ -55,8 +56,8 @@ def submission(account: UUID, *recipients: str) -> Submission:
 
 @pytest_asyncio.fixture
 async def behind(database: str) -> AsyncIterator[Backing]:
-    async with Postgres(database) as store, EmbeddedBroker.open() as broker:
-        yield Backing(store, store, broker)
+    async with Postgres(database) as store:
+        yield Backing(store, store, EmbeddedBroker())
 
 
 @pytest_asyncio.fixture
@@ -77,16 +78,12 @@ async def test_a_submission_becomes_deliveries_that_can_be_claimed(
     store = SubmissionStore(behind.database, behind.background)
     await SuppressionStore(behind.database).add(account, "dead@x.example", "bounced", {})
     sent = submission(account, "a@x.example", "dead@x.example", "b@x.example")
-    heard: list[bytes] = []
+    heard: list[Lane] = []
+    behind.broker.listen(Topic.DELIVERIES, heard.append)
 
-    async def hear(body: bytes) -> None:
-        heard.append(body)
-
-    async with working(behind, database), asyncio.TaskGroup() as group:
-        hearing = group.create_task(behind.broker.consume("deliveries.2", hear, prefetch=1))
+    async with working(behind, database):
         await store.accept(sent)
-        await until(lambda: bool(heard))
-        hearing.cancel()
+        await until(lambda: heard == [Lane.HIGH])
 
     rows = await _rows(database, "SELECT recipient, lane, return_path FROM deliveries ORDER BY id")
     assert [(r["recipient"], r["lane"]) for r in rows] == [("a@x.example", 2), ("b@x.example", 2)]

@@ -4,8 +4,6 @@ Set as deploy/rabbitmq says.
 """
 
 import secrets
-import time
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -16,7 +14,6 @@ from servers.rabbitmq_private import Place, PrivateNode, installed_scripts
 
 NODES = 3
 _RECOMMENDED = Path(__file__).parents[2] / "deploy" / "rabbitmq"
-_BACK_WITHIN = 30.0  # seconds
 _PORT, _DISTRIBUTION, _MAPPER = 5672, 25672, 4369
 
 
@@ -36,22 +33,13 @@ class Cluster:
         self.members = members
         self.url = ",".join(member.node.url for member in members)
 
-    def leader_of_most(self) -> Member:
-        """The node that leads more queues than any other."""
-        led = self.members[0].node.ctl("-q", "list_queues", "leader", "--no-table-headers")
-        return max(self.members, key=lambda member: led.split().count(member.name))
+    def most_used(self) -> Member:
+        """The node that has more connections than any other."""
+        used = self.members[0].node.ctl("-q", "list_connections", "pid", "--no-table-headers")
+        return max(self.members, key=lambda member: used.count(f"{member.name}."))
 
     def wait_until_whole(self) -> None:
-        """Return when every node serves; one that was alone takes a while to notice the others.
-
-        One that does not come back is restarted, as whoever keeps it would do, and a warning says
-        so: RabbitMQ 3.10 on Erlang 25.2 paused itself at a cut, and then hung in its start.
-        """
-        for member in self.members:
-            if not _comes_back(member):
-                warnings.warn(f"{member.name} did not come back: restarted", stacklevel=2)
-                member.node.kill()
-                member.node.start()
+        """Return when every node serves."""
         self.members[0].node.ctl("await_online_nodes", str(NODES), "-t", "20")
 
     def others(self, one: Member) -> list[Member]:
@@ -72,7 +60,6 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             home.mkdir()
             (home / ".erlang.cookie").write_text(cookie)
             (home / ".erlang.cookie").chmod(0o400)
-            (home / "advanced.config").write_bytes((_RECOMMENDED / "advanced.config").read_bytes())
             node = PrivateNode(home, scripts, _place(island, islands[0]))
             stack.callback(node.close)
             return Member(node, island)
@@ -80,18 +67,6 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         first = member(islands[0])  # the others ask it
         with ThreadPoolExecutor() as threads:
             yield Cluster([first, *threads.map(member, islands[1:])])
-
-
-def _comes_back(member: Member) -> bool:
-    deadline = time.monotonic() + _BACK_WITHIN
-    while time.monotonic() < deadline:
-        try:
-            member.node.ctl("await_startup", "-t", "20")
-        except RuntimeError:
-            time.sleep(0.5)
-        else:
-            return True
-    return False
 
 
 def _name(island: Island) -> str:

@@ -20,7 +20,7 @@ from servers.stores import ACCOUNT, fill
 
 WAITING = 200_000
 WORK = ("due_submissions", "due_deliveries")
-TABLES = (*WORK, "suppressions", "contents", "submissions", "renditions", "deliveries")
+TABLES = (*WORK, "events", "suppressions", "contents", "submissions", "renditions", "deliveries")
 
 # Twenty rows, at some pages for each in every table and index concerned, leave room below this;
 # to read a table of WAITING rows, or an index of one, takes thousands.
@@ -41,6 +41,7 @@ PARAMETERS = {
     "settle_deliveries": "{results}",
     "prepare_submissions": "{claims}, {renditions}, {deliveries}, {events}, {lease}, {lease}",
     "return_submission_leases": "{claims}, {lease}",
+    "read_events_after": "'100', '00000000-0000-0000-0000-000000000000', 20",
     "find_delivery": "({ids})[1]",
     "find_suppressed": "{addresses}",
     "find_sending_domains": "{domains}",
@@ -80,6 +81,15 @@ WITH shop AS (INSERT INTO accounts (id, name) VALUES ($1, 'shop') RETURNING id)
 INSERT INTO suppressions (account_id, normal, list, address, reason)
 SELECT id, 'u' || n || '@dest.example', 'bounce', '', 'bounced' FROM shop,
     generate_series(1, $2::integer) AS n
+"""
+
+
+# Spread over the days that have partitions.
+HAPPEN = """
+INSERT INTO events (id, account_id, submission_id, kind)
+SELECT (left(first_id_of(now() - interval '1 day' * (n % 3))::text, 24)
+        || lpad(to_hex(n), 12, '0'))::uuid, $1, $1, 'accepted'
+FROM generate_series(1, $2::integer) AS n
 """
 
 
@@ -139,6 +149,7 @@ async def test_no_statement_reads_what_it_does_not_need(database: str) -> None:
     await fill(database, WAITING // 2, Lane.VERY_HIGH)
     await fill(database, WAITING // 2, Lane.VERY_HIGH, parked_at="full.example")
     await admin.execute(SUPPRESS, ACCOUNT, WAITING // 4)
+    await admin.execute(HAPPEN, ACCOUNT, WAITING)
     ids = [
         UUID(str(row["id"]))
         for row in await admin.fetch(

@@ -7,8 +7,8 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import structlog
 from prometheus_client import REGISTRY, generate_latest
@@ -28,7 +28,7 @@ from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.running import logs
 from posthouse.running.health import CannotListen, Health
-from posthouse.running.program import backing, housekeeping, open_rabbitmq
+from posthouse.running.program import backing, housekeeping, rabbitmq
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError
 
@@ -44,7 +44,7 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.
         async with AsyncExitStack() as stack:
             number, _, url = await link.channel.next_question()
             told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
-            broker = await stack.enter_async_context(_broker(settings))
+            broker = _broker(settings)
             folder = settings.place.database_folder
             disk = data_of(folder) if folder else None
             behind = await stack.enter_async_context(backing(told, broker, disk=disk))
@@ -54,7 +54,8 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.
                 wire_dispatcher(settings.dispatcher, behind),
                 *([wire_bounces(settings.bounces, behind)] if link.number == 1 else []),
             ]
-            services: dict[str, Service] = {n: s for w in wired for n, s in w.services.items()}
+            services: dict[str, Service] = {"broker": broker}
+            services |= {n: s for w in wired for n, s in w.services.items()}
             checks = {name: check for w in wired for name, check in w.checks.items()}
             health = Health(told.health_listen, checks)
             returned = services.get("bounces")
@@ -70,11 +71,9 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.
         return 1
 
 
-@asynccontextmanager
-async def _broker(settings: UpSettings) -> AsyncIterator[Broker]:
+def _broker(settings: UpSettings) -> Broker:
     urls = settings.broker_url
-    async with open_rabbitmq(urls) if urls else EmbeddedBroker.open() as broker:
-        yield broker
+    return rabbitmq(urls) if urls else EmbeddedBroker()
 
 
 class _Parent:

@@ -10,8 +10,7 @@ from dispatcher.router import Router
 from dispatcher.service import Dispatcher
 from dispatcher.settings import DispatcherSettings
 from dispatcher.sites import Sites
-from posthouse.broker import deliveries_queue
-from posthouse.broker.hints import Listener
+from posthouse.broker import Topic
 from posthouse.running.program import Backing, Wired, broker_check
 from posthouse.store.clock import ClockWatch
 from posthouse.store.deliveries import DeliveryStore
@@ -41,10 +40,10 @@ def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
         sites,
         lease_seconds=settings.lease_seconds,
     )
+    behind.broker.listen(Topic.DELIVERIES, dispatcher.wake)
     return Wired(
         services={
             "dispatcher": dispatcher,
-            "dispatcher-hints": Listener(behind.broker, deliveries_queue, dispatcher.wake),
             "clock": ClockWatch(behind.database, lease=timedelta(seconds=settings.lease_seconds)),
         },
         checks={"broker": broker_check(behind.broker)},

@@ -11,8 +11,7 @@ from ingest.core.room import least_free
 from ingest.disk import Disk
 from ingest.service import IngestService
 from ingest.settings import IngestSettings
-from posthouse.broker import submissions_queue
-from posthouse.broker.hints import Announcer
+from posthouse.broker import Broker, Topic
 from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Submission
 from posthouse.running.certificate import Certificate
@@ -29,7 +28,7 @@ class _Intake:
     """Commits, then tells policy, unless it has been told."""
 
     submissions: SubmissionStore
-    announcer: Announcer
+    broker: Broker
     watchdog: DatabaseWatchdog
     seconds: float
     has_room: Callable[[], bool]
@@ -41,7 +40,7 @@ class _Intake:
         async with self.watchdog.deadline(self.seconds):
             came_due = await self.submissions.accept(submission)
         if came_due:
-            self.announcer.announce(submission.lane)
+            self.broker.announce(Topic.SUBMISSIONS, submission.lane)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,6 @@ def wire(settings: IngestSettings, behind: Backing, sockets: Sequence[socket.soc
 
     *sockets*: those of the listeners, where they are bound already.
     """
-    announcer = Announcer(behind.broker, submissions_queue)
     submissions = SubmissionStore(behind.database, behind.background, accepted=behind.accepted)
     certificate = Certificate.told(settings.ingest_tls_certificate, settings.ingest_tls_key)
     limits = Limits(
@@ -82,7 +80,7 @@ def wire(settings: IngestSettings, behind: Backing, sockets: Sequence[socket.soc
     ingest = IngestService(
         settings.ingest_listeners,
         hostname=settings.hostname,
-        intake=_Intake(submissions, announcer, watchdog, limits.accept_seconds, has_room),
+        intake=_Intake(submissions, behind.broker, watchdog, limits.accept_seconds, has_room),
         directory=_Directory(AccountStore(behind.database), watchdog, limits.directory_seconds),
         pepper=derive(settings.secret_key.get_secret_value(), Purpose.CREDENTIALS),
         certificate=certificate,
@@ -96,7 +94,6 @@ def wire(settings: IngestSettings, behind: Backing, sockets: Sequence[socket.soc
     return Wired(
         services={
             "ingest": ingest,
-            "ingest-announcing": announcer,
             "ingest-watchdog": watchdog,
             **({"ingest-certificate": certificate} if certificate else {}),
         },

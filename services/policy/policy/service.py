@@ -78,10 +78,10 @@ class PolicyService:
         gatherer: Gatherer,
         preparer: Preparer,
         *,
-        announce: Callable[[Lane, int], None],
+        announce: Callable[[Lane], None],
         pace: ClaimPace | None = None,
     ) -> None:
-        """*announce* is told, after their commit, how many deliveries a lane has got.
+        """*announce* is told, after the commit, in which lanes deliveries became due.
 
         It must neither wait nor raise.
         """
@@ -191,8 +191,8 @@ class PolicyService:
             return
         for one in prepared:
             self._report.prepared(one)
-        for lane, count in due.items():
-            self._announce(lane, count)
+        for lane in due:
+            self._announce(lane)
 
     async def _leave(self, unknown: Sequence[ClaimedSubmission]) -> None:
         """Leave *unknown* to a newer worker, which knows their profiles; never quarantine them."""

@@ -1,6 +1,7 @@
 """The only place of policy that names concrete things."""
 
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -12,8 +13,7 @@ from policy.service import ClaimPace, PolicyService
 from policy.settings import PolicySettings
 from policy.signing import best
 from policy.verifying import SampleVerifier
-from posthouse.broker import deliveries_queue, submissions_queue
-from posthouse.broker.hints import Announcer, Listener
+from posthouse.broker import Topic
 from posthouse.mail.dkim_key import SigningKey, from_pem
 from posthouse.mail.secret import Purpose, derive
 from posthouse.running.program import Backing, Wired, broker_check
@@ -25,8 +25,10 @@ log = structlog.get_logger()
 
 
 def wire(settings: PolicySettings, behind: Backing) -> Wired:
-    """Policy, what wakes it, and what announces its deliveries. Raises BrokenKey."""
-    announcer = Announcer(behind.broker, deliveries_queue)
+    """Policy, woken by hints from ingest; it announces deliveries to the dispatchers.
+
+    Raises BrokenKey.
+    """
     store = SubmissionStore(
         behind.database,
         behind.background,
@@ -38,18 +40,12 @@ def wire(settings: PolicySettings, behind: Backing) -> Wired:
         store,
         _gatherer(settings, behind),
         _preparer(settings),
-        announce=announcer.announce,
+        announce=partial(behind.broker.announce, Topic.DELIVERIES),
         pace=ClaimPace(batch=settings.policy_batch),
     )
     behind.accepted.subscribe(service.work.put, room=service.work.capacity)
-    return Wired(
-        services={
-            "policy": service,
-            "policy-hints": Listener(behind.broker, submissions_queue, service.work.wake),
-            "policy-news": announcer,
-        },
-        checks={"broker": broker_check(behind.broker)},
-    )
+    behind.broker.listen(Topic.SUBMISSIONS, service.work.wake)
+    return Wired(services={"policy": service}, checks={"broker": broker_check(behind.broker)})
 
 
 def _gatherer(settings: PolicySettings, behind: Backing) -> Gatherer:

@@ -1,124 +1,134 @@
-"""The broker for several processes: RabbitMQ 3.10 to 4.x, through aio-pika.
+"""The broker between processes: RabbitMQ 3.10 to 4.x, through aio-pika.
 
-What it needs to survive is spread over its parts: the link keeps a connection, the publisher a
-channel with confirms, the subscription a consumer, the consumer what was delivered.
+Nothing here is kept: no confirms, no acknowledgements, no durable queue. What a lost connection
+loses are hints, and workers look for work by themselves as well.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Self
+import random
+from itertools import cycle
 
-from aio_pika.exceptions import ChannelClosed
-from aiormq.abc import AbstractChannel as WireChannel
-from aiormq.abc import DeliveredMessage
+import structlog
+from prometheus_client import Counter, Gauge
 
-from posthouse.broker import BrokerState, BrokerUnavailable, DeadLetter, Handler, QueueTerms
-from posthouse.broker.rabbitmq_consumer import Consumer
-from posthouse.broker.rabbitmq_link import ANSWER_WITHIN, Link, broker_failures
-from posthouse.broker.rabbitmq_publisher import FAILURES, QUEUE, REASON, Parcel, Publisher
-from posthouse.broker.rabbitmq_queues import close_channel, dead_queue
+from posthouse.broker import BrokerState, Heard, Topic
+from posthouse.broker.rabbitmq_session import Key, Session
+from posthouse.mail.lane import Lane
+from posthouse.running.backoff import wait_before_retry
+from posthouse.running.waiting import wait_for_event
+
+log = structlog.get_logger()
+
+CONNECTED = Gauge("posthouse_amqp_connected", "1 while connected to RabbitMQ and subscribed")
+BLOCKED = Gauge("posthouse_amqp_blocked", "1 while RabbitMQ accepts nothing from us (alarm)")
+DROPPED = Counter(
+    "posthouse_amqp_hints_dropped_total",
+    "Hints not sent because RabbitMQ was away or had an alarm",
+    ["topic"],
+)
+
+# After a hint, further ones of that topic and lane are sent as one when this time is over: 500
+# hints a second are enough, and each costs every listener some 0.1 ms of CPU.
+_GATHER_SECONDS = 0.002
+_LONGEST_PAUSE = 1.0  # seconds between two attempts to connect
+_LOOK_SECONDS = 0.5  # the library has no event for an alarm: we look this often
 
 
 class RabbitMqBroker:
-    """Queues in RabbitMQ: one node, or a cluster whose nodes are tried in turn.
+    """One connection to one node; when it is lost, one to the next node."""
 
-    Publishing has a connection of its own: a broker with an alarm stops reading from connections
-    that publish, and what consumers acknowledge must not wait behind that. Consuming has another,
-    made when it is first needed.
-    """
-
-    def __init__(self, *urls: str, terms: QueueTerms | None = None) -> None:
-        """*urls*: one for each node."""
+    def __init__(self, *urls: str) -> None:
+        """*urls*: one for each node of a cluster; they are tried in turn."""
         if not urls or not all(url.startswith(("amqp://", "amqps://")) for url in urls):
             raise ValueError("the broker's URL begins with amqp:// or amqps://")
-        self._terms = terms or QueueTerms()
-        self._publishing = Link(urls, "publishing")
-        self._consuming = Link(urls, "consuming")
-        self._publisher = Publisher(self._publishing, self._terms)
-        self._kept: dict[Link, asyncio.Task[None]] = {}
-        self._closed = False
+        self._urls = urls
+        self._listeners: list[tuple[Topic, Heard]] = []
+        self._session: Session | None = None
+        self._trouble = ""
+        self._recent: dict[Key, bool] = {}  # sent just now; whether it was announced again since
 
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, *urls: str, terms: QueueTerms | None = None) -> AsyncIterator[Self]:
-        """A broker that is closed when the context is left.
-
-        Connects in the background: RabbitMQ may still be away, see `connected`.
-        """
-        broker = cls(*urls, terms=terms)
-        broker._keep(broker._publishing)
-        try:
-            yield broker
-        finally:
-            await broker.close()
-
-    async def publish(self, queue: str, bodies: Sequence[bytes]) -> None:
+    def announce(self, topic: Topic, lane: Lane) -> None:
         """See Broker."""
-        await self._publisher.publish(queue, [Parcel(body) for body in bodies])
+        key = topic, lane
+        if key in self._recent:
+            self._recent[key] = True
+            return
+        self._recent[key] = False
+        asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._after_hint, key)
+        if self._session is None or not self._session.send(key):
+            DROPPED.labels(topic.value).inc()
 
-    async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> None:
+    def listen(self, topic: Topic, heard: Heard) -> None:
         """See Broker."""
-        self._keep(self._consuming)
-        consumer = Consumer(queue, handler, self._consuming, self._publisher, self._terms)
-        await consumer.run(prefetch)
-
-    async def dead_letters(self, queue: str, limit: int = 100) -> list[DeadLetter]:
-        """See Broker."""
-        self._keep(self._consuming)
-        with broker_failures():
-            async with asyncio.timeout(ANSWER_WITHIN):
-                await self._consuming.up()
-                channel = await self._consuming.channel(confirms=False)
-                try:
-                    return await _browse(await channel.get_underlay_channel(), queue, limit)
-                finally:
-                    await close_channel(channel)
+        self._listeners.append((topic, heard))
 
     @property
     def state(self) -> BrokerState:
         """See Broker."""
-        return self._publishing.state
+        if self._session is None or self._session.lost.is_set():
+            return BrokerState.AWAY
+        return BrokerState.BLOCKED if self._session.blocked else BrokerState.CONNECTED
 
-    @property
-    def connected(self) -> bool:
+    async def run(self, stopping: asyncio.Event) -> None:
         """See Broker."""
-        return all(link.state is BrokerState.CONNECTED for link in (self._publishing, *self._kept))
+        async with asyncio.TaskGroup() as tasks:
+            connecting = tasks.create_task(self._stay_connected(), name="broker")
+            await stopping.wait()
+            connecting.cancel()
 
-    async def close(self) -> None:
-        """See Broker."""
-        self._closed = True
-        for task in self._kept.values():
-            task.cancel()
-        await asyncio.gather(*self._kept.values(), return_exceptions=True)
+    def _after_hint(self, key: Key) -> None:
+        if self._recent.pop(key):
+            self.announce(*key)
 
-    def _keep(self, link: Link) -> None:
-        """Have *link* connected from now on until we are closed."""
-        if self._closed:
-            raise BrokerUnavailable("the broker is closed")
-        if link not in self._kept:
-            self._kept[link] = asyncio.create_task(link.keep())
+    async def _stay_connected(self) -> None:
+        failures = 0
+        for url in cycle(self._urls):
+            try:
+                async with Session.open(url, self._listeners) as session:
+                    failures, self._trouble = 0, ""
+                    await self._use(session)
+            # Whatever ends a connection, another one is tried for: hints must not stop for good.
+            except Exception as error:  # noqa: BLE001
+                _heed_cancellation()
+                failures += 1
+                self._note_failure(error)
+            rounds = failures // len(self._urls)
+            chance = random.random()  # noqa: S311 -- spreads reconnects, guards no secret
+            await asyncio.sleep(wait_before_retry(rounds, chance, longest=_LONGEST_PAUSE))
+
+    async def _use(self, session: Session) -> None:
+        self._session = session
+        CONNECTED.set(1)
+        log.info("broker_connected")
+        try:
+            while not session.lost.is_set():
+                await self._look(session)
+                await wait_for_event(session.lost, _LOOK_SECONDS)
+            log.warning("broker_lost", reason=session.trouble)
+        finally:
+            self._session = None
+            CONNECTED.set(0)
+            BLOCKED.set(0)
+
+    async def _look(self, session: Session) -> None:
+        was_blocked = session.blocked
+        await session.check()
+        if session.blocked != was_blocked:
+            BLOCKED.set(session.blocked)
+            log.warning("broker_blocked" if session.blocked else "broker_unblocked")
+
+    def _note_failure(self, error: Exception) -> None:
+        trouble = f"{type(error).__name__}: {error}"
+        if trouble != self._trouble:
+            log.warning("broker_unreachable", reason=trouble)
+        self._trouble = trouble
 
 
-async def _browse(wire: WireChannel, queue: str, limit: int) -> list[DeadLetter]:
-    """Get up to *limit* without acknowledging them: closing the channel puts them back."""
-    letters: list[DeadLetter] = []
-    try:
-        while len(letters) < limit:
-            message = await wire.basic_get(dead_queue(queue))
-            if message.delivery_tag is None:
-                break
-            letters.append(_dead_letter(queue, message))
-    except ChannelClosed:
-        return []  # nothing ever died there, so there is no such queue
-    return letters
+def _heed_cancellation() -> None:
+    """Raise CancelledError if this task was cancelled.
 
-
-def _dead_letter(queue: str, message: DeliveredMessage) -> DeadLetter:
-    headers = message.header.properties.headers or {}
-    return DeadLetter(
-        queue=str(headers.get(QUEUE, queue)),
-        body=message.body,
-        reason=str(headers.get(REASON, "")),
-        failures=int(str(headers.get(FAILURES, 0))),
-    )
+    The library may answer a cancellation with the failure of the connection that it met meanwhile.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TypeVar
 import structlog
 from pydantic import SecretStr
 
-from posthouse.broker import Broker, check_connected
+from posthouse.broker import Broker, BrokerState, BrokerUnavailable
 from posthouse.running import logs
 from posthouse.running.common_settings import Common, WithBroker, WithDatabase, WithRetention
 from posthouse.running.health import CannotListen, Check, Health
@@ -89,7 +89,8 @@ def broker_check(broker: Broker) -> Check:
     """Ready when the broker is there: not for what takes mail in, which goes on without it."""
 
     async def check() -> None:
-        await check_connected(broker)
+        if broker.state is not BrokerState.CONNECTED:
+            raise BrokerUnavailable(f"the broker is {broker.state}")
 
     return check
 
@@ -103,11 +104,11 @@ def housekeeping(settings: ProgramSettings, behind: Backing) -> Housekeeping:
     return Housekeeping(behind.database, retention, disk=behind.disk)
 
 
-def open_rabbitmq(urls: Sequence[SecretStr]) -> AbstractAsyncContextManager[Broker]:
-    """The broker at one of *urls*, closed when the context is left."""
+def rabbitmq(urls: Sequence[SecretStr]) -> Broker:
+    """The broker at *urls*, the nodes of one cluster; it connects when it is run."""
     from posthouse.broker.rabbitmq import RabbitMqBroker  # noqa: PLC0415 -- `up` starts without
 
-    return RabbitMqBroker.open(*(url.get_secret_value() for url in urls))
+    return RabbitMqBroker(*(url.get_secret_value() for url in urls))
 
 
 def run_program(
@@ -128,17 +129,19 @@ def run_program(
 
 
 async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
+    broker = rabbitmq(settings.broker_url)
     try:
-        async with (
-            open_rabbitmq(settings.broker_url) as broker,
-            backing(settings, broker) as behind,
-        ):
+        async with backing(settings, broker) as behind:
             await behind.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
             wired = wire(settings, behind)
             health = Health(
                 settings.health_listen, {"database": database_check(behind), **wired.checks}
             )
-            services = {**wired.services, "housekeeping": housekeeping(settings, behind)}
+            services = {
+                "broker": broker,
+                **wired.services,
+                "housekeeping": housekeeping(settings, behind),
+            }
             return await run(services, health=health, grace=settings.grace_seconds)
     except (StoreUnavailable, CannotListen) as error:
         log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all

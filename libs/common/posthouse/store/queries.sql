@@ -713,6 +713,26 @@ SELECT pg_try_advisory_lock($1::bigint) AS leads;
 -- name: stop_leading
 SELECT pg_advisory_unlock($1::bigint);
 
+-- name: read_events_after
+-- One row at least: the incarnation of the database, and the first number that no transaction has
+-- yet. `settled`: no transaction that may still commit comes before it.
+SELECT w.incarnation AS of, pg_snapshot_xmax(pg_current_snapshot()) AS unused, e.*,
+       e.xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled,
+       EXTRACT(epoch FROM now() - e.at)::float8 AS age
+FROM witness w LEFT JOIN LATERAL (
+    SELECT e.id, e.xid, e.at, e.account_id, e.submission_id, e.delivery_id, e.kind, e.detail
+    FROM events e WHERE (e.xid, e.id) > ($1, $2) AND e.incarnation = w.number
+    ORDER BY e.xid, e.id LIMIT $3
+) e ON true
+ORDER BY e.xid, e.id;
+
+-- name: write_to_disk
+-- Commits of all others before this one are on disk when this one is.
+SELECT pg_logical_emit_message(true, 'posthouse', '');
+
+-- name: begin_incarnation
+SELECT begin_incarnation();
+
 -- name: read_witness
 SELECT database = this_database() AS same, folder FROM witness FOR UPDATE;
 

@@ -29,6 +29,7 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
             return
         # An old backup has no partition for the events of today.
         await connection.fetch(QUERIES["add_partitions"], "events", "day", 1)
+        await connection.execute(QUERIES["begin_incarnation"])
         quarantined = await quarantine_everything(connection, REASON)
         await connection.execute(QUERIES["stamp_database_identity"], folder)
     log.warning(

@@ -173,9 +173,12 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery_id, claim)
 ) PARTITION BY RANGE (delivery_id);
 
+-- Followed in the order of (xid, id) within one incarnation: see `posthouse.store.event_feed`.
 CREATE TABLE events (
     id             uuid PRIMARY KEY,
     at             timestamptz NOT NULL DEFAULT now(),
+    xid            xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    incarnation    smallint NOT NULL DEFAULT 1,  -- of the database; a restore counts it up
     account_id     uuid NOT NULL,
     submission_id  uuid NOT NULL,
     delivery_id    uuid,
@@ -183,6 +186,7 @@ CREATE TABLE events (
     detail         jsonb
 ) PARTITION BY RANGE (id);
 CREATE INDEX events_of_submission ON events (submission_id);
+CREATE INDEX events_by_commit ON events (xid, id);
 
 -- What is still to be done: one slim row per open item, deleted when it is final. `due_at` says
 -- when somebody should look at the row again: now, at the next attempt, or when a lease runs out.
@@ -291,9 +295,22 @@ CREATE TYPE profile_row_1 AS (account_id uuid, name text, revision integer);
 -- been sent since it was saved. It does not see that a whole server was put back.
 
 CREATE TABLE witness (
-    database  text NOT NULL,
-    folder    text  -- of the server's data, where we run it ourselves
+    database     text NOT NULL,
+    folder       text,  -- of the server's data, where we run it ourselves
+    incarnation  uuid NOT NULL DEFAULT gen_random_uuid(),
+    number       smallint NOT NULL DEFAULT 1  -- of the incarnation, as events have it
 );
+
+-- Transactions of a restored database have lower numbers than those it was saved with: what is
+-- written from now on must not be mixed up with what came with the backup.
+CREATE FUNCTION begin_incarnation() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    next smallint;
+BEGIN
+    UPDATE witness SET incarnation = gen_random_uuid(), number = number + 1
+    RETURNING number INTO next;
+    EXECUTE format('ALTER TABLE events ALTER COLUMN incarnation SET DEFAULT %s', next);
+END $$;
 
 CREATE FUNCTION this_database() RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE

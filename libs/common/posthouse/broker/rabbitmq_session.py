@@ -1,0 +1,200 @@
+"""One connection to RabbitMQ: what is declared over it, hints out, hints in, and its end.
+
+A hint is a message without a body whose routing key names topic and lane, sent to a durable direct
+exchange. Each listener has a queue of its own for each lane: exclusive and named by the server, so
+it ends with the connection and can be declared on any node. It holds one message, since all hints
+of a lane are alike. What else comes under such a key, from a newer version perhaps, is a hint too.
+
+Built on aio-pika's plain connection. Its robust one leaves consumers behind after some losses
+(mosquito/aio-pika#231, #632) and does not notice a cancelled one (#334).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Self
+from urllib.parse import urlsplit
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aiormq import spec
+from aiormq.abc import (
+    AbstractChannel,
+    ArgumentsType,
+    ChannelFrame,
+    ConsumerCallback,
+    DeliveredMessage,
+)
+from pamqp.header import ContentHeader
+from prometheus_client import Counter
+
+from posthouse.broker import BrokerUnavailable, Heard, Topic
+from posthouse.mail.lane import Lane
+
+RECEIVED = Counter("posthouse_amqp_hints_received_total", "Hints from RabbitMQ", ["topic"])
+
+Key = tuple[Topic, Lane]
+
+EXCHANGE = "posthouse-hints"
+_QUEUE: ArgumentsType = {"x-queue-type": "classic", "x-max-length": 1, "x-overflow": "drop-head"}
+_TRANSIENT = 1  # delivery mode: not written to disk
+
+_HEARTBEAT = 6  # seconds; RabbitMQ drops a client that is silent for twice as long
+_ANSWER_SECONDS = 5.0  # to connect, and to subscribe
+# With heartbeats alone we would notice a silent RabbitMQ after twenty seconds.
+_CHECK_EVERY = 3.0  # seconds
+_CHECK_SECONDS = 2.0
+_CLOSE_SECONDS = 1.0
+
+
+class Session:
+    """A connection with one channel, subscribed for all listeners."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self.lost = asyncio.Event()
+        self.trouble = "the connection was closed"
+        self.blocked = False  # RabbitMQ has an alarm and reads nothing from us
+        self._connection = connection
+        self._channel: AbstractChannel
+        self._bindings: dict[str, Key] = {}  # by the queue's name
+        self._frames: dict[Key, ChannelFrame] = {}
+        self._checked = time.monotonic()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, listeners: Sequence[tuple[Topic, Heard]]) -> AsyncIterator[Self]:
+        """A session with the node at *url*; raises within ten seconds whatever is in the way."""
+        async with _within(_ANSWER_SECONDS):
+            await _find_host(url)
+            connection = await aio_pika.connect(url, heartbeat=_HEARTBEAT, name="posthouse")
+        session = cls(connection)
+        try:
+            async with _within(_ANSWER_SECONDS):
+                await session._subscribe(listeners)
+            yield session
+        finally:
+            await _close(connection)
+
+    def send(self, key: Key) -> bool:
+        """Hand the hint to the connection's writer; False if RabbitMQ would not take it."""
+        if self.blocked or self.lost.is_set():
+            return False
+        try:
+            # Not `basic_publish`: it may wait, and encodes again what is always the same.
+            self._channel.connection.write_queue.put_nowait(self._frames[key])
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    async def check(self) -> None:
+        """See whether there is an alarm, and every three seconds whether RabbitMQ answers.
+
+        What it is asked is to declare exchange and bindings again, which also restores what an
+        operator deleted. Raises BrokerUnavailable when it does not answer within two seconds.
+        """
+        self.blocked = await _is_blocked(self._connection)
+        if self.blocked or time.monotonic() < self._checked + _CHECK_EVERY:
+            return
+        async with _within(_CHECK_SECONDS):
+            await self._declare()
+        self._checked = time.monotonic()
+
+    async def _subscribe(self, listeners: Sequence[tuple[Topic, Heard]]) -> None:
+        self._connection.close_callbacks.add(self._on_close)
+        channel = self._connection.channel(publisher_confirms=False)
+        await channel.initialize()
+        channel.close_callbacks.add(self._on_close)
+        self._channel = await channel.get_underlay_channel()
+        self._channel.on_consumer_cancel_callbacks.add(self._on_cancel)
+        self._frames = {
+            (topic, lane): _frame(self._channel.number, topic, lane)
+            for topic in Topic
+            for lane in Lane
+        }
+        consumers: dict[str, ConsumerCallback] = {}
+        for topic, heard in listeners:
+            for lane in Lane:
+                declared = await self._channel.queue_declare(exclusive=True, arguments=_QUEUE)
+                assert declared.queue is not None
+                self._bindings[declared.queue] = topic, lane
+                consumers[declared.queue] = _consumer(topic, lane, heard)
+        await self._declare()
+        for queue, consumer in consumers.items():
+            await self._channel.basic_consume(queue, consumer, no_ack=True)
+
+    async def _declare(self) -> None:
+        await self._channel.exchange_declare(EXCHANGE, exchange_type="direct", durable=True)
+        for queue, key in self._bindings.items():
+            await self._channel.queue_bind(queue, EXCHANGE, routing_key(*key))
+
+    def _on_close(self, _: object, error: BaseException | None = None) -> None:
+        if error is not None and not self.lost.is_set():
+            self.trouble = f"{type(error).__name__}: {error}"
+        self.lost.set()
+
+    def _on_cancel(self, _: object) -> None:
+        self.trouble = "RabbitMQ cancelled a consumer: its queue was deleted"
+        self.lost.set()
+
+
+def routing_key(topic: Topic, lane: Lane) -> str:
+    """How RabbitMQ knows a hint's topic and lane."""
+    return f"{topic.value}.{lane.value}"
+
+
+def _frame(channel: int, topic: Topic, lane: Lane) -> ChannelFrame:
+    publish = spec.Basic.Publish(exchange=EXCHANGE, routing_key=routing_key(topic, lane))
+    header = ContentHeader(properties=spec.Basic.Properties(delivery_mode=_TRANSIENT))
+    return ChannelFrame.marshall(channel, [publish, header])
+
+
+def _consumer(topic: Topic, lane: Lane, heard: Heard) -> ConsumerCallback:
+    received = RECEIVED.labels(topic.value)
+
+    async def consume(_: DeliveredMessage) -> None:
+        received.inc()
+        heard(lane)
+
+    return consume
+
+
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    # Not the library's own limits: they use `asyncio.wait_for`, which before Python 3.12 loses a
+    # cancellation that comes together with the answer.
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise BrokerUnavailable(f"no answer within {seconds:g} seconds") from error
+
+
+async def _find_host(url: str) -> None:
+    """Raise OSError unless the host of *url* can be resolved.
+
+    A look-up that uvloop makes while it connects outlives the time limit, and its failure is then
+    logged as "Future exception was never retrieved".
+    """
+    parts = urlsplit(url)
+    await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port)
+
+
+async def _is_blocked(connection: AbstractConnection) -> bool:
+    """Whether `ready`, which returns at once on a connection that may publish, does not."""
+    transport = connection.transport
+    if transport is None:
+        return False
+    try:
+        async with asyncio.timeout(0):
+            await transport.ready()
+    except TimeoutError:
+        return True
+    return False
+
+
+async def _close(connection: AbstractConnection) -> None:
+    with suppress(*CONNECTION_EXCEPTIONS):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await connection.close()
