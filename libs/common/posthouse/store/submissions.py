@@ -68,9 +68,9 @@ class SubmissionStore:
         lease: timedelta = timedelta(seconds=20),
         window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
-        """*background* carries what a crash of the server may undo, because it is done again.
+        """*background* commits asynchronously what is done again after a crash of the server.
 
-        *accepted* and *prepared* lead to policy and dispatcher, where they are in this process.
+        *accepted* and *prepared* lead to policy and dispatcher, if they are in this process.
         """
         self._database = database
         self._background = background
@@ -84,13 +84,13 @@ class SubmissionStore:
         )
 
     async def accept(self, submission: Submission) -> bool:
-        """Return when *submission* is committed: only then may the client hear 250.
+        """Return when *submission* is committed: only then may the client get its 250.
 
-        Whether it came due, so that policy should be told; False when policy has it already.
+        True when it is due and policy needs a hint; False when policy has it already.
         """
-        # A client with urgent mail waits for no batch of others.
-        hurried = submission.lane <= Lane.HIGH
-        return await self._accepting.add(submission, hurried=hurried)
+        # Urgent mail does not wait for the batch that is being written.
+        urgent = submission.lane <= Lane.HIGH
+        return await self._accepting.add(submission, urgent=urgent)
 
     async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
         with self.accepted.reserve(len(batch)) as handed:
@@ -139,7 +139,7 @@ class SubmissionStore:
         """
         contents = {d.id: (d, *content) for p in prepared for d, content in p.to_send()}
         with self._prepared.reserve(len(contents)) as handed:
-            # What is to be sent at once must be on disk first: see DeliveryStore.claim.
+            # A delivery that is sent at once must be on disk first: see DeliveryStore.claim.
             database = self._database if handed else self._background
             rows = await database.fetch(
                 "prepare_submissions",

@@ -109,7 +109,7 @@ CREATE TABLE suppressions (
     PRIMARY KEY (account_id, normal, list, scope)
 );
 
--- What came in, what was decided, what happened: written once, never updated.
+-- History: what came in, what was decided, what happened. Inserted and never updated.
 
 CREATE TABLE contents (
     id      uuid PRIMARY KEY,
@@ -188,9 +188,9 @@ CREATE TABLE events (
 CREATE INDEX events_of_submission ON events (submission_id);
 CREATE INDEX events_by_commit ON events (xid, id);
 
--- What is still to be done: one slim row per open item, deleted when it is final. `due_at` says
--- when somebody should look at the row again: now, at the next attempt, or when a lease runs out.
--- A held row waits for the operator: no claim takes it, and it keeps no lane waiting.
+-- Open work: one slim row for each open item, deleted when it is final. `due_at` is when a worker may
+-- claim the row: now, at the next attempt, or when a lease runs out. A held row waits for the
+-- operator: no claim takes it, and it keeps no lane waiting.
 
 CREATE TABLE due_submissions (
     id           uuid PRIMARY KEY,
@@ -228,7 +228,7 @@ CREATE TABLE due_deliveries (
 CREATE INDEX due_deliveries_ready ON due_deliveries (lane, due_at)
     WHERE parked_at IS NULL AND NOT held;
 CREATE INDEX due_deliveries_leased ON due_deliveries (lane, claimed_at) WHERE leased AND NOT held;
--- Those that may end the process that tries them, few at any time.
+-- Suspects: deliveries that may end the process that tries them. There are few at any time.
 CREATE INDEX due_deliveries_suspects ON due_deliveries (lane, due_at)
     WHERE leased AND abandoned >= 1 AND NOT held;
 CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
@@ -236,8 +236,8 @@ CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
 CREATE INDEX due_deliveries_parked_expiry ON due_deliveries (expires_at)
     WHERE parked_at IS NOT NULL AND NOT held;
 
--- What nobody works on until somebody decides, and why: a submission that policy could not process,
--- a delivery that took its dispatcher with it, all that was open in a database that was restored.
+-- Quarantine: mail that waits until the operator decides, and why. A submission that policy could not
+-- process, a delivery that ended its dispatcher each time, all open mail of a restored database.
 
 CREATE TABLE quarantined_submissions (
     id           uuid PRIMARY KEY,
@@ -292,8 +292,8 @@ CREATE TYPE result_row_1 AS (
 );
 CREATE TYPE profile_row_1 AS (account_id uuid, name text, revision integer);
 
--- Which database this is. A restored one says so by being another: what was open in it may have
--- been sent since it was saved. It does not see that a whole server was put back.
+-- Which database this is. A restored one finds that it is another: mail that is open in it may have
+-- been sent since it was saved. That the files of a whole server were put back cannot be seen here.
 
 CREATE TABLE witness (
     database     text NOT NULL,
@@ -328,7 +328,7 @@ END $$;
 
 INSERT INTO witness (database) VALUES (this_database());
 
--- The latest time that this database has seen: when its clock says less, it was set back.
+-- The latest time that was noted: if the clock says less, it was set back.
 
 CREATE TABLE clock (seen timestamptz NOT NULL);
 INSERT INTO clock VALUES (now());
