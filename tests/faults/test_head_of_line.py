@@ -49,8 +49,8 @@ async def test_an_alert_passes_suspects_large_messages_and_a_site_that_hardly_re
             (row,) = await command(relay.database_url, SUSPECTS)
             return bool(row["count"])
 
-        await eventually(suspected, within=60)
         await eventually(at_the_door.is_ready, within=60)
+        await eventually(suspected, within=60)
         for _ in range(LARGE):
             said = await knock(door, recipient="r@slow.example", lines=LINES, within=60)
             assert said.startswith("250 ")
