@@ -46,7 +46,7 @@ class SmtpServer:
         self._config = config
         self._count = count
         self.state = SessionState(config.max_message_octets)
-        self.lines_read = 0  # and messages: whoever limits the client's time sees progress
+        self.lines_read = 0  # and messages: the wire gives the client time for each
         self._received = bytearray()
         self._output = bytearray()
         self._overlong = False  # the line that is coming in is too long already
