@@ -22,7 +22,10 @@ _AHEAD = {"hour": 4, "day": 2, "week": 1}
 # open work needs more stays for now.
 _MOVED_ROWS = 2_000
 _MOVED_OCTETS = 32 << 20
-_MOVED_EARLY_OCTETS = 4 << 20  # near a full disk: a copy needs room too
+# Near a full disk a copy needs room too, and nothing is written to the table while we look: less
+# than services wait for a lock.
+_MOVED_EARLY_OCTETS = 4 << 20
+_EARLY_SECONDS = 2.5
 
 _ADDING_SECONDS = 10.0
 # With a million open deliveries it takes some ten seconds to look at them all.
@@ -86,10 +89,11 @@ class Partitions:
         """
         early = share < 1
         octets = _MOVED_EARLY_OCTETS if early else _MOVED_OCTETS
+        seconds = _EARLY_SECONDS if early else _RETIRING_SECONDS
         freed = 0
         for table in tables:
             for row in await self.database.fetch_within(
-                _RETIRING_SECONDS,
+                seconds,
                 "retire_partitions",
                 table,
                 self.retention.of(table) * share,
