@@ -17,11 +17,13 @@ from onebox.installation import Installation, InstallationSettings, NoInstallati
 from onebox.postgres_binaries import PostgresError
 from posthouse.mail.address import InvalidAddress
 from posthouse.mail.lane import Lane
+from posthouse.profiles import UnknownProfile
 from posthouse.running import logs
 from posthouse.running.common_settings import LogFormat, LogLevel
 from posthouse.running.settings import SettingsError, load
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.postgres import Postgres
+from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,7 +69,7 @@ def _remember_data(ctx: click.Context, param: click.Parameter, value: str | None
 
 def settings() -> InstallationSettings:
     """What the environment tells about the installation; a mistake in it ends the command."""
-    with plainly():
+    with friendly_errors():
         return load(InstallationSettings, os.environ, also_known=_known_names)
 
 
@@ -79,7 +81,7 @@ def _known_names() -> frozenset[str]:
 
 def secret_key() -> bytes:
     """What credentials and keys are derived from."""
-    with plainly():
+    with friendly_errors():
         return installation().secret_key
 
 
@@ -95,6 +97,17 @@ def with_store(work: Callable[[Postgres], Awaitable[T]]) -> T:
     return run(_open(installation(), work))
 
 
+def with_secret_key(work: Callable[[Postgres, bytes], Awaitable[T]]) -> T:
+    """The same, for what is made with the secret key: refused when the database knows another."""
+    key = secret_key()
+
+    async def checked(database: Postgres) -> T:
+        await keep_secret_check(database, key)
+        return await work(database, key)
+
+    return with_store(checked)
+
+
 async def _open(where: Installation, work: Callable[[Postgres], Awaitable[T]]) -> T:
     async with where.open_store() as database:
         return await work(database)
@@ -104,22 +117,22 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run the coroutine *work*; what it meets ends the command with one line."""
     # Nothing but the command's own answer goes to standard output.
     logs.configure("posthouse", level=LogLevel.WARNING, form=LogFormat.CONSOLE, stream=sys.stderr)
-    with plainly():
+    with friendly_errors():
         return asyncio.run(work)
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
-    """Turn what can be wrong with an installation or a name into one line, and exit 1."""
+def friendly_errors() -> Iterator[None]:
+    """Turn the known errors of an installation or a name into one line and exit status 1."""
     try:
         yield
     except StoreUnavailable as error:
         raise click.ClickException(f"the database cannot be used: {error}") from error
     except StoreRefused as error:
         raise click.ClickException(f"the database refused this: {error}") from error
-    except (NoInstallation, PostgresError, SettingsError) as error:
+    except (NoInstallation, PostgresError, SettingsError, WrongSecretKey) as error:
         raise click.ClickException(str(error)) from error
-    except (NoAccount, NoDomain, NameTaken, InvalidAddress, UnusableSpf) as error:
+    except (NoAccount, NoDomain, NameTaken, InvalidAddress, UnusableSpf, UnknownProfile) as error:
         raise click.ClickException(str(error)) from error
 
 

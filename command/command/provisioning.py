@@ -69,6 +69,7 @@ async def create_credential(
     lane: Lane,
     highest_lane: Lane,
     note: str,
+    profile: str = "native",
 ) -> NewCredential:
     """Make a credential with a secret of 256 random bits; raises NameTaken."""
     chosen = username or f"ph-{_random_name()}"
@@ -82,6 +83,7 @@ async def create_credential(
             lane=lane,
             highest_lane=highest_lane,
             note=note,
+            profile=profile,
         )
     except StoreRefused as error:
         raise NameTaken(f"there is a credential called {chosen!r} already") from error
@@ -99,7 +101,10 @@ async def add_domain(
     verified: bool,
     today: date,
 ) -> tuple[NewKey, ...]:
-    """Make the sending domain *name* with a DKIM key for each of *algorithms*; raises NameTaken."""
+    """Make the sending domain *name* with a DKIM key for each of *algorithms*.
+
+    Raises NameTaken when an account has it: DNS holds one set of keys for a domain.
+    """
     sealing_key = derive(secret_key, Purpose.DKIM_KEYS)
     keys = tuple(_new_key(algorithm, sealing_key, today) for algorithm in algorithms)
     try:
@@ -107,8 +112,36 @@ async def add_domain(
             account, name, keys, return_path_host=return_path_host, verified=verified
         )
     except StoreRefused as error:
-        raise NameTaken(f"the account has the domain {name} already") from error
+        owners = await _owners(accounts, name)
+        raise NameTaken(
+            f"{owners} the domain {name} already; `posthouse domain share {name} --account "
+            "NAME` lets another account use it with the same keys"
+        ) from error
     return keys
+
+
+async def share_domain(accounts: AccountStore, account: UUID, name: str) -> None:
+    """Let *account* send as a domain of another account, with its keys; raises NoDomain."""
+    if not await accounts.share_sending_domain(account, name):
+        owners = await _owners(accounts, name)
+        raise NoDomain(
+            f"{owners} the domain {name} already"
+            if owners
+            else f"no account has the domain {name}; `posthouse domain add` makes it"
+        )
+
+
+async def _owners(accounts: AccountStore, name: str) -> str:
+    """Who has the domain *name*, as the beginning of a sentence; "" when nobody has."""
+    rows = await accounts.sending_domains()
+    found = tuple(dict.fromkeys(row["account"] for row in rows if row["name"] == name))
+    match found:
+        case ():
+            return ""
+        case (only,):
+            return f"the account {only} has"
+        case _:
+            return f"the accounts {' and '.join(found)} have"
 
 
 async def ensure_domain(

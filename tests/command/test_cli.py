@@ -134,6 +134,50 @@ def test_a_domain_shows_the_records_to_publish_then_and_later(posthouse: Command
     assert "has the domain" in posthouse("domain", "add", "x.example", status=1).stderr
 
 
+def test_a_domain_belongs_to_one_account_until_the_operator_shares_it(posthouse: Command) -> None:
+    """Two sets of keys under the same selectors could not both be in DNS."""
+    posthouse("credential", "create", "--account", "shop", "--domain", "x.example")
+    refused = posthouse(
+        "credential", "create", "--account", "news", "--domain", "x.example", status=1
+    ).stderr
+    assert "the account shop has the domain x.example already" in refused
+    assert "posthouse domain share x.example --account NAME" in refused
+    assert len(json.loads(posthouse("credential", "list", "--json").stdout)) == 1
+
+    posthouse("domain", "share", "x.example", "--account", "news")
+    posthouse("credential", "create", "--account", "news", "--domain", "x.example")
+    of_shop, of_news = json.loads(posthouse("domain", "list", "--json").stdout)
+    assert {of_shop["account"], of_news["account"]} == {"shop", "news"}
+    assert of_shop["selectors"] == of_news["selectors"]
+    again = posthouse("domain", "share", "x.example", "--account", "news", status=1).stderr
+    assert "the accounts news and shop has" not in again
+    assert "have the domain x.example already" in again
+    unknown = posthouse("domain", "share", "y.example", "--account", "news", status=1).stderr
+    assert "no account has the domain y.example" in unknown
+
+
+def test_another_secret_key_is_refused_before_anything_is_made_with_it(
+    posthouse: Command, database: str
+) -> None:
+    posthouse("init")
+    environ = {
+        "POSTHOUSE_DATABASE_URL": database,
+        "POSTHOUSE_BROKER_URL": "amqp://nobody@127.0.0.1:1/",
+        "POSTHOUSE_SECRET_KEY": base64.b64encode(bytes(32)).decode(),
+        "POSTHOUSE_HEALTH_LISTEN": "127.0.0.1:0",
+        "POSTHOUSE_INGEST_LISTENERS": "127.0.0.1:0/none",
+        "POSTHOUSE_BOUNCES_LISTEN": "127.0.0.1:0",
+    }
+    for command in (
+        ("init",), ("credential", "create"), ("domain", "add", "x.example"), ("up",),
+        ("ingest",), ("policy",), ("bounces",),
+    ):  # fmt: skip
+        refused = call(*command, **environ)
+        assert refused.returncode == 1, command
+        assert "the secret key is not the one that this database" in refused.stderr + refused.stdout
+    assert json.loads(posthouse("credential", "list", "--json").stdout) == []
+
+
 def test_suppressions_are_managed_by_hand(posthouse: Command) -> None:
     """LESSONS 8: an operator can add, see and remove."""
     posthouse("account", "create", "default")
@@ -163,6 +207,7 @@ def test_an_empty_queue_and_an_unknown_message_are_told_plainly(posthouse: Comma
         (["domain", "add", "localhost"], "is not a domain"),
         (["credential", "create", "--lane", "fast"], "no lane is called 'fast'"),
         (["credential", "create", "--lane", "1", "--highest-lane", "2"], "above high"),
+        (["credential", "create", "--profile", "other"], "no profile is called 'other'"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_done(arguments: list[str], complaint: str) -> None:

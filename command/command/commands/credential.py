@@ -9,11 +9,11 @@ import click
 from command.context import (
     LANE,
     data_option,
+    friendly_errors,
     json_option,
-    plainly,
     print_json,
-    secret_key,
     settings,
+    with_secret_key,
     with_store,
 )
 from command.dns_records import Record, print_records, records_of
@@ -27,6 +27,7 @@ from command.provisioning import (
 )
 from command.table import print_table
 from posthouse.mail.lane import Lane
+from posthouse.profiles import resolve
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
 
@@ -43,6 +44,7 @@ class _Wanted:
     lane: Lane
     highest_lane: Lane
     domains: tuple[str, ...]
+    profile: str
     note: str
 
 
@@ -66,9 +68,16 @@ class _Wanted:
     "domains",
     multiple=True,
     metavar="NAME",
-    help="Sending domain that the account gets, with DKIM keys, if it has it not. Repeatable.",
+    help="Sending domain of the account; made with DKIM keys when it is new. Repeatable.",
 )
-@click.option("--note", default="", help="For your own memory.")
+@click.option(
+    "--profile",
+    default="native",
+    show_default=True,
+    metavar="NAME",
+    help="How mail of this user is treated.",
+)
+@click.option("--note", default="", help="A note for the operator.")
 @json_option
 @data_option
 def create(
@@ -78,6 +87,7 @@ def create(
     lane: Lane,
     highest_lane: Lane,
     domains: tuple[str, ...],
+    profile: str,
     note: str,
     as_json: bool,
 ) -> None:
@@ -86,11 +96,12 @@ def create(
         raise click.ClickException(
             f"the lane {lane.label} is above {highest_lane.label}, the highest it may have"
         )
-    with plainly():
+    with friendly_errors():
         names = tuple(dict.fromkeys(domain_name(name) for name in domains))
-    wanted = _Wanted(account, username, lane, highest_lane, names, note)
-    key, relay = secret_key(), settings().hostname
-    made, records = with_store(lambda database: _create(database, key, relay, wanted))
+        resolve(profile)
+    wanted = _Wanted(account, username, lane, highest_lane, names, profile, note)
+    relay = settings().hostname
+    made, records = with_secret_key(lambda database, key: _create(database, key, relay, wanted))
     _show(wanted, made, records, as_json=as_json)
 
 
@@ -99,6 +110,11 @@ async def _create(
 ) -> tuple[NewCredential, tuple[Record, ...]]:
     accounts = AccountStore(database)
     owner = await ensure_account(accounts, wanted.account)
+    records: list[Record] = []
+    # Domains first: a domain that is refused must not leave a user whose secret nobody was told.
+    for name in wanted.domains:
+        await ensure_domain(accounts, owner, name, key, today=datetime.now(UTC).date())
+        records += records_of(await domain_rows(accounts, wanted.account, name), relay)
     made = await create_credential(
         accounts,
         owner,
@@ -106,13 +122,9 @@ async def _create(
         username=wanted.username,
         lane=wanted.lane,
         highest_lane=wanted.highest_lane,
+        profile=wanted.profile,
         note=wanted.note,
     )
-    records: list[Record] = []
-    for name in wanted.domains:
-        await ensure_domain(accounts, owner, name, key, today=datetime.now(UTC).date())
-        rows = await domain_rows(accounts, wanted.account, name)
-        records += records_of(rows, relay)
     return made, tuple(records)
 
 
@@ -127,6 +139,7 @@ def _show(
                 "secret": made.secret,
                 "lane": wanted.lane.label,
                 "highest_lane": wanted.highest_lane.label,
+                "profile": wanted.profile,
                 "domains": list(wanted.domains),
                 "records": [asdict(record) for record in records],
             }

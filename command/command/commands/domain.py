@@ -9,15 +9,15 @@ import click
 
 from command.context import (
     data_option,
+    friendly_errors,
     json_option,
-    plainly,
     print_json,
-    secret_key,
     settings,
+    with_secret_key,
     with_store,
 )
 from command.dns_records import print_records, records_of
-from command.provisioning import add_domain, domain_name, domain_rows, ensure_account
+from command.provisioning import add_domain, domain_name, domain_rows, ensure_account, share_domain
 from command.table import print_table
 from posthouse.mail.dkim_key import Algorithm
 from posthouse.store.accounts import AccountStore
@@ -61,26 +61,43 @@ def add(
     as_json: bool,
 ) -> None:
     """Add the domain NAME with new DKIM keys and print the records to publish."""
-    with plainly():
+    with friendly_errors():
         name = domain_name(name)
         host = None if return_path_host is None else domain_name(return_path_host)
-    key = secret_key()
+    algorithms = (Algorithm.RSA,) if no_ed25519 else tuple(Algorithm)
 
-    async def work(database: Postgres) -> None:
+    async def work(database: Postgres, key: bytes) -> None:
         accounts = AccountStore(database)
         await add_domain(
             accounts,
             await ensure_account(accounts, account),
             name,
             key,
-            algorithms=(Algorithm.RSA,) if no_ed25519 else tuple(Algorithm),
+            algorithms=algorithms,
             return_path_host=host,
             verified=not unverified,
             today=datetime.now(UTC).date(),
         )
 
-    with_store(work)
+    with_secret_key(work)
     _show_domain(account, name, published_spf, as_json=as_json)
+
+
+@domain.command
+@click.argument("name")
+@click.option("--account", required=True, metavar="NAME", help="Who may use it too.")
+@data_option
+def share(name: str, account: str) -> None:
+    """Let one more account send as the domain NAME of another one, with the same DKIM keys."""
+    with friendly_errors():
+        name = domain_name(name)
+
+    async def work(database: Postgres) -> None:
+        accounts = AccountStore(database)
+        await share_domain(accounts, await ensure_account(accounts, account), name)
+
+    with_store(work)
+    click.echo(f"{account} may send as {name} too, with the keys that the domain has")
 
 
 @domain.command
@@ -91,7 +108,7 @@ def add(
 @data_option
 def records(name: str, account: str, published_spf: tuple[str, ...], *, as_json: bool) -> None:
     """Print the records to publish for the domain NAME."""
-    with plainly():
+    with friendly_errors():
         name = domain_name(name)
     _show_domain(account, name, published_spf, as_json=as_json)
 
@@ -99,7 +116,7 @@ def records(name: str, account: str, published_spf: tuple[str, ...], *, as_json:
 def _show_domain(account: str, name: str, published_spf: tuple[str, ...], *, as_json: bool) -> None:
     rows = with_store(lambda database: domain_rows(AccountStore(database), account, name))
     relay = settings().hostname
-    with plainly():
+    with friendly_errors():
         wanted = records_of(rows, relay, published_spf)
     verified = rows[0]["verified_at"] is not None
     if as_json:
@@ -128,19 +145,7 @@ def list_(*, as_json: bool) -> None:
     async def work(database: Postgres) -> list[dict[str, Any]]:
         return [dict(row) for row in await AccountStore(database).sending_domains()]
 
-    found = [
-        {
-            "account": account,
-            "name": name,
-            "verified_at": rows[0]["verified_at"],
-            "return_path_host": rows[0]["return_path_host"],
-            "selectors": [row["selector"] for row in rows if row["selector"]],
-        }
-        for (account, name), group in groupby(
-            with_store(work), key=lambda row: (row["account"], row["name"])
-        )
-        for rows in (list(group),)
-    ]
+    found = [_summary(list(rows)) for _, rows in groupby(with_store(work), key=_of_account)]
     if as_json:
         print_json(found)
         return
@@ -160,13 +165,25 @@ def list_(*, as_json: bool) -> None:
     )
 
 
+def _of_account(row: dict[str, Any]) -> tuple[str, str]:
+    return row["account"], row["name"]
+
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A domain of one account, from a row for each of its keys."""
+    domain = {
+        name: rows[0][name] for name in ("account", "name", "verified_at", "return_path_host")
+    }
+    return {**domain, "selectors": [row["selector"] for row in rows if row["selector"]]}
+
+
 @domain.command
 @click.argument("name")
 @account_option
 @data_option
 def verify(name: str, account: str) -> None:
     """Let the account send as NAME. You vouch for it: DNS is not asked yet."""
-    with plainly():
+    with friendly_errors():
         name = domain_name(name)
 
     async def work(database: Postgres) -> None:

@@ -5,11 +5,13 @@ import time
 
 import click
 
-from command.context import data_option, installation, plainly, run, settings
+from command.context import data_option, friendly_errors, installation, run, settings
 from onebox.installation import Installation
 from posthouse.store import StoreUnavailable
 from posthouse.store.migrate import NEEDED_VERSION, Migration
 from posthouse.store.migrate import migrate as apply_migrations
+from posthouse.store.postgres import Postgres
+from posthouse.store.secret_check import keep_secret_check
 
 _PAUSE_SECONDS = 0.5
 _WAIT_SECONDS = 60.0
@@ -20,11 +22,11 @@ _WAIT_SECONDS = 60.0
 def init() -> None:
     """Make what an installation needs; what is there already stays as it is."""
     where = installation()
-    with plainly():
+    with friendly_errors():
         made = where.ensure(settings().hostname)
     for path in made:
         click.echo(f"made {path}")
-    run(_migrate(where, _WAIT_SECONDS))
+    run(_migrate(where, _WAIT_SECONDS, keep_key=True))
     click.echo(f"the database has schema {NEEDED_VERSION}")
     if where.given_key is None:
         click.echo(
@@ -51,12 +53,18 @@ def migrate(seconds: float) -> None:
     click.echo(f"the database has schema {NEEDED_VERSION}")
 
 
-async def _migrate(where: Installation, seconds: float) -> list[Migration]:
+async def _migrate(
+    where: Installation, seconds: float, *, keep_key: bool = False
+) -> list[Migration]:
     end = time.monotonic() + seconds
     while True:
         try:
             async with where.open_database() as (url, _):
-                return await apply_migrations(url)
+                done = await apply_migrations(url)
+                if keep_key:
+                    async with Postgres(url, connections=1) as database:
+                        await keep_secret_check(database, where.secret_key)
+                return done
         except StoreUnavailable:
             if time.monotonic() > end:
                 raise

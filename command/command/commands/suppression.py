@@ -5,7 +5,7 @@ from uuid import UUID
 
 import click
 
-from command.context import data_option, json_option, plainly, print_json, with_store
+from command.context import data_option, friendly_errors, json_option, print_json, with_store
 from command.provisioning import account_id
 from command.table import print_table
 from posthouse.mail.address import Address
@@ -82,7 +82,7 @@ def list_(account: str | None, limit: int, *, as_json: bool) -> None:
 
 
 def _mailbox(text: str) -> str:
-    with plainly():
+    with friendly_errors():
         return str(Address.parse(text))
 
 

@@ -62,7 +62,7 @@ class OtherBroker(Settings):
 class UpSettings:
     """The settings of each part."""
 
-    place: Installation
+    installation: Installation
     workers: int
     broker_url: BrokerUrls | None  # None: the broker is in this process
     ingest: IngestSettings
@@ -86,10 +86,10 @@ def read_settings(environ: Mapping[str, str]) -> UpSettings:
             return model.model_construct()
 
     own = read(OneboxSettings, environ)
-    place = Installation.from_settings(own)
-    given = _completed(place, environ)
+    installation = Installation.from_settings(own)
+    given = _completed(installation, environ)
     found = UpSettings(
-        place,
+        installation,
         own.workers,
         read(OtherBroker, environ).broker_url,
         read(IngestSettings, given),
@@ -102,7 +102,7 @@ def read_settings(environ: Mapping[str, str]) -> UpSettings:
     return found
 
 
-def _completed(place: Installation, environ: Mapping[str, str]) -> dict[str, str]:
+def _completed(installation: Installation, environ: Mapping[str, str]) -> dict[str, str]:
     given = {name: value for name, value in environ.items() if value}
 
     def has(name: str) -> bool:
@@ -112,9 +112,9 @@ def _completed(place: Installation, environ: Mapping[str, str]) -> dict[str, str
         if not has(name):
             given[f"{PREFIX}{name}"] = str(value)
 
-    if place.secret_key_file.exists():
+    if installation.secret_key_file.exists():
         if not has("SECRET_KEY"):
-            given[f"{PREFIX}SECRET_KEY_FILE"] = str(place.secret_key_file)
+            given[f"{PREFIX}SECRET_KEY_FILE"] = str(installation.secret_key_file)
     else:
         complete("SECRET_KEY", base64.b64encode(bytes(KEY_OCTETS)).decode())
     # Both are required of a service by itself. Here `up` hands each service the real ones.
@@ -122,6 +122,6 @@ def _completed(place: Installation, environ: Mapping[str, str]) -> dict[str, str
     complete("BROKER_URL", "amqp://")
     for service in ("INGEST", "BOUNCES"):
         if not has(f"{service}_TLS_CERTIFICATE"):
-            complete(f"{service}_TLS_CERTIFICATE", place.certificate_file)
-            complete(f"{service}_TLS_KEY", place.certificate_key_file)
+            complete(f"{service}_TLS_CERTIFICATE", installation.certificate_file)
+            complete(f"{service}_TLS_KEY", installation.certificate_key_file)
     return given

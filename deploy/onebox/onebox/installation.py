@@ -16,6 +16,7 @@ from pathlib import Path
 import asyncpg
 from pydantic import Field, SecretStr
 
+from onebox.postgres_data import data_of
 from onebox.postgres_folder import FolderInUse, dsn
 from onebox.postgres_server import EmbeddedPostgres
 from posthouse.mail.secret import KEY_OCTETS
@@ -29,6 +30,8 @@ _STARTING_SECONDS = 60.0  # how long another process may take to bring the datab
 _GUESTS_SECONDS = 30.0  # how long other commands may go on using the database we started
 _POLL_SECONDS = 0.05
 _CONNECTIONS = 3
+_OWN_CONNECTIONS = 10  # for a caller that says nothing: a restore, which needs one
+_COMMAND_CONNECTIONS = 30  # for commands, `psql` and backups beside a relay
 
 
 class NoInstallation(Exception):
@@ -134,6 +137,11 @@ class Installation:
             self.folder.mkdir(0o711 if os.geteuid() == 0 else 0o700, parents=True)
             yield self.folder
         if self.given_key is None and not self.secret_key_file.exists():
+            if self.database_url is None and data_of(self.postgres_folder).exists():
+                raise NoInstallation(
+                    f"{self.secret_key_file} is missing, and the database in {self.folder} was "
+                    "set up with it: put your copy back"
+                )
             _write(self.secret_key_file, base64.b64encode(secrets.token_bytes(KEY_OCTETS)) + b"\n")
             yield self.secret_key_file
         if not (self.certificate_file.exists() and self.certificate_key_file.exists()):
@@ -178,14 +186,16 @@ class Installation:
                 await _guests_have_left(lock)
                 await server.stop()
 
-    async def start_server(self) -> EmbeddedPostgres:
+    async def start_server(self, connections: int = _OWN_CONNECTIONS) -> EmbeddedPostgres:
         """Start the folder's PostgreSQL for the relay itself, after the commands that use it.
 
-        The caller stops it. Raises FolderInUse when another relay works here, PostgresError.
+        It takes up to *connections* at one time, and some of commands. The caller stops it. Raises
+        FolderInUse when another relay works here, PostgresError.
         """
         with self._as_guest() as lock:
             await _guests_have_left(lock)  # and no other comes in before we have started
-            server = EmbeddedPostgres(self.postgres_folder)
+            most = {"max_connections": str(connections + _COMMAND_CONNECTIONS)}
+            server = EmbeddedPostgres(self.postgres_folder, options=most)
             await server.start()
             return server
 

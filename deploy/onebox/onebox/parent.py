@@ -16,7 +16,6 @@ import structlog
 
 from ingest.sockets import addresses, bind
 from onebox.all_settings import UpSettings
-from onebox.installation import Installation
 from onebox.postgres_server import EmbeddedPostgres, PostgresError
 from onebox.supervisor import Supervisor
 from onebox.worker import work
@@ -28,9 +27,21 @@ from posthouse.running.service import Service, main, run
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres
+from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
 
 # After the grace period workers have this long to give back their work and end.
 _ENDING_SECONDS = 5.0
+# Connections of a worker beside its two pools: one of ingest and one of bounces.
+_WATCHDOGS = 2
+
+_NOT_STARTED = (
+    PostgresError,
+    StoreUnavailable,
+    StoreRefused,
+    WrongSecretKey,
+    CannotListen,
+    NotReady,
+)
 
 log = structlog.get_logger()
 
@@ -82,10 +93,8 @@ class Parent:
         try:
             async with AsyncExitStack() as stack:
                 stack.callback(supervisor.signal_all, signal.SIGKILL)
-                postgres, url = await _database(self._settings.place, stack)
-                await migrate(url, folder=None if postgres is None else postgres.folder_identity)
-                if postgres is not None:
-                    await _end_leases(url)
+                postgres, url = await _database(self._settings, stack)
+                await _prepare(url, common.secret_key.get_secret_value(), postgres)
                 self._bounces = await supervisor.start(url)
                 health = Health(common.health_listen, supervisor.checks(), supervisor.metrics)
                 facts = _Facts(
@@ -99,7 +108,7 @@ class Parent:
                     services["postgres"] = _DatabaseOf(supervisor, postgres)
                 grace = common.grace_seconds + _ENDING_SECONDS
                 return await run(services, health=health, grace=grace)
-        except (PostgresError, StoreUnavailable, StoreRefused, CannotListen, NotReady) as error:
+        except _NOT_STARTED as error:
             log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
             return 1
 
@@ -126,21 +135,32 @@ class _DatabaseOf:
         await self.postgres.run(self.supervisor.all_ended)
 
 
+def _connections(settings: UpSettings) -> int:
+    """How many connections to the database all workers may have open together."""
+    pools = 2 * settings.ingest.database_pool_size
+    return settings.workers * (pools + _WATCHDOGS) + 1
+
+
 async def _database(
-    place: Installation, stack: AsyncExitStack
+    settings: UpSettings, stack: AsyncExitStack
 ) -> tuple[EmbeddedPostgres | None, str]:
-    if place.database_url is not None:
-        return None, place.database_url
-    postgres = await place.start_server()
+    installation = settings.installation
+    if installation.database_url is not None:
+        return None, installation.database_url
+    postgres = await installation.start_server(_connections(settings))
     stack.push_async_callback(postgres.stop)
     return postgres, postgres.dsn
 
 
-async def _end_leases(url: str) -> None:
-    """Nobody else works on this database: whoever held a lease is dead; no need to wait for it."""
+async def _prepare(url: str, secret_key: bytes, postgres: EmbeddedPostgres | None) -> None:
+    """Migrate the database; raises WrongSecretKey when it was set up with another key."""
+    await migrate(url, folder=None if postgres is None else postgres.folder_identity)
     async with Postgres(url, connections=1) as database:
-        await database.run("end_submission_leases")
-        await database.run("end_delivery_leases")
+        await keep_secret_check(database, secret_key)
+        if postgres is not None:
+            # Nothing else works on this database: who held a lease is dead.
+            await database.run("end_submission_leases")
+            await database.run("end_delivery_leases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +176,7 @@ class _Facts:
     def told(self, health: Endpoint) -> dict[str, Any]:
         """As the ready line has it."""
         listeners = zip(self.settings.ingest.ingest_listeners, self.submission, strict=True)
-        folder = str(self.settings.place.folder.absolute())
+        folder = str(self.settings.installation.folder.absolute())
         return {
             "event": "ready",
             "submission": [

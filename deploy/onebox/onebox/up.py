@@ -14,12 +14,12 @@ def run_up(environ: Mapping[str, str]) -> int:
     """Run the whole relay until a signal; the exit status."""
     try:
         settings = read_settings(environ)
-        settings.place.ensure(settings.ingest.hostname)
+        settings.installation.ensure(settings.ingest.hostname)
         settings = read_settings(environ)  # now with the secret key that may just have been made
     except (SettingsError, NoInstallation) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    folder = settings.place.database_folder
+    folder = settings.installation.database_folder
     with making_ahead(folder) if folder is not None else nullcontext():
         from onebox.parent import run_relay  # noqa: PLC0415 -- every service: it takes its time
 

@@ -45,7 +45,7 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.
             number, _, url = await link.channel.next_question()
             told = settings.ingest.model_copy(update={"database_url": SecretStr(url)})
             broker = _broker(settings)
-            folder = settings.place.database_folder
+            folder = settings.installation.database_folder
             disk = data_of(folder) if folder else None
             behind = await stack.enter_async_context(backing(told, broker, disk=disk))
             wired = [

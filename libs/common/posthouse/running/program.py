@@ -15,7 +15,13 @@ from pydantic import SecretStr
 
 from posthouse.broker import Broker, BrokerState, BrokerUnavailable
 from posthouse.running import logs
-from posthouse.running.common_settings import Common, WithBroker, WithDatabase, WithRetention
+from posthouse.running.common_settings import (
+    Common,
+    WithBroker,
+    WithDatabase,
+    WithRetention,
+    WithSecretKey,
+)
 from posthouse.running.health import CannotListen, Check, Health
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError, load
@@ -26,6 +32,7 @@ from posthouse.store.housekeeping import Housekeeping
 from posthouse.store.migrate import NEEDED_VERSION
 from posthouse.store.postgres import Postgres
 from posthouse.store.retention import Retention
+from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
 from posthouse.store.submissions import ClaimedSubmission
 
 # How long a program waits for a database that does not answer, or has an old schema, at its start.
@@ -133,6 +140,8 @@ async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
     try:
         async with backing(settings, broker) as behind:
             await behind.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
+            if isinstance(settings, WithSecretKey):
+                await keep_secret_check(behind.database, settings.secret_key.get_secret_value())
             wired = wire(settings, behind)
             health = Health(
                 settings.health_listen, {"database": database_check(behind), **wired.checks}
@@ -143,7 +152,7 @@ async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
                 "housekeeping": housekeeping(settings, behind),
             }
             return await run(services, health=health, grace=settings.grace_seconds)
-    except (StoreUnavailable, CannotListen) as error:
+    except (StoreUnavailable, WrongSecretKey, CannotListen) as error:
         log.error("not_started", reason=str(error))  # noqa: TRY400 -- the text says all
         await asyncio.sleep(0)
         return 1

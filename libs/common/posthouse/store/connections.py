@@ -7,38 +7,62 @@ itself, and a message needs several; here a connection is taken from a list and 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
+
+from posthouse.store.failure import TooManyConnections
+
+_UNUSED_SECONDS = 30.0
+_RETRY_SECONDS = 0.1  # between two tries to connect to a server that has no connection left
 
 
 class Connections:
-    """At most so many open connections; the one used last is lent first.
+    """Up to *most* open connections; the one used last is lent first.
 
-    A connection that was closed from the other side, or that somebody left in the middle of a
-    statement, is not lent again.
+    A connection that the other side closed, or that was given back in the middle of a statement, is
+    not lent again. All but one of those that nobody needed for *unused_seconds* are closed.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Any]], most: int) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Any]],
+        most: int,
+        *,
+        unused_seconds: float = _UNUSED_SECONDS,
+    ) -> None:
         self._connect = connect
         self._most = most
+        self._unused_seconds = unused_seconds
         self._open = 0  # lent, free, or being made
         self._free: list[Any] = []
+        self._least_free = 0  # so many at the bottom of that list were not used of late
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def take(self, seconds: float) -> Any:
         """A connection for one user; TimeoutError when none came free within *seconds*.
 
-        Raises what connecting raised.
+        Where the server has no connection left for us, wait for one of ours. Raises what connecting
+        raised, TooManyConnections only after *seconds*.
         """
+        if (connection := self._take_free()) is not None:
+            return connection
+        now = asyncio.get_running_loop().time
+        deadline = now() + seconds
         while True:
-            while self._free:
-                connection = self._free.pop()
-                if not connection.is_closed():
-                    return connection
-                self._open -= 1
             if self._open < self._most:
-                return await self._new()
-            await self._turn(seconds)
+                try:
+                    return await self._new()
+                except TooManyConnections:
+                    if now() >= deadline:
+                        raise
+                with suppress(TimeoutError):
+                    await self._turn(_RETRY_SECONDS)
+            else:
+                await self._turn(deadline - now())
+            if (connection := self._take_free()) is not None:
+                return connection
 
     def give_back(self, connection: Any, *, whole: bool) -> None:
         """End what `take` began; *whole*: nothing of ours is under way on it any more."""
@@ -52,6 +76,8 @@ class Connections:
     async def close(self, seconds: float) -> None:
         """Close all; those still lent are cut when they come back."""
         self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
         free, self._free = self._free, []
         self._open -= len(free)
         for connection in free:
@@ -60,16 +86,47 @@ class Connections:
             except (OSError, TimeoutError):
                 connection.terminate()
 
+    def _take_free(self) -> Any | None:
+        while self._free:
+            connection = self._free.pop()
+            self._least_free = min(self._least_free, len(self._free))
+            if not connection.is_closed():
+                return connection
+            self._open -= 1
+        return None
+
     async def _new(self) -> Any:
         self._open += 1
         try:
-            return await self._connect()
+            connection = await self._connect()
+        except TooManyConnections:
+            self._open -= 1
+            if not self._open:  # else one that is given back wakes who waits
+                self._call_next()
+            raise
         except BaseException:
             self._open -= 1
             self._call_next()
             raise
+        if self._sweep is None:
+            self._sweep_later()
+        return connection
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweep = loop.call_later(self._unused_seconds, self._close_unused)
+
+    def _close_unused(self) -> None:
+        unused = max(min(self._least_free, len(self._free) - 1), 0)
+        for connection in self._free[:unused]:
+            connection.terminate()
+        del self._free[:unused]
+        self._open -= unused
+        self._least_free = len(self._free)
+        self._sweep_later()
 
     async def _turn(self, seconds: float) -> None:
+        """Return when a connection was given back; TimeoutError after *seconds*."""
         called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(called)
         try:

@@ -1,4 +1,4 @@
-"""The two ways in which the store can say no, and how PostgreSQL's errors map to them."""
+"""The ways in which the store can say no, and how PostgreSQL's errors map to them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +15,10 @@ class StoreFull(StoreUnavailable):
     """The store has no room; nothing was changed."""
 
 
+class TooManyConnections(StoreUnavailable):
+    """The server has no connection left; nothing was changed."""
+
+
 class StoreRefused(Exception):
     """The store will never take this data."""
 
@@ -24,10 +28,12 @@ def store_failures() -> Iterator[None]:
     """Map what asyncpg and PostgreSQL raise to the store's own exceptions."""
     try:
         yield
+    except asyncpg.TooManyConnectionsError as error:
+        raise TooManyConnections(str(error)) from error
     except asyncpg.DiskFullError as error:
-        raise StoreFull(str(error)) from error
+        raise StoreFull(_said(error)) from error
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-        raise StoreRefused(str(error)) from error
+        raise StoreRefused(_said(error)) from error
     except (
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
@@ -35,19 +41,31 @@ def store_failures() -> Iterator[None]:
         OSError,
         TimeoutError,
     ) as error:
-        text = str(error) or type(error).__name__
-        raise StoreUnavailable(text) from error
+        raise StoreUnavailable(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, without PostgreSQL's DETAIL: that quotes the row, and reasons are logged."""
+    text = error.args[0] if isinstance(error, asyncpg.PostgresError) else str(error)
+    return str(text) or type(error).__name__
 
 
 @contextmanager
 def connection_failures(url: str) -> Iterator[None]:
-    """Have StoreUnavailable say which database it is that could not be connected to."""
+    """Have StoreUnavailable say which database it is that could not be connected to.
+
+    A server with many more clients than it may have closes a connection before it is asked for
+    anything, and its reason is lost on the way.
+    """
     try:
         with store_failures():
-            yield
+            try:
+                yield
+            except asyncpg.ConnectionDoesNotExistError as error:
+                raise asyncpg.TooManyConnectionsError("it closed the connection at once") from error
     except StoreUnavailable as error:
         text = f"cannot connect to the database {whereabouts(url)}: {error}"
-        raise StoreUnavailable(text) from error
+        raise type(error)(text) from error
 
 
 def whereabouts(url: str) -> str:

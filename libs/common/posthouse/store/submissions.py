@@ -10,10 +10,13 @@ from uuid import UUID
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Attributes, Delivery, Rendition, Submission
-from posthouse.store.deliveries import CLAIMED_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
+from posthouse.store.deliveries import LARGE_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.postgres import Postgres
+
+# A claim brings no more than this many octets of messages, but always one message.
+CLAIMED_OCTETS = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,9 @@ class SubmissionStore:
         lease: timedelta = timedelta(seconds=20),
         window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
-        """*background* carries what a crash of the server may undo, because it is done again.
+        """*background* commits asynchronously what is done again after a crash of the server.
 
-        *accepted* and *prepared* lead to policy and dispatcher, where they are in this process.
+        *accepted* and *prepared* lead to policy and dispatcher, if they are in this process.
         """
         self._database = database
         self._background = background
@@ -81,13 +84,13 @@ class SubmissionStore:
         )
 
     async def accept(self, submission: Submission) -> bool:
-        """Return when *submission* is committed: only then may the client hear 250.
+        """Return when *submission* is committed: only then may the client get its 250.
 
-        Whether it came due, so that policy should be told; False when policy has it already.
+        True when it is due and policy needs a hint; False when policy has it already.
         """
-        # A client with urgent mail waits for no batch of others.
-        hurried = submission.lane <= Lane.HIGH
-        return await self._accepting.add(submission, hurried=hurried)
+        # Urgent mail does not wait for the batch that is being written.
+        urgent = submission.lane <= Lane.HIGH
+        return await self._accepting.add(submission, urgent=urgent)
 
     async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
         with self.accepted.reserve(len(batch)) as handed:
@@ -136,7 +139,7 @@ class SubmissionStore:
         """
         contents = {d.id: (d, *content) for p in prepared for d, content in p.to_send()}
         with self._prepared.reserve(len(contents)) as handed:
-            # What is to be sent at once must be on disk first: see DeliveryStore.claim.
+            # A delivery that is sent at once must be on disk first: see DeliveryStore.claim.
             database = self._database if handed else self._background
             rows = await database.fetch(
                 "prepare_submissions",
@@ -180,6 +183,8 @@ def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:
 
 
 def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> ClaimedDelivery:
+    """As a claim would bring it: a large message without its text."""
+    size = len(header) + len(body)
     return ClaimedDelivery(
         delivery=delivery,
         claim=1,
@@ -188,8 +193,9 @@ def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> Claimed
         expired=False,
         received_at=row["received_at"],
         expires_at=row["expires_at"],
-        header=header,
-        body=body,
+        size=size,
+        header=header if size <= LARGE_OCTETS else b"",
+        body=body if size <= LARGE_OCTETS else b"",
     )
 
 
