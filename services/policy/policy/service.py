@@ -214,10 +214,10 @@ class PolicyService:
             for one in prepared:
                 await self._keep([one])
             return
-        for one in prepared:
-            _tell(one)
         for lane in due:
             self._announce(lane)
+        for one in prepared:
+            _tell(one)
 
     async def _postpone(self, claimed: ClaimedSubmission, reason: str) -> None:
         """Let it come due again when its lease runs out; quarantine it after the last failure."""
