@@ -126,7 +126,7 @@ class Line:
             claims = await claim(self.lowest)
             self._drained = not claims.more
             if self._polling:
-                self._polling.looked(found=claims.more or bool(claims.submissions))
+                self._polling.adapt(found=claims.more or bool(claims.submissions))
             if claims.submissions:
                 return claims.submissions
         await asyncio.sleep(0)  # who handed it over tells its clients first, which takes less
