@@ -1,12 +1,12 @@
 -- Every statement of the product, by name. A test prepares each against the migrated schema.
--- A batch is one array of a named type: a batch a statement, a statement a transaction.
+-- A batch of rows is one array of a named type, one statement and one transaction.
 --
--- A plan is made once for a connection, perhaps while the tables are empty, and must hold when a
--- million rows wait. So nothing leaves the planner a choice that could read a whole table: whether
--- a lane has anything is a scalar subquery (an EXISTS would become a join), what is looked up row
--- by row is LATERAL behind OFFSET 0, what is changed is named by `id = ANY`, and a claim that had its
--- result has no number (a plain `leased` would invite a scan of that index). A test counts the
--- pages that such plans read.
+-- A connection plans a statement once, perhaps while the tables are empty, and the plan must be good
+-- when a million rows wait. So the planner is left no choice that could read a whole table: whether
+-- a lane has anything is a scalar subquery (an EXISTS would become a join), rows are looked up one by
+-- one by LATERAL behind OFFSET 0, rows to change are named by `id = ANY`, and leases are found by
+-- claim number in a CASE (a plain `leased` would invite a scan of its index). A test counts the pages
+-- that these plans read.
 
 -- name: accept_submissions
 -- What is handed over is claimed at once, and comes back with what claim_submissions would tell.
@@ -274,8 +274,8 @@ WHERE id = ANY(ARRAY(
 RETURNING id;
 
 -- name: settle_deliveries
--- A result without a wait is final: its row goes. A result under a lost claim, or under one
--- that had its result, changes nothing.
+-- A result without a wait is final and deletes its row. A result under a lost claim, or under one
+-- that has its result already, changes nothing.
 WITH input AS (
     SELECT * FROM unnest($1::result_row_1[])
 ), gone AS (
@@ -320,7 +320,7 @@ WITH input AS (
 SELECT id FROM done;
 
 -- name: renew_deliveries
--- Never waits for a row: what is locked is being settled, or claimed by another because it ran out.
+-- Waits for no row: a locked one is being settled, or claimed by another worker.
 WITH ours AS (
     SELECT d.id FROM unnest($1::claim_row_1[]) AS t
     CROSS JOIN LATERAL (
@@ -584,9 +584,8 @@ FROM gone
 RETURNING id;
 
 -- name: unquarantine_submissions
--- Those of account $1, quarantined for reason $2, accepted after $3 and not after $4, each of which may
--- be null. All that is released has as much time as when it was accepted; what the operator had
--- held stays held.
+-- Those of account $1, quarantined for reason $2, accepted after $3 and not after $4; a null does not
+-- choose. They get as much time as when they were accepted. Mail that the operator held stays held.
 WITH gone AS (
     DELETE FROM quarantined_submissions
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
@@ -654,8 +653,8 @@ SELECT * FROM retire_partitions($1, now() - $2::interval, $3, $4, $5);
 SELECT * FROM sweep_default($1, $2, $3, now() - $4::interval);
 
 -- name: note_time
--- How far the clock was set back since somebody last noted the time; less than nothing if it was
--- not. No row while another notes it.
+-- How far the clock was set back since the time was last noted; negative if it was not. No row while
+-- another session notes it.
 WITH before AS (SELECT seen FROM clock FOR UPDATE SKIP LOCKED)
 UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_back;
 
@@ -663,8 +662,8 @@ UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_b
 SET LOCAL statement_timeout = 0;
 
 -- name: shift_due_submissions
--- What waits was told to wait by a clock that was ahead, or so it must be taken: it is looked at
--- that much sooner. A lease is left to whoever may still hold it, and will renew it.
+-- Due times were written by the clock that was ahead: they move back by as much. A lease gets its
+-- whole time again, because its worker may still be at work and will renew it.
 UPDATE due_submissions
 SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::interval ELSE now() END),
     received_at = LEAST(received_at, now()),
@@ -680,8 +679,8 @@ SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::i
 WHERE due_at > now() OR received_at > now();
 
 -- name: reset_future_due_submissions
--- What waits for longer than anything is ever told to, $2: a clock that was ahead for a moment only,
--- and that nobody noted, has written it.
+-- Rows that wait longer than $2, the longest wait there is: they were written while the clock was
+-- ahead for a moment, and nothing noted that time.
 UPDATE due_submissions
 SET due_at = CASE WHEN leased THEN now() + $1::interval ELSE now() END,
     received_at = LEAST(received_at, now()),
@@ -708,6 +707,15 @@ WHERE id = ANY(ARRAY(
     ) d
 ))
 RETURNING id;
+
+-- name: nobody_leads
+-- Cheaper to ask than to keep a session in each process for try_to_lead.
+SELECT NOT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (classid::bigint << 32 | objid::bigint) = $1::bigint
+) AS free;
 
 -- name: try_to_lead
 SELECT pg_try_advisory_lock($1::bigint) AS leads;
