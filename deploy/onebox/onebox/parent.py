@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from ingest.sockets import addresses, bind
+from ingest.listeners import addresses, bind
 from onebox.all_settings import UpSettings
 from onebox.postgres_server import EmbeddedPostgres, PostgresError
 from onebox.supervisor import Supervisor

@@ -1,0 +1,142 @@
+"""From a submission and facts to deliveries with signed return paths and a signed message."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+import dkim
+import pytest
+
+from policy.core import decision
+from policy.core.decision import Plan, decide, sign, unsigned
+from policy.core.facts import DomainKeys, Facts, KnownDomain, Relay, SigningUnavailable
+from policy.core.request import read
+from policy.core.steps import Draft, Rejection
+from policy.signing import OneByOne
+from posthouse.mail.dkim_key import Algorithm, SigningKey, record
+from posthouse.mail.lane import Lane
+from posthouse.mail.return_path import verify
+from posthouse.mail.submission import RecipientKind, Submission
+from posthouse.mail.suppression_list import Suppression, SuppressionList
+from posthouse.profiles import resolve
+from posthouse.running.keys import generate
+
+NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, generate(Algorithm.RSA))
+SENDER = DomainKeys("sender.example", "bounce.sender.example", (KEY,))
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32)
+BOUNCED = (Suppression(SuppressionList.BOUNCE, ""),)
+CAME = NOW - timedelta(minutes=2)
+SUBMISSION = Submission(
+    id=UUID(int=(int(CAME.timestamp() * 1000) << 80) | 7 << 76 | 2 << 62 | 1),
+    account_id=UUID(int=1),
+    credential_id=UUID(int=2),
+    profile="native",
+    lane=Lane.HIGH,
+    sender="news@sender.example",
+    recipients=("a@there.example", "b@there.example"),
+    smtputf8=False,
+    client="8.8.4.4",
+    helo="app.sender.example",
+    tls="TLSv1.3",
+    header=b"From: news@sender.example\r\nSubject: Hi\r\n\r\n",
+    body=b"Hello\r\n",
+)
+
+
+def decided(
+    submission: Submission = SUBMISSION,
+    suppressed: tuple[str, ...] = (),
+    known: KnownDomain = SENDER,
+) -> decision.Decision:
+    facts = Facts(RELAY, {"sender.example": known}, dict.fromkeys(suppressed, BOUNCED))
+    ids = (UUID(int=i) for i in count(0x100))
+    return decide(read(submission, resolve("native")), facts, NOW, ids)
+
+
+def planned(submission: Submission = SUBMISSION, suppressed: tuple[str, ...] = ()) -> Plan:
+    result = decided(submission, suppressed)
+    assert isinstance(result, Plan)
+    return result
+
+
+def test_every_recipient_gets_a_delivery_of_the_one_rendition() -> None:
+    result = planned()
+
+    assert [d.recipient for d in result.deliveries] == ["a@there.example", "b@there.example"]
+    assert [d.id for d in result.deliveries] == [UUID(int=0x101), UUID(int=0x102)]
+    assert {d.rendition_id for d in result.deliveries} == {UUID(int=0x100)}
+    assert [one.id for one in result.renditions] == [UUID(int=0x100)]
+    assert {d.kind for d in result.deliveries} == {RecipientKind.TO}
+    assert {d.lane for d in result.deliveries} == {Lane.HIGH}
+    assert {d.account_id for d in result.deliveries} == {SUBMISSION.account_id}
+
+
+def test_each_return_path_leads_back_to_its_delivery() -> None:
+    for delivery in planned().deliveries:
+        local, _, host = delivery.return_path.partition("@")
+
+        assert host == "bounce.sender.example"
+        assert verify(local, [b"k" * 32], NOW.date()) == delivery.id
+
+
+def test_date_and_trace_tell_when_the_message_came_not_when_it_was_prepared() -> None:
+    """So that preparing it again, after a crash, gives the same message."""
+    header = planned().renditions[0].header
+
+    assert header.first("Date") == "Sun, 01 Mar 2026 12:28:00 +0000"
+    assert header.first("Message-ID") == f"<{SUBMISSION.id}@sender.example>"
+    assert str(header.first("Received")).endswith("; Sun, 01 Mar 2026 12:28:00 +0000")
+
+
+def test_a_suppressed_recipient_gets_no_delivery() -> None:
+    result = planned(suppressed=("a@there.example",))
+
+    assert [d.recipient for d in result.deliveries] == ["b@there.example"]
+    assert result.suppressed == ("a@there.example",)
+
+
+def test_when_all_are_suppressed_there_is_nothing_to_send() -> None:
+    result = planned(suppressed=SUBMISSION.recipients)
+
+    assert result.deliveries == ()
+    assert result.suppressed == SUBMISSION.recipients
+
+
+def test_the_rendition_is_the_edited_message_with_a_signature_that_verifies() -> None:
+    result = planned()
+    (sent,) = sign(list(unsigned(result, NOW)), OneByOne().sign)
+    text = record(KEY.private.public_key()).encode()
+
+    assert sent.body is None
+    assert sent.header.endswith(bytes(result.renditions[0].header))
+    assert dkim.verify(sent.header + SUBMISSION.body, dnsfunc=lambda *_, **__: text)
+
+
+def test_what_happened_is_said_for_the_timeline() -> None:
+    assert planned().detail == {
+        "profile": "native",
+        "deliveries": 2,
+        "message_id": f"<{SUBMISSION.id}@sender.example>",
+        "signed": ["s1._domainkey.sender.example"],
+    }
+    foreign = replace(SUBMISSION, sender="x@else.example", header=b"From: x@else.example\r\n\r\n")
+    assert str(planned(foreign).detail["note"]).startswith("unsigned: ")
+
+
+def test_a_rejection_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reject(draft: Draft, facts: Facts) -> Rejection:
+        del draft, facts
+        return Rejection("550 5.6.0 no such mailing")
+
+    monkeypatch.setattr(decision, "steps_for", lambda _: (reject,))
+
+    assert decided() == Rejection("550 5.6.0 no such mailing")
+
+
+def test_keys_that_cannot_be_used_end_it_unless_nobody_is_left() -> None:
+    broken = SigningUnavailable("the key is damaged")
+
+    assert decided(known=broken) is broken
+    assert isinstance(decided(suppressed=SUBMISSION.recipients, known=broken), Plan)
