@@ -178,9 +178,9 @@ class Postgres:
             )
             return rows
 
-    def alone(self) -> "Postgres":
-        """The same database over one connection that nobody else uses."""
-        return Postgres(self._url, connections=1)
+    def alone(self, *, connections: int = 1) -> "Postgres":
+        """The same database over up to that many connections that nobody else uses."""
+        return Postgres(self._url, connections=connections)
 
     async def first(self, query: str, *arguments: Any) -> Any | None:
         """The first row of the named statement, or None."""

@@ -711,6 +711,15 @@ WHERE id = ANY(ARRAY(
 ))
 RETURNING id;
 
+-- name: nobody_leads
+-- Cheaper to ask than to keep a session in each process for try_to_lead.
+SELECT NOT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (classid::bigint << 32 | objid::bigint) = $1::bigint
+) AS free;
+
 -- name: try_to_lead
 SELECT pg_try_advisory_lock($1::bigint) AS leads;
 

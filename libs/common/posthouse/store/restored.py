@@ -27,8 +27,8 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
             if folder != known["folder"] and folder is not None:
                 await connection.execute(QUERIES["stamp_database_identity"], folder)
             return
-        # An old backup has no partition for the events of today.
-        await connection.fetch(QUERIES["add_partitions"], "events", "day", 1)
+        # An old backup has no partition for the events of this week.
+        await connection.fetch(QUERIES["add_partitions"], "events", "week", 1)
         await connection.execute(QUERIES["begin_incarnation"])
         quarantined = await quarantine_everything(connection, REASON)
         await connection.execute(QUERIES["stamp_database_identity"], folder)

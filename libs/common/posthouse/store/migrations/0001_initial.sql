@@ -334,7 +334,7 @@ CREATE TABLE clock (seen timestamptz NOT NULL);
 INSERT INTO clock VALUES (now());
 
 -- Partitions. Bodies (contents, renditions) and history (the other four) are cut by the time in their
--- id, by the hour or by the day: see posthouse.store.retention. Adding or dropping a partition needs
+-- id, by the hour, day or week: see posthouse.store.retention. Adding or dropping a partition needs
 -- an exclusive lock for a moment. Rather than let mail queue up behind a dump that runs for hours,
 -- these functions give up after half a second, and housekeeping tries again later.
 --
@@ -397,7 +397,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- Adds what is missing for this unit of time ('hour', 'day') and for the next *ahead* ones. Where the
+-- Adds what is missing for this unit of time ('hour', 'day', 'week') and for the next *ahead* ones. Where the
 -- unit has changed, a new partition begins where the last one of the old unit ends.
 CREATE FUNCTION add_partitions(parent text, unit text, ahead integer)
 RETURNS TABLE (partition text, made boolean) LANGUAGE plpgsql SET timezone = 'UTC' AS $$
@@ -538,6 +538,6 @@ BEGIN
 END $$;
 
 SELECT add_partitions(parent, unit, ahead)
-FROM (VALUES ('contents', 'hour', 6), ('renditions', 'hour', 6), ('submissions', 'day', 2),
-             ('deliveries', 'day', 2), ('attempts', 'day', 2), ('events', 'day', 2))
+FROM (VALUES ('contents', 'hour', 4), ('renditions', 'hour', 4), ('submissions', 'week', 1),
+             ('deliveries', 'week', 1), ('attempts', 'week', 1), ('events', 'week', 1))
     AS t(parent, unit, ahead);
