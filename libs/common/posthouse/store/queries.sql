@@ -9,7 +9,7 @@
 -- that these plans read.
 
 -- name: accept_submissions
--- What is handed over is claimed at once, and comes back with what claim_submissions would tell.
+-- What is handed over is claimed at once.
 WITH input AS (
     SELECT * FROM unnest($1::accept_row_1[])
 ), kept AS (
@@ -23,25 +23,16 @@ WITH input AS (
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
     SELECT id, account_id, id, 'accepted' FROM input
-), due AS (
-    INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, claim, leased)
-    SELECT id, account_id, lane, size, CASE WHEN handed THEN now() + $4::interval ELSE now() END,
-           now() + $3::interval, handed::integer, handed
-    FROM input
 )
-SELECT t.id, ARRAY(
-    SELECT recipient FROM unnest(t.recipients) AS recipient
-    WHERE (SELECT true FROM suppressions s
-           WHERE s.account_id = t.account_id AND s.normal = lower(recipient) AND s.scope = ''
-             AND COALESCE(s.expires_at > now(), true) LIMIT 1)
-) AS suppressed
-FROM input t WHERE t.handed;
+INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, claim, leased)
+SELECT id, account_id, lane, size, CASE WHEN handed THEN now() + $4::interval ELSE now() END,
+       now() + $3::interval, handed::integer, handed
+FROM input;
 
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
 -- may be due. One that was taken up twice without a result may be what kills whoever takes it up:
--- such come one at a time, and none unless $4. Addresses on a suppression list are compared without
--- case, as nearly every receiver compares local parts.
+-- such come one at a time, and none unless $4.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, $5::integer) AS lane
     WHERE (SELECT true FROM due_submissions d
@@ -61,12 +52,7 @@ WITH due AS (
     WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $3 AND fits))
     RETURNING id, claim
 )
-SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim, ARRAY(
-    SELECT recipient FROM unnest(s.recipients) AS recipient
-    WHERE (SELECT true FROM suppressions
-           WHERE account_id = s.account_id AND normal = lower(recipient) AND scope = ''
-             AND COALESCE(expires_at > now(), true) LIMIT 1)
-) AS suppressed,
+SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim,
     (SELECT cardinality(lanes) > 1 FROM due)
     OR (SELECT count(*) FROM picked) = $1
     OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
@@ -122,6 +108,13 @@ WITH free AS (
     RETURNING id, lane, leased, received_at, expires_at
 )
 SELECT * FROM opened;
+
+-- name: return_submission_leases
+-- As if they had not been claimed, but that they come due only after $2: a claim that could not
+-- begin does not count against a message.
+UPDATE due_submissions d SET due_at = now() + $2::interval, claim = d.claim - 1, leased = false
+FROM unnest($1::claim_row_1[]) AS t
+WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND d.claim = t.claim;
 
 -- name: quarantine_submission
 WITH done AS (
@@ -403,12 +396,20 @@ FROM credentials c LEFT JOIN LATERAL (
 ) p ON true
 WHERE c.username = $1 AND c.active;
 
--- name: find_sending_domain
-SELECT d.name, d.return_path_host, k.selector, k.algorithm, k.sealed
-FROM sending_domains d JOIN domain_accounts o ON o.domain_id = d.id AND o.account_id = $1
-LEFT JOIN dkim_keys k ON k.domain_id = d.id AND k.state = 'active'
-WHERE d.name = $2 AND d.verified_at IS NOT NULL
-ORDER BY k.algorithm DESC, k.selector;
+-- name: find_sending_domains
+-- A row for each active key of those that are verified and may be used by the account beside them.
+SELECT t.place, d.name, d.return_path_host, k.selector, k.algorithm, k.sealed
+FROM unnest($1::domain_row_1[]) WITH ORDINALITY AS t(account_id, name, place)
+CROSS JOIN LATERAL (
+    SELECT d.id, d.name, d.return_path_host FROM sending_domains d
+    JOIN domain_accounts o ON o.domain_id = d.id AND o.account_id = t.account_id
+    WHERE d.name = t.name AND d.verified_at IS NOT NULL OFFSET 0
+) d
+LEFT JOIN LATERAL (
+    SELECT selector, algorithm, sealed FROM dkim_keys
+    WHERE domain_id = d.id AND state = 'active' OFFSET 0
+) k ON true
+ORDER BY t.place, k.algorithm DESC, k.selector;
 
 -- name: create_account
 INSERT INTO accounts (name, parent_id) VALUES ($1, $2) RETURNING id;
@@ -495,6 +496,16 @@ SET address = EXCLUDED.address, reason = EXCLUDED.reason, evidence = EXCLUDED.ev
     expires_at = EXCLUDED.expires_at
 WHERE COALESCE(EXCLUDED.expires_at, 'infinity') > COALESCE(suppressions.expires_at, 'infinity')
 RETURNING address;
+
+-- name: find_suppressed
+-- The entries that count for each account and normal form of an address.
+SELECT t.place, s.list, s.scope
+FROM unnest($1::address_row_1[]) WITH ORDINALITY AS t(account_id, normal, place)
+CROSS JOIN LATERAL (
+    SELECT list, scope FROM suppressions s
+    WHERE s.account_id = t.account_id AND s.normal = t.normal
+      AND COALESCE(s.expires_at > now(), true) OFFSET 0
+) s;
 
 -- name: remove_suppression
 DELETE FROM suppressions

@@ -25,7 +25,6 @@ class ClaimedSubmission:
 
     submission: Submission
     claims: int  # how often it was claimed, this time included; fences the result
-    suppressed: frozenset[str] = frozenset()  # recipients on the account's suppression list
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +93,14 @@ class SubmissionStore:
 
     async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
         with self.accepted.reserve(len(batch)) as handed:
-            told = await self._database.fetch(
+            await self._database.run(
                 "accept_submissions",
                 [_accepted(s, handed=place < handed) for place, s in enumerate(batch)],
                 [(s.id, s.header, s.body) for s in batch],
                 self._keep_trying,
                 self._lease,
             )
-            suppressed = {row["id"]: frozenset(row["suppressed"]) for row in told}
-            self.accepted.publish(
-                [ClaimedSubmission(s, 1, suppressed=suppressed[s.id]) for s in batch[:handed]]
-            )
+            self.accepted.publish([ClaimedSubmission(s, claims=1) for s in batch[:handed]])
         return [place >= handed for place in range(len(batch))]
 
     async def claim(
@@ -130,7 +126,8 @@ class SubmissionStore:
         for row in rows:
             if not row["kept"]:
                 await self._quarantine(row["id"], row["claim"], "its content is no longer kept")
-        return ClaimedSubmissions(tuple(_claimed(row) for row in rows if row["kept"]), more)
+        found = [ClaimedSubmission(_submission(row), row["claim"]) for row in rows if row["kept"]]
+        return ClaimedSubmissions(tuple(found), more)
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
         """Commit the batch; a submission whose claim was lost meanwhile is left alone.
@@ -157,6 +154,11 @@ class SubmissionStore:
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
             )
         return Counter(Lane(row["lane"]) for row in rows if not row["leased"])
+
+    async def return_leases(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:
+        """End the claims as if they had not been made; the submissions come due after *delay*."""
+        rows = [(c.submission.id, c.claims) for c in claimed]
+        await self._background.run("return_submission_leases", rows, delay)
 
     async def quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
         """Quarantine the submission with the *reason*; nothing if the claim was lost."""
@@ -208,11 +210,6 @@ def _events(prepared: Prepared) -> list[tuple[UUID, UUID, str, dict[str, Any]]]:
             for r in prepared.suppressed
         ),
     ]
-
-
-def _claimed(row: Any) -> ClaimedSubmission:
-    suppressed = frozenset(row["suppressed"])
-    return ClaimedSubmission(_submission(row), row["claim"], suppressed)
 
 
 def _submission(row: Any) -> Submission:

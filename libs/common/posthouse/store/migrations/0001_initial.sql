@@ -290,6 +290,8 @@ CREATE TYPE result_row_1 AS (
     outcome text, scope text, site text, host text, tls text, code smallint, enhanced text,
     reply text
 );
+CREATE TYPE domain_row_1 AS (account_id uuid, name text);
+CREATE TYPE address_row_1 AS (account_id uuid, normal text);
 CREATE TYPE profile_row_1 AS (account_id uuid, name text, revision integer);
 
 -- Which database this is. A restored one finds that it is another: mail that is open in it may have
