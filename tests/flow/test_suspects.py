@@ -4,7 +4,7 @@ The claims of the store have the number in an index, the services in their cores
 """
 
 from dispatcher.core import next_action
-from policy.core import patience
+from policy.core import poison
 from servers.stores import a_submission, open_stores
 
 
@@ -13,10 +13,10 @@ async def test_a_submission_is_a_suspect_to_both_from_the_same_claim_on(database
         await stores.submissions.accept(a_submission())
         claims = 1
         while (await stores.submissions.claim(1, suspects=False)).submissions:
-            assert not patience.is_suspect(claims)
+            assert not poison.is_suspect(claims)
             await stores.run_out()
             claims += 1
-    assert patience.is_suspect(claims)
+    assert poison.is_suspect(claims)
 
 
 async def test_a_delivery_is_a_suspect_to_both_from_the_same_claim_on(database: str) -> None:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
+from posthouse.mail.suppression_list import SuppressionList
 from posthouse.store import StoreRefused
 from posthouse.store.deliveries import ClaimedDelivery, Settlement
-from posthouse.store.suppressions import SuppressionList, SuppressionStore
+from posthouse.store.suppressions import SuppressionStore
 from servers.stores import (
     ACCOUNT,
     Stores,
