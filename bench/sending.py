@@ -1,4 +1,4 @@
-"""What one delivery costs the dispatcher without the store: the courier and its SMTP client.
+"""What one delivery costs the dispatcher without the store: the attempt and its SMTP client.
 
     python -m bench.sending [--messages 10000] [--size 10240] [--rounds 7]
 
@@ -25,14 +25,16 @@ from uuid import UUID
 import uvloop
 from bench.children import PYTHON, Child
 
-from dispatcher.connections import Connections, Keeping
+from dispatcher.connection_pool import ConnectionPool, ReusePolicy
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, StaticRoutes, Tls
-from dispatcher.courier import Courier
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.static_routes import StaticRoutes
+from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.mx_resolver import MxResolver
+from dispatcher.results import Results
 from dispatcher.router import Router
 from dispatcher.sites import Sites
-from dispatcher.window import Held
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
@@ -50,58 +52,64 @@ HEADER = (
 )
 LINE = b"A line of text as mail has it, neither very long nor very short, ends here.\r\n"
 
-Send = Callable[[Held], Awaitable[None]]
+Send = Callable[[ClaimedDelivery], Awaitable[None]]
 
 
-def held(size: int) -> Held:
-    """A delivery in hand, of a message of *size* octets."""
+def delivery_of(size: int) -> ClaimedDelivery:
+    """A claimed delivery of a message of *size* octets."""
     now = datetime.now(UTC)
     delivery = Delivery(new_id(), new_id(), UUID(int=1), new_id(), Lane.NORMAL, RECIPIENT, SENDER)
-    claimed = ClaimedDelivery(
+    return ClaimedDelivery(
         delivery, claim=1, tries=0, abandoned=0, expired=False,
         received_at=now, expires_at=now + timedelta(days=5),
-        header=HEADER, body=LINE * max(1, (size - len(HEADER)) // len(LINE)),
+        size=size, header=HEADER, body=LINE * max(1, (size - len(HEADER)) // len(LINE)),
     )  # fmt: skip
-    return Held(claimed, good_until=float("inf"))
 
 
 async def measure(send: Send, messages: int, at_once: int, size: int) -> float:
     """CPU in seconds of *messages*, *at_once* at a time, after as many to warm up as go at once."""
-    waiting = [held(size) for _ in range(messages)]
+    waiting = [delivery_of(size) for _ in range(messages)]
 
     async def work() -> None:
         while waiting:
             await send(waiting.pop())
 
-    await asyncio.gather(*(send(held(size)) for _ in range(at_once)))
+    await asyncio.gather(*(send(delivery_of(size)) for _ in range(at_once)))
     began = time.process_time()
     await asyncio.gather(*(work() for _ in range(at_once)))
     return time.process_time() - began
 
 
 @asynccontextmanager
-async def connections() -> AsyncIterator[tuple[Connections, MxResolver]]:
+async def connections() -> AsyncIterator[tuple[ConnectionPool, MxResolver]]:
     """The dispatcher's connections, which nothing but their number of messages would end."""
     resolver = MxResolver(["127.0.0.1"])
-    keeping = Keeping(messages_per_connection=sys.maxsize)
-    opened = Connections("relay.example", resolver, Ourselves(frozenset()), keeping=keeping)
+    reuse = ReusePolicy(messages_per_connection=sys.maxsize)
+    opened = ConnectionPool("relay.example", resolver, RefusedHosts(frozenset()), reuse=reuse)
     try:
         yield opened, resolver
     finally:
         await opened.close()
 
 
+async def committed(_: Settlement) -> bool:
+    """Nothing is written down here."""
+    return True
+
+
 @asynccontextmanager
-async def by_courier(port: int, _at_once: int) -> AsyncIterator[Send]:
+async def by_attempt(port: int, _at_once: int) -> AsyncIterator[Send]:
     """All that becomes of a claimed delivery: route, site, SMTP, conclusion, log, metrics."""
     async with connections() as (sender, resolver):
         static = StaticRoutes.parse(f"127.0.0.1:{port}")
-        router = Router(resolver, Ourselves(frozenset()), static=static)
-        courier = Courier(router, sender, Sites(20))
+        router = Router(resolver, RefusedHosts(frozenset()), static=static)
+        attempts = DeliveryAttempts(router, sender, Sites(20))
+        results = Results(committed)
 
-        async def send(held: Held) -> None:
-            result = await courier.carry(held)
+        async def send(claimed: ClaimedDelivery) -> None:
+            result = await attempts.run(claimed)
             assert isinstance(result, Settlement)
+            results.announce(result)
             assert result.kind is EventKind.DELIVERED, result.detail
 
         yield send
@@ -110,11 +118,11 @@ async def by_courier(port: int, _at_once: int) -> AsyncIterator[Send]:
 @asynccontextmanager
 async def by_connections(port: int, _at_once: int) -> AsyncIterator[Send]:
     """A kept connection, and SMTP."""
-    route = Route(("127.0.0.1",), port, "sink", Tls.OPPORTUNISTIC, static=True)
+    route = Route(("127.0.0.1",), port, "sink", TlsPolicy.OPPORTUNISTIC, static=True)
     async with connections() as (sender, _):
 
-        async def send(held: Held) -> None:
-            envelope = Envelope(SENDER, (RECIPIENT,), held.header, held.body)
+        async def send(claimed: ClaimedDelivery) -> None:
+            envelope = Envelope(SENDER, (RECIPIENT,), claimed.header, claimed.body)
             await sender.send(route, envelope)
 
         yield send
@@ -155,10 +163,10 @@ async def by_sockets(port: int, at_once: int) -> AsyncIterator[Send]:
         await session.answered
         await session.ask(1, b"HELO relay.example\r\n")
 
-    async def send(held: Held) -> None:
+    async def send(claimed: ClaimedDelivery) -> None:
         session = idle.pop()
         await session.ask(3, asked)
-        await session.ask(1, held.header, held.body, b".\r\n")
+        await session.ask(1, claimed.header, claimed.body, b".\r\n")
         idle.append(session)
 
     yield send
@@ -167,7 +175,7 @@ async def by_sockets(port: int, at_once: int) -> AsyncIterator[Send]:
 
 
 MEASURED = (
-    ("courier to settlement", by_courier),
+    ("attempt to settlement", by_attempt),
     ("connections and SMTP", by_connections),
     ("sockets alone", by_sockets),
 )

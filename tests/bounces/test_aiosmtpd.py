@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from datetime import date
 from importlib.metadata import version
 
 import aiosmtpd
@@ -9,7 +10,11 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope
 
 from bounces.message_text import AIOSMTPD_VERSION
+from bounces.open_connections import ClientLimits, OpenConnections
+from bounces.return_connection import ReturnConnection, ReturnHandler
+from bounces.service import Bounces
 from servers.patience import until
+from servers.returned_mail import RememberedReturns
 
 # Methods that `bounces.return_connection` overrides or calls, and their parameters.
 SIGNATURES = {
@@ -47,6 +52,15 @@ def test_the_methods_that_we_override_or_call_take_what_they_took(name: str) -> 
 def test_the_options_that_we_set_are_there() -> None:
     assert ARGUMENTS <= set(inspect.signature(SMTP.__init__).parameters)
     assert hasattr(SMTP, "line_length_limit")
+
+
+async def test_our_attributes_are_none_of_its_own() -> None:
+    ours = {"transaction", "heard_at", "_handler", "_connections", "_admitted", "_in_text", "_idle"}
+    connections = OpenConnections(ClientLimits(), lambda: 0.0)
+    handler = ReturnHandler(Bounces(RememberedReturns(), (), date.today), connections)
+    made = ReturnConnection(handler, connections, hostname="mx.example", tls=None)
+    bare = SMTP(object(), command_call_limit=1)
+    assert ours == set(vars(made)) - set(vars(bare))
 
 
 async def test_its_stream_is_where_message_text_reads_it() -> None:

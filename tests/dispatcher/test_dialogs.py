@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent, StartTls
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Tls
+from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
+from dispatcher.core.transaction import Action, Closed, Finished, Ready, Send, SendContent, StartTls
 from posthouse.mail.outcome import Outcome
 
 DIALOGS = sorted((Path(__file__).parents[1] / "dialogs").glob("*.smtp"))
@@ -22,7 +22,7 @@ Line = tuple[str, str]
 class Dialog:
     """A file, read."""
 
-    tls: Tls = Tls.NONE
+    tls: TlsPolicy = TlsPolicy.NONE
     sender: str = "s@relay.example"
     header: str = "Subject: hi"
     body: str = "text"
@@ -40,7 +40,7 @@ class Dialog:
                 case ("#", _):
                     continue
                 case ("!", "tls"):
-                    dialog.tls = Tls(value)
+                    dialog.tls = TlsPolicy(value)
                 case ("!", "sender" | "header" | "body"):
                     setattr(dialog, name, unescaped(value))
                 case ("!", "no"):

@@ -6,13 +6,12 @@ from uuid import UUID
 
 import pytest
 
-from dispatcher.connections import Connections
-from dispatcher.core.routes import Ourselves
-from dispatcher.courier import Courier
+from dispatcher.connection_pool import ConnectionPool
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
 from dispatcher.sites import Sites
-from dispatcher.window import Held
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
@@ -31,6 +30,9 @@ ZONE = {
     ("mx.six.example", "AAAA"): ("::1",),
     ("mapped.example", "MX"): ("10 mx.mapped.example.",),
     ("mx.mapped.example", "AAAA"): ("::ffff:127.0.0.1",),
+    ("private.example", "MX"): ("10 mx.private.example.", "20 mx2.private.example."),
+    ("mx.private.example", "A"): ("10.1.2.3", "100.64.0.1", "169.254.169.254"),
+    ("mx2.private.example", "AAAA"): ("fd00::1", "fe80::1", "::ffff:192.168.0.1"),
     ("implicit.example", "A"): ("127.0.0.1",),
     ("named.example", "MX"): ("10 relay.example.",),
     ("lost.example", "MX"): ("10 mx.lost.example.",),
@@ -54,6 +56,13 @@ DNS_IS_TO_BLAME = [
     ("mapped.example", EventKind.DEFERRED, "4.4.6"),
     ("implicit.example", EventKind.DEFERRED, "4.4.6"),
     ("named.example", EventKind.DEFERRED, "4.4.6"),
+    ("private.example", EventKind.DEFERRED, "4.4.4"),
+    ("[10.0.0.5]", EventKind.DEFERRED, "4.4.4"),
+    ("[172.31.255.1]", EventKind.DEFERRED, "4.4.4"),
+    ("[224.0.0.1]", EventKind.DEFERRED, "4.4.4"),
+    ("[255.255.255.255]", EventKind.DEFERRED, "4.4.4"),
+    ("[IPv6:fec0::1]", EventKind.DEFERRED, "4.4.4"),
+    ("[IPv6:64:ff9b::a00:5]", EventKind.DEFERRED, "4.4.4"),
     ("[127.0.0.1]", EventKind.DEFERRED, "4.4.6"),
     ("[IPv6:::1]", EventKind.DEFERRED, "4.4.6"),
 ]
@@ -66,12 +75,12 @@ async def ourselves() -> AsyncIterator[Mx]:
         yield server
 
 
-def a_delivery_to(domain: str) -> Held:
+def a_delivery_to(domain: str) -> ClaimedDelivery:
     delivery = Delivery(
         new_id(), new_id(), UUID(int=1), new_id(), Lane.NORMAL, f"x@{domain}", "s@relay.example"
     )
     now = datetime.now(UTC)
-    claimed = ClaimedDelivery(
+    return ClaimedDelivery(
         delivery,
         claim=1,
         tries=0,
@@ -79,10 +88,10 @@ def a_delivery_to(domain: str) -> Held:
         expired=False,
         received_at=now,
         expires_at=now + timedelta(days=5),
+        size=21,
         header=b"Subject: hi\r\n\r\n",
         body=b"text\r\n",
     )
-    return Held(claimed, good_until=float("inf"))
 
 
 @pytest.mark.parametrize(("domain", "kind", "enhanced"), DNS_IS_TO_BLAME)
@@ -91,13 +100,13 @@ async def test_only_no_such_domain_and_null_mx_are_final(
 ) -> None:
     """Nobody is suppressed for it, and nothing ever connects to this machine."""
     servfail, silent = frozenset({"servfail.example"}), frozenset({"silent.example"})
-    us = Ourselves(frozenset({"relay.example"}))
+    us = RefusedHosts(frozenset({"relay.example"}))
     async with dns_stub(DnsStub(ZONE, servfail, silent)) as stub:
         resolver = MxResolver([stub.address], timeout=0.3)
-        sender = Connections("relay.example", resolver, us)
-        courier = Courier(Router(resolver, us, port=ourselves.port), sender, Sites(10))
-        settlement = await courier.carry(a_delivery_to(domain))
-        await courier.close()
+        sender = ConnectionPool("relay.example", resolver, us)
+        attempts = DeliveryAttempts(Router(resolver, us, port=ourselves.port), sender, Sites(10))
+        settlement = await attempts.run(a_delivery_to(domain))
+        await attempts.close()
 
     assert isinstance(settlement, Settlement)
     assert (kind, enhanced) == (settlement.kind, settlement.detail["enhanced"])

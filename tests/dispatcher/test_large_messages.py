@@ -11,9 +11,10 @@ from contextlib import closing, contextmanager
 import pytest
 import trustme
 
-from dispatcher.connections import Connections, Sent
+from dispatcher.connection_pool import ConnectionPool, Sent
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, Tls
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.mx_resolver import MxResolver
 from posthouse.mail.outcome import Delivered
 
@@ -80,8 +81,8 @@ def traced() -> Iterator[list[int]]:
 
 
 async def send(port: int, body: bytes) -> Sent:
-    route = Route(("127.0.0.1",), port, "test", Tls.OPPORTUNISTIC, static=True)
-    sender = Connections("relay.example", MxResolver(["127.0.0.1:9"]), Ourselves(frozenset()))
+    route = Route(("127.0.0.1",), port, "test", TlsPolicy.OPPORTUNISTIC, static=True)
+    sender = ConnectionPool("relay.example", MxResolver(["127.0.0.1:9"]), RefusedHosts(frozenset()))
     try:
         return await sender.send(route, Envelope("", ("x@mx.example",), HEADER, body))
     finally:

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from dispatcher.connections import Connections, Keeping
+from dispatcher.connection_pool import ConnectionPool, ReusePolicy
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, Tls
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Deferred, Delivered, Outcome, Scope, Uncertain
@@ -27,13 +28,15 @@ FORGOTTEN = Timeouts(connect=0.2, command=0.2, kept=0.2, data=0.2, block=0.2)
 
 
 def route(port: int, *hosts: str) -> Route:
-    return Route(hosts or ("127.0.0.1",), port, "test", Tls.OPPORTUNISTIC, static=True)
+    return Route(hosts or ("127.0.0.1",), port, "test", TlsPolicy.OPPORTUNISTIC, static=True)
 
 
 @asynccontextmanager
-async def sending(timeouts: Timeouts, keeping: Keeping | None = None) -> AsyncIterator[Connections]:
-    resolver, nobody = MxResolver(["127.0.0.1:9"]), Ourselves(frozenset())
-    opened = Connections("relay.example", resolver, nobody, timeouts=timeouts, keeping=keeping)
+async def sending(
+    timeouts: Timeouts, reuse: ReusePolicy | None = None
+) -> AsyncIterator[ConnectionPool]:
+    resolver, nobody = MxResolver(["127.0.0.1:9"]), RefusedHosts(frozenset())
+    opened = ConnectionPool("relay.example", resolver, nobody, timeouts=timeouts, reuse=reuse)
     try:
         yield opened
     finally:
@@ -205,7 +208,7 @@ async def test_a_kept_connection_that_shows_life_has_all_the_time_there_is() -> 
     assert server.connections == 1
 
 
-def kernel_of(sender: Connections, to: Route) -> socket.socket:
+def kernel_of(sender: ConnectionPool, to: Route) -> socket.socket:
     """The socket of the only kept connection: what the kernel was told is nowhere else."""
     (connection,) = sender._idle[to]
     assert connection._transport is not None

@@ -11,9 +11,10 @@ import trustme
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as Received
 
-from dispatcher.connections import Connections
+from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, Tls
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.mx_resolver import MxResolver
 from posthouse.mail.outcome import Bounced, Delivered
 
@@ -73,12 +74,12 @@ async def serving(inbox: Inbox, context: ssl.SSLContext | None = None) -> AsyncI
     )
     async with server:
         port = server.sockets[0].getsockname()[1]
-        yield Route(("127.0.0.1",), port, "test", Tls.OPPORTUNISTIC, static=True)
+        yield Route(("127.0.0.1",), port, "test", TlsPolicy.OPPORTUNISTIC, static=True)
 
 
 @asynccontextmanager
-async def client() -> AsyncIterator[Connections]:
-    made = Connections("relay.example", MxResolver(["127.0.0.1:9"]), Ourselves(frozenset()))
+async def client() -> AsyncIterator[ConnectionPool]:
+    made = ConnectionPool("relay.example", MxResolver(["127.0.0.1:9"]), RefusedHosts(frozenset()))
     try:
         yield made
     finally:

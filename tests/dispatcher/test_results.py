@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from dispatcher import results
+from dispatcher.in_flight import Lease
 from dispatcher.results import Results
-from dispatcher.window import Held
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
@@ -19,7 +19,7 @@ from posthouse.store.deliveries import ClaimedDelivery, Settlement
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def held() -> Held:
+def lease() -> Lease:
     delivery = Delivery(
         id=new_id(),
         submission_id=new_id(),
@@ -37,11 +37,12 @@ def held() -> Held:
         expired=False,
         received_at=NOW,
         expires_at=NOW,
+        size=0,
     )
-    return Held(claimed, good_until=1.0)
+    return Lease(claimed, start_before=1.0)
 
 
-def delivered(one: Held) -> Settlement:
+def delivered(one: Lease) -> Settlement:
     return Settlement(one.claimed, EventKind.DELIVERED, None, None)
 
 
@@ -74,46 +75,46 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_store_that_is_away_is_asked_until_it_is_back() -> None:
-    store, one = Store(StoreUnavailable("away"), StoreUnavailable("away")), held()
-    await Results(store.settle).write_down(one, delivered(one))
+    store, one = Store(StoreUnavailable("away"), StoreUnavailable("away")), lease()
+    await Results(store.settle).commit(one, delivered(one))
     assert [delivered(one)] * 3 == store.settled
 
 
 async def test_an_answer_whose_claim_was_lost_is_recalled_once() -> None:
     """Should the delivery come back to us, it is not sent again."""
-    store, one = Store(lost), held()
+    store, one = Store(lost), lease()
     kept = Results(store.settle)
-    await kept.write_down(one, delivered(one))
+    await kept.commit(one, delivered(one))
     assert delivered(one) == kept.recall(one.claimed.delivery.id)
     assert kept.recall(one.claimed.delivery.id) is None
 
 
 async def test_a_claim_that_is_ours_again_is_settled_under_its_new_number() -> None:
     """Its lease ran out while the store was away, and nobody else took it."""
-    one = held()
+    one = lease()
     again = replace(one.claimed, claim=2)
 
     def reclaimed() -> None:
         one.claimed = again
 
     store = Store(reclaimed)
-    await Results(store.settle).write_down(one, delivered(one))
+    await Results(store.settle).commit(one, delivered(one))
     assert [1, 2] == [settlement.claimed.claim for settlement in store.settled]
 
 
 async def test_a_result_that_is_refused_is_tried_bare_and_then_left() -> None:
     """What the store will never take must not keep us for ever: the lease runs out."""
-    store, one = Store(StoreRefused("no"), StoreRefused("no")), held()
-    await Results(store.settle).write_down(one, replace(delivered(one), detail={"a": "b"}))
+    store, one = Store(StoreRefused("no"), StoreRefused("no")), lease()
+    await Results(store.settle).commit(one, replace(delivered(one), detail={"a": "b"}))
     assert [{"a": "b"}, {}] == [settlement.detail for settlement in store.settled]
 
 
 async def test_the_oldest_answers_are_forgotten() -> None:
-    """Whoever took the claim has sent it by then."""
+    """The process that took the claim has sent it by then."""
     kept = Results(Store(*[lost] * 1001).settle)
-    many = [held() for _ in range(1001)]
+    many = [lease() for _ in range(1001)]
     for one in many:
-        await kept.write_down(one, delivered(one))
+        await kept.commit(one, delivered(one))
 
     assert kept.recall(many[0].claimed.delivery.id) is None
     assert kept.recall(many[1].claimed.delivery.id) is not None

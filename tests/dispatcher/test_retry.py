@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.core.retry import MINIMUM_TRIES, wait_for_next_try
+from dispatcher.core.next_action import MINIMUM_TRIES, wait_for_next_try
 from posthouse.mail.lane import Lane
 
 

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dispatcher.core.routes import Ourselves, Route, StaticRoutes, Tls
-from dispatcher.mx_resolver import MxResolver, system_addresses
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.static_routes import StaticRoutes
+from dispatcher.mx_resolver import MxResolver, TtlCache, system_addresses
 from dispatcher.router import Router
-from dispatcher.ttl_cache import TtlCache
 from posthouse.mail.outcome import Bounced, Deferred, Scope
 from servers.dns_stub import DnsStub, dns_stub
 
@@ -32,12 +33,12 @@ async def stub() -> AsyncIterator[DnsStub]:
 
 
 def router(stub: DnsStub, routes: str = "") -> Router:
-    ourselves = Ourselves(frozenset({"relay.example"}))
+    ourselves = RefusedHosts(frozenset({"relay.example"}))
     return Router(MxResolver([stub.address]), ourselves, static=StaticRoutes.parse(routes))
 
 
 def by_dns(*hosts: str, site: str) -> Route:
-    return Route(hosts, 25, site, Tls.OPPORTUNISTIC)
+    return Route(hosts, 25, site, TlsPolicy.OPPORTUNISTIC)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ async def test_a_name_server_that_says_nothing_defers(stub: DnsStub) -> None:
     stub.silent = frozenset({"quiet.example"})
     resolver = MxResolver([stub.address], timeout=0.2)
 
-    outcome = await Router(resolver, Ourselves(frozenset())).route("quiet.example")
+    outcome = await Router(resolver, RefusedHosts(frozenset())).route("quiet.example")
 
     assert isinstance(outcome, Deferred)
 
@@ -88,10 +89,10 @@ async def test_a_static_route_asks_no_name_server(stub: DnsStub) -> None:
     routes = router(stub, "127.0.0.1:2600 b.example=[mx.b]:26")
 
     assert await routes.route("null.example") == Route(
-        ("127.0.0.1",), 2600, "127.0.0.1:2600", Tls.OPPORTUNISTIC, static=True
+        ("127.0.0.1",), 2600, "127.0.0.1:2600", TlsPolicy.OPPORTUNISTIC, static=True
     )
     assert await routes.route("b.example") == Route(
-        ("mx.b",), 26, "mx.b:26", Tls.OPPORTUNISTIC, static=True
+        ("mx.b",), 26, "mx.b:26", TlsPolicy.OPPORTUNISTIC, static=True
     )
     assert stub.questions == []
 

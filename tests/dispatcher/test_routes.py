@@ -2,27 +2,25 @@
 
 import pytest
 
+from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import (
     AddressAnswer,
     Addresses,
     Exchangers,
-    InvalidRoute,
     LookupFailed,
     MailExchanger,
-    NextHop,
     NoRecords,
     NoSuchName,
-    Ourselves,
-    StaticRoutes,
     address_in_literal,
     addresses_of,
     hosts_in_order,
     site_of,
     without_exchangers,
 )
+from dispatcher.core.static_routes import InvalidRoute, NextHop, StaticRoutes
 from posthouse.mail.outcome import Bounced, Deferred, Scope
 
-OURS = Ourselves(frozenset({"relay.example"}))
+OURS = RefusedHosts(frozenset({"relay.example"}))
 
 
 @pytest.mark.parametrize(

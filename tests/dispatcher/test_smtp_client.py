@@ -4,13 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent
-from dispatcher.core.content import PIECE, flaw, on_the_wire
-from dispatcher.core.envelope import Envelope
-from dispatcher.core.judge import Stage
+from dispatcher.core.classify import SmtpStage
+from dispatcher.core.envelope import PIECE, Envelope, flaw, on_the_wire
 from dispatcher.core.reply_reader import LINE_LIMIT, LINES_LIMIT, GarbledReply, ReplyReader
-from dispatcher.core.routes import Tls
+from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
+from dispatcher.core.transaction import Action, Closed, Finished, Ready, Send, SendContent
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 from posthouse.mail.reply import Reply
 
@@ -19,7 +18,7 @@ PIPELINING = b"250-mx.example\r\n250 PIPELINING\r\n"
 
 
 def ready(ehlo: bytes = PIPELINING) -> SmtpClient:
-    client = SmtpClient("relay.example", Tls.NONE)
+    client = SmtpClient("relay.example", TlsPolicy.NONE)
     client.receive(b"220 mx.example\r\n")
     assert client.receive(ehlo) == [Ready()]
     return client
@@ -74,7 +73,7 @@ def test_a_message_begun_after_the_end_is_untouched() -> None:
 
 
 def test_a_greeting_with_its_ehlo_reply_in_one_packet_is_out_of_step() -> None:
-    client = SmtpClient("relay.example", Tls.NONE)
+    client = SmtpClient("relay.example", TlsPolicy.NONE)
 
     actions = client.receive(b"220 mx.example\r\n250 mx.example\r\n")
 
@@ -134,11 +133,11 @@ def test_the_stage_says_what_is_waited_for() -> None:
     client = ready()
     assert client.stage is None
     client.begin(ENVELOPE)
-    assert client.stage is Stage.MAIL
+    assert client.stage is SmtpStage.MAIL
     client.receive(b"250 ok\r\n250 ok\r\n")
-    assert client.stage is Stage.DATA
+    assert client.stage is SmtpStage.DATA
     client.receive(b"354 go\r\n")
-    assert client.stage is Stage.DOT
+    assert client.stage is SmtpStage.DOT
 
 
 REPLY = st.sampled_from([b"250 ok", b"251 ok", b"354 go", b"421 bye", b"450 4.2.1 no", b"550 no"])

@@ -15,7 +15,7 @@ from bench.sink_session import Arrival, Manners
 
 from chaos.ledger import Ledger
 from chaos.relay import SENDER_DOMAIN, Split
-from dispatcher.service import AHEAD_SECONDS, PATIENT_SECONDS
+from dispatcher.claiming import AHEAD_SECONDS, PATIENT_SECONDS
 from e2e.claims_noted import BulkClaims, bulk_claims, note_claims
 from e2e.conftest import DISPATCHERS, LANE_LIMITS
 from posthouse.mail.lane import Lane

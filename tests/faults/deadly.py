@@ -1,19 +1,26 @@
 """A service with a message it cannot bear: `deadly.py policy` or `deadly.py dispatcher`.
 
-The program of the product, with one step of its own in front of policy's, and one in front of the
-courier's: a message whose subject says "raise" makes it raise, one that says "kill" ends the
-process, as a fault in a library would.
+The program of the product, with one step of its own in front of policy's, and one in front of each
+attempt at a delivery: a message whose header says "raise" makes it raise, one that says "kill" ends
+the process, as a fault in a library would. `deadly.py isolated` is what the dispatcher starts for a
+delivery that it suspects.
 """
 
 import os
 import signal
+import sys
 
 from command.cli import main
-from dispatcher import courier
-from dispatcher.window import Held
+from dispatcher import isolated, isolation, wiring
+from dispatcher.delivery_attempt import (
+    AttemptResult,
+    DeliveryAttempts,
+    ReadMessage,
+    has_its_message,
+)
 from policy.core.steps import STEPS, Draft, Facts
 from posthouse.profiles.native import NATIVE
-from posthouse.store.deliveries import Settlement
+from posthouse.store.deliveries import ClaimedDelivery
 
 POLICY, DISPATCHER = b"policy", b"dispatcher"
 
@@ -31,16 +38,22 @@ def suffer(draft: Draft, facts: Facts) -> Draft:
     return draft
 
 
-class Suffering(courier.Courier):
-    """A courier."""
+class Suffering(DeliveryAttempts):
+    """Attempts."""
 
-    async def carry(self, held: Held) -> Settlement | str:
-        """Carry *held*, if it lets us live."""
-        _suffer(held.header, DISPATCHER)
-        return await super().carry(held)
+    async def run(
+        self, claimed: ClaimedDelivery, read: ReadMessage = has_its_message
+    ) -> AttemptResult:
+        """Try *claimed*, if it lets us live."""
+        _suffer(claimed.header, DISPATCHER)
+        return await super().run(claimed, read)
 
 
 if __name__ == "__main__":
     STEPS[NATIVE.name] = (suffer, *STEPS[NATIVE.name])
-    courier.Courier = Suffering  # type: ignore[misc]
-    main()
+    wiring.DeliveryAttempts = Suffering  # type: ignore[attr-defined]
+    isolation.COMMAND = (sys.executable, __file__, "isolated")
+    if sys.argv[1] == "isolated":
+        isolated.main()
+    else:
+        main()

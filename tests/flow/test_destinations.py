@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
-from dispatcher.connections import Connections
+from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.lanes import TO_MANY
-from dispatcher.core.routes import Ourselves
-from dispatcher.courier import Courier
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
 from dispatcher.service import Dispatcher
@@ -16,6 +16,7 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.sites import Sites
 from posthouse.store.deliveries import DeliveryStore
 from servers.dns_stub import DnsStub, dns_stub
+from servers.isolation import NoIsolation
 from servers.mx import Manners, Mx, Peer, mx, polite
 from servers.patience import until
 from servers.stores import Stores, open_stores
@@ -44,14 +45,17 @@ async def dispatching(stores: Stores, servers: Mapping[str, Mx]) -> AsyncIterato
     zone = {(f"mx.{d}", "A"): (f"127.0.0.{n}",) for n, d in enumerate(servers, start=2)}
     zone |= {(domain, "MX"): (f"10 mx.{domain}.",) for domain in servers}
     port = next(iter(servers.values())).port
-    elsewhere = Ourselves(frozenset(), networks=())
+    elsewhere = RefusedHosts(frozenset(), networks=())
     sites = Sites(SITE_LIMIT)
     async with dns_stub(DnsStub(zone)) as stub:
         resolver = MxResolver([stub.address])
-        sender = Connections("relay.example", resolver, elsewhere)
+        sender = ConnectionPool("relay.example", resolver, elsewhere)
+        router = Router(resolver, elsewhere, port=port)
+        attempts = DeliveryAttempts(router, sender, sites)
         dispatcher = Dispatcher(
             DeliveryStore(stores.database, stores.database, lease=timedelta(seconds=LEASE)),
-            Courier(Router(resolver, elsewhere, port=port), sender, sites),
+            attempts,
+            NoIsolation(attempts),
             TO_MANY,
             sites,
             lease_seconds=LEASE,

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from dispatcher.connections import Sent
+from dispatcher.connection_pool import Sent
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.lanes import LaneLimits
-from dispatcher.core.routes import Route, Tls
-from dispatcher.courier import Courier
+from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.service import Dispatcher
 from dispatcher.sites import Sites
 from posthouse.mail.lane import Lane
@@ -18,6 +18,7 @@ from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope
 from posthouse.mail.reply import Reply
 from posthouse.store.deliveries import DeliveryStore
 from posthouse.store.queries import QUERIES
+from servers.isolation import NoIsolation
 from servers.patience import eventually, until
 from servers.stores import Stores, open_stores
 
@@ -30,7 +31,7 @@ class ByDomain:
 
     async def route(self, domain: str) -> Route:
         """A way there."""
-        return Route((f"mx.{domain}",), 25, domain, Tls.OPPORTUNISTIC)
+        return Route((f"mx.{domain}",), 25, domain, TlsPolicy.OPPORTUNISTIC)
 
 
 @dataclass
@@ -60,9 +61,11 @@ async def dispatching(
 ) -> AsyncIterator[asyncio.Event]:
     """A dispatcher at work; set what is given to stop it early."""
     sites = Sites(site_limit)
+    attempts = DeliveryAttempts(ByDomain(), world, sites)
     dispatcher = Dispatcher(
         DeliveryStore(stores.database, stores.database, lease=timedelta(seconds=LEASE)),
-        Courier(ByDomain(), world, sites),
+        attempts,
+        NoIsolation(attempts),
         LaneLimits((connections,) * 5),
         sites,
         lease_seconds=LEASE,

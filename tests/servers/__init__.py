@@ -1,1 +1,1 @@
-"""Real servers for the tests, started once a run."""
+"""Real servers for the tests, started once by each process of a run."""

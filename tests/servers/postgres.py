@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: one server a run, a fresh migrated database for each test."""
+"""A real PostgreSQL: a server for each process of a run, a fresh migrated database a test."""
 
 import asyncio
 import os

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from posthouse.mail.lane import Lane
+from posthouse.store.deliveries import LARGE_OCTETS
 from servers.stores import (
     Stores,
     a_submission,
@@ -164,6 +165,39 @@ async def test_nothing_is_claimed_below_the_lowest_lane_asked_for(
     await stores.queue(Lane.NORMAL)
     claims = await stores.deliveries.claim(10, lowest=lowest)
     assert (expected, (Lane.NORMAL,)) == (len(claims.deliveries), claims.due)
+
+
+async def test_large_messages_come_without_their_text(stores: Stores) -> None:
+    """Claimed from a lane or parked, each tells its size: its text is read when it is sent."""
+    large, small = b"x" * LARGE_OCTETS, b"small"
+    for body in (large, small):
+        await stores.queue(recipients=("ann@dest.example",), body=body)
+    claimed = (await stores.deliveries.claim(10)).deliveries
+    assert [(True, b""), (False, small)] == [(c.is_large, c.body) for c in claimed]
+    await stores.deliveries.park([(c, "dest.example") for c in claimed])
+    parked = await stores.deliveries.claim_parked("dest.example", 10)
+    assert [(True, b""), (False, small)] == [(c.is_large, c.body) for c in parked]
+
+    read = await stores.deliveries.read_message(parked[0])
+    assert (large, read.size) == (read.body, len(read.header) + len(read.body))
+    await stores.sql("DELETE FROM renditions")
+    assert b"" == (await stores.deliveries.read_message(parked[0])).header
+
+
+async def test_suspects_that_may_not_come_keep_nobody_waiting(stores: Stores) -> None:
+    """However many were due first: their own lane goes on, and lower lanes do."""
+    await stores.queue(Lane.HIGH, recipients=tuple(f"{n}@dest.example" for n in range(5)))
+    for _ in range(2):
+        await stores.deliveries.claim(10)
+        await stores.run_out()
+    (high,) = await stores.queue(Lane.HIGH, recipients=("new@dest.example",))
+    (bulk,) = await stores.queue(Lane.BULK, recipients=("new@dest.example",))
+
+    first = await stores.deliveries.claim(2, suspects=None)
+    assert ([high.id], (Lane.HIGH, Lane.BULK)) == (ids(first.deliveries), first.due)
+    assert [bulk.id] == ids((await stores.deliveries.claim(2, suspects=Lane.VERY_HIGH)).deliveries)
+    (suspect,) = (await stores.deliveries.claim(2, suspects=Lane.HIGH)).deliveries
+    assert (2, Lane.HIGH) == (suspect.abandoned, suspect.delivery.lane)
 
 
 async def test_the_oldest_are_claimed_first(stores: Stores) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from posthouse.mail.lane import Lane
 from posthouse.store import StoreRefused
-from posthouse.store.deliveries import ClaimedDelivery, DeliveryStore
+from posthouse.store.deliveries import LARGE_OCTETS, ClaimedDelivery, DeliveryStore
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.postgres import Postgres
 from posthouse.store.submissions import ClaimedSubmission, SubmissionStore
@@ -236,7 +236,17 @@ async def test_a_claim_is_bounded_by_octets(stores: Stores) -> None:
         sizes.append((len(claims.submissions), claims.more))
         await stores.submissions.prepare([prepared(c) for c in claims.submissions])
     assert sizes == [(2, True), (2, False)]
-    first = await stores.deliveries.claim(10, octets=1)
-    assert (len(first.deliveries), first.more) == (1, True)
-    rest = await stores.deliveries.claim(10, octets=1 << 20)
-    assert (len(rest.deliveries), rest.more) == (3, False)
+
+
+async def test_a_large_message_is_handed_over_without_its_text(
+    here: Process, stores: Stores
+) -> None:
+    """As a claim brings it: it takes up no memory before there is room to send it."""
+    body = b"x" * LARGE_OCTETS
+    await here.submissions.accept(a_submission(recipients=ONE, body=body))
+    await here.submissions.prepare([prepared(here.policy.taken.pop())])
+    (large,) = here.dispatcher.taken
+
+    assert (True, b"", b"") == (large.is_large, large.header, large.body)
+    read = await stores.deliveries.read_message(large)
+    assert (large.size, body) == (len(read.header) + len(read.body), read.body)

@@ -29,8 +29,8 @@ MOST_PAGES = 1000
 # Twenty claims are leased before each statement; these are its parameters.
 PARAMETERS = {
     "claim_submissions": "20, {lease}, 1000000, true, 5",
-    "claim_deliveries": "20, {lease}, interval '0', 5, 1000000, true, true",
-    "claim_parked_deliveries": "'full.example', 20, {lease}",
+    "claim_deliveries": "20, {lease}, interval '0', 5, 100000, 5, true",
+    "claim_parked_deliveries": "'full.example', 20, {lease}, 100000",
     "parked_sites": "",
     "unpark_expired_deliveries": "1000",
     "reset_future_due_submissions": "{lease}, interval '1 d'",

@@ -1,8 +1,10 @@
-"""Questions to DNS: mail exchangers and addresses."""
+"""Questions to DNS: mail exchangers and addresses, remembered for as long as they hold."""
 
 import asyncio
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
 
 import dns.asyncresolver
 import dns.exception
@@ -22,7 +24,6 @@ from dispatcher.core.routes import (
     NoSuchName,
     is_address,
 )
-from dispatcher.ttl_cache import TtlCache
 
 DNS_PORT = 53
 
@@ -38,6 +39,51 @@ NOTHING_TTL = 60.0
 FAILURE_TTL = 5.0
 
 MOST_HOSTS = 20_000
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class TtlCache(Generic[Key, Value]):
+    """Remembers values for their time to live; asks once for all who ask at the same time."""
+
+    def __init__(self, *, most: int, shortest: float, longest: float) -> None:
+        self._most = most
+        self._shortest = shortest
+        self._longest = longest
+        self._known: dict[Key, tuple[float, Value]] = {}
+        self._asked: dict[Key, asyncio.Event] = {}
+
+    def known(self, key: Key) -> Value | None:
+        """The value of *key*, if it is remembered."""
+        known = self._known.get(key)
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
+    async def get(self, key: Key, ask: Callable[[Key], Awaitable[tuple[Value, float]]]) -> Value:
+        """The value of *key*; *ask* gives it with its time to live in seconds."""
+        while True:
+            if (known := self.known(key)) is not None:
+                return known
+            asked = self._asked.get(key)
+            if asked is None:
+                return await self._ask(key, ask)
+            # Whoever asks may be cancelled or fail; then one of those who waited asks.
+            await asked.wait()
+
+    async def _ask(self, key: Key, ask: Callable[[Key], Awaitable[tuple[Value, float]]]) -> Value:
+        self._asked[key] = answered = asyncio.Event()
+        try:
+            value, seconds = await ask(key)
+        finally:
+            del self._asked[key]
+            answered.set()
+        self._known.pop(key, None)
+        if len(self._known) >= self._most:
+            # The one learnt first: close enough to the one to expire first.
+            del self._known[next(iter(self._known))]
+        seconds = min(max(seconds, self._shortest), self._longest)
+        self._known[key] = (time.monotonic() + seconds, value)
+        return value
 
 
 class MxResolver:

@@ -1,50 +1,86 @@
-"""What came of deliveries, written down however long the store is away."""
+"""Results of attempts: logged, counted, and committed however long the store is away."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
 from uuid import UUID
 
 import structlog
+from prometheus_client import Counter, Histogram
 
-from dispatcher.window import Held
+from dispatcher.in_flight import Lease
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.deliveries import Settlement
 
 SETTLE_AGAIN_SECONDS = 0.2
 
+ATTEMPTS = Counter("posthouse_delivery_attempts_total", "Attempts that ended.", ["lane", "result"])
+DURATION = Histogram(
+    "posthouse_delivery_duration_seconds", "One attempt from start to result, in seconds.", ["lane"]
+)
+
 log = structlog.get_logger()
 
 
-class Results:
-    """Settles claims; remembers the answers whose claim was lost."""
+# Finding a metric by its labels costs more than moving it.
+@cache
+def _attempts(lane: Lane, kind: EventKind) -> Counter:
+    return ATTEMPTS.labels(lane.label, kind.value)
 
-    # Should one come back to us, there is nothing to send again.
+
+@cache
+def _duration(lane: Lane) -> Histogram:
+    return DURATION.labels(lane.label)
+
+
+class Results:
+    """Settles claims; remembers the results whose claim was lost."""
+
+    # If such a delivery is claimed by us again, there is nothing to send again.
     _MOST_REMEMBERED = 1000
 
     def __init__(self, settle: Callable[[Settlement], Awaitable[bool]]) -> None:
         """*settle* commits a result; False when the claim was lost."""
         self._settle = settle
         self._remembered: dict[UUID, Settlement] = {}
+        self._log = log.bind()  # the one above is lazy, and would bind itself for each line
 
-    async def write_down(self, held: Held, result: Settlement) -> None:
-        """Commit *result*, however often that takes."""
-        id_ = held.claimed.delivery.id
+    def announce(self, result: Settlement) -> None:
+        """Log and count what came of an attempt that has just ended."""
+        delivery = result.claimed.delivery
+        _attempts(delivery.lane, result.kind).inc()
+        if result.attempt is not None:
+            elapsed = datetime.now(UTC) - result.attempt.started_at
+            _duration(delivery.lane).observe(elapsed.total_seconds())
+        self._log.info(
+            result.kind.value,
+            delivery=delivery.id.hex,
+            submission=delivery.submission_id.hex,
+            claim=result.claimed.claim,
+            **result.detail,
+        )
+
+    async def commit(self, lease: Lease, result: Settlement) -> None:
+        """Commit *result*, trying again for as long as the store is away."""
         while True:
             try:
                 # Under the claim of now: ours may have run out and be ours again.
-                under = held.claimed
+                under = lease.claimed
                 if result.claimed is not under:
                     result = replace(result, claimed=under)
                 if await self._settle(result):
                     return
-                if under is held.claimed:
-                    self._remember(id_, result)
+                if under is lease.claimed:
+                    self._remember(lease.id, result)
                     return
             except StoreUnavailable:
                 await asyncio.sleep(SETTLE_AGAIN_SECONDS)
             except StoreRefused as error:
-                log.error("result_refused", delivery=id_.hex, reason=str(error))  # noqa: TRY400
+                log.error("result_refused", delivery=lease.id.hex, reason=str(error))  # noqa: TRY400
                 if result == result.bare():
                     return  # the lease runs out, and it is tried again
                 result = result.bare()
@@ -55,5 +91,5 @@ class Results:
             del self._remembered[next(iter(self._remembered))]
 
     def recall(self, delivery_id: UUID) -> Settlement | None:
-        """What came of that delivery under a claim that was lost; it is not remembered twice."""
+        """The result of that delivery under a claim that was lost; it is not remembered twice."""
         return self._remembered.pop(delivery_id, None)

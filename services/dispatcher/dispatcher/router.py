@@ -2,23 +2,21 @@
 
 import idna
 
+from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import (
     SMTP_PORT,
     Exchangers,
     LookupFailed,
-    NextHop,
-    Ourselves,
     Route,
-    StaticRoutes,
-    Tls,
+    TlsPolicy,
     address_in_literal,
     hosts_in_order,
     lookup_failed,
     site_of,
     without_exchangers,
 )
-from dispatcher.mx_resolver import FAILURE_TTL, LONGEST_TTL, SHORTEST_TTL, MxResolver
-from dispatcher.ttl_cache import TtlCache
+from dispatcher.core.static_routes import NextHop, StaticRoutes
+from dispatcher.mx_resolver import FAILURE_TTL, LONGEST_TTL, SHORTEST_TTL, MxResolver, TtlCache
 from posthouse.mail.outcome import Bounced, Deferred
 
 MOST_DOMAINS = 50_000
@@ -30,14 +28,14 @@ class Router:
     def __init__(
         self,
         resolver: MxResolver,
-        ourselves: Ourselves,
+        refused: RefusedHosts,
         *,
         static: StaticRoutes | None = None,
-        tls: Tls = Tls.OPPORTUNISTIC,
+        tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC,
         port: int = SMTP_PORT,
     ) -> None:
         self._resolver = resolver
-        self._ourselves = ourselves
+        self._refused = refused
         self._static = static or StaticRoutes()
         self._tls = tls
         self._port = port
@@ -71,12 +69,12 @@ class Router:
         answer, seconds = await self._resolver.exchangers(domain)
         match answer:
             case Exchangers():
-                hosts = hosts_in_order(domain, answer, self._ourselves)
+                hosts = hosts_in_order(domain, answer, self._refused)
             case LookupFailed(reason):
                 return lookup_failed(domain, reason), FAILURE_TTL
             case nothing:
                 own = await self._resolver.addresses(domain)
-                hosts = without_exchangers(domain, nothing, own, self._ourselves)
+                hosts = without_exchangers(domain, nothing, own, self._refused)
         if isinstance(hosts, Deferred | Bounced):
             return hosts, seconds
         return self._to(hosts, port), seconds

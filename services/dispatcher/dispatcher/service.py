@@ -1,73 +1,49 @@
 """The dispatcher: claims deliveries in strict lanes, sends them, writes down what came of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Gauge
 
-from dispatcher.core.lanes import LaneLimits, worth_holding
-from dispatcher.core.patience import last_fault, worn_out
-from dispatcher.courier import Courier
-from dispatcher.pace import LaneWait, Pace
-from dispatcher.parking import ParkedDeliveries, Parking
+from dispatcher.claiming import MOST_AHEAD, ClaimDeliveries, Claiming
+from dispatcher.core.lanes import LaneLimits
+from dispatcher.core.next_action import is_last_fault, should_quarantine
+from dispatcher.delivery_attempt import AttemptResult, DeliveryAttempts, Parked
+from dispatcher.in_flight import InFlight, Lease
+from dispatcher.isolation import Isolation
 from dispatcher.results import Results
-from dispatcher.sites import Sites
-from dispatcher.window import Held, Window
+from dispatcher.sites import ParkedDeliveries, Parking, Sites
 from posthouse.mail.lane import Lane
-from posthouse.running.polling import Polling
 from posthouse.store import StoreUnavailable
-from posthouse.store.deliveries import ClaimedDelivery, Claims, Settlement
+from posthouse.store.deliveries import ClaimedDelivery, Settlement
 from posthouse.store.direct_handoff import DirectHandoff
 
 ABANDONED = Counter(
     "posthouse_deliveries_abandoned_total",
     "Claims that ended without a result: delivered or not, nobody knows; sent again.",
 )
-IN_HAND = Gauge("posthouse_deliveries_in_hand", "Deliveries this process holds.", ["state"])
+IN_FLIGHT = Gauge(
+    "posthouse_deliveries_in_flight", "Deliveries this process has claimed.", ["state"]
+)
 
-# How soon to look again while young transactions of a higher lane keep a lower one waiting.
-HELD_POLL_SECONDS = 0.02
-# A lane that others keep waiting only with what they have on the wire gets a turn after this long.
-PATIENT_SECONDS = 2.0
-# What is claimed ahead: what will start within this time, and at most so many.
-AHEAD_SECONDS = 0.04
-MOST_AHEAD = 200
-# Messages in hand hold no more than this together, unless it is a single one.
-MOST_OCTETS = 64 << 20
-# While the store is away it is asked so often whether it is back.
-CLAIM_AGAIN_SECONDS = 0.5
-# When the store comes back, or a lock is gone, results go first: whoever holds a claim that ran out
-# meanwhile may have its answer in hand, and to take it over now would send the message twice.
-STORE_BACK_SECONDS = 1.0
-# A claim that takes so long has waited for a lock or for the disk, and others' results as well.
-SLOW_CLAIM_SECONDS = 0.5
 # No transaction starts on a lease with less than this left.
 LEASE_MARGIN_SECONDS = 3.0
-# What may end this process is not touched before it has had the time to do something else.
-SUSPECT_SECONDS = 2.0
+# While the store is away, a message is asked for this often.
+READ_AGAIN_SECONDS = 0.2
 
 log = structlog.get_logger()
 
 
-class Deliveries(ParkedDeliveries, Protocol):
+class Deliveries(ClaimDeliveries, ParkedDeliveries, Protocol):
     """What the dispatcher asks of the store; each raises StoreUnavailable."""
 
     prepared: DirectHandoff[ClaimedDelivery]
 
-    async def claim(
-        self,
-        limit: int,
-        *,
-        octets: int,
-        lowest: Lane,
-        preemptible: bool,
-        lapsed: bool,
-        suspects: bool,
-    ) -> Claims:
-        """Lease up to *limit* deliveries of the highest lane with any due, one suspect at most."""
+    async def read_message(self, claimed: ClaimedDelivery) -> ClaimedDelivery:
+        """The same with the message that its claim came without."""
 
     async def settle(self, settlement: Settlement) -> bool:
         """Commit the result of a claim; False when the claim was lost."""
@@ -76,7 +52,7 @@ class Deliveries(ParkedDeliveries, Protocol):
         """Extend leases; the ids that are still ours."""
 
     async def quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
-        """Let nobody work on it until somebody decides."""
+        """Quarantine it until an operator decides."""
 
     async def return_leases(self, held: Sequence[ClaimedDelivery]) -> None:
         """Give claims back untried."""
@@ -88,176 +64,152 @@ class Dispatcher:
     def __init__(
         self,
         deliveries: Deliveries,
-        courier: Courier,
+        attempts: DeliveryAttempts,
+        isolation: Isolation,
         limits: LaneLimits,
         sites: Sites,
         *,
         lease_seconds: float,
     ) -> None:
         self._deliveries = deliveries
-        self._courier = courier
-        self._lease = lease_seconds
-        self._window = window = Window(limits)
-        IN_HAND.labels("waiting").set_function(lambda: window.waiting)
-        IN_HAND.labels("running").set_function(lambda: len(window.running))
-        IN_HAND.labels("answered").set_function(lambda: window.unwritten)
-        self._wake = asyncio.Event()
-        self._polling = Polling()
-        self._pace = Pace()
-        self._waited = LaneWait()
+        self._attempts = attempts
+        self._isolation = isolation
+        self._lease_seconds = lease_seconds
+        self._in_flight = in_flight = InFlight(limits)
+        IN_FLIGHT.labels("waiting").set_function(lambda: in_flight.waiting)
+        IN_FLIGHT.labels("on_wire").set_function(lambda: len(in_flight.on_wire))
+        IN_FLIGHT.labels("answered").set_function(lambda: in_flight.unwritten)
+        IN_FLIGHT.labels("isolated").set_function(lambda: len(in_flight.isolated))
+        self._claiming = Claiming(deliveries, in_flight, self._admit)
+        self._parking = Parking(
+            deliveries, sites, self._admit, lambda: in_flight.capacity(MOST_AHEAD)
+        )
         self._results = Results(deliveries.settle)
-        self._parking = Parking(deliveries, sites, self._hold)
         self._tasks = asyncio.TaskGroup()
-        self._idle = asyncio.Event()
-        self._patient_until = _now() + PATIENT_SECONDS
         self._stopping = False
-        self._let_results_go_first()
-        self._suspects_from = _now() + SUSPECT_SECONDS
-        self._more = False  # something is probably due that the last claim did not bring
+        self._cancelled = False  # a second signal: nothing more may start
+        self._done = asyncio.Event()
 
     def wake(self, lane: Lane) -> None:
         """There may be something to claim in *lane*: call it when a hint arrives."""
-        self._more = True
-        if self._window.would_overtake(lane):
-            self._wake.set()
+        self._claiming.on_hint(lane)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Send until *stopping*; then finish what is on the wire and give back the rest."""
         async with self._tasks as tasks:
-            renewing = tasks.create_task(self._renew_forever(), name="renewing")
-            tasks.create_task(self._wake_at_end(stopping), name="ending")
-            self._deliveries.prepared.subscribe(self._take, room=self._room)
-            async with asyncio.TaskGroup() as claiming:
-                claiming.create_task(self._claim_until(stopping), name="claiming")
-                claiming.create_task(self._parking.run(stopping), name="parking")
-            await self._deliveries.prepared.close()  # with policy's last commits
-            await self._give_back(self._window.take_waiting())
-            while self._window.in_flight:
-                self._idle.clear()
-                await self._idle.wait()
-            renewing.cancel()
-        await self._courier.close()
+            try:
+                renewing = tasks.create_task(self._renew_forever(), name="renewing")
+                tasks.create_task(self._wake_at_end(stopping), name="ending")
+                self._deliveries.prepared.subscribe(self._take, room=self._capacity)
+                async with asyncio.TaskGroup() as claiming:
+                    claiming.create_task(self._claiming.run(stopping), name="claiming")
+                    claiming.create_task(self._parking.run(stopping), name="parking")
+                await self._deliveries.prepared.close()  # with policy's last commits
+                await self._give_back(self._in_flight.take_waiting())
+                while self._in_flight.any_started:
+                    self._done.clear()
+                    await self._done.wait()
+                renewing.cancel()
+            except asyncio.CancelledError:
+                self._cancelled = True
+                raise
+        await self._attempts.close()
 
     async def _wake_at_end(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
         self._stopping = True
-        self._wake.set()
+        self._claiming.wake()
+        self._parking.wake()
 
     def _take(self, claimed: Sequence[ClaimedDelivery]) -> None:
-        """Hold these too: they are claimed for us already."""
-        self._hold(claimed, _now())
+        """Take in what policy handed over: it is claimed for us already."""
+        self._admit(claimed, _now())
 
-    def _room(self) -> int:
+    def _capacity(self) -> int:
         """How many more may be handed over; none once we are told to stop."""
-        if self._stopping or self._window.octets > MOST_OCTETS:
-            return 0
-        return self._window.space(self._reserve())
+        return 0 if self._stopping else self._in_flight.capacity(self._claiming.ahead)
 
-    async def _claim_until(self, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
-            self._wake.clear()
-            try:
-                wait = await self._claim()
-            except StoreUnavailable as error:
-                log.warning("claiming_interrupted", reason=str(error))
-                self._let_results_go_first()
-                await asyncio.sleep(CLAIM_AGAIN_SECONDS)
-                continue
-            if wait:
-                await _until(self._wake, wait)
+    # From claim to result
 
-    async def _claim(self) -> float:
-        """Claim once; how long to wait for a wake-up before the next time, in seconds."""
-        room = self._window.room(self._reserve())
-        octets = MOST_OCTETS - self._window.octets
-        if room is None or octets <= 0:
-            return self._polling.seconds
-        lowest, limit = room
-        asked = _now()
-        patient = asked < self._patient_until
-        claims = await self._deliveries.claim(
-            limit,
-            octets=octets,
-            lowest=lowest,
-            preemptible=patient,
-            lapsed=asked >= self._lapsed_from,
-            suspects=asked >= self._suspects_from and not self._window.has_suspect,
-        )
-        if _now() - asked > SLOW_CLAIM_SECONDS:
-            self._let_results_go_first()
-        if claims.lowest_lane_served:
-            self._patient_until = _now() + PATIENT_SECONDS
-        self._waited.observe(claims)
-        self._polling.looked(found=bool(claims.due))
-        self._more = claims.more
-        self._hold(claims.deliveries, asked)
-        if claims.preempted_by is not None:
-            return HELD_POLL_SECONDS
-        return 0 if claims.deliveries and claims.more else self._polling.seconds
-
-    def _let_results_go_first(self) -> None:
-        self._lapsed_from = _now() + STORE_BACK_SECONDS
-
-    def _reserve(self) -> int:
-        return worth_holding(self._pace.rate(), AHEAD_SECONDS, MOST_AHEAD)
-
-    def _hold(self, claimed: Sequence[ClaimedDelivery], asked: float) -> None:
-        """Send these, which were *asked* for at that loop time: their leases began later."""
-        if not claimed:
+    def _admit(self, claimed: Sequence[ClaimedDelivery], asked: float) -> None:
+        """Take in what was asked for at that loop time: its leases began later."""
+        if not claimed or self._cancelled:
             return
-        good_until = asked + self._lease - LEASE_MARGIN_SECONDS
-        ABANDONED.inc(sum(c.abandoned > 0 for c in claimed))
+        start_before = asked + self._lease_seconds - LEASE_MARGIN_SECONDS
         for c in claimed:
-            held = Held(c, good_until)
-            if (answer := self._results.recall(c.delivery.id)) is not None:
-                self._tasks.create_task(self._results.write_down(held, answer))
-            elif (reason := worn_out(c.abandoned)) is not None and not self._window.holds(c):
+            if c.abandoned:
+                ABANDONED.inc()
+            lease = Lease(c, start_before)
+            if (result := self._results.recall(lease.id)) is not None:
+                self._tasks.create_task(self._results.commit(lease, result))
+            elif (reason := should_quarantine(c.abandoned)) and c not in self._in_flight:
                 self._tasks.create_task(self._quarantine(c, reason))
-            else:
-                self._window.add(held)
+            elif (suspect := self._in_flight.admit(lease)) is not None:
+                self._tasks.create_task(self._deliver(suspect, self._isolated))
         self._start()
 
     def _start(self) -> None:
-        while held := self._window.start_next():
-            self._tasks.create_task(self._carry(held))
+        while not self._cancelled and (lease := self._in_flight.start_next()):
+            self._tasks.create_task(self._deliver(lease, self._attempted))
 
-    async def _carry(self, held: Held) -> None:
-        """Send *held*; the next one goes on the wire while its result is written down."""
+    async def _deliver(
+        self, lease: Lease, attempt: Callable[[Lease], Awaitable[AttemptResult | None]]
+    ) -> None:
+        """See *lease* through; the next one goes on the wire while its result is written down."""
         try:
-            result = await self._sent(held)
-            self._window.answered(held)
-            self._pace.finished()
+            result = await self._safely(lease, attempt)
+            self._in_flight.answered(lease)
+            self._claiming.on_answer()
             self._go_on()
-            if isinstance(result, Settlement):
-                await self._results.write_down(held, result)
-            elif result is not None:
-                await self._parking.park(held.claimed, result)
+            match result:
+                case Settlement():
+                    self._results.announce(result)
+                    await self._results.commit(lease, result)
+                case Parked(waits_for):
+                    await self._parking.park(lease.claimed, waits_for)
         finally:
-            self._window.finish(held)
+            self._in_flight.finish(lease)
             self._go_on()
-            if not self._window.in_flight:
-                self._idle.set()
+            if not self._in_flight.any_started:
+                self._done.set()
 
     def _go_on(self) -> None:
         self._start()
-        if self._more and self._window.ahead(self._reserve()):
-            self._wake.set()
+        self._claiming.on_room()
         self._parking.look()
 
-    async def _sent(self, held: Held) -> Settlement | str | None:
-        """What came of it, or the site that had no room; None when there is nothing to say."""
-        # A lease that ran out while it waited is no longer ours; the row comes due by itself.
-        if _now() >= held.good_until:
-            return None
+    async def _safely(
+        self, lease: Lease, attempt: Callable[[Lease], Awaitable[AttemptResult | None]]
+    ) -> AttemptResult | None:
+        """The result of *attempt*; None when there is nothing to write down."""
         try:
-            return await self._courier.carry(held)
+            return await attempt(lease)
         # A fault of ours on one message must not stop the others; it is put off and logged.
         except Exception as error:
-            log.exception("delivery_failed", delivery=held.claimed.delivery.id.hex)
-            if last_fault(held.claimed.tries + 1):
-                await self._quarantine(held.claimed, f"internal fault: {type(error).__name__}")
+            log.exception("delivery_failed", delivery=lease.id.hex)
+            if is_last_fault(lease.claimed.tries + 1):
+                await self._quarantine(lease.claimed, f"internal fault: {type(error).__name__}")
                 return None
-            return self._courier.broken(held, type(error).__name__)
+            return self._attempts.broken(lease.claimed, type(error).__name__)
+
+    async def _attempted(self, lease: Lease) -> AttemptResult | None:
+        # A lease that ran out while it waited is no longer ours; the row comes due by itself.
+        if _now() >= lease.start_before:
+            return None
+        return await self._attempts.run(lease.claimed, self._read)
+
+    async def _isolated(self, lease: Lease) -> Settlement | None:
+        """A suspect's result; None if its process died: then its lease is to run out."""
+        return await self._isolation.run(
+            await self._read(lease.claimed) if lease.claimed.is_large else lease.claimed
+        )
+
+    async def _read(self, claimed: ClaimedDelivery) -> ClaimedDelivery:
+        while True:
+            try:
+                return await self._deliveries.read_message(claimed)
+            except StoreUnavailable:
+                await asyncio.sleep(READ_AGAIN_SECONDS)
 
     async def _quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
         id_ = claimed.delivery.id.hex
@@ -265,42 +217,34 @@ class Dispatcher:
             await self._deliveries.quarantine(claimed, reason)
             log.warning("quarantined", delivery=id_, reason=reason)
         except StoreUnavailable as error:
-            # Its lease runs out, and it comes back to whoever can quarantine it.
+            # Its lease runs out, and the next process that claims it quarantines it.
             log.warning("not_quarantined", delivery=id_, reason=str(error))
+
+    # Leases
 
     async def _renew_forever(self) -> None:
         while True:
-            await asyncio.sleep(self._lease / 4)
-            in_hand = self._window.in_hand
-            if not in_hand:
+            await asyncio.sleep(self._lease_seconds / 4)
+            leases = self._in_flight.leases
+            if not leases:
                 continue
-            good_until = _now() + self._lease - LEASE_MARGIN_SECONDS
+            start_before = _now() + self._lease_seconds - LEASE_MARGIN_SECONDS
             try:
-                renewed = await self._deliveries.renew([held.claimed for held in in_hand])
+                renewed = await self._deliveries.renew([lease.claimed for lease in leases])
             except StoreUnavailable as error:
                 log.warning("renewing_interrupted", reason=str(error))
                 continue
-            self._window.extend(renewed, good_until)
-            # Those that ended meanwhile are gone from the window; the rest was taken from us.
-            lost = {held.claimed.delivery.id for held in in_hand} - renewed
-            self._window.drop_waiting(lost)
+            self._in_flight.extend(renewed, start_before)
+            # Those that ended meanwhile are gone already; the rest was taken from us.
+            self._in_flight.drop_waiting({lease.id for lease in leases} - renewed)
 
-    async def _give_back(self, waiting: Sequence[Held]) -> None:
+    async def _give_back(self, waiting: Sequence[Lease]) -> None:
         if waiting:
             try:
-                await self._deliveries.return_leases([held.claimed for held in waiting])
+                await self._deliveries.return_leases([lease.claimed for lease in waiting])
             except StoreUnavailable as error:
                 log.warning("not_given_back", deliveries=len(waiting), reason=str(error))
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _until(event: asyncio.Event, seconds: float) -> bool:
-    """Whether *event* was set within *seconds*."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False

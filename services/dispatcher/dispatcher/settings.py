@@ -1,11 +1,12 @@
 """What the dispatcher can be told."""
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from dispatcher.core.lanes import TO_A_SMARTHOST, TO_MANY, LaneLimits
-from dispatcher.core.routes import StaticRoutes
+from dispatcher.core.static_routes import StaticRoutes
 from posthouse.running.common_settings import Separated
 from posthouse.running.program import ProgramSettings
 
@@ -35,6 +36,10 @@ class DispatcherSettings(ProgramSettings):
 
     nameservers: Annotated[tuple[str, ...], Separated] = ()
     """DNS servers to ask, as addresses; none: the system's own."""
+
+    private_networks_allowed: Annotated[tuple[IPv4Network | IPv6Network, ...], Separated] = ()
+    """Private networks that mail is delivered to all the same, such as "10.20.0.0/16"; separated by
+    commas. Otherwise no domain and no address in brackets leads into one; static routes may."""
 
     messages_per_connection: Annotated[int, Field(ge=1)] = 100
     """After so many messages a connection to a destination is closed and opened anew."""

@@ -1,24 +1,67 @@
-"""How many transactions run to each site, and which sites deliveries are parked for."""
+"""Limits of destinations: what may start now, and what is parked in the store until it may."""
 
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import structlog
 
 from dispatcher.core.routes import Route
+from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Deferred, Outcome, Scope
+from posthouse.running.waiting import wait_for_event
+from posthouse.store import StoreUnavailable
+from posthouse.store.deliveries import ClaimedDelivery
+from posthouse.store.group_commit import GroupCommit
 
 # Failing sites remembered while nothing runs to them.
 _MOST_KNOWN = 10_000
+# Large messages (see LARGE_OCTETS) on the wire at a time: one more may start while those to its
+# site, and those of its lanes, hold less than this. Lanes 1 and 2 have octets of their own, which
+# no newsletter can take up.
+SITE_OCTETS = 16 << 20
+_LANES_OCTETS = {"lane 1": 16 << 20, "lane 2": 16 << 20, "lanes 3-5": 48 << 20}
+# What is parked for octets is fetched in small numbers: one message may take up all there are.
+_OCTETS_A_FETCH = 4 << 20
+# What other processes have parked is looked for this often, in seconds.
+PARKED_SECONDS = 1.0
+_PARKED_AT_ONCE = 200
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The transaction may start, and is counted until `leave`."""
+
+    site: str
+    limited: bool  # whether the site's number of transactions is
+    octets_of: tuple[str, ...]  # what its octets are counted for; nothing if it is small
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """The transaction may not start now: park it for this."""
+
+    waits_for: str
+
+
+Admission: TypeAlias = Go | Full
 
 
 @dataclass(slots=True)
 class _Site:
-    """A site that is busy, or has failed lately."""
+    """A site that is busy, or failed at its last transactions."""
 
     room: int  # how many transactions may run
     running: int = 0
 
 
 class Sites:
-    """One limit for every site; what the operator routes by hand is limited by the lanes alone.
+    """The same limits for every site; routes of the operator have no limit of transactions.
 
     A transaction that the hosts of a site did not answer halves its room, down to one; each that
     they did answer gives one back. So hosts that swallow everything soon hold one transaction.
@@ -27,45 +70,64 @@ class Sites:
     def __init__(self, most: int) -> None:
         self._most = most
         self._known: dict[str, _Site] = {}
+        self._octets: Counter[str] = Counter()  # of large messages on the wire
         self._parked: set[str] = set()
 
-    def enter(self, route: Route) -> bool:
-        """Count a transaction to *route*, or refuse it because the site has no room."""
-        if route.static:
-            return True
-        site = self._known.get(route.site)
-        if site is None:
-            site = self._known[route.site] = _Site(self._most)
-        if site.running >= site.room:
-            return False
-        site.running += 1
-        return True
+    def enter(self, route: Route, claimed: ClaimedDelivery) -> Admission:
+        """Whether a transaction to *route* may start now; if so, it is counted."""
+        site = None if route.static else self._known.get(route.site)
+        if site is not None and site.running >= site.room:
+            return Full(route.site)
+        octets_of = (route.site, _lanes(claimed.delivery.lane)) if claimed.is_large else ()
+        for name in octets_of:
+            if self._free_octets(name) <= 0:
+                return Full(_large(name))
+        if not route.static:
+            site = site or self._known.setdefault(route.site, _Site(self._most))
+            site.running += 1
+        for name in octets_of:
+            self._octets[name] += claimed.size
+        return Go(route.site, not route.static, octets_of, claimed.size)
 
-    def leave(self, route: Route, outcome: Outcome | None) -> None:
+    def leave(self, go: Go, outcome: Outcome | None) -> None:
         """The transaction is over; no *outcome* when it was broken off."""
-        if route.static:
+        for name in go.octets_of:
+            self._octets[name] -= go.octets
+            if not self._octets[name]:
+                del self._octets[name]
+        if not go.limited:
             return
-        site = self._known[route.site]
+        site = self._known[go.site]
         site.running -= 1
         if _is_answer(outcome):
             site.room = min(site.room + 1, self._most)
         else:
             site.room = max(site.room // 2, 1)
         if not site.running and (site.room == self._most or len(self._known) > _MOST_KNOWN):
-            del self._known[route.site]
+            del self._known[go.site]
 
-    def parked(self, *sites: str) -> None:
-        """Remember that deliveries wait for *sites*."""
-        self._parked.update(sites)
+    def _free_octets(self, name: str) -> int:
+        return _LANES_OCTETS.get(name, SITE_OCTETS) - self._octets[name]
 
-    def emptied(self, site: str) -> None:
-        """Nothing waits for *site* any more."""
-        self._parked.discard(site)
+    def parked(self, *waits_for: str) -> None:
+        """Remember that deliveries wait for these."""
+        self._parked.update(waits_for)
+
+    def emptied(self, waits_for: str) -> None:
+        """Nothing waits for this any more."""
+        self._parked.discard(waits_for)
 
     def with_room(self) -> list[tuple[str, int]]:
-        """The sites that deliveries wait for and that could take half their room or more."""
+        """What deliveries wait for and could go on now, and how many of them.
+
+        A site takes them back when half of its room or more is free.
+        """
         found = []
         for name in sorted(self._parked):
+            if (octets_of := name.removesuffix(_large(""))) != name:
+                if (free := self._free_octets(octets_of)) > 0:
+                    found.append((name, 1 + free // _OCTETS_A_FETCH))
+                continue
             site = self._known.get(name) or _Site(self._most)
             free = site.room - site.running
             if free * 2 >= site.room:
@@ -73,8 +135,92 @@ class Sites:
         return found
 
 
+def _lanes(lane: Lane) -> str:
+    return f"lane {lane.value}" if lane <= Lane.HIGH else "lanes 3-5"
+
+
+def _large(name: str) -> str:
+    """What large messages wait for that *name* has no octets for."""
+    return f"{name} (large)"
+
+
 def _is_answer(outcome: Outcome | None) -> bool:
     """Whether hosts of the site are there and do their work."""
     if isinstance(outcome, Deferred):
         return outcome.scope is not Scope.HOST
     return outcome is not None
+
+
+class ParkedDeliveries(Protocol):
+    """What is asked of the store; each raises StoreUnavailable."""
+
+    async def claim_parked(self, waits_for: str, limit: int) -> Sequence[ClaimedDelivery]:
+        """Lease up to *limit* deliveries parked for this."""
+
+    async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
+        """Put each back until what is named with it has room."""
+
+    async def parked_sites(self) -> list[str]:
+        """What deliveries are parked for."""
+
+
+class Parking:
+    """Puts deliveries that may not start back into the store, and claims them when they may."""
+
+    def __init__(
+        self,
+        deliveries: ParkedDeliveries,
+        sites: Sites,
+        admit: Callable[[Sequence[ClaimedDelivery], float], None],
+        capacity: Callable[[], int],
+    ) -> None:
+        """*admit* gets what was claimed at that loop time; *capacity*: how many at most now."""
+        self._deliveries = deliveries
+        self._sites = sites
+        self._admit = admit
+        self._capacity = capacity
+        self._room = asyncio.Event()
+        self._writing = GroupCommit(self._write, most_items=_PARKED_AT_ONCE)
+
+    def look(self) -> None:
+        """A transaction has ended: something may have room now."""
+        if self._sites.with_room():
+            self._room.set()
+
+    def wake(self) -> None:
+        """Look whether it is time to stop."""
+        self._room.set()
+
+    async def park(self, claimed: ClaimedDelivery, waits_for: str) -> None:
+        """Put it back until *waits_for* has room, in one statement with others of the moment."""
+        self._sites.parked(waits_for)
+        try:
+            await self._writing.add((claimed, waits_for))
+        except StoreUnavailable as error:
+            log.warning("not_parked", delivery=claimed.delivery.id.hex, reason=str(error))
+
+    async def _write(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> Sequence[None]:
+        await self._deliveries.park(parked)
+        return [None] * len(parked)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Fetch what has room, until *stopping*, after which `wake` is to be called."""
+        while not stopping.is_set():
+            self._room.clear()
+            try:
+                await self._fetch(stopping)
+            except StoreUnavailable:
+                await asyncio.sleep(PARKED_SECONDS)
+
+    async def _fetch(self, stopping: asyncio.Event) -> None:
+        if not await wait_for_event(self._room, PARKED_SECONDS):
+            self._sites.parked(*await self._deliveries.parked_sites())
+        for waits_for, room in self._sites.with_room():
+            limit = min(room, self._capacity())
+            if stopping.is_set() or limit <= 0:
+                return
+            asked = asyncio.get_running_loop().time()
+            claimed = await self._deliveries.claim_parked(waits_for, limit)
+            if len(claimed) < limit:
+                self._sites.emptied(waits_for)
+            self._admit(claimed, asked)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dispatcher.core.judge import Stage
+from dispatcher.core.classify import SmtpStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,13 @@ class Timeouts:
     dot: float = 600  # "when the final dot is sent, it should be at least 10 minutes"
     quit: float = 5  # our own: nothing depends on it any more
 
-    def of(self, stage: Stage) -> float:
+    def of(self, stage: SmtpStage) -> float:
         """How long the reply of *stage* may take."""
         seconds: float = getattr(self, _NAMES.get(stage, "command"))
         return seconds
 
 
-_NAMES = {Stage.DATA: "data", Stage.DOT: "dot", Stage.QUIT: "quit"}
+_NAMES = {SmtpStage.DATA: "data", SmtpStage.DOT: "dot", SmtpStage.QUIT: "quit"}
 
 
 class Deadline:

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from dispatcher.connections import Connections, Keeping
-from dispatcher.core.routes import Ourselves
-from dispatcher.courier import Courier
+from dispatcher.connection_pool import ConnectionPool, ReusePolicy
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.delivery_attempt import DeliveryAttempts
+from dispatcher.isolation import ProcessIsolation
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
 from dispatcher.service import Dispatcher
@@ -16,18 +17,25 @@ from posthouse.store.clock import ClockWatch
 from posthouse.store.deliveries import DeliveryStore
 
 
-def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
-    """The dispatcher, what wakes it, and the watch over the clock of the database."""
+def delivery_attempts(settings: DispatcherSettings, sites: Sites | None = None) -> DeliveryAttempts:
+    """What resolves and sends, within the limits of *sites* if they are given."""
     resolver = MxResolver(settings.nameservers)
-    ourselves = Ourselves(frozenset({settings.hostname.lower()}))
-    sites = Sites(settings.site_limit)
-    connections = Connections(
+    refused = RefusedHosts(
+        frozenset({settings.hostname.lower()}), allowed=settings.private_networks_allowed
+    )
+    connections = ConnectionPool(
         settings.hostname,
         resolver,
-        ourselves,
-        keeping=Keeping(messages_per_connection=settings.messages_per_connection),
+        refused,
+        reuse=ReusePolicy(messages_per_connection=settings.messages_per_connection),
     )
-    courier = Courier(Router(resolver, ourselves, static=settings.routes), connections, sites)
+    router = Router(resolver, refused, static=settings.routes)
+    return DeliveryAttempts(router, connections, sites or Sites(settings.site_limit))
+
+
+def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
+    """The dispatcher, what wakes it, and the watch over the clock of the database."""
+    sites = Sites(settings.site_limit)
     dispatcher = Dispatcher(
         DeliveryStore(
             behind.database,
@@ -35,7 +43,8 @@ def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
             prepared=behind.prepared,
             lease=timedelta(seconds=settings.lease_seconds),
         ),
-        courier,
+        delivery_attempts(settings, sites),
+        ProcessIsolation(settings),
         settings.limits,
         sites,
         lease_seconds=settings.lease_seconds,

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from posthouse.mail.lane import Lane
 from posthouse.running.polling import Polling
 from posthouse.running.waiting import wait_for_event
-from posthouse.store.deliveries import CLAIMED_OCTETS
-from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions
+from posthouse.store.submissions import CLAIMED_OCTETS, ClaimedSubmission, ClaimedSubmissions
 
 Claim = Callable[[Lane], Awaitable[ClaimedSubmissions]]
 

@@ -14,8 +14,9 @@ from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.postgres import Postgres
 
-# A claim brings no more than this many octets of messages, but always one message.
-CLAIMED_OCTETS = 32 << 20
+# Claims bring messages up to this size whole. The text of a larger one is read when it is sent, so
+# that what waits in memory, or hangs on the wire, is bounded by the number of deliveries alone.
+LARGE_OCTETS = 128 << 10
 # How long a claim of the two highest lanes keeps lower ones waiting at most.
 PREEMPTION_WINDOW = timedelta(seconds=1)
 
@@ -36,13 +37,14 @@ class ClaimedDelivery:
     expired: bool  # older than mail may become
     received_at: datetime
     expires_at: datetime
+    size: int  # octets of the message
     header: bytes = b""  # with the body: what to send; empty when it is older than its retention
     body: bytes = b""
 
     @property
-    def size(self) -> int:
-        """Octets of the message."""
-        return len(self.header) + len(self.body)
+    def is_large(self) -> bool:
+        """Whether it came without header and body: `read_message` gives them."""
+        return self.size > LARGE_OCTETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +124,15 @@ class DeliveryStore:
         self,
         limit: int,
         *,
-        octets: int = CLAIMED_OCTETS,
         lowest: Lane = Lane.BULK,
         preemptible: bool = True,
         lapsed: bool = True,
-        suspects: bool = True,
+        suspects: Lane | None = Lane.BULK,
     ) -> Claims:
         """Up to *limit* deliveries of the highest lane that has any due, oldest first.
 
-        No more once they hold *octets*, but one at least. Of those abandoned twice in a row at
-        most one, and with *suspects* False none; with *lapsed* False none whose lease ran out.
+        Beside them at most one that was abandoned twice in a row, if its lane is not below
+        *suspects*; with *lapsed* False none whose lease ran out. Large messages come without text.
 
         Nothing when that lane is below *lowest*, nor, when *preemptible*, while a higher lane's
         transactions are young.
@@ -140,27 +141,44 @@ class DeliveryStore:
         window = self._window if preemptible else timedelta()
         asked = self.prepared.claim_begins()
         rows = await self._database.fetch(
-            "claim_deliveries", limit, self.lease, window, lowest, octets, suspects, lapsed
+            "claim_deliveries",
+            limit,
+            self.lease,
+            window,
+            lowest,
+            LARGE_OCTETS,
+            suspects or 0,
+            lapsed,
         )
         claims = _claims(rows)
         self.prepared.claim_ends(asked, more=claims.more)
         return claims
 
-    async def claim_parked(self, site: str, limit: int) -> tuple[ClaimedDelivery, ...]:
-        """Up to *limit* deliveries that wait for *site* to have room, highest lane first.
+    async def claim_parked(self, waits_for: str, limit: int) -> tuple[ClaimedDelivery, ...]:
+        """Up to *limit* deliveries that are parked for *waits_for*, highest lane first.
 
-        None of a lane below one that has anything due elsewhere.
+        None of a lane below one that has anything due elsewhere. Large messages come without text.
         """
-        rows = await self._database.fetch("claim_parked_deliveries", site, limit, self.lease)
+        rows = await self._database.fetch(
+            "claim_parked_deliveries", waits_for, limit, self.lease, LARGE_OCTETS
+        )
         return _claimed(rows)
 
+    async def read_message(self, claimed: ClaimedDelivery) -> ClaimedDelivery:
+        """The same with header and body; without them if they are past their retention."""
+        # Not on the connections that claims and results wait for.
+        rows = await self._background.fetch("read_message", claimed.delivery.rendition_id)
+        if not rows:
+            return claimed
+        return replace(claimed, header=rows[0]["header"], body=rows[0]["body"])
+
     async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
-        """Put deliveries back until the site named with each has room; pauses no lane meanwhile."""
-        rows = [(c.delivery.id, c.claim, site) for c, site in parked]
+        """Put each back until what is named with it has room; they pause no lane meanwhile."""
+        rows = [(c.delivery.id, c.claim, waits_for) for c, waits_for in parked]
         await self._background.run("park_deliveries", rows)
 
     async def parked_sites(self) -> list[str]:
-        """The sites that deliveries wait for."""
+        """What deliveries are parked for."""
         return [row["site"] for row in await self._database.fetch("parked_sites")]
 
     async def settle(self, settlement: Settlement) -> bool:
@@ -243,6 +261,7 @@ def _claimed(rows: Sequence[Any]) -> tuple[ClaimedDelivery, ...]:
             row["expired"],
             row["received_at"],
             row["expires_at"],
+            row["size"],
             *messages.get(row["rendition_id"], (b"", b"")),
         )
         for row in rows

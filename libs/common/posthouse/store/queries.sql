@@ -135,10 +135,12 @@ INSERT INTO quarantined_submissions (id, account_id, lane, size, received_at, ex
 SELECT id, account_id, lane, size, received_at, expires_at, held, $3 FROM done;
 
 -- name: claim_deliveries
--- Up to $1 of them, and no more once they hold $5 octets; `more`: others may be due. Those that were
--- abandoned twice in a row come one at a time, and none unless $6, as in claim_submissions; those
--- whose lease ran out come only if $7.
--- A message that several of them share comes once, with the first.
+-- Up to $1 deliveries of the highest lane that has any due, oldest first; `more`: others may be due.
+-- A suspect (abandoned twice in a row when it is claimed) comes beside them: one at a time, and only
+-- down to lane $6. One that may not come counts as due for no lane, so it keeps nobody waiting.
+-- Deliveries whose lease ran out come only if $7.
+-- A message of more than $5 octets comes without its text (see read_message). A message that several
+-- deliveries share comes once, with the first.
 -- A lane may be taken from when no higher lane has anything due: strict lanes across all
 -- dispatchers. The two highest lanes also keep the others waiting with what was claimed within the
 -- window and has no result yet, and with what was accepted within it and is still with policy:
@@ -150,7 +152,7 @@ WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_deliveries d
            WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL AND NOT d.held
-           LIMIT 1)
+             AND (lane.lane <= $6 OR NOT (d.leased AND d.abandoned >= 1)) LIMIT 1)
 ), preempting AS (
     SELECT min(lane) AS by FROM generate_series(1, 2) AS lane
     WHERE lane < (SELECT lanes[1] FROM due)
@@ -162,23 +164,25 @@ WITH due AS (
            WHERE s.lane = lane.lane AND NOT s.held AND s.due_at > now() - $3::interval
              AND s.received_at > now() - $3::interval LIMIT 1))
 ), picked AS (
-    SELECT id, size, due_at, leased AND abandoned >= 1 AS suspect FROM due_deliveries
+    SELECT id FROM due_deliveries
     WHERE lane = (SELECT lanes[1] FROM due) AND due_at <= now() AND parked_at IS NULL
-      AND NOT held AND lane <= $4 AND (SELECT by IS NULL FROM preempting) AND (NOT leased OR $7)
+      AND NOT held AND lane <= $4 AND (SELECT by IS NULL FROM preempting)
+      AND (NOT leased OR $7 AND abandoned < 1)
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
-), fitting AS (
-    SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS before,
-           NOT suspect OR $6 AND 1 = row_number() OVER (PARTITION BY suspect ORDER BY due_at, id)
-               AS fits
-    FROM picked
+), suspect AS (
+    SELECT id FROM due_deliveries
+    WHERE leased AND abandoned >= 1 AND NOT held AND lane = (SELECT lanes[1] FROM due)
+      AND due_at <= now() AND lane <= LEAST($4, $6) AND (SELECT by IS NULL FROM preempting) AND $7
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE due_deliveries
     SET due_at = now() + $2::interval, claim = claim + 1, leased = true, claimed_at = now(),
         abandoned = CASE WHEN leased THEN abandoned + 1 ELSE 0 END
-    WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $5 AND fits))
-    RETURNING id, claim, tries, abandoned, expires_at <= now() AS expired, received_at, expires_at
+    WHERE id = ANY(ARRAY(SELECT id FROM picked UNION ALL SELECT id FROM suspect))
+    RETURNING id, claim, tries, abandoned, expires_at <= now() AS expired, received_at, expires_at,
+              size
 ), found AS (
-    SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at,
+    SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at, c.size,
            row_number() OVER (PARTITION BY v.rendition_id) = 1 AS first
     FROM claimed c CROSS JOIN LATERAL (SELECT * FROM deliveries v WHERE v.id = c.id OFFSET 0) v
 ), uncertain AS (
@@ -195,22 +199,23 @@ WITH due AS (
 SELECT due.lanes AS due_lanes, preempting.by AS preempted_by, found.*, message.header, message.body,
     cardinality(due.lanes) > 1 OR preempting.by IS NOT NULL OR due.lanes[1] > $4
     OR (SELECT count(*) FROM picked) = $1
-    OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
+    OR (SELECT count(*) FROM suspect) > 0 AS more
 FROM due CROSS JOIN preempting LEFT JOIN found ON true
 LEFT JOIN LATERAL (
     SELECT r.header, COALESCE(r.body, c.body) AS body
     FROM renditions r
     CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 0) c
-    WHERE found.first AND r.id = found.rendition_id OFFSET 0
+    WHERE found.first AND found.size <= $5 AND r.id = found.rendition_id OFFSET 0
 ) message ON true
 ORDER BY found.received_at;
 
 -- name: claim_parked_deliveries
+-- Up to $2 of those that wait for $1; of messages above $4 octets without the text.
 WITH busiest AS (
     SELECT min(lane) AS lane FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_deliveries d
            WHERE d.lane = lane.lane AND d.due_at <= now() AND d.parked_at IS NULL AND NOT d.held
-           LIMIT 1)
+             AND NOT (d.leased AND d.abandoned >= 1) LIMIT 1)
 ), picked AS (
     SELECT id FROM due_deliveries
     WHERE parked_at = $1 AND NOT held AND lane <= COALESCE((SELECT lane FROM busiest), 5)
@@ -220,9 +225,10 @@ WITH busiest AS (
     SET due_at = now() + $3::interval, claim = claim + 1, leased = true, claimed_at = now(),
         abandoned = 0, parked_at = NULL
     WHERE id = ANY(ARRAY(SELECT id FROM picked))
-    RETURNING id, claim, tries, abandoned, expires_at <= now() AS expired, received_at, expires_at
+    RETURNING id, claim, tries, abandoned, expires_at <= now() AS expired, received_at, expires_at,
+              size
 ), found AS (
-    SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at,
+    SELECT v.*, c.claim, c.tries, c.abandoned, c.expired, c.received_at, c.expires_at, c.size,
            row_number() OVER (PARTITION BY v.rendition_id) = 1 AS first
     FROM claimed c CROSS JOIN LATERAL (SELECT * FROM deliveries v WHERE v.id = c.id OFFSET 0) v
 )
@@ -231,9 +237,16 @@ LEFT JOIN LATERAL (
     SELECT r.header, COALESCE(r.body, c.body) AS body
     FROM renditions r
     CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 0) c
-    WHERE found.first AND r.id = found.rendition_id OFFSET 0
+    WHERE found.first AND found.size <= $4 AND r.id = found.rendition_id OFFSET 0
 ) message ON true
 ORDER BY found.lane, found.received_at;
+
+-- name: read_message
+-- What claims leave out of large messages.
+SELECT r.header, COALESCE(r.body, c.body) AS body
+FROM renditions r
+CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 0) c
+WHERE r.id = $1;
 
 -- name: park_deliveries
 UPDATE due_deliveries d

@@ -10,10 +10,13 @@ from uuid import UUID
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Attributes, Delivery, Rendition, Submission
-from posthouse.store.deliveries import CLAIMED_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
+from posthouse.store.deliveries import LARGE_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.postgres import Postgres
+
+# A claim brings no more than this many octets of messages, but always one message.
+CLAIMED_OCTETS = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,8 @@ def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:
 
 
 def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> ClaimedDelivery:
+    """As a claim would bring it: a large message without its text."""
+    size = len(header) + len(body)
     return ClaimedDelivery(
         delivery=delivery,
         claim=1,
@@ -188,8 +193,9 @@ def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> Claimed
         expired=False,
         received_at=row["received_at"],
         expires_at=row["expires_at"],
-        header=header,
-        body=body,
+        size=size,
+        header=header if size <= LARGE_OCTETS else b"",
+        body=body if size <= LARGE_OCTETS else b"",
     )
 
 

@@ -1,39 +1,24 @@
-"""Which servers take the mail of a domain: static routes, and what an MX answer means."""
+"""Which servers take the mail of a domain: what an MX answer means, and what a site is."""
 
 import ipaddress
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias, assert_never
 
+from dispatcher.core.refused_hosts import RefusedHosts, is_loopback
 from posthouse.mail.outcome import Bounced, Deferred, Scope
 from posthouse.mail.reply import Reply
 
 SMTP_PORT = 25
 
-IpNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Where a connection would come back to this very machine.
-LOOPBACK: tuple[IpNetwork, ...] = (
-    ipaddress.ip_network("127.0.0.0/8"),
-    ipaddress.ip_network("0.0.0.0/8"),
-    ipaddress.ip_network("::1/128"),
-    ipaddress.ip_network("::/128"),
-    ipaddress.ip_network("::ffff:127.0.0.0/104"),
-)
-
-
-class Tls(StrEnum):
+class TlsPolicy(StrEnum):
     """What a route asks of the connection."""
 
     NONE = "none"  # never STARTTLS
     OPPORTUNISTIC = "opportunistic"  # STARTTLS when offered, in clear when it fails (RFC 7435)
     REQUIRED = "required"  # encrypted or deferred; the certificate is not checked
-
-
-class InvalidRoute(ValueError):
-    """A route setting cannot be understood; the text says what was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,85 +28,12 @@ class Route:
     hosts: tuple[str, ...]  # names, or addresses without brackets
     port: int
     site: str  # what is shaped together, see site_of
-    tls: Tls
+    tls: TlsPolicy
     static: bool = False  # set by the operator, who may well mean this machine
 
     def __hash__(self) -> int:
         # Routes are keys on the hot path; what makes them differ is nearly always this.
         return hash((self.hosts, self.port))
-
-
-@dataclass(frozen=True, slots=True)
-class NextHop:
-    """Where a static route points."""
-
-    name: str
-    port: int
-    has_mx: bool  # look up the MX of *name*, which is a domain
-
-    def __str__(self) -> str:
-        return self.name if self.has_mx else f"[{self.name}]:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class StaticRoutes:
-    """Routes set by the operator: they win over DNS."""
-
-    smarthost: NextHop | None = None  # takes every domain that has no route of its own
-    by_domain: Mapping[str, NextHop] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> "StaticRoutes":
-        """Read entries divided by commas or blanks: "relay:587" or "example.com=[10.0.0.1]:25".
-
-        Brackets, a port or an address mean this host itself; a bare name means the MX of that
-        domain. Raises InvalidRoute.
-        """
-        smarthost: NextHop | None = None
-        by_domain: dict[str, NextHop] = {}
-        for entry in text.replace(",", " ").split():
-            domain, divider, target = entry.partition("=")
-            if not divider:
-                domain, target = "", entry
-            elif not domain:
-                raise InvalidRoute(f"{entry!r} names no domain before the '='")
-            if (domain.lower() in by_domain) if domain else (smarthost is not None):
-                raise InvalidRoute(f"{entry!r} is the second route for {domain or 'all domains'}")
-            if domain:
-                by_domain[domain.lower()] = parse_next_hop(target)
-            else:
-                smarthost = parse_next_hop(target)
-        return cls(smarthost, by_domain)
-
-    def hop_for(self, domain: str) -> NextHop | None:
-        """The next hop for mail to *domain* (lower case), or None to ask DNS."""
-        return self.by_domain.get(domain, self.smarthost)
-
-    def __str__(self) -> str:
-        own = [f"{domain}={hop}" for domain, hop in self.by_domain.items()]
-        return ", ".join([str(self.smarthost), *own] if self.smarthost else own)
-
-
-_NEXT_HOP = re.compile(
-    r"(?:\[(?:IPv6:)?(?P<literal>[^\[\]\s]+)\]|(?P<name>[^\[\]:\s]+))(?::(?P<port>[0-9]{1,5}))?",
-    re.IGNORECASE,
-)
-_HOST_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.IGNORECASE)
-
-
-def parse_next_hop(text: str) -> NextHop:
-    """Read "domain", "host:port", "[host]:port" or an address; port 25 where none is given."""
-    match = _NEXT_HOP.fullmatch(text)
-    if match is None:
-        raise InvalidRoute(f"{text!r} is not a host, host:port or [host]:port")
-    name = (match["literal"] or match["name"]).lower()
-    port = int(match["port"] or SMTP_PORT)
-    if not 0 < port < 65536:  # noqa: PLR2004
-        raise InvalidRoute(f"{text!r} has no port between 1 and 65535")
-    if not (is_address(name) or _HOST_NAME.fullmatch(name)):
-        raise InvalidRoute(f"{text!r} names neither a host nor an address")
-    is_host = bool(match["literal"] or match["port"] or is_address(name))
-    return NextHop(name, port, has_mx=not is_host)
 
 
 def address_in_literal(domain: str) -> str | None:
@@ -139,22 +51,6 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class Ourselves:
-    """What must never be connected to when DNS says so: it would come back in."""
-
-    names: frozenset[str]  # our host names, lower case
-    networks: tuple[IpNetwork, ...] = LOOPBACK
-
-    def others(self, addresses: Iterable[str]) -> tuple[str, ...]:
-        """The addresses that are not ours."""
-        return tuple(address for address in addresses if not self._is_ours(address))
-
-    def _is_ours(self, address: str) -> bool:
-        ip = ipaddress.ip_address(address)
-        return any(ip in network for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +97,7 @@ AddressAnswer: TypeAlias = Addresses | NoSuchName | NoRecords | LookupFailed
 
 
 def hosts_in_order(
-    domain: str, exchangers: Exchangers, ourselves: Ourselves
+    domain: str, exchangers: Exchangers, refused: RefusedHosts
 ) -> tuple[str, ...] | Deferred | Bounced:
     """The hosts to try for *domain*, best first (RFC 5321 section 5.1).
 
@@ -215,13 +111,13 @@ def hosts_in_order(
     )
     # "If it is found in the list, that host and all with the same or a higher preference
     # number MUST be discarded": everything behind us would hand the mail back to us.
-    ours = min((mx.preference for mx in records if mx.host in ourselves.names), default=None)
+    ours = min((mx.preference for mx in records if mx.host in refused.names), default=None)
     hosts = tuple(mx.host for mx in records if ours is None or mx.preference < ours)
     return tuple(dict.fromkeys(hosts)) or loops_back(domain)
 
 
 def without_exchangers(
-    domain: str, mx: NoSuchName | NoRecords, own: AddressAnswer, ourselves: Ourselves
+    domain: str, mx: NoSuchName | NoRecords, own: AddressAnswer, refused: RefusedHosts
 ) -> tuple[str, ...] | Deferred | Bounced:
     """The hosts of a domain without MX: itself, if it has an address (the implicit MX).
 
@@ -230,7 +126,7 @@ def without_exchangers(
     """
     match own:
         case Addresses():
-            return loops_back(domain) if domain in ourselves.names else (domain,)
+            return loops_back(domain) if domain in refused.names else (domain,)
         case LookupFailed(reason):
             return lookup_failed(domain, reason)
         case NoSuchName() if mx == NoSuchName():
@@ -240,13 +136,13 @@ def without_exchangers(
 
 
 def addresses_of(
-    host: str, answer: AddressAnswer, ourselves: Ourselves | None = None
+    host: str, answer: AddressAnswer, refused: RefusedHosts | None = None
 ) -> tuple[str, ...] | Deferred:
-    """The addresses to connect to for *host*, without those of *ourselves*."""
+    """The addresses to connect to for *host*, without those that are *refused*."""
     match answer:
         case Addresses(addresses):
-            others = ourselves.others(addresses) if ourselves else addresses
-            return others or loops_back(host)
+            allowed = refused.without_refused(addresses) if refused else addresses
+            return allowed or _only_refused(host, addresses)
         case LookupFailed(reason):
             return lookup_failed(host, reason)
         case NoSuchName() | NoRecords():
@@ -263,6 +159,14 @@ def lookup_failed(name: str, reason: str) -> Deferred:
 def loops_back(domain: str) -> Deferred:
     """The way to *domain* leads to ourselves: somebody's mistake in DNS that may be mended."""
     return Deferred(Reply(451, f"mail for {domain} loops back to this host", "4.4.6"), Scope.SITE)
+
+
+def _only_refused(host: str, addresses: tuple[str, ...]) -> Deferred:
+    """The way to *host* leads to us or into a private network: a mistake in DNS, or an attack."""
+    if any(map(is_loopback, addresses)):
+        return loops_back(host)
+    text = f"{host} has only private addresses ({', '.join(addresses)})"
+    return Deferred(Reply(451, text, "4.4.4"), Scope.SITE)
 
 
 def _no_way(code: int, enhanced: str, text: str) -> Bounced:

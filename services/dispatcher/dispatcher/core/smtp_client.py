@@ -16,20 +16,27 @@ The rules (RFC 5321, PIPELINING RFC 2920, STARTTLS RFC 3207):
 from collections import deque
 from collections.abc import Callable
 
-from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent, StartTls
-from dispatcher.core.content import on_the_wire
-from dispatcher.core.envelope import Envelope, Unsendable, commands
-from dispatcher.core.judge import (
+from dispatcher.core.classify import (
     SERVICE_CLOSING,
-    Stage,
+    SmtpStage,
     interrupted,
     not_encrypted,
     turned_away,
     unanswered,
 )
+from dispatcher.core.envelope import Envelope, Unsendable, commands, on_the_wire
 from dispatcher.core.reply_reader import GarbledReply, ReplyReader
-from dispatcher.core.routes import Tls
-from dispatcher.core.transaction import Transaction
+from dispatcher.core.routes import TlsPolicy
+from dispatcher.core.transaction import (
+    Action,
+    Closed,
+    Finished,
+    OutboundTransaction,
+    Ready,
+    Send,
+    SendContent,
+    StartTls,
+)
 from posthouse.mail.outcome import Deferred
 from posthouse.mail.reply import Reply
 
@@ -39,15 +46,15 @@ _OUT_OF_STEP = "the server's replies are out of step"
 class SmtpClient:
     """The client's side of one connection, from the greeting on."""
 
-    def __init__(self, helo: str, tls: Tls) -> None:
+    def __init__(self, helo: str, tls: TlsPolicy) -> None:
         self._helo = helo
         self._tls = tls
         self._encrypted = False
         self._reader = ReplyReader()
         self._extensions: dict[str, str] = {}
-        self._awaited: deque[Stage] = deque([Stage.GREETING])
-        self._unsent: deque[tuple[Stage, str]] = deque()
-        self._transaction: Transaction | None = None
+        self._awaited: deque[SmtpStage] = deque([SmtpStage.GREETING])
+        self._unsent: deque[tuple[SmtpStage, str]] = deque()
+        self._transaction: OutboundTransaction | None = None
         self._needs_reset = False  # MAIL was taken, and no final dot followed
         self._starts_tls = False
         self._end: Deferred | None = None  # why the conversation is over
@@ -56,7 +63,7 @@ class SmtpClient:
         self._flushed = True  # what was written before we heard this had left us
 
     @property
-    def stage(self) -> Stage | None:
+    def stage(self) -> SmtpStage | None:
         """What is waited for; None when idle, closed, or while TLS is being started."""
         return self._awaited[0] if self._awaited else None
 
@@ -89,7 +96,7 @@ class SmtpClient:
         self._starts_tls = False
         self._encrypted = True
         self._reader.clear()
-        self._say(Stage.EHLO, f"EHLO {self._helo}\r\n")
+        self._say(SmtpStage.EHLO, f"EHLO {self._helo}\r\n")
         return self._taken()
 
     def begin(self, envelope: Envelope) -> list[Action]:
@@ -97,7 +104,7 @@ class SmtpClient:
 
         The server may end it at any time, so the caller need not know that.
         """
-        self._transaction = Transaction(envelope)
+        self._transaction = OutboundTransaction(envelope)
         if self._end is not None:
             self._transaction.settle(self._end)
             self._finish(untouched=True)
@@ -113,7 +120,7 @@ class SmtpClient:
             self._break_off(_OUT_OF_STEP)
             return self._taken()
         if self._needs_reset:
-            lines.insert(0, (Stage.RSET, "RSET\r\n"))
+            lines.insert(0, (SmtpStage.RSET, "RSET\r\n"))
             self._needs_reset = False
         self._speak(lines)
         return self._taken()
@@ -121,7 +128,7 @@ class SmtpClient:
     def quit(self) -> list[Action]:
         """Take leave; only when idle."""
         assert self.is_idle
-        self._say(Stage.QUIT, "QUIT\r\n")
+        self._say(SmtpStage.QUIT, "QUIT\r\n")
         return self._taken()
 
     def lost(self, reason: str, *, flushed: bool = True) -> list[Action]:
@@ -132,7 +139,7 @@ class SmtpClient:
 
     # What we say
 
-    def _speak(self, lines: list[tuple[Stage, str]]) -> None:
+    def _speak(self, lines: list[tuple[SmtpStage, str]]) -> None:
         if "PIPELINING" in self._extensions:
             self._awaited.extend([stage for stage, _ in lines])
             self._write("".join([line for _, line in lines]))
@@ -140,7 +147,7 @@ class SmtpClient:
             self._unsent.extend(lines)
             self._say(*self._unsent.popleft())
 
-    def _say(self, stage: Stage, line: str) -> None:
+    def _say(self, stage: SmtpStage, line: str) -> None:
         self._awaited.append(stage)
         self._write(line)
 
@@ -161,7 +168,7 @@ class SmtpClient:
             self._break_off(_OUT_OF_STEP, flushed=False)
             return
         if not self._awaited:
-            self._close(turned_away(reply, Stage.QUIT))
+            self._close(turned_away(reply, SmtpStage.QUIT))
             return
         stage = self._awaited.popleft()
         if reply.code == SERVICE_CLOSING:
@@ -173,15 +180,15 @@ class SmtpClient:
 
     def _on_greeting(self, reply: Reply) -> None:
         if reply.is_success:
-            self._say(Stage.EHLO, f"EHLO {self._helo}\r\n")
+            self._say(SmtpStage.EHLO, f"EHLO {self._helo}\r\n")
         else:
-            self._close(turned_away(reply, Stage.GREETING))
+            self._close(turned_away(reply, SmtpStage.GREETING))
 
     def _on_ehlo(self, reply: Reply) -> None:
         if reply.is_permanent:
-            self._say(Stage.HELO, f"HELO {self._helo}\r\n")
+            self._say(SmtpStage.HELO, f"HELO {self._helo}\r\n")
         elif not reply.is_success:
-            self._close(turned_away(reply, Stage.EHLO))
+            self._close(turned_away(reply, SmtpStage.EHLO))
         else:
             _, *lines = reply.text.upper().split("\n")
             self._extensions = dict(line.partition(" ")[::2] for line in lines)
@@ -192,14 +199,14 @@ class SmtpClient:
         if reply.is_success:
             self._go_on_or_encrypt()
         else:
-            self._close(turned_away(reply, Stage.HELO))
+            self._close(turned_away(reply, SmtpStage.HELO))
 
     def _go_on_or_encrypt(self) -> None:
-        if self._encrypted or self._tls is Tls.NONE:
+        if self._encrypted or self._tls is TlsPolicy.NONE:
             self._actions.append(Ready())
         elif "STARTTLS" in self._extensions:
-            self._say(Stage.STARTTLS, "STARTTLS\r\n")
-        elif self._tls is Tls.REQUIRED:
+            self._say(SmtpStage.STARTTLS, "STARTTLS\r\n")
+        elif self._tls is TlsPolicy.REQUIRED:
             self._close(not_encrypted("TLS is required, and the host does not offer STARTTLS"))
         else:
             self._actions.append(Ready())
@@ -208,14 +215,14 @@ class SmtpClient:
         if reply.is_success:
             self._starts_tls = True
             self._actions.append(StartTls())
-        elif self._tls is Tls.REQUIRED:
-            self._close(turned_away(reply, Stage.STARTTLS))
+        elif self._tls is TlsPolicy.REQUIRED:
+            self._close(turned_away(reply, SmtpStage.STARTTLS))
         else:
             self._actions.append(Ready())
 
     def _on_rset(self, reply: Reply) -> None:
         if not reply.is_success:
-            self._close(turned_away(reply, Stage.RSET))
+            self._close(turned_away(reply, SmtpStage.RSET))
 
     def _on_mail(self, reply: Reply) -> None:
         transaction = self._current
@@ -241,14 +248,14 @@ class SmtpClient:
             if reply.is_success:
                 self._break_off(_OUT_OF_STEP)
         elif not transaction.is_settled:
-            self._awaited.append(Stage.DOT)
+            self._awaited.append(SmtpStage.DOT)
             envelope = transaction.envelope
             self._actions.append(SendContent(on_the_wire(envelope.header, envelope.body)))
             self._speaks = True
         elif not transaction.accepted:
             # RFC 2920 section 3.1: all recipients were refused, and still it waits for a
             # message. A lone dot ends that, and its answer speaks for nobody.
-            self._say(Stage.DOT, ".\r\n")
+            self._say(SmtpStage.DOT, ".\r\n")
         else:
             # MAIL was refused and RCPT taken: a dot might deliver an empty message.
             self._break_off(_OUT_OF_STEP)
@@ -265,12 +272,12 @@ class SmtpClient:
         self._break_off(_OUT_OF_STEP)
 
     def _on_quit(self, reply: Reply) -> None:
-        self._close(turned_away(reply, Stage.QUIT))
+        self._close(turned_away(reply, SmtpStage.QUIT))
 
     # How it ends
 
     @property
-    def _current(self) -> Transaction:
+    def _current(self) -> OutboundTransaction:
         assert self._transaction is not None
         return self._transaction
 
@@ -279,7 +286,7 @@ class SmtpClient:
         self._transaction = None
 
     def _break_off(self, reason: str, *, flushed: bool = True) -> None:
-        if self.stage is not Stage.DOT:
+        if self.stage is not SmtpStage.DOT:
             self._close(interrupted(self.stage, reason))
             return
         if flushed and self._transaction is not None:
@@ -300,15 +307,15 @@ class SmtpClient:
         self._actions.append(Closed(reason))
 
 
-_ON_REPLY: dict[Stage, Callable[[SmtpClient, Reply], None]] = {
-    Stage.GREETING: SmtpClient._on_greeting,  # noqa: SLF001 - the table is part of the class
-    Stage.EHLO: SmtpClient._on_ehlo,  # noqa: SLF001
-    Stage.HELO: SmtpClient._on_helo,  # noqa: SLF001
-    Stage.STARTTLS: SmtpClient._on_starttls,  # noqa: SLF001
-    Stage.RSET: SmtpClient._on_rset,  # noqa: SLF001
-    Stage.MAIL: SmtpClient._on_mail,  # noqa: SLF001
-    Stage.RCPT: SmtpClient._on_rcpt,  # noqa: SLF001
-    Stage.DATA: SmtpClient._on_data,  # noqa: SLF001
-    Stage.DOT: SmtpClient._on_dot,  # noqa: SLF001
-    Stage.QUIT: SmtpClient._on_quit,  # noqa: SLF001
+_ON_REPLY: dict[SmtpStage, Callable[[SmtpClient, Reply], None]] = {
+    SmtpStage.GREETING: SmtpClient._on_greeting,  # noqa: SLF001 - the table is part of the class
+    SmtpStage.EHLO: SmtpClient._on_ehlo,  # noqa: SLF001
+    SmtpStage.HELO: SmtpClient._on_helo,  # noqa: SLF001
+    SmtpStage.STARTTLS: SmtpClient._on_starttls,  # noqa: SLF001
+    SmtpStage.RSET: SmtpClient._on_rset,  # noqa: SLF001
+    SmtpStage.MAIL: SmtpClient._on_mail,  # noqa: SLF001
+    SmtpStage.RCPT: SmtpClient._on_rcpt,  # noqa: SLF001
+    SmtpStage.DATA: SmtpClient._on_data,  # noqa: SLF001
+    SmtpStage.DOT: SmtpClient._on_dot,  # noqa: SLF001
+    SmtpStage.QUIT: SmtpClient._on_quit,  # noqa: SLF001
 }

@@ -1,12 +1,58 @@
-"""What is known of the message on its way: who was asked for, who was taken, what came of it."""
+"""What a conversation asks of its connection, and what is known of the message on its way."""
 
-from dispatcher.core.envelope import Envelope
-from dispatcher.core.judge import Stage, judge, refused
-from posthouse.mail.outcome import Outcome
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from dispatcher.core.classify import SmtpStage, classify_refusal, classify_reply
+from dispatcher.core.envelope import Envelope, Octets
+from posthouse.mail.outcome import Deferred, Outcome
 from posthouse.mail.reply import Reply
 
 
-class Transaction:
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write this."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendContent:
+    """Write these portions in this order, each when the one before it has left us."""
+
+    portions: Iterator[tuple[Octets, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Begin the TLS handshake, then call tls_started()."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Greetings are exchanged; transactions may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The transaction is over."""
+
+    outcomes: tuple[Outcome, ...]  # in the order of the recipients
+    untouched: bool = False  # the server left before it answered anything of it
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The conversation is over; nothing more may be written."""
+
+    reason: Deferred
+
+
+Action: TypeAlias = Send | SendContent | StartTls | Ready | Finished | Closed
+
+
+class OutboundTransaction:
     """One message; each recipient gets exactly one outcome, and keeps the first."""
 
     __slots__ = ("_asked", "_outcomes", "accepted", "answered", "envelope")
@@ -36,7 +82,7 @@ class Transaction:
         """The server answered MAIL."""
         self.answered = True
         if not reply.is_success:
-            self.settle(refused(reply, Stage.MAIL, recipients=len(self._outcomes)))
+            self.settle(classify_refusal(reply, SmtpStage.MAIL, recipients=len(self._outcomes)))
 
     def on_rcpt(self, reply: Reply) -> None:
         """The server answered for the next recipient."""
@@ -45,12 +91,12 @@ class Transaction:
         if reply.is_success:
             self.accepted += 1
         elif self._outcomes[number] is None:
-            self._outcomes[number] = refused(reply, Stage.RCPT)
+            self._outcomes[number] = classify_refusal(reply, SmtpStage.RCPT)
 
     def on_data_refused(self, reply: Reply) -> None:
         """The server does not want the message."""
-        self.settle(refused(reply, Stage.DATA, recipients=self.accepted))
+        self.settle(classify_refusal(reply, SmtpStage.DATA, recipients=self.accepted))
 
     def on_dot(self, reply: Reply) -> None:
         """The server answered the final dot."""
-        self.settle(judge(reply, Stage.DOT, recipients=self.accepted))
+        self.settle(classify_reply(reply, SmtpStage.DOT, recipients=self.accepted))

@@ -222,12 +222,15 @@ CREATE TABLE due_deliveries (
     claimed_at   timestamptz,
     abandoned    integer NOT NULL DEFAULT 0,  -- claims in a row, before this one, without a result
     site         text NOT NULL DEFAULT '',    -- '' until it is known
-    parked_at    text                         -- the site whose limit it waits for, or null
+    parked_at    text                         -- the limit it waits for: a site's, or one of octets
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX due_deliveries_ready ON due_deliveries (lane, due_at)
     WHERE parked_at IS NULL AND NOT held;
 CREATE INDEX due_deliveries_leased ON due_deliveries (lane, claimed_at) WHERE leased AND NOT held;
+-- Those that may end the process that tries them, few at any time.
+CREATE INDEX due_deliveries_suspects ON due_deliveries (lane, due_at)
+    WHERE leased AND abandoned >= 1 AND NOT held;
 CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
     WHERE parked_at IS NOT NULL AND NOT held;
 CREATE INDEX due_deliveries_parked_expiry ON due_deliveries (expires_at)

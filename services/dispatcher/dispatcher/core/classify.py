@@ -11,7 +11,7 @@ from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope,
 from posthouse.mail.reply import Reply
 
 
-class Stage(StrEnum):
+class SmtpStage(StrEnum):
     """What a reply answers; also what a connection may wait for."""
 
     GREETING = "greeting"
@@ -28,7 +28,14 @@ class Stage(StrEnum):
 
 # Before MAIL nothing has been said about any mail: these replies are about the two hosts.
 _ABOUT_HOSTS = frozenset(
-    {Stage.GREETING, Stage.EHLO, Stage.HELO, Stage.STARTTLS, Stage.RSET, Stage.QUIT}
+    {
+        SmtpStage.GREETING,
+        SmtpStage.EHLO,
+        SmtpStage.HELO,
+        SmtpStage.STARTTLS,
+        SmtpStage.RSET,
+        SmtpStage.QUIT,
+    }
 )
 
 # "Must issue STARTTLS first", "authentication required" (RFC 3207, RFC 4954): says how this
@@ -40,14 +47,14 @@ _FULL_OR_TOO_MANY = 552
 _NO_STORAGE = 452
 
 
-def judge(reply: Reply, stage: Stage, *, recipients: int = 1) -> Outcome:
+def classify_reply(reply: Reply, stage: SmtpStage, *, recipients: int = 1) -> Outcome:
     """The outcome of a reply that can mean success: the one to the final dot."""
-    if stage is Stage.DOT and reply.is_success:
+    if stage is SmtpStage.DOT and reply.is_success:
         return Delivered(reply)
-    return refused(reply, stage, recipients=recipients)
+    return classify_refusal(reply, stage, recipients=recipients)
 
 
-def refused(reply: Reply, stage: Stage, *, recipients: int = 1) -> Deferred | Bounced:
+def classify_refusal(reply: Reply, stage: SmtpStage, *, recipients: int = 1) -> Deferred | Bounced:
     """The outcome of a reply that cannot mean success, whatever its code.
 
     Only a clear 5yz to MAIL, RCPT, DATA or the final dot bounces; an odd success or
@@ -63,31 +70,31 @@ def refused(reply: Reply, stage: Stage, *, recipients: int = 1) -> Deferred | Bo
     return Deferred(reply, scope)
 
 
-def turned_away(reply: Reply, stage: Stage) -> Deferred:
+def turned_away(reply: Reply, stage: SmtpStage) -> Deferred:
     """The outcome for everything at hand when a host closes its door: never final."""
     return Deferred(reply, scope_of(reply, stage))
 
 
-def _means_too_many(reply: Reply, stage: Stage) -> bool:
+def _means_too_many(reply: Reply, stage: SmtpStage) -> bool:
     # RFC 5321 section 4.5.3.1.10: RFC 821 listed 552 for "too many recipients"; a client
     # should treat a 552 to RCPT as temporary. One that is clear about its reason stays.
-    if stage is not Stage.RCPT:
+    if stage is not SmtpStage.RCPT:
         return False
     bare_552 = reply.code == _FULL_OR_TOO_MANY and _enhanced(reply) is None
     return bare_552 or reply.enhanced == "5.5.3"
 
 
-def scope_of(reply: Reply, stage: Stage) -> Scope:
+def scope_of(reply: Reply, stage: SmtpStage) -> Scope:
     """How much of the work a refusal speaks for."""
     scope = _scope_said(reply, stage)
-    if scope is Scope.RECIPIENT and stage is Stage.MAIL:
+    if scope is Scope.RECIPIENT and stage is SmtpStage.MAIL:
         return Scope.SENDER  # no recipient was named yet: the address meant is ours
     if scope in (Scope.RECIPIENT, Scope.HOST, Scope.MESSAGE) and speaks_of_policy(reply.text):
         return Scope.SENDER
     return scope
 
 
-def _scope_said(reply: Reply, stage: Stage) -> Scope:
+def _scope_said(reply: Reply, stage: SmtpStage) -> Scope:
     enhanced = _enhanced(reply)
     if enhanced is not None and (known := _scope_of_enhanced(*enhanced)):
         # Hosts that turn us away at the door may do so for our address, never for a mailbox.
@@ -154,17 +161,17 @@ _SCOPE_OF_RCPT = {
 }
 
 
-def _scope_of_code(reply: Reply, stage: Stage) -> Scope:
+def _scope_of_code(reply: Reply, stage: SmtpStage) -> Scope:
     """The scope of a reply without a telling enhanced code."""
     if reply.is_success or reply.is_intermediate:
         return Scope.HOST  # out of step: says nothing about our mail
-    if stage is Stage.RCPT:
+    if stage is SmtpStage.RCPT:
         if reply.is_permanent and says_no_such_user(reply.text):
             return Scope.RECIPIENT
         return _SCOPE_OF_RCPT.get(reply.code, Scope.RECIPIENT)
     if reply.code == _NO_STORAGE:
         return Scope.HOST
-    if stage is Stage.MAIL and reply.code != _FULL_OR_TOO_MANY:
+    if stage is SmtpStage.MAIL and reply.code != _FULL_OR_TOO_MANY:
         return Scope.SENDER
     return Scope.MESSAGE
 
@@ -204,7 +211,7 @@ def unreachable(reason: str) -> Deferred:
     return Deferred(Reply(451, reason, "4.4.1"), Scope.HOST)
 
 
-def interrupted(stage: Stage | None, reason: str) -> Deferred:
+def interrupted(stage: SmtpStage | None, reason: str) -> Deferred:
     """The conversation broke off before the message was handed over."""
     where = f" while waiting for the reply to {stage}" if stage else ""
     return Deferred(Reply(451, f"{reason}{where}", "4.4.2"), Scope.HOST)
@@ -217,7 +224,9 @@ def not_encrypted(reason: str) -> Deferred:
 
 def unanswered(reason: str) -> Uncertain:
     """The conversation broke off between the final dot and its reply (RFC 1047)."""
-    return Uncertain(Reply(451, f"{reason} while waiting for the reply to {Stage.DOT}", "4.4.2"))
+    return Uncertain(
+        Reply(451, f"{reason} while waiting for the reply to {SmtpStage.DOT}", "4.4.2")
+    )
 
 
 def unsendable(code: int, enhanced: str, text: str) -> Bounced:

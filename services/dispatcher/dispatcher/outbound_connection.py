@@ -6,11 +6,10 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never, cast
 
-from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent, StartTls
-from dispatcher.core.content import Octets
-from dispatcher.core.envelope import Envelope
+from dispatcher.core.envelope import Envelope, Octets
 from dispatcher.core.routes import is_address
 from dispatcher.core.smtp_client import SmtpClient
+from dispatcher.core.transaction import Action, Closed, Finished, Ready, Send, SendContent, StartTls
 from dispatcher.timeouts import Deadline, Timeouts
 from posthouse.mail.outcome import Deferred
 from posthouse.running.keepalive import bear_with, notice_loss
@@ -38,7 +37,7 @@ class HandshakeFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ServerAddress:
     """A server to connect to."""
 
     host: str  # its name, for SNI and logs
@@ -49,21 +48,21 @@ class Endpoint:
         return f"{self.host}[{self.address}]:{self.port}"
 
 
-class SmtpConnection(asyncio.Protocol):
+class OutboundConnection(asyncio.Protocol):
     """One conversation over one socket; at most one caller waits for it at a time."""
 
-    def __init__(self, endpoint: Endpoint, client: SmtpClient, timeouts: Timeouts) -> None:
-        self.peer = str(endpoint)
+    def __init__(self, server: ServerAddress, client: SmtpClient, timeouts: Timeouts) -> None:
+        self.peer = str(server)
         self.tls = ""  # version and cipher once encrypted
         self.messages = 0  # transactions begun
-        self._host = endpoint.host
+        self._host = server.host
         self._client = client
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         # There from the start: a server may answer before until_ready() is called.
         self._waiter: asyncio.Future[_Event] = self._loop.create_future()
-        self._on_closed: Callable[[SmtpConnection], None] | None = None
+        self._on_closed: Callable[[OutboundConnection], None] | None = None
         self._deadline = Deadline(self._on_time_up)
         self._portions: Iterator[tuple[Octets, ...]] | None = None  # still to be written
         self._paused = False
@@ -90,7 +89,7 @@ class SmtpConnection(asyncio.Protocol):
         assert isinstance(end, Finished)
         return end
 
-    def keep(self, seconds: float, on_closed: Callable[["SmtpConnection"], None]) -> None:
+    def keep(self, seconds: float, on_closed: Callable[["OutboundConnection"], None]) -> None:
         """Stay open without work; *on_closed* is called when that ends before the next send()."""
         self._on_closed = on_closed
         self._deadline.allow(seconds)

@@ -8,15 +8,16 @@ from functools import partial
 import structlog
 from prometheus_client import Counter
 
+from dispatcher.core.classify import not_encrypted, unreachable
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.judge import not_encrypted, unreachable
-from dispatcher.core.routes import Ourselves, Route, Tls, addresses_of
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy, addresses_of
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.mx_resolver import MxResolver, system_addresses
-from dispatcher.smtp_connection import (
-    Endpoint,
+from dispatcher.outbound_connection import (
     HandshakeFailed,
-    SmtpConnection,
+    OutboundConnection,
+    ServerAddress,
     opportunistic_context,
     said,
 )
@@ -37,7 +38,7 @@ MOST_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class ReusePolicy:
     """What is kept open between messages."""
 
     idle_seconds: float = 30.0
@@ -68,26 +69,26 @@ class Sent:
         return Sent(outcomes, again.host, again.tls)
 
 
-class Connections:
+class ConnectionPool:
     """Sends messages over connections that it opens, keeps and closes."""
 
     def __init__(
         self,
         helo: str,
         resolver: MxResolver,
-        ourselves: Ourselves,
+        refused: RefusedHosts,
         *,
         context: ssl.SSLContext | None = None,
         timeouts: Timeouts | None = None,
-        keeping: Keeping | None = None,
+        reuse: ReusePolicy | None = None,
     ) -> None:
         self._helo = helo
         self._resolver = resolver
-        self._ourselves = ourselves
+        self._refused = refused
         self._context = context or opportunistic_context()
         self._timeouts = timeouts or Timeouts()
-        self._keeping = keeping or Keeping()
-        self._idle: dict[Route, list[SmtpConnection]] = {}
+        self._reuse = reuse or ReusePolicy()
+        self._idle: dict[Route, list[OutboundConnection]] = {}
         self._idle_count = 0
         self._closing = False
 
@@ -121,31 +122,33 @@ class Connections:
         unknown: Deferred | None = None
         tries = 0
         for host in route.hosts:
+            if tries >= MOST_TRIES:
+                break
             addresses = await self._addresses(route, host)
             if isinstance(addresses, Deferred):
                 unknown = addresses
                 continue
             for address in addresses[: MOST_TRIES - tries]:
-                endpoint = Endpoint(host, address, route.port)
-                if failed and failed.host == str(endpoint):
+                server = ServerAddress(host, address, route.port)
+                if failed and failed.host == str(server):
                     continue
                 tries += 1
                 left = replace(envelope, recipients=sent.left_over(envelope.recipients))
-                sent = sent.then(await self._to(endpoint, route, left))
+                sent = sent.then(await self._to(server, route, left))
                 if not sent.left_over(envelope.recipients):
                     return sent
         return Sent((unknown,) * everyone) if unknown and not sent.host else sent
 
-    async def _to(self, endpoint: Endpoint, route: Route, envelope: Envelope) -> Sent:
-        connection = await self._open(endpoint, route.tls)
+    async def _to(self, server: ServerAddress, route: Route, envelope: Envelope) -> Sent:
+        connection = await self._open(server, route.tls)
         if isinstance(connection, Deferred):
-            return Sent((connection,) * len(envelope.recipients), str(endpoint))
+            return Sent((connection,) * len(envelope.recipients), str(server))
         sent = await self._over(connection, route, envelope)
         assert sent is not None  # only a kept connection can have died of age
         return sent
 
     async def _over(
-        self, connection: SmtpConnection, route: Route, envelope: Envelope
+        self, connection: OutboundConnection, route: Route, envelope: Envelope
     ) -> Sent | None:
         """Send over *connection* and keep it; None if a kept one had died meanwhile."""
         was_kept = connection.messages > 0
@@ -158,37 +161,39 @@ class Connections:
     async def _addresses(self, route: Route, host: str) -> tuple[str, ...] | Deferred:
         if route.static:
             return addresses_of(host, await system_addresses(host))
-        return addresses_of(host, await self._resolver.addresses(host), self._ourselves)
+        return addresses_of(host, await self._resolver.addresses(host), self._refused)
 
     # Opening
 
-    async def _open(self, endpoint: Endpoint, tls: Tls) -> SmtpConnection | Deferred:
+    async def _open(self, server: ServerAddress, tls: TlsPolicy) -> OutboundConnection | Deferred:
         """A conversation that is ready for a message, or why there is none."""
         try:
-            return await self._converse(endpoint, tls)
+            return await self._converse(server, tls)
         except HandshakeFailed as failure:
-            log.info("tls_failed", host=str(endpoint), reason=str(failure), tls=tls)
-            if tls is Tls.REQUIRED:
-                return not_encrypted(f"TLS with {endpoint}: {failure}")
+            log.info("tls_failed", host=str(server), reason=str(failure), tls=tls)
+            if tls is TlsPolicy.REQUIRED:
+                return not_encrypted(f"TLS with {server}: {failure}")
         # RFC 7435 section 3: opportunistic means that broken TLS is no worse than none.
-        return await self._converse(endpoint, Tls.NONE)
+        return await self._converse(server, TlsPolicy.NONE)
 
-    async def _converse(self, endpoint: Endpoint, tls: Tls) -> SmtpConnection | Deferred:
-        connection = SmtpConnection(endpoint, SmtpClient(self._helo, tls), self._timeouts)
+    async def _converse(
+        self, server: ServerAddress, tls: TlsPolicy
+    ) -> OutboundConnection | Deferred:
+        connection = OutboundConnection(server, SmtpClient(self._helo, tls), self._timeouts)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                await loop.create_connection(lambda: connection, endpoint.address, endpoint.port)
+                await loop.create_connection(lambda: connection, server.address, server.port)
         except OSError as error:  # TimeoutError is one
-            return unreachable(f"connecting to {endpoint}: {said(error)}")
+            return unreachable(f"connecting to {server}: {said(error)}")
         failed = await connection.until_ready(self._context)
         if failed is None:
             OPENED.labels(connection.tls.partition(" ")[0] or "none").inc()
         return failed or connection
 
-    # Keeping
+    # ReusePolicy
 
-    def _take(self, route: Route) -> SmtpConnection | None:
+    def _take(self, route: Route) -> OutboundConnection | None:
         """The connection used last: it is the least likely to have died of age."""
         kept = self._idle.get(route)
         while kept:
@@ -200,25 +205,25 @@ class Connections:
                 return connection
         return None
 
-    def _keep(self, route: Route, connection: SmtpConnection) -> None:
+    def _keep(self, route: Route, connection: OutboundConnection) -> None:
         if not connection.is_idle:
             return
         kept = self._idle.get(route, [])
-        keeping = self._keeping
+        reuse = self._reuse
         if (
             self._closing
-            or connection.messages >= keeping.messages_per_connection
-            or len(kept) >= keeping.idle_per_route
-            or self._idle_count >= keeping.idle_at_all
+            or connection.messages >= reuse.messages_per_connection
+            or len(kept) >= reuse.idle_per_route
+            or self._idle_count >= reuse.idle_at_all
         ):
             connection.leave()
             return
         kept.append(connection)
         self._idle[route] = kept
         self._idle_count += 1
-        connection.keep(keeping.idle_seconds, partial(self._forget, route))
+        connection.keep(reuse.idle_seconds, partial(self._forget, route))
 
-    def _forget(self, route: Route, connection: SmtpConnection) -> None:
+    def _forget(self, route: Route, connection: OutboundConnection) -> None:
         kept = self._idle.get(route, [])
         if connection in kept:
             kept.remove(connection)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import trustme
 
-from dispatcher.connections import Connections, Keeping, Sent
+from dispatcher.connection_pool import ConnectionPool, ReusePolicy, Sent
 from dispatcher.core.envelope import Envelope
-from dispatcher.core.routes import Ourselves, Route, Tls
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.router import Router
 from dispatcher.timeouts import Timeouts
@@ -32,14 +33,14 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
-def route(port: int, *hosts: str, tls: Tls = Tls.OPPORTUNISTIC) -> Route:
+def route(port: int, *hosts: str, tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC) -> Route:
     return Route(hosts or ("127.0.0.1",), port, "test", tls, static=True)
 
 
 @asynccontextmanager
-async def connections(**options: Any) -> AsyncIterator[Connections]:
-    opened = Connections(
-        "relay.example", MxResolver(["127.0.0.1:9"]), Ourselves(frozenset()), **options
+async def connections(**options: Any) -> AsyncIterator[ConnectionPool]:
+    opened = ConnectionPool(
+        "relay.example", MxResolver(["127.0.0.1:9"]), RefusedHosts(frozenset()), **options
     )
     try:
         yield opened
@@ -197,20 +198,20 @@ ZONE = {
 }
 
 
-async def send_by_dns(domain: str, port: int, ourselves: Ourselves) -> Sent:
+async def send_by_dns(domain: str, port: int, ourselves: RefusedHosts) -> Sent:
     """From the domain to its outcome, as a dispatcher does it."""
     async with dns_stub(DnsStub(ZONE)) as stub:
         resolver = MxResolver([stub.address])
         found = await Router(resolver, ourselves, port=port).route(domain)
         assert isinstance(found, Route)
-        sender = Connections("relay.example", resolver, ourselves)
+        sender = ConnectionPool("relay.example", resolver, ourselves)
         sent = await sender.send(found, MESSAGE)
         await sender.close()
         return sent
 
 
 async def test_mail_finds_its_way_past_hosts_that_are_gone_or_broken() -> None:
-    elsewhere = Ourselves(frozenset(), networks=())
+    elsewhere = RefusedHosts(frozenset(), networks=())
     async with two_hosts(hangs_up) as (bad, good, to):
         sent = await send_by_dns("example.com", to.port, elsewhere)
 
@@ -221,7 +222,7 @@ async def test_mail_finds_its_way_past_hosts_that_are_gone_or_broken() -> None:
 
 async def test_an_exchanger_that_is_this_machine_is_never_connected_to() -> None:
     async with mx() as server:
-        sent = await send_by_dns("example.com", server.port, Ourselves(frozenset()))
+        sent = await send_by_dns("example.com", server.port, RefusedHosts(frozenset()))
 
     outcome = sent.outcomes[0]
     assert isinstance(outcome, Deferred)
@@ -229,8 +230,23 @@ async def test_an_exchanger_that_is_this_machine_is_never_connected_to() -> None
     assert server.connections == 0
 
 
+async def test_hosts_beyond_the_last_try_are_not_looked_up() -> None:
+    """Five addresses are tried; a domain with a hundred exchangers costs no hundred questions."""
+    hosts = tuple(f"mx{number}.example" for number in range(9))
+    zone = {(host, "A"): (f"127.0.0.{number}",) for number, host in enumerate(hosts, start=1)}
+    elsewhere = RefusedHosts(frozenset(), networks=())
+    async with mx() as server:
+        port = server.port  # nobody listens there any more
+    async with dns_stub(DnsStub(zone)) as stub:
+        sender = ConnectionPool("relay.example", MxResolver([stub.address]), elsewhere)
+        sent = await sender.send(Route(hosts, port, "example", TlsPolicy.NONE), MESSAGE)
+
+    assert f"mx4.example[127.0.0.5]:{port}" == sent.host
+    assert {f"mx{number}.example" for number in range(5)} == {name for name, _ in stub.questions}
+
+
 async def test_exchangers_without_an_address_defer() -> None:
-    sent = await send_by_dns("lost.example", 25, Ourselves(frozenset()))
+    sent = await send_by_dns("lost.example", 25, RefusedHosts(frozenset()))
 
     assert isinstance(sent.outcomes[0], Deferred)
     assert "gone.example" in sent.outcomes[0].reply.text
@@ -306,8 +322,8 @@ async def test_a_kept_connection_that_died_costs_nothing(
 
 
 async def test_a_kept_connection_is_left_after_its_time() -> None:
-    keeping = Keeping(idle_seconds=0.05)
-    async with mx() as server, connections(keeping=keeping) as sender:
+    reuse = ReusePolicy(idle_seconds=0.05)
+    async with mx() as server, connections(reuse=reuse) as sender:
         await sender.send(route(server.port), MESSAGE)
         await asyncio.sleep(0.2)
         heard = list(server.heard)
@@ -318,8 +334,8 @@ async def test_a_kept_connection_is_left_after_its_time() -> None:
 
 
 async def test_a_connection_is_left_after_its_share_of_messages() -> None:
-    keeping = Keeping(messages_per_connection=2)
-    async with mx() as server, connections(keeping=keeping) as sender:
+    reuse = ReusePolicy(messages_per_connection=2)
+    async with mx() as server, connections(reuse=reuse) as sender:
         for _ in range(5):
             await sender.send(route(server.port), MESSAGE)
 
@@ -410,7 +426,7 @@ async def test_opportunistic_tls_that_fails_falls_back_to_clear(manners: Manners
 @pytest.mark.parametrize("manners", [broken_tls, hangs_up_on_tls, polite])
 async def test_required_tls_that_fails_defers(manners: Manners) -> None:
     async with mx(manners, polite) as server, connections() as sender:
-        sent = await sender.send(route(server.port, tls=Tls.REQUIRED), MESSAGE)
+        sent = await sender.send(route(server.port, tls=TlsPolicy.REQUIRED), MESSAGE)
 
     outcome = sent.outcomes[0]
     assert isinstance(outcome, Deferred)

@@ -4,8 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from dispatcher.core.conclude import Conclusion, conclude, is_dead, too_old
-from dispatcher.core.retry import MINIMUM_TRIES
+from dispatcher.core.next_action import (
+    MINIMUM_TRIES,
+    NextAction,
+    expired_untried,
+    is_dead,
+    next_action,
+)
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
@@ -14,9 +19,9 @@ from posthouse.mail.reply import Reply
 LATER = Reply(451, "later", "4.3.0")
 
 
-def concluded(outcome: Outcome, *, tries: int = 1, expired: bool = False) -> Conclusion:
-    """The conclusion for a normal message."""
-    return conclude(outcome, lane=Lane.NORMAL, tries=tries, expired=expired, jitter=0.5)
+def concluded(outcome: Outcome, *, tries: int = 1, expired: bool = False) -> NextAction:
+    """What follows for a normal message."""
+    return next_action(outcome, lane=Lane.NORMAL, tries=tries, expired=expired, jitter=0.5)
 
 
 def test_delivered_is_the_last_word() -> None:
@@ -86,7 +91,7 @@ def test_only_a_mailbox_that_does_not_exist_is_dead(
 def test_too_old_to_be_tried_is_expired() -> None:
     """A delivery that waited past its time ends without an attempt."""
     assert (EventKind.EXPIRED, None, False) == (
-        too_old().kind,
-        too_old().wait,
-        too_old().suppress,
+        expired_untried().kind,
+        expired_untried().wait,
+        expired_untried().suppress,
     )

@@ -1,0 +1,135 @@
+"""What follows from an attempt: final or not, the next try, a dead address, quarantine."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, assert_never
+
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
+from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
+
+# Addresses that are wrong or gone (RFC 3463 section 3.2 and 3.3). A full mailbox (5.2.2) is the
+# recipient's too, and may be emptied.
+_DEAD = frozenset({"5.1.1", "5.1.3", "5.1.6", "5.2.1"})
+_DEAD_WITHOUT_ENHANCED = frozenset({550, 551, 553})
+
+
+@dataclass(frozen=True, slots=True)
+class NextAction:
+    """What to write down."""
+
+    kind: EventKind
+    wait: timedelta | None  # until the next try; None: this result is final
+    suppress: bool
+    detail: dict[str, Any]
+
+
+def next_action(
+    outcome: Outcome, *, lane: Lane, tries: int, expired: bool, jitter: float
+) -> NextAction:
+    """What follows from an attempt that just ended; *tries* counts it. *jitter* in [0, 1)."""
+    reply = outcome.reply
+    detail: dict[str, Any] = {"code": reply.code, "enhanced": reply.enhanced, "reply": reply.text}
+    match outcome:
+        case Delivered():
+            return NextAction(EventKind.DELIVERED, None, suppress=False, detail=detail)
+        case Bounced(scope=scope):
+            detail["scope"] = scope.value
+            return NextAction(EventKind.BOUNCED, None, suppress=is_dead(outcome), detail=detail)
+        case Deferred(scope=scope):
+            detail["scope"] = scope.value
+            again = EventKind.DEFERRED
+        case Uncertain():
+            again = EventKind.UNCERTAIN
+        case _:
+            assert_never(outcome)
+    wait = wait_for_next_try(lane, tries, expired=expired, jitter=jitter)
+    if wait is None:
+        return NextAction(EventKind.EXPIRED, None, suppress=False, detail=detail)
+    detail["wait_seconds"] = round(wait.total_seconds())
+    return NextAction(again, wait, suppress=False, detail=detail)
+
+
+def expired_untried() -> NextAction:
+    """For a delivery that expired before it could be tried (again)."""
+    detail = {"reply": "older than mail may become"}
+    return NextAction(EventKind.EXPIRED, None, suppress=False, detail=detail)
+
+
+def is_dead(bounced: Bounced) -> bool:
+    """Whether the reply says that this very mailbox does not exist: the only ground to suppress."""
+    if bounced.scope is not Scope.RECIPIENT:
+        return False
+    reply = bounced.reply
+    if reply.enhanced is None:
+        return reply.code in _DEAD_WITHOUT_ENHANCED
+    return reply.enhanced in _DEAD
+
+
+# When to try again
+
+# Real attempts that every message gets before age alone may end it: a clock that jumps, or a
+# dispatcher that was down for days, must not expire what was hardly tried.
+MINIMUM_TRIES = 5
+
+# How far *jitter* moves a wait, either way: spreads the retries of one outage.
+_SPREAD = 0.1
+
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+
+# Seconds to wait after the first, second, ... failure; the last one repeats. An urgent message
+# soon finds out whether a hiccup is over and still meets a greylist of five minutes; bulk knocks
+# once a few minutes later, when the greylist lets it in, and then leaves the destination alone.
+_URGENT = (15, 30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE)
+_USUAL = (_MINUTE, 5 * _MINUTE, 10 * _MINUTE, 20 * _MINUTE, 30 * _MINUTE, _HOUR, 2 * _HOUR)
+_PATIENT = (6 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE, _HOUR, 2 * _HOUR, 4 * _HOUR)
+
+_STEPS = {
+    Lane.VERY_HIGH: _URGENT,
+    Lane.HIGH: _URGENT,
+    Lane.NORMAL: _USUAL,
+    Lane.LOW: _PATIENT,
+    Lane.BULK: _PATIENT,
+}
+
+
+def wait_for_next_try(lane: Lane, tries: int, *, expired: bool, jitter: float) -> timedelta | None:
+    """How long to wait after *tries* failed attempts (at least 1), or None to give up.
+
+    A message is given up when it has *expired* and was really tried MINIMUM_TRIES times. *jitter*
+    is a number from 0 up to 1.
+    """
+    if expired and tries >= MINIMUM_TRIES:
+        return None
+    steps = _STEPS[lane]
+    wait = steps[min(tries, len(steps)) - 1]
+    return timedelta(seconds=wait * (1 + _SPREAD * (2 * jitter - 1)))
+
+
+# Poison messages
+
+# Abandoned twice in a row: it may be what ends the process that tries it, or it was beside that on
+# the wire. The claims of the store know this number.
+_SUSPECT = 2
+# Claims in a row without a result. Each may have been a delivery, so there are few of them.
+_MOST_ABANDONED = 5
+# Attempts in which our own code raised; such a failure counts like any other try.
+_MOST_FAULTS = 5
+
+
+def is_suspect(abandoned: int) -> bool:
+    """Whether a delivery abandoned that often in a row is sent by a process of its own."""
+    return abandoned >= _SUSPECT
+
+
+def should_quarantine(abandoned: int) -> str | None:
+    """Why a delivery abandoned that often in a row is not tried again, if so."""
+    if abandoned >= _MOST_ABANDONED:
+        return f"taken up {_MOST_ABANDONED} times in a row, and never with a result"
+    return None
+
+
+def is_last_fault(tries: int) -> bool:
+    """Whether a fault of our own code in the *tries*-th try is the last one allowed."""
+    return tries >= _MOST_FAULTS

@@ -1,0 +1,175 @@
+"""One attempt at a delivery: find the route, ask for room, speak SMTP, decide what follows."""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import Protocol, TypeAlias
+
+from prometheus_client import Histogram
+
+from dispatcher.connection_pool import Sent
+from dispatcher.core.envelope import Envelope
+from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untried, next_action
+from dispatcher.core.routes import Route
+from dispatcher.sites import Full, Sites
+from posthouse.mail.address import domain_of
+from posthouse.mail.lane import Lane
+from posthouse.mail.outcome import Bounced, Deferred, Outcome, Scope
+from posthouse.mail.reply import Reply
+from posthouse.store.deliveries import Attempt, ClaimedDelivery, Settlement
+
+QUEUE_TIME = Histogram(
+    "posthouse_queue_time_seconds",
+    "From accepted to the start of the first attempt, in seconds.",
+    ["lane"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600),
+)
+
+
+# Finding a metric by its labels costs more than moving it.
+@cache
+def _queue_time(lane: Lane) -> Histogram:
+    return QUEUE_TIME.labels(lane.label)
+
+
+_utc_now = partial(datetime.now, UTC)
+
+_PAST_RETENTION = Bounced(Reply(554, "the message is past its retention", "5.6.0"), Scope.MESSAGE)
+
+
+class Resolver(Protocol):
+    """Where a domain's mail goes."""
+
+    async def route(self, domain: str) -> Route | Deferred | Bounced:
+        """The servers to try, or why there are none."""
+
+
+class Sender(Protocol):
+    """Speaks SMTP to the servers of a route."""
+
+    async def send(self, route: Route, envelope: Envelope) -> Sent:
+        """One transaction; never raises for what a server or the network does."""
+
+    async def close(self) -> None:
+        """Take leave of every server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """It was not tried: it is to be parked until this has room."""
+
+    waits_for: str
+
+
+AttemptResult: TypeAlias = Settlement | Parked
+ReadMessage: TypeAlias = Callable[[ClaimedDelivery], Awaitable[ClaimedDelivery]]
+
+
+async def has_its_message(claimed: ClaimedDelivery) -> ClaimedDelivery:
+    """For a delivery whose message was read before."""
+    return claimed
+
+
+class DeliveryAttempts:
+    """Attempts deliveries, each by itself."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        sender: Sender,
+        sites: Sites,
+        *,
+        now: Callable[[], datetime] = _utc_now,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._resolver = resolver
+        self._sender = sender
+        self._sites = sites
+        self._now = now
+        self._chance = chance
+
+    async def run(
+        self, claimed: ClaimedDelivery, read: ReadMessage = has_its_message
+    ) -> AttemptResult:
+        """The result to write down, or what has no room for it now.
+
+        The message is *read* when there is room, if the claim came without it.
+        """
+        if claimed.expired and claimed.tries >= MINIMUM_TRIES:
+            return _settlement(claimed, expired_untried(), None)
+        started = self._now()
+        if not claimed.tries:
+            age = (started - claimed.received_at).total_seconds()
+            _queue_time(claimed.delivery.lane).observe(max(age, 0))
+        route = await self._resolver.route(domain_of(claimed.delivery.recipient))
+        if not isinstance(route, Route):
+            return self._settled(claimed, route, started)
+        go = self._sites.enter(route, claimed)
+        if isinstance(go, Full):
+            return Parked(go.waits_for)
+        sent: Sent | None = None
+        try:
+            if claimed.is_large and not claimed.header:
+                claimed = await read(claimed)
+            sent = await self._send(route, claimed)
+        finally:
+            self._sites.leave(go, sent.outcomes[0] if sent else None)
+        return self._settled(claimed, sent.outcomes[0], started, route.site, sent)
+
+    async def _send(self, route: Route, claimed: ClaimedDelivery) -> Sent:
+        if not claimed.header:
+            return Sent((_PAST_RETENTION,))
+        delivery = claimed.delivery
+        return await self._sender.send(
+            route,
+            Envelope(delivery.return_path, (delivery.recipient,), claimed.header, claimed.body),
+        )
+
+    def broken(self, claimed: ClaimedDelivery, reason: str) -> Settlement:
+        """The result when our own code failed: it is put off, so that others go on."""
+        outcome = Deferred(Reply(451, f"internal fault: {reason}", "4.3.0"), Scope.MESSAGE)
+        return self._settled(claimed, outcome, self._now())
+
+    async def close(self) -> None:
+        """Take leave of every server."""
+        await self._sender.close()
+
+    def _settled(
+        self,
+        claimed: ClaimedDelivery,
+        outcome: Outcome,
+        started: datetime,
+        site: str = "",
+        sent: Sent | None = None,
+    ) -> Settlement:
+        action = next_action(
+            outcome,
+            lane=claimed.delivery.lane,
+            tries=claimed.tries + 1,
+            expired=claimed.expired,
+            jitter=self._chance(),
+        )
+        reply = outcome.reply
+        attempt = Attempt(
+            started_at=started,
+            outcome=type(outcome).__name__.lower(),
+            scope=action.detail.get("scope"),
+            site=site,
+            host=sent.host if sent else "",
+            tls=sent.tls if sent else "",
+            code=reply.code,
+            enhanced=reply.enhanced,
+            reply=reply.text,
+        )
+        return _settlement(claimed, action, attempt)
+
+
+def _settlement(
+    claimed: ClaimedDelivery, action: NextAction, attempt: Attempt | None
+) -> Settlement:
+    detail = {"recipient": claimed.delivery.recipient, **action.detail}
+    if attempt is not None:
+        detail["host"] = attempt.host
+    return Settlement(claimed, action.kind, action.wait, attempt, detail, action.suppress)

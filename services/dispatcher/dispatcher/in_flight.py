@@ -1,0 +1,182 @@
+"""The deliveries that this process has claimed: waiting, on the wire, answered, or isolated."""
+
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from itertools import count
+from uuid import UUID
+
+from dispatcher.core.lanes import LaneLimits
+from dispatcher.core.next_action import is_suspect
+from posthouse.mail.lane import Lane
+from posthouse.store.deliveries import ClaimedDelivery
+
+# Up to this many answers leave their places on the wire to the next messages while they wait to be
+# written down. It is more than the fifty that make a batch of results (see DeliveryStore): with
+# fewer, each batch would wait its full time for others that have no place to come from.
+MOST_UNWRITTEN = 64
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """A claimed delivery, and until when a transaction may start on its claim."""
+
+    claimed: ClaimedDelivery
+    start_before: float  # loop time
+
+    @property
+    def id(self) -> UUID:
+        """The delivery's."""
+        return self.claimed.delivery.id
+
+    @property
+    def lane(self) -> Lane:
+        """The lane it travels in."""
+        return self.claimed.delivery.lane
+
+
+@dataclass(slots=True)
+class InFlight:
+    """Says what may start next (highest lane first, oldest first within it) and what to claim.
+
+    A suspect is in flight too, but it waits for nothing and takes no place on the wire: it is sent
+    by a process of its own. So it keeps nobody waiting, however long its server takes.
+    """
+
+    limits: LaneLimits
+    on_wire: dict[UUID, Lease] = field(default_factory=dict)
+    isolated: dict[UUID, Lease] = field(default_factory=dict)
+    unwritten: int = 0  # answered, and the result not yet written down
+    _leases: dict[UUID, Lease] = field(default_factory=dict)  # all of them
+    _waiting: list[tuple[int, int, Lease]] = field(default_factory=list)
+    _arrivals: count = field(default_factory=count)  # type: ignore[type-arg]
+
+    def admit(self, lease: Lease) -> Lease | None:
+        """Take *lease* in; it is returned if it is a suspect, which starts now.
+
+        A delivery that is here already goes on under its new claim: the lease ran out while the
+        store was away, and nobody else took it.
+        """
+        known = self._leases.get(lease.id)
+        if known is not None:
+            known.claimed, known.start_before = lease.claimed, lease.start_before
+            return None
+        self._leases[lease.id] = lease
+        if is_suspect(lease.claimed.abandoned):
+            self.isolated[lease.id] = lease
+            return lease
+        heappush(self._waiting, (lease.lane, next(self._arrivals), lease))
+        return None
+
+    def __contains__(self, claimed: ClaimedDelivery) -> bool:
+        """Whether that delivery is here, under whatever claim."""
+        return claimed.delivery.id in self._leases
+
+    def start_next(self) -> Lease | None:
+        """The next one that may go on the wire now; it takes its place there."""
+        if not self._waiting or not self.limits.free(self._waiting[0][2].lane, self._places_taken):
+            return None
+        lease = heappop(self._waiting)[2]
+        self.on_wire[lease.id] = lease
+        return lease
+
+    def answered(self, lease: Lease) -> None:
+        """Take *lease* off the wire; its result is still to be written down."""
+        if self.on_wire.pop(lease.id, None) is not None:
+            self.unwritten += 1
+
+    def finish(self, lease: Lease) -> None:
+        """Forget *lease*, which was started: its result is written down, or there is none."""
+        if self.isolated.pop(lease.id, None) is None and self.on_wire.pop(lease.id, None) is None:
+            self.unwritten -= 1
+        del self._leases[lease.id]
+
+    @property
+    def any_started(self) -> bool:
+        """Whether anything was started and is not finished: what a kill now makes uncertain."""
+        return bool(self.on_wire or self.unwritten or self.isolated)
+
+    @property
+    def _places_taken(self) -> int:
+        """How many of the places on the wire are taken.
+
+        An answer leaves its place to the next message while it waits to be written down together
+        with others. When more than MOST_UNWRITTEN wait (the store is slow or away), the rest keep
+        their places: a kill makes no more uncertain than the limit and that many.
+        """
+        return len(self.on_wire) + max(0, self.unwritten - MOST_UNWRITTEN)
+
+    # Leases
+
+    @property
+    def leases(self) -> list[Lease]:
+        """All of them."""
+        return list(self._leases.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place on the wire."""
+        return len(self._waiting)
+
+    def extend(self, renewed: set[UUID], start_before: float) -> None:
+        """The leases of *renewed* were extended."""
+        for id_ in renewed & self._leases.keys():
+            self._leases[id_].start_before = start_before
+
+    def drop_waiting(self, lost: set[UUID]) -> None:
+        """Forget those of *lost* that have not started: another process has claimed them."""
+        kept = [entry for entry in self._waiting if entry[2].id not in lost]
+        for *_, lease in self._waiting:
+            if lease.id in lost:
+                del self._leases[lease.id]
+        heapify(kept)
+        self._waiting = kept
+
+    def take_waiting(self) -> list[Lease]:
+        """Forget all that wait, and return them."""
+        waiting = [lease for *_, lease in self._waiting]
+        self._waiting.clear()
+        for lease in waiting:
+            del self._leases[lease.id]
+        return waiting
+
+    # What to claim
+
+    def capacity(self, ahead: int) -> int:
+        """How many more to take in until *ahead* wait behind full lanes."""
+        return self.limits.free(Lane.BULK, self._places_taken) + ahead - self.waiting
+
+    def worth_claiming(self, ahead: int) -> int:
+        """How many to claim so that *ahead* wait behind full lanes; 0 while half of it do."""
+        wanted = self.capacity(ahead)
+        return wanted if wanted > ahead // 2 else 0
+
+    def to_claim(self, ahead: int) -> tuple[Lane, int] | None:
+        """The lowest lane to claim from and how many, or None when nothing more could start.
+
+        When enough wait, only what would overtake them is asked for: lanes above the highest one
+        that waits, as far as they have a place free.
+        """
+        if wanted := self.worth_claiming(ahead):
+            return Lane.BULK, wanted
+        lowest = self.limits.lowest(self._places_taken)
+        if lowest is None:
+            return None
+        if self._waiting:
+            above = self._waiting[0][0] - 1
+            if not above:
+                return None
+            lowest = min(lowest, Lane(above))
+        return lowest, self.limits.free(lowest, self._places_taken)
+
+    def would_overtake(self, lane: Lane) -> bool:
+        """Whether a delivery of *lane* would go before everything that waits."""
+        return not self._waiting or lane < self._waiting[0][0]
+
+    @property
+    def suspects_wanted(self) -> Lane | None:
+        """Down to which lane a suspect may be claimed.
+
+        One at a time, each in a process of its own; one more if it is of lane 1 or 2, so that an
+        alert does not wait for a newsletter here either.
+        """
+        return (Lane.BULK, Lane.HIGH, None)[min(len(self.isolated), 2)]

@@ -1,0 +1,122 @@
+"""A suspect is tried by a process of its own: what it says, and what is said when it dies."""
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from dispatcher import isolation as module
+from dispatcher.isolation import ProcessIsolation
+from dispatcher.settings import DispatcherSettings
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
+from posthouse.mail.submission import Delivery
+from posthouse.running.identity import new_id
+from posthouse.store.deliveries import ClaimedDelivery
+from servers.mx import Peer, mx
+from servers.patience import until
+
+BODY = b"0123456789abcd\r\n" * (1 << 16)
+HEADER = b"Subject: suspected\r\n\r\n"
+
+
+def a_suspect() -> ClaimedDelivery:
+    """A large message to a static route."""
+    nobody, now = UUID(int=1), datetime.now(UTC)
+    delivery = Delivery(
+        new_id(), nobody, nobody, nobody, Lane.BULK, "r@dest.example", "b@sender.example"
+    )
+    return ClaimedDelivery(
+        delivery, claim=3, tries=1, abandoned=2, expired=False, received_at=now,
+        expires_at=now + timedelta(days=1), size=len(HEADER) + len(BODY), header=HEADER, body=BODY,
+    )  # fmt: skip
+
+
+def isolated(port: int) -> ProcessIsolation:
+    """With a route to a server of the test."""
+    settings = DispatcherSettings.model_validate(
+        {
+            "hostname": "relay.example",
+            "database_url": "postgresql:///none",
+            "broker_url": "amqp://none",
+            "routes": f"127.0.0.1:{port}",
+        }
+    )
+    return ProcessIsolation(settings)
+
+
+async def test_a_suspect_is_delivered_by_a_process_of_its_own() -> None:
+    """Its result is that of any attempt, under the same claim."""
+    suspects = [a_suspect() for _ in range(3)]
+    async with mx() as server:
+        isolation = isolated(server.port)
+        results = [await isolation.run(suspect) for suspect in suspects]
+
+    for suspect, result in zip(suspects, results, strict=True):
+        assert result is not None
+        assert (EventKind.DELIVERED, suspect) == (result.kind, result.claimed)
+        assert result.attempt is not None
+        assert 250 == result.attempt.code
+    assert [HEADER + BODY] * 3 == server.messages
+
+
+async def test_its_process_is_kept_for_the_next_and_ends_when_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A crash may leave a hundred suspects, nearly all of them innocent."""
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.5)
+    async with mx() as server:
+        isolation = isolated(server.port)
+        await isolation.run(a_suspect())
+        (process,) = isolation._idle
+        await isolation.run(a_suspect())
+        assert [process] == list(isolation._idle)
+        await process.wait()
+        assert not isolation._idle
+        assert await isolation.run(a_suspect())
+
+
+@pytest.mark.parametrize("ending", ["os.kill(os.getpid(), 9)", "os._exit(0)", "raise MemoryError"])
+async def test_what_ends_its_process_ends_no_other_and_has_no_result(
+    monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """However it ends: the lease runs out, and the claim counts as abandoned."""
+    monkeypatch.setattr(module, "COMMAND", (sys.executable, "-c", f"import os; {ending}"))
+    assert await isolated(9).run(a_suspect()) is None
+
+
+async def says_nothing(peer: Peer) -> None:
+    """Wait until the client is gone."""
+    while await peer.reader.read(1024):
+        pass
+
+
+async def test_it_survives_signals_to_its_service_and_ends_with_the_attempt(tmp_path: Path) -> None:
+    """A supervisor may signal every process of a service: the dispatcher waits for its own."""
+    script = tmp_path / "noted.py"
+    noted = tmp_path / "pid"
+    script.write_text(
+        f"import os, pathlib; pathlib.Path({str(noted)!r}).write_text(str(os.getpid()))\n"
+        "from dispatcher.isolated import main; main()\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "COMMAND", (sys.executable, str(script)))
+        async with mx(says_nothing) as server, asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(isolated(server.port).run(a_suspect()))
+            await until(lambda: server.connections == 1)
+            pid = int(noted.read_text())
+            for number in (signal.SIGTERM, signal.SIGINT):
+                os.kill(pid, number)
+            await asyncio.sleep(0.2)
+            assert not running.done()
+            assert os.getpgid(pid) != os.getpgid(0)
+
+            running.cancel()
+            await asyncio.wait([running])
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
