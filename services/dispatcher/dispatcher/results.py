@@ -61,7 +61,7 @@ class Results:
             delivery=delivery.id.hex,
             submission=delivery.submission_id.hex,
             claim=result.claimed.claim,
-            **result.detail,
+            **{"recipient": delivery.recipient, **result.detail},
         )
 
     async def commit(self, lease: Lease, result: Settlement) -> None:

@@ -208,6 +208,8 @@ class SmtpSession(SmtpLogin):
                 "accepted",
                 submission=submission.id.hex,
                 lane=submission.lane.label,
+                username=self._login and self._login.username,
+                sender=str(submission.sender or "<>"),
                 size=len(submission.header) + len(submission.body),
                 recipients=len(submission.recipients),
                 client=self._client,
@@ -225,7 +227,7 @@ class SmtpSession(SmtpLogin):
         REJECTED.labels(refusal.reason).inc()
         log.info(
             "rejected", reason=refusal.reason, reply=str(refusal.reply), client=self._client,
-            credential=self._login and self._login.username,
+            username=self._login and self._login.username,
         )  # fmt: skip
 
     def _turn_away(self, reply: Reply, error: Exception) -> None:
