@@ -7,7 +7,7 @@ medians with the lowest and highest round.
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -17,13 +17,15 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from policy.core.identity import Identity, candidates
-from policy.core.plan import Job, Plan, Relay, plan, renditions
-from policy.signing import OneByOne, best
+from policy.core.decision import Plan, decide, sign, unsigned
+from policy.core.facts import DomainKeys, Facts, Relay
+from policy.core.request import read
+from policy.signing import OneByOne, Signer, best
 from posthouse.mail.dkim_key import Algorithm, SigningKey
 from posthouse.mail.lane import Lane
-from posthouse.mail.message import Header, has_bare_line_end
-from posthouse.mail.submission import Submission
+from posthouse.mail.message import has_bare_line_end
+from posthouse.mail.submission import Rendition, Submission
+from posthouse.profiles import resolve
 from posthouse.running.common_settings import LogFormat
 from posthouse.running.identity import new_id
 from posthouse.running.keys import generate
@@ -34,8 +36,10 @@ MESSAGES = 200  # a round
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, generate(Algorithm.RSA))
-SENDER = Identity("sender.example", "bounce.sender.example", (KEY,))
-RELAY = Relay("relay.example", Identity("relay.example", None, ()), b"k" * 32)
+SENDER = DomainKeys("sender.example", "bounce.sender.example", (KEY,))
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32)
+FACTS = Facts(RELAY, {SENDER.domain: SENDER}, {})
+NATIVE = resolve("native")
 
 _HEADER = (
     "From: News <news@sender.example>\r\nTo: user{n}@dest.example\r\nSubject: Message {n}\r\n"
@@ -56,12 +60,12 @@ def main() -> None:
     assert isinstance(private, RSAPrivateKey)
     costs: dict[str, Callable[[int], object]] = {
         "plan: read, decide, edit, name": lambda n: _planned(submissions[n]),
-        "sign one by one, with hashes and field": lambda n: renditions([plans[n]], NOW, alone.sign),
+        "sign one by one, with hashes and field": lambda n: _signed(plans[n : n + 1], alone),
         "  the bare RSA-2048 operation in it": lambda n: private.sign(
             n.to_bytes(2, "big"), PKCS1v15(), SHA256()
         ),
-        f"sign {together.at_once} at once, all of them": lambda _: renditions(
-            plans[: together.at_once], NOW, together.sign
+        f"sign {together.at_once} at once, all of them": lambda _: _signed(
+            plans[: together.at_once], together
         ),
         "a look for bare CR, LF and NUL": lambda n: has_bare_line_end(submissions[n].body),
         "an id": lambda _: new_id(),
@@ -112,17 +116,13 @@ def _submission(number: int) -> Submission:
 
 def _planned(submission: Submission) -> Plan:
     """What policy does to one message before it is signed."""
-    header = Header.parse(submission.header)
-    job = Job(
-        submission=submission,
-        header=header,
-        domains=candidates(header, submission.sender),
-        identities={SENDER.domain: SENDER},
-        suppressed=frozenset(),
-    )
-    decision = plan(job, RELAY, NOW, iter(new_id, None))
+    decision = decide(read(submission, NATIVE), FACTS, NOW, iter(new_id, None))
     assert isinstance(decision, Plan)
     return decision
+
+
+def _signed(plans: Sequence[Plan], signer: Signer) -> list[Rendition]:
+    return sign([one for plan in plans for one in unsigned(plan, NOW)], signer.sign)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from dispatcher.delivery_attempt import (
     ReadMessage,
     has_its_message,
 )
-from policy.core.steps import STEPS, Draft, Facts
-from posthouse.profiles.native import NATIVE
+from policy.core import decision
+from policy.core.facts import Facts
+from policy.core.steps import Draft, steps_for
 from posthouse.store.deliveries import ClaimedDelivery
 
 POLICY, DISPATCHER = b"policy", b"dispatcher"
@@ -34,7 +35,8 @@ def _suffer(header: bytes, where: bytes) -> None:
 
 def suffer(draft: Draft, facts: Facts) -> Draft:
     """A step of policy."""
-    _suffer(facts.submission.header, POLICY)
+    del facts
+    _suffer(draft.request.submission.header, POLICY)
     return draft
 
 
@@ -50,7 +52,7 @@ class Suffering(DeliveryAttempts):
 
 
 if __name__ == "__main__":
-    STEPS[NATIVE.name] = (suffer, *STEPS[NATIVE.name])
+    vars(decision)["steps_for"] = lambda profile: (suffer, *steps_for(profile))
     wiring.DeliveryAttempts = Suffering  # type: ignore[attr-defined]
     isolation.COMMAND = (sys.executable, __file__, "isolated")
     if sys.argv[1] == "isolated":

@@ -11,7 +11,15 @@ from dkim.canonicalization import Relaxed
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from policy.core.dkim import SIGNED, relaxed_body, relaxed_fields, signed, unsigned
+from policy.core.dkim import (
+    OVERSIGNED,
+    SIGNED,
+    body_hash,
+    relaxed_body,
+    relaxed_fields,
+    signed,
+    unsigned,
+)
 from posthouse.mail.dkim_key import Algorithm, SigningKey, record
 from posthouse.mail.message import Field, Header, split
 from posthouse.running.keys import generate
@@ -67,7 +75,9 @@ def sent(message: bytes, *keys: SigningKey) -> bytes:
 
 
 def with_signatures(header: Header, body: bytes, keys: Sequence[SigningKey]) -> Header:
-    return signed(header, [(u, u.key.sign(u.data)) for u in unsigned(header, body, keys, NOW)])
+    return signed(
+        header, [(u, u.key.sign(u.data)) for u in unsigned(header, body_hash(body), keys, NOW)]
+    )
 
 
 @settings(max_examples=300, deadline=None)
@@ -114,13 +124,18 @@ def test_canonical_fields_are_those_of_another_implementation(
     [
         lambda m: m.replace(b"Hello", b"Hullo"),
         lambda m: m.replace(b"Subject: Hi", b"Subject: Ho"),
-        lambda m: b"From: other@evil.example\r\n" + m,
+        *(lambda m, name=n: name + b": another\r\n" + m for n in OVERSIGNED),
         lambda m: m.replace(b"\r\n\r\n", b"\r\nFrom: other@evil.example\r\n\r\n", 1),
     ],
-    ids=["body", "subject", "second From on top", "second From below"],
+    ids=[
+        "body",
+        "subject",
+        *(f"another {name.decode()} on top" for name in OVERSIGNED),
+        "second From below",
+    ],
 )
 def test_a_changed_message_no_longer_verifies(change: object) -> None:
-    """Each signature covers the body, the fields, and the absence of a second From."""
+    """Each signature covers the body, the fields, and the absence of further ones (review, M12)."""
     assert callable(change)
 
     assert accepted(change(sent(PLAIN, RSA, ED25519))) == [False, False]
@@ -147,7 +162,10 @@ def test_the_field_says_what_was_signed_when_and_for_whom() -> None:
 
     assert "v=1; a=rsa-sha256; c=relaxed/relaxed;" in top
     assert f"d=sender.example; s=r1; t={int(NOW.timestamp())};" in top
-    assert "h=subject:to:from:from;" in top
+    assert (
+        "h=subject:to:from:from:to:cc:subject:date:message-id:reply-to:"
+        "mime-version:content-type:content-transfer-encoding;"
+    ) in top.replace("\t", "")
     assert "a=ed25519-sha256;" in second
 
 

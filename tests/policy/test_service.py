@@ -1,36 +1,44 @@
-"""Batches through the service: what is committed, what comes again, what is parked."""
+"""Batches through the service: what is committed, what comes again, what is quarantined."""
 # ruff: noqa: D102 -- the fake's methods are those of the ports, and promise the same
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
-from policy.core.identity import Identity
-from policy.core.patience import is_suspect
-from policy.core.plan import Relay
-from policy.identities import Identities
-from policy.service import Pace, PolicyService
+from policy.core import decision
+from policy.core.facts import DomainKeys, Facts, Relay
+from policy.core.poison import is_suspect
+from policy.core.steps import Draft, Rejection, steps_for
+from policy.gathering import Gatherer
+from policy.preparing import Preparer
+from policy.service import ClaimPace, PolicyService
 from policy.signing import OneByOne
+from policy.verifying import SampleVerifier
 from posthouse.mail.dkim_key import Algorithm
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import seal
 from posthouse.mail.submission import Submission
+from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.running.identity import new_id
 from posthouse.running.keys import generate
 from posthouse.store import StoreRefused, StoreUnavailable
-from posthouse.store.accounts import SealedKey, SendingDomain
+from posthouse.store.accounts import AccountProfile, SealedKey, SendingDomain
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 from servers.patience import until
 
 ACCOUNT = UUID(int=1)
 SEALING_KEY = b"s" * 32
 RSA = generate(Algorithm.RSA)
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32)
 
 
 def submission(**changes: Any) -> Submission:
@@ -54,7 +62,7 @@ def submission(**changes: Any) -> Submission:
 
 @dataclass
 class Store:
-    """A store in memory that remembers what it was told; `away` makes each answer fail so often."""
+    """A store in memory that remembers what it was told; `away` counts the answers that fail."""
 
     due: list[ClaimedSubmission] = field(default_factory=list)
     prepared: list[Prepared] = field(default_factory=list)
@@ -64,9 +72,11 @@ class Store:
     away: Counter[str] = field(default_factory=Counter)
     indigestible: set[UUID] = field(default_factory=set)
     domain: SendingDomain | None = None
+    suppressed: frozenset[str] = frozenset()
+    returned: list[ClaimedSubmission] = field(default_factory=list)
 
-    def add(self, *some: Submission, claims: int = 1, suppressed: str = "") -> None:
-        self.due += [ClaimedSubmission(s, claims, frozenset(suppressed.split())) for s in some]
+    def add(self, *some: Submission, claims: int = 1) -> None:
+        self.due += [ClaimedSubmission(s, claims) for s in some]
 
     def _asked(self, question: str) -> None:
         self.questions[question] += 1
@@ -94,9 +104,25 @@ class Store:
         self._asked("quarantine")
         self.quarantined[claimed.submission.id] = reason
 
-    async def sending_domain(self, account_id: UUID, name: str) -> SendingDomain | None:
-        self._asked("sending_domain")
-        return self.domain if (account_id, name) == (ACCOUNT, "sender.example") else None
+    async def return_leases(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:
+        self._asked("return_leases")
+        assert delay > timedelta()
+        self.returned += claimed
+
+    async def find_sending_domains(self, wanted: Collection[Any]) -> dict[Any, SendingDomain]:
+        self._asked("find_sending_domains")
+        own = (ACCOUNT, "sender.example")
+        return {own: self.domain} if self.domain and own in wanted else {}
+
+    async def profiles(self, wanted: Collection[Any]) -> dict[Any, AccountProfile]:
+        self._asked("profiles")
+        assert wanted
+        return {}
+
+    async def find(self, wanted: Collection[Any]) -> dict[Any, tuple[Suppression, ...]]:
+        self._asked("find_suppressed")
+        entry = Suppression(SuppressionList.BOUNCE, "")
+        return {(id_, a): (entry,) for id_, a in wanted if a in self.suppressed}
 
     @property
     def ids(self) -> set[UUID]:
@@ -119,11 +145,10 @@ async def running(store: Store, *, batch: int = 64, poll: float = 0.01) -> Any:
     announced: Counter[Lane] = Counter()
     service = PolicyService(
         store,
-        Identities(store, SEALING_KEY, asyncio.get_running_loop().time),
-        Relay("relay.example", Identity("relay.example", None, ()), b"k" * 32),
-        OneByOne(),
+        Gatherer(store, store, RELAY, SEALING_KEY, asyncio.get_running_loop().time),
+        Preparer(OneByOne(), SampleVerifier(one_in=1)),
         announce=lambda lane: announced.update([lane]),
-        pace=Pace(batch=batch, poll_seconds=poll, suspect_seconds=0),
+        pace=ClaimPace(batch=batch, poll_seconds=poll, suspect_seconds=0),
     )
     stopping = asyncio.Event()
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
@@ -149,16 +174,15 @@ async def test_a_batch_is_prepared_in_one_commit_and_then_announced() -> None:
         await until(lambda: run.announced == {Lane.NORMAL: 1})
 
     assert store.batches == [2]
-    assert store.questions["sending_domain"] == 1
+    assert store.questions["find_sending_domains"] == store.questions["find_suppressed"] == 1
     assert all(b"DKIM-Signature:" in p.renditions[0].header for p in store.prepared)
 
 
 async def test_suppressed_recipients_are_left_out() -> None:
-    store = Store()
+    store = Store(suppressed=frozenset({"dead@x.example"}))
     store.add(
         submission(recipients=("dead@x.example", "a@x.example")),
         submission(recipients=("dead@x.example",)),
-        suppressed="dead@x.example",
     )
 
     async with running(store):
@@ -170,9 +194,29 @@ async def test_suppressed_recipients_are_left_out() -> None:
     assert (second.deliveries, second.renditions) == ((), ())
 
 
+def rejecting(draft: Draft, facts: Facts) -> Draft | Rejection:
+    """A step: fails for one subject, rejects another."""
+    del facts
+    subject = draft.request.header.first("Subject")
+    if subject == "fail":
+        raise RuntimeError("a mistake of ours")
+    return Rejection("550 5.6.0 no such mailing") if subject == "reject" else draft
+
+
+@pytest.fixture
+def with_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The profile has the step `rejecting`."""
+    monkeypatch.setattr(decision, "steps_for", lambda p: (rejecting, *steps_for(p)))
+
+
+def subject(text: str) -> Submission:
+    return submission(header=f"From: news@sender.example\r\nSubject: {text}\r\n\r\n".encode())
+
+
+@pytest.mark.usefixtures("with_a_step")
 async def test_a_message_that_fails_does_not_hold_up_its_batch() -> None:
     """It is left to come due again, and nothing is written about it."""
-    bad, good = submission(profile="of a later version"), submission()
+    bad, good = subject("fail"), submission()
     store = Store()
     store.add(bad, good)
 
@@ -183,15 +227,47 @@ async def test_a_message_that_fails_does_not_hold_up_its_batch() -> None:
     assert store.quarantined == {}
 
 
-async def test_after_five_claims_a_failing_message_is_parked_with_the_reason() -> None:
-    bad = submission(profile="of a later version")
+@pytest.mark.usefixtures("with_a_step")
+async def test_after_five_claims_a_failing_message_is_quarantined_with_the_reason() -> None:
+    bad = subject("fail")
     store = Store()
     store.add(bad, claims=5)
 
     async with running(store):
         await until(lambda: bad.id in store.quarantined)
 
-    assert "no profile is called 'of a later version'" in store.quarantined[bad.id]
+    assert store.quarantined[bad.id] == "RuntimeError: a mistake of ours"
+
+
+def left() -> float:
+    """How many submissions were left to newer workers so far."""
+    name = "posthouse_policy_messages_total"
+    return REGISTRY.get_sample_value(name, {"outcome": "left"}) or 0.0
+
+
+@pytest.mark.parametrize("claims", [1, 5, 6, 100])
+@pytest.mark.parametrize("later", [{"profile": "later"}, {"profile_revision": 2}])
+async def test_a_profile_of_a_newer_version_is_left_for_a_newer_worker(
+    claims: int, later: dict[str, Any]
+) -> None:
+    """However often it was claimed; others of its batch go on, and it is logged once."""
+    before = left()
+    unknown, good = [submission(**later) for _ in range(3)], submission()
+    store = Store()
+
+    with capture_logs() as logged:
+        async with running(store):
+            for one in unknown:
+                store.add(one, claims=claims)
+            store.add(good)
+            await until(lambda: good.id in store.ids)
+            await until(lambda: len(store.returned) == 3)
+
+    assert {c.submission.id for c in store.returned} == {s.id for s in unknown}
+    assert store.ids == {good.id}
+    assert store.quarantined == {}
+    assert left() - before == 3
+    assert [line["event"] for line in logged].count("profile_unknown") == 1
 
 
 async def test_a_message_that_took_five_processes_with_it_is_not_touched_again() -> None:
@@ -219,15 +295,16 @@ async def test_what_may_end_the_process_is_prepared_with_nothing_else_in_hand() 
     assert [p.claimed.submission for p in store.prepared[3:]] == doubtful
 
 
-async def test_a_refused_message_is_parked_at_once() -> None:
-    loop = submission(header=b"Received: x\r\n" * 51 + b"From: a@b.example\r\n\r\n")
+@pytest.mark.usefixtures("with_a_step")
+async def test_a_rejected_message_is_quarantined_at_once() -> None:
+    rejected = subject("reject")
     store = Store()
-    store.add(loop)
+    store.add(rejected)
 
     async with running(store):
-        await until(lambda: loop.id in store.quarantined)
+        await until(lambda: rejected.id in store.quarantined)
 
-    assert store.quarantined[loop.id].startswith("554 5.4.6 ")
+    assert store.quarantined[rejected.id] == "550 5.6.0 no such mailing"
 
 
 @pytest.mark.parametrize(
@@ -252,15 +329,27 @@ async def test_a_broken_dkim_key_is_said_and_nothing_goes_out_unsigned(
     assert store.prepared == []
 
 
-@pytest.mark.parametrize("question", ["claim", "sending_domain", "prepare", "quarantine"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "claim",
+        "profiles",
+        "return_leases",
+        "find_sending_domains",
+        "find_suppressed",
+        "prepare",
+        "quarantine",
+    ],
+)
 async def test_a_store_that_is_away_is_asked_again_until_it_answers(question: str) -> None:
     good, old = submission(), submission()
     store = Store(away=Counter({question: 2}))
-    store.add(good)
+    store.add(good, submission(profile="later"))
     store.add(old, claims=11)
 
     async with running(store):
         await until(lambda: good.id in store.ids and old.id in store.quarantined)
+        await until(lambda: bool(store.returned))
 
 
 async def test_what_was_handed_over_is_prepared_without_a_question() -> None:
@@ -269,9 +358,9 @@ async def test_what_was_handed_over_is_prepared_without_a_question() -> None:
 
     async with running(store, poll=3600) as run:
         await until(lambda: store.questions["claim"] == 1)
-        run.service.due.take([ClaimedSubmission(submission(), claims=1)])
+        run.service.work.put([ClaimedSubmission(submission(), claims=1)])
         await until(lambda: bool(store.prepared))
-        run.service.due.take([ClaimedSubmission(submission(), claims=1)])
+        run.service.work.put([ClaimedSubmission(submission(), claims=1)])
         run.stopping.set()
 
     assert len(store.prepared) == 2
@@ -284,7 +373,7 @@ async def test_of_what_was_handed_over_the_highest_lane_goes_first() -> None:
 
     async with running(store, poll=3600) as run:
         await until(lambda: store.questions["claim"] == 1)
-        run.service.due.take([ClaimedSubmission(submission(lane=lane), claims=1) for lane in lanes])
+        run.service.work.put([ClaimedSubmission(submission(lane=lane), claims=1) for lane in lanes])
         await until(lambda: len(store.prepared) == len(lanes))
         run.stopping.set()
 
@@ -325,7 +414,7 @@ async def test_a_wake_up_is_heard_at_once() -> None:
     async with running(store, poll=3600) as run:
         await until(lambda: store.questions["claim"] == 1)
         store.add(submission())
-        run.service.due.wake(Lane.NORMAL)
+        run.service.work.wake(Lane.NORMAL)
         await until(lambda: bool(store.prepared))
         run.stopping.set()
 
@@ -342,7 +431,7 @@ async def test_an_idle_service_asks_ever_less_often() -> None:
 
 
 async def test_told_to_stop_it_finishes_the_batch_in_hand() -> None:
-    store = Store(away=Counter({"sending_domain": 1}))
+    store = Store(away=Counter({"find_sending_domains": 1}))
     store.add(*(submission() for _ in range(30)))
 
     async with running(store, batch=30) as run:
@@ -353,11 +442,11 @@ async def test_told_to_stop_it_finishes_the_batch_in_hand() -> None:
 
 
 async def test_told_to_stop_while_the_store_is_away_it_leaves_the_batch_to_its_lease() -> None:
-    store = Store(away=Counter({"sending_domain": 10_000}))
+    store = Store(away=Counter({"find_sending_domains": 10_000}))
     store.add(submission())
 
     async with running(store):
-        await until(lambda: bool(store.questions["sending_domain"]))
+        await until(lambda: bool(store.questions["find_sending_domains"]))
 
     assert store.prepared == []
 

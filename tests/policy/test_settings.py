@@ -7,8 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from policy.relay import relay
 from policy.settings import PolicySettings
+from policy.wiring import relay
 from posthouse.mail.dkim_key import Algorithm
 from posthouse.running.settings import SettingsError, load
 
@@ -26,10 +26,10 @@ PEM = (
 
 
 def test_by_default_bounces_come_to_this_host_and_the_relay_signs_nothing() -> None:
-    made = relay(load(PolicySettings, GIVEN), "relay.example", b"k" * 32)
+    made = relay(load(PolicySettings, GIVEN), b"k" * 32)
 
-    assert made.identity.return_path_host == "relay.example"
-    assert made.identity.keys == ()
+    assert made.own.return_path_host == "relay.example"
+    assert made.own.keys == ()
 
 
 def test_a_relay_key_from_a_file_signs_for_the_relays_domain(tmp_path: Path) -> None:
@@ -43,12 +43,12 @@ def test_a_relay_key_from_a_file_signs_for_the_relays_domain(tmp_path: Path) -> 
             "POSTHOUSE_RETURN_PATH_HOST": "bounce.example",
         },
     )
-    made = relay(settings, "relay.example", b"k" * 32)
+    made = relay(settings, b"k" * 32)
 
-    [key] = made.identity.keys
+    [key] = made.own.keys
     assert (key.domain, key.selector) == ("signing.example", "posthouse")
     assert key.algorithm is Algorithm.ED25519
-    assert made.identity.return_path_host == "bounce.example"
+    assert made.own.return_path_host == "bounce.example"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID
 
 import asyncpg
 import dkim
+import pytest
 import pytest_asyncio
 from pydantic import SecretBytes, SecretStr
 
+from policy import gathering
 from policy.settings import PolicySettings
 from policy.wiring import wire
 from posthouse.broker import Topic
@@ -17,6 +21,7 @@ from posthouse.mail.dkim_key import Algorithm, check, record
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive, seal
 from posthouse.mail.submission import Submission
+from posthouse.profiles import resolve
 from posthouse.running.identity import new_id
 from posthouse.running.keys import generate
 from posthouse.running.program import Backing
@@ -24,7 +29,7 @@ from posthouse.store.accounts import AccountStore, NewKey
 from posthouse.store.postgres import Postgres
 from posthouse.store.submissions import SubmissionStore
 from posthouse.store.suppressions import SuppressionStore
-from servers.patience import until
+from servers.patience import eventually, until
 
 SECRET_KEY = b"k" * 32
 KEY = generate(Algorithm.RSA)
@@ -73,21 +78,12 @@ async def test_a_submission_becomes_deliveries_that_can_be_claimed(
     store = SubmissionStore(behind.database, behind.background)
     await SuppressionStore(behind.database).add(account, "dead@x.example", "bounced", {})
     sent = submission(account, "a@x.example", "dead@x.example", "b@x.example")
-    settings = PolicySettings(
-        database_url=SecretStr(database),
-        broker_url=(SecretStr("amqp://unused"),),
-        secret_key=SecretBytes(SECRET_KEY),
-        hostname="relay.example",
-    )
-    stopping = asyncio.Event()
     heard: list[Lane] = []
     behind.broker.listen(Topic.DELIVERIES, heard.append)
-    async with asyncio.TaskGroup() as group:
-        for service in wire(settings, behind).services.values():
-            group.create_task(service.run(stopping))
+
+    async with working(behind, database):
         await store.accept(sent)
         await until(lambda: heard == [Lane.HIGH])
-        stopping.set()
 
     rows = await _rows(database, "SELECT recipient, lane, return_path FROM deliveries ORDER BY id")
     assert [(r["recipient"], r["lane"]) for r in rows] == [("a@x.example", 2), ("b@x.example", 2)]
@@ -102,6 +98,32 @@ async def test_a_submission_becomes_deliveries_that_can_be_claimed(
     assert [r["kind"] for r in events] == ["accepted", "prepared", "suppressed"]
 
 
+async def test_mail_of_a_newer_profile_waits_for_a_newer_version(
+    behind: Backing, account: UUID, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older one gives it back, however often it comes, and counts nothing against it."""
+    store = SubmissionStore(behind.database, behind.background)
+    sent = replace(submission(account, "a@x.example"), profile="later", profile_revision=3)
+    await store.accept(sent)
+
+    async with working(behind, database):
+        for _ in range(8):
+            await until_row(
+                database, "due_at > now() + interval '1 s' AND NOT leased AND claim = 0"
+            )
+            await _rows(database, "UPDATE due_submissions SET due_at = now()")
+    assert len(await _rows(database, "SELECT FROM quarantined_submissions")) == 0
+
+    later = replace(resolve("native"), name="later", revision=3)
+    monkeypatch.setattr(gathering, "resolve", lambda *_: later)
+    await _rows(database, "UPDATE due_submissions SET due_at = now()")
+    async with working(behind, database):
+        await until_row(database, "true", table="deliveries")
+
+    [event] = await _rows(database, "SELECT detail FROM events WHERE kind = 'prepared'")
+    assert '"profile": "later"' in event["detail"]
+
+
 async def test_a_database_that_cannot_be_reached_ends_nothing(behind: Backing) -> None:
     """The service waits for it, and still stops when it is told to."""
     nowhere = Postgres("postgresql://nobody@127.0.0.1:1/none")
@@ -114,12 +136,37 @@ async def test_a_database_that_cannot_be_reached_ends_nothing(behind: Backing) -
     service = wire(settings, Backing(nowhere, nowhere, behind.broker)).services
     stopping = asyncio.Event()
 
-    async with asyncio.timeout(20):
-        running = asyncio.ensure_future(service["policy"].run(stopping))
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        running = group.create_task(service["policy"].run(stopping))
         await asyncio.sleep(0.3)
         assert not running.done()
         stopping.set()
-        await running
+
+
+@asynccontextmanager
+async def working(behind: Backing, database: str) -> AsyncIterator[None]:
+    """Policy at work; told to stop at the end, and waited for."""
+    settings = PolicySettings(
+        database_url=SecretStr(database),
+        broker_url=(SecretStr("amqp://unused"),),
+        secret_key=SecretBytes(SECRET_KEY),
+        hostname="relay.example",
+    )
+    stopping = asyncio.Event()
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for service in wire(settings, behind).services.values():
+            group.create_task(service.run(stopping))
+        yield
+        stopping.set()
+
+
+async def until_row(database: str, condition: str, *, table: str = "due_submissions") -> None:
+    """Return when there is a row for which *condition* holds."""
+
+    async def found() -> bool:
+        return bool(await _rows(database, f"SELECT FROM {table} WHERE {condition}"))
+
+    await eventually(found, look=0.01)
 
 
 async def _rows(database: str, query: str) -> list[asyncpg.Record]:

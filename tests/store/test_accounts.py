@@ -68,12 +68,17 @@ async def test_names_are_given_once(accounts: AccountStore, shop: UUID) -> None:
         await accounts.create_credential(shop, "shoes-1", b"another")
 
 
+async def sending_domain(accounts: AccountStore, account: UUID, name: str) -> SendingDomain | None:
+    """What there is to know of one domain."""
+    return (await accounts.find_sending_domains([(account, name)])).get((account, name))
+
+
 async def test_a_sending_domain_brings_its_keys(accounts: AccountStore, shop: UUID) -> None:
     """RSA first: it is the one that every receiver can check."""
     await accounts.create_sending_domain(
         shop, "shoes.example", [ED25519, RSA], return_path_host="bounce.shoes.example"
     )
-    assert await accounts.sending_domain(shop, "shoes.example") is None
+    assert await sending_domain(accounts, shop, "shoes.example") is None
 
     assert await accounts.verify_sending_domain(shop, "shoes.example")
     keys = (
@@ -81,17 +86,17 @@ async def test_a_sending_domain_brings_its_keys(accounts: AccountStore, shop: UU
         SealedKey("s2", "ed25519-sha256", b"sealed ed"),
     )
     expected = SendingDomain("shoes.example", "bounce.shoes.example", keys)
-    assert expected == await accounts.sending_domain(shop, "shoes.example")
+    assert expected == await sending_domain(accounts, shop, "shoes.example")
 
 
 async def test_a_domain_in_two_accounts_is_refused(accounts: AccountStore, shop: UUID) -> None:
     other = await accounts.create_account("shop of hats")
     await accounts.create_sending_domain(shop, "shoes.example", (), verified=True)
-    assert await accounts.sending_domain(other, "shoes.example") is None
+    assert await sending_domain(accounts, other, "shoes.example") is None
     assert not await accounts.verify_sending_domain(other, "shoes.example")
     with pytest.raises(StoreRefused):
         await accounts.create_sending_domain(other, "shoes.example", [RSA], verified=True)
-    assert await accounts.sending_domain(other, "shoes.example") is None
+    assert await sending_domain(accounts, other, "shoes.example") is None
 
 
 async def test_a_shared_domain_has_one_set_of_keys(accounts: AccountStore, shop: UUID) -> None:
@@ -101,8 +106,8 @@ async def test_a_shared_domain_has_one_set_of_keys(accounts: AccountStore, shop:
     assert not await accounts.share_sending_domain(other, "shoes.example")
     assert not await accounts.share_sending_domain(other, "hats.example")
     expected = SendingDomain("shoes.example", None, (SealedKey("s1", "rsa-sha256", b"sealed rsa"),))
-    assert expected == await accounts.sending_domain(shop, "shoes.example")
-    assert expected == await accounts.sending_domain(other, "shoes.example")
+    assert expected == await sending_domain(accounts, shop, "shoes.example")
+    assert expected == await sending_domain(accounts, other, "shoes.example")
     await accounts.create_credential(other, "hats-1", b"hash")
     login = await accounts.login("hats-1")
     assert login is not None
@@ -115,7 +120,7 @@ async def test_only_active_keys_sign(accounts: AccountStore, shop: UUID) -> None
     """A rotation: the new key is published, then signs, then the old one signs no more."""
 
     async def signing() -> list[str]:
-        found = await accounts.sending_domain(shop, "shoes.example")
+        found = await sending_domain(accounts, shop, "shoes.example")
         assert found is not None
         return [key.selector for key in found.keys]
 
@@ -183,7 +188,7 @@ async def test_a_domain_is_made_with_all_its_keys_or_not_at_all(
     wrong = NewKey("s3", "rsa-md5", b"", "")
     with pytest.raises(StoreRefused):
         await accounts.create_sending_domain(shop, "shoes.example", [RSA, wrong], verified=True)
-    assert await accounts.sending_domain(shop, "shoes.example") is None
+    assert await sending_domain(accounts, shop, "shoes.example") is None
     await accounts.create_sending_domain(shop, "shoes.example", [RSA], verified=True)
 
 

@@ -63,7 +63,7 @@ async def test_a_lease_is_left_to_its_holder(stores: Stores) -> None:
     assert (held.delivery, True) == (again.delivery, bool(again.abandoned))
 
 
-async def test_what_a_clock_wrote_that_was_ahead_for_a_moment_is_freed(stores: Stores) -> None:
+async def test_what_a_clock_wrote_that_was_ahead_for_a_moment_is_reset(stores: Stores) -> None:
     """Shorter than anybody looks: nothing tells of it but that no wait is so long."""
     await stores.queue()
     waiting, held = (await stores.deliveries.claim(2)).deliveries
@@ -71,7 +71,7 @@ async def test_what_a_clock_wrote_that_was_ahead_for_a_moment_is_freed(stores: S
     await stores.submissions.accept(a_submission())
     await be_ahead(stores)
     await stores.sql("UPDATE clock SET seen = now()")
-    assert ["freed_from_wrong_time"] == await looked(stores)
+    assert ["future_due_times_reset"] == await looked(stores)
     assert [waiting.delivery] == [c.delivery for c in (await stores.deliveries.claim(9)).deliveries]
     assert 1 == len((await stores.submissions.claim(9)).submissions)
     row = await stores.due_row(held)

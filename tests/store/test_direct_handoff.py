@@ -14,8 +14,7 @@ from posthouse.store.deliveries import LARGE_OCTETS, ClaimedDelivery, DeliverySt
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.postgres import Postgres
 from posthouse.store.submissions import ClaimedSubmission, SubmissionStore
-from posthouse.store.suppressions import SuppressionStore
-from servers.stores import ACCOUNT, Stores, a_submission, delivered, prepared
+from servers.stores import Stores, a_submission, delivered, prepared
 
 T = TypeVar("T")
 ONE = ("ann@dest.example",)
@@ -78,15 +77,12 @@ async def test_where_nobody_takes_everything_comes_due(stores: Stores) -> None:
 
 
 async def test_what_is_handed_over_is_claimed_already(here: Process, stores: Stores) -> None:
-    """With all that a claim would have told, and under the same lease."""
-    await SuppressionStore(stores.database).add(ACCOUNT, "BOB@dest.example", "bounced", {})
+    """Under the same lease."""
     submission = a_submission()
     assert not await here.submissions.accept(submission)
 
     (claimed,) = here.policy.taken
-    assert claimed == ClaimedSubmission(
-        submission, claims=1, suppressed=frozenset({"bob@dest.example"})
-    )
+    assert claimed == ClaimedSubmission(submission, claims=1)
     assert not (await stores.submissions.claim(10)).submissions
     await stores.run_out()
     (again,) = (await stores.submissions.claim(10)).submissions

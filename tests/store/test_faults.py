@@ -11,7 +11,7 @@ import pytest
 
 from onebox.postgres_server import EmbeddedPostgres
 from posthouse.mail.submission import Submission
-from posthouse.store import StoreFull, StoreUnavailable
+from posthouse.store import StoreFull, StoreRefused, StoreUnavailable
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import _SERVER_SETTINGS, Postgres
 from servers.postgres import with_database
@@ -60,6 +60,14 @@ async def test_a_table_that_is_locked_delays_mail_and_then_is_said(
     monkeypatch.setitem(_SERVER_SETTINGS, "statement_timeout", "700")
     async with open_stores(emptied) as stores:
         await _refuse_while_locked(stores)
+
+
+async def test_a_reason_quotes_nothing_of_the_row(stores: Stores) -> None:
+    """PostgreSQL's DETAIL does: "Failing row contains ..." (review, L12)."""
+    with pytest.raises(StoreRefused) as raised:
+        await stores.submissions.accept(a_submission(client=None, helo="a secret"))
+    assert 'null value in column "client"' in str(raised.value)
+    assert "secret" not in str(raised.value)
 
 
 async def _refuse_while_locked(stores: Stores) -> None:

@@ -62,7 +62,7 @@ async def test_what_comes_while_one_is_written_is_written_together(ledger: Ledge
 
 
 async def test_one_that_may_wait_writes_what_comes_meanwhile_in_one_batch(ledger: Ledger) -> None:
-    commit = GroupCommit(ledger.write, most_items=100, gather_seconds=0.2)
+    commit = GroupCommit(ledger.write, most_items=100, linger_seconds=0.2)
     ledger.go.set()
     async with asyncio.TaskGroup() as tasks:
         for item in "abc":
@@ -72,19 +72,19 @@ async def test_one_that_may_wait_writes_what_comes_meanwhile_in_one_batch(ledger
 
 
 async def test_it_waits_for_no_more_when_one_is_in_a_hurry(ledger: Ledger) -> None:
-    commit = GroupCommit(ledger.write, most_items=100, gather_seconds=3600)
+    commit = GroupCommit(ledger.write, most_items=100, linger_seconds=3600)
     ledger.go.set()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(commit.add("a"))
         await settle()
         assert not ledger.underway
-        tasks.create_task(commit.add("b", hurried=True))
+        tasks.create_task(commit.add("b", urgent=True))
         await settle()
         assert ledger.written == [["a", "b"]]
         slow = tasks.create_task(commit.add("c"))
         await settle()
         assert not slow.done()
-        tasks.create_task(commit.add("d", hurried=True))
+        tasks.create_task(commit.add("d", urgent=True))
     assert ledger.written == [["a", "b"], ["c", "d"]]
 
 
@@ -93,7 +93,7 @@ async def test_one_in_a_hurry_goes_beside_the_batch_being_written(ledger: Ledger
     commit = GroupCommit(ledger.write, most_items=100)
     async with asyncio.TaskGroup() as tasks:
         for item in ("a", "b", "c!", "d!", "e", "f"):
-            tasks.create_task(commit.add(item, hurried=item.endswith("!")))
+            tasks.create_task(commit.add(item, urgent=item.endswith("!")))
             await settle()
         assert ledger.underway == [["a"], ["b", "c!"]]
         ledger.go.set()
@@ -104,7 +104,7 @@ async def test_without_hurry_there_is_one_batch_at_a_time_again(ledger: Ledger) 
     commit = GroupCommit(ledger.write, most_items=100)
     async with asyncio.TaskGroup() as tasks:
         for item in ("a", "b!", "c"):
-            tasks.create_task(commit.add(item, hurried=item.endswith("!")))
+            tasks.create_task(commit.add(item, urgent=item.endswith("!")))
             await settle()
         ledger.go.set()
         await settle()
@@ -124,7 +124,7 @@ async def test_those_in_a_hurry_that_one_batch_does_not_hold_go_at_once(ledger: 
         await settle()
         for item in "abc":
             tasks.create_task(commit.add(item))
-        tasks.create_task(commit.add("d!", hurried=True))
+        tasks.create_task(commit.add("d!", urgent=True))
         await settle()
         assert ledger.underway == [["first"], ["a", "b"]]
         ledger.go.set()
@@ -134,10 +134,10 @@ async def test_those_in_a_hurry_that_one_batch_does_not_hold_go_at_once(ledger: 
 async def test_those_in_a_hurry_wait_for_no_company_in_the_next_batch_either(
     ledger: Ledger,
 ) -> None:
-    commit = GroupCommit(ledger.write, most_items=2, gather_seconds=3600)
+    commit = GroupCommit(ledger.write, most_items=2, linger_seconds=3600)
     async with asyncio.TaskGroup() as tasks:
         for item in ("a", "b", "c", "d", "e!"):
-            tasks.create_task(commit.add(item, hurried=item.endswith("!")))
+            tasks.create_task(commit.add(item, urgent=item.endswith("!")))
             await settle()
         assert ledger.underway == [["a", "b"], ["c", "d"]]
         ledger.go.set()
@@ -148,7 +148,7 @@ async def test_those_in_a_hurry_wait_for_no_company_in_the_next_batch_either(
 
 
 async def test_it_waits_for_no_more_when_there_are_enough(ledger: Ledger) -> None:
-    commit = GroupCommit(ledger.write, most_items=100, gather_seconds=3600, enough=2)
+    commit = GroupCommit(ledger.write, most_items=100, linger_seconds=3600, enough=2)
     ledger.go.set()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(commit.add("a"))

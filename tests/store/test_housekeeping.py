@@ -20,7 +20,7 @@ from servers.stores import Stores, a_submission, open_stores
 
 def housekeeping(database: Postgres) -> Housekeeping:
     """As a process has it that keeps things as long as it does unless told otherwise."""
-    return Housekeeping(database, Retention())
+    return Housekeeping(database, Retention(), lead_every=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -180,11 +180,11 @@ async def test_while_the_database_is_away_the_oldest_message_is_shown_to_grow_ol
     """And not as young as it was when it was last seen."""
     async with open_stores(emptied) as stores, Postgres(emptied) as database:
         await stores.submissions.accept(a_submission(Lane.HIGH))
-        keeping = Housekeeping(database, Retention(), gauges_every=0.5)
+        keeping = Housekeeping(database, Retention(), gauges_every=0.5, lead_every=0.1)
         async with running(keeping):
             await until(lambda: messages("policy", "high", "ready") == 1)
             seen = oldest("high")
-            await database.close()
+            await keeping._own.close()
             await until(lambda: oldest("high") > seen + 2)
 
 

@@ -3,13 +3,16 @@
 import asyncio
 import subprocess
 import sys
+from functools import partial
+from typing import Any
 
 import asyncpg
 import pytest
 
 from posthouse.store import StoreRefused, StoreUnavailable
-from posthouse.store.migrate import MIGRATIONS, NEEDED_VERSION, migrate
+from posthouse.store.migrate import MIGRATIONS, NEEDED_VERSION, Migration, migrate
 from posthouse.store.postgres import Postgres
+from servers.patience import eventually
 
 AT_ONCE = """
 import asyncio, sys
@@ -55,6 +58,38 @@ async def test_a_migration_that_fails_leaves_nothing_behind(empty_database: str)
     await connection.execute("DROP TABLE events")
     await connection.close()
     assert await migrate(empty_database) == list(MIGRATIONS)
+
+
+LATER = Migration(9999, "later", "ALTER TABLE submissions ADD COLUMN note text")
+
+
+async def test_mail_does_not_queue_up_behind_a_migration_that_waits(database: str) -> None:
+    """A dump reads a table that the migration changes; both end well (review, M14)."""
+    dump, mail = await asyncpg.connect(database), await asyncpg.connect(database)
+    await dump.execute("BEGIN; LOCK TABLE submissions IN ACCESS SHARE MODE")
+    await mail.execute("SET lock_timeout = '10s'")
+    migrating = asyncio.create_task(migrate(database, migrations=[*MIGRATIONS, LATER]))
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+    await eventually(partial(one_waits, mail, waits), look=0.01)
+    await mail.execute("INSERT INTO submissions SELECT * FROM submissions")
+    assert not migrating.done()
+    await dump.execute("COMMIT")
+    assert [LATER] == await migrating
+    for connection in (dump, mail):
+        await connection.close()
+
+
+async def test_a_migration_that_gets_no_lock_says_so_and_changes_nothing(database: str) -> None:
+    dump = await asyncpg.connect(database)
+    await dump.execute("BEGIN; LOCK TABLE submissions IN ACCESS SHARE MODE")
+    with pytest.raises(StoreUnavailable, match="9999 later was not applied: another session, such"):
+        await migrate(database, migrations=[*MIGRATIONS, LATER], tries=1)
+    await dump.close()
+    assert [LATER] == await migrate(database, migrations=[*MIGRATIONS, LATER])
+
+
+async def one_waits(connection: "asyncpg.Connection[Any]", query: str) -> bool:
+    return bool(await connection.fetchval(query))
 
 
 async def test_a_service_waits_for_the_schema_it_needs(empty_database: str) -> None:

@@ -40,13 +40,18 @@ PARAMETERS = {
     "return_leases": "{claims}",
     "settle_deliveries": "{results}",
     "prepare_submissions": "{claims}, {renditions}, {deliveries}, {events}, {lease}, {lease}",
+    "return_submission_leases": "{claims}, {lease}",
     "read_events_after": "'100', '00000000-0000-0000-0000-000000000000', 20",
     "find_delivery": "({ids})[1]",
+    "find_suppressed": "{addresses}",
+    "find_sending_domains": "{domains}",
     "accept_submissions": "{accepted}, {contents}, {lease}, {lease}",
 }
 # What one row of each array holds, by the name and type of the array; {id} leads to {new} ones.
 ROWS = {
     "claims": ("claim_row_1", "'{id}', 1"),
+    "domains": ("domain_row_1", "'{id}', 'sender.example'"),
+    "addresses": ("address_row_1", "'{id}', 'u1@dest.example'"),
     "parked": ("park_row_1", "'{id}', 1, 'full.example'"),
     "results": (
         "result_row_1",

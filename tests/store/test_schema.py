@@ -40,9 +40,10 @@ async def test_a_day_begins_at_the_same_id_for_program_and_database(stores: Stor
 async def test_every_table_that_grows_has_partitions_ahead_and_a_default(
     empty_database: str,
 ) -> None:
-    """Of an hour for bodies, of a day for history."""
+    """Of an hour for bodies, of a week for history."""
     await migrate(empty_database)
     now = datetime.now(UTC)
+    monday = now - timedelta(days=now.weekday())
     async with open_stores(empty_database) as stores:
         for table in (*BODIES, *HISTORY):
             rows = await stores.sql(
@@ -51,9 +52,9 @@ async def test_every_table_that_grows_has_partitions_ahead_and_a_default(
                 table,
             )
             expected = (
-                [f"{table}_{now + timedelta(hours=n):%Y%m%d_%H}" for n in range(7)]
+                [f"{table}_{now + timedelta(hours=n):%Y%m%d_%H}" for n in range(5)]
                 if table in BODIES
-                else [f"{table}_{now + timedelta(days=n):%Y%m%d}_00" for n in range(3)]
+                else [f"{table}_{monday + timedelta(weeks=n):%Y%m%d}_00" for n in range(2)]
             )
             assert [*expected, f"{table}_default"] == [row["name"] for row in rows]
 

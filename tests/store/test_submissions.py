@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,30 @@ async def test_what_is_claimed_is_what_was_accepted(stores: Stores) -> None:
     (claimed,) = (await stores.submissions.claim(10)).submissions
     assert submission == claimed.submission
     assert 1 == claimed.claims
+
+
+async def test_a_claim_that_was_returned_does_not_count(stores: Stores) -> None:
+    """It comes due again after the delay, for another worker, as if nobody had claimed it."""
+    await stores.submissions.accept(a_submission())
+    for _ in range(7):
+        (claimed,) = (await stores.submissions.claim(1)).submissions
+        assert 1 == claimed.claims
+        await stores.submissions.return_leases([claimed], timedelta(hours=1))
+        assert not (await stores.submissions.claim(1)).submissions
+        await stores.sql("UPDATE due_submissions SET due_at = now()")
+
+
+async def test_only_the_holder_of_a_claim_returns_it(stores: Stores) -> None:
+    await stores.submissions.accept(a_submission())
+    (first,) = (await stores.submissions.claim(1)).submissions
+    await stores.run_out()
+    (second,) = (await stores.submissions.claim(1)).submissions
+
+    await stores.submissions.return_leases([first], timedelta())
+
+    assert not (await stores.submissions.claim(1)).submissions
+    await stores.submissions.prepare([prepared(second)])
+    assert 0 == await stores.value("SELECT count(*) FROM due_submissions")
 
 
 async def test_many_at_once_share_transactions(stores: Stores) -> None:

@@ -5,17 +5,17 @@ from uuid import UUID
 
 import pytest
 
+from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.store import StoreRefused
 from posthouse.store.accounts import AccountStore
-from posthouse.store.suppressions import SuppressionList, SuppressionStore
-from servers.stores import ACCOUNT, Stores, a_submission
+from posthouse.store.suppressions import SuppressionStore
+from servers.stores import ACCOUNT, Stores
 
 
-async def suppressed(stores: Stores, *recipients: str) -> frozenset[str]:
-    """Those that a claim of a message to *recipients* says are on the list."""
-    await stores.submissions.accept(a_submission(recipients=recipients))
-    (claimed,) = (await stores.submissions.claim(1)).submissions
-    return claimed.suppressed
+async def suppressed(stores: Stores, *recipients: str) -> set[str]:
+    """Those of *recipients* that are on a list of the account, as they are spelled here."""
+    found = await SuppressionStore(stores.database).find([(ACCOUNT, r) for r in recipients])
+    return {address for _, address in found}
 
 
 @pytest.fixture
@@ -37,8 +37,27 @@ async def test_the_answer_names_addresses_as_they_were_asked_for(
 ) -> None:
     """No mailbox that exists tells upper from lower case; the asker compares with its own."""
     await suppressions.add(ACCOUNT, "Dead@dest.example", "bounced", {})
-    wanted = {"dead@dest.example", "DEAD@dest.example"}
+    await suppressions.add(ACCOUNT, "Jörg@Bücher.example", "bounced", {})
+    wanted = {"dead@dest.example", "DEAD@dest.example", "jörg@xn--bcher-kva.example"}
     assert wanted == await suppressed(stores, *wanted)
+
+
+async def test_one_question_is_answered_for_many_accounts_lists_and_scopes(
+    suppressions: SuppressionStore, stores: Stores
+) -> None:
+    other = await AccountStore(stores.database).create_account("other")
+    unsubscribe = SuppressionList.UNSUBSCRIBE
+    await suppressions.add(ACCOUNT, "ann@dest.example", "wish", {}, on=unsubscribe, scope="news")
+    await suppressions.add(ACCOUNT, "ann@dest.example", "bounced", {}, on=SuppressionList.BOUNCE)
+    await suppressions.add(other, "bob@dest.example", "by hand", {})
+
+    wanted = [(a, f"{n}@dest.example") for a in (ACCOUNT, other) for n in ("ann", "bob", "eve")]
+    found = await suppressions.find(wanted)
+
+    assert {
+        (ACCOUNT, "ann@dest.example"): {(unsubscribe, "news"), (SuppressionList.BOUNCE, "")},
+        (other, "bob@dest.example"): {Suppression(SuppressionList.MANUAL, "")},
+    } == {pair: set(entries) for pair, entries in found.items()}
 
 
 async def test_each_account_has_a_list_of_its_own(

@@ -34,8 +34,10 @@ from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
 
 # After the grace period workers have this long to give back their work and end.
 _ENDING_SECONDS = 5.0
-# Connections of a worker beside its two pools: one of ingest and one of bounces.
-_WATCHDOGS = 2
+# Connections of a worker beside its two pools: watchdogs of ingest and of bounces, and one that
+# relieves a full disk. Housekeeping of the worker in charge has more.
+_BESIDE_POOLS = 3
+_IN_CHARGE = 4
 
 _NOT_STARTED = (
     PostgresError,
@@ -164,7 +166,7 @@ def _folder_check(postgres: EmbeddedPostgres) -> Check:
 def _connections(settings: UpSettings) -> int:
     """How many connections to the database all workers may have open together."""
     pools = 2 * settings.ingest.database_pool_size
-    return settings.workers * (pools + _WATCHDOGS) + 1
+    return settings.workers * (pools + _BESIDE_POOLS) + _IN_CHARGE + 1
 
 
 async def _database(

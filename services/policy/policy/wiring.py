@@ -6,39 +6,74 @@ from time import monotonic
 
 import structlog
 
-from policy.identities import Identities
-from policy.relay import relay
-from policy.service import Pace, PolicyService
+from policy.core.facts import DomainKeys, Relay
+from policy.gathering import Gatherer
+from policy.preparing import Preparer
+from policy.service import ClaimPace, PolicyService
 from policy.settings import PolicySettings
 from policy.signing import best
+from policy.verifying import SampleVerifier
 from posthouse.broker import Topic
+from posthouse.mail.dkim_key import SigningKey, from_pem
 from posthouse.mail.secret import Purpose, derive
 from posthouse.running.program import Backing, Wired, broker_check
 from posthouse.store.accounts import AccountStore
 from posthouse.store.submissions import SubmissionStore
+from posthouse.store.suppressions import SuppressionStore
 
 log = structlog.get_logger()
 
 
 def wire(settings: PolicySettings, behind: Backing) -> Wired:
-    """Policy, woken by hints from ingest; it announces deliveries to the dispatchers."""
+    """Policy, woken by hints from ingest; it announces deliveries to the dispatchers.
+
+    Raises BrokenKey.
+    """
+    store = SubmissionStore(
+        behind.database,
+        behind.background,
+        prepared=behind.prepared,
+        accepted=behind.accepted,
+        lease=timedelta(seconds=settings.lease_seconds),
+    )
+    service = PolicyService(
+        store,
+        _gatherer(settings, behind),
+        _preparer(settings),
+        announce=partial(behind.broker.announce, Topic.DELIVERIES),
+        pace=ClaimPace(batch=settings.policy_batch),
+    )
+    behind.accepted.subscribe(service.work.put, room=service.work.capacity)
+    behind.broker.listen(Topic.SUBMISSIONS, service.work.wake)
+    return Wired(services={"policy": service}, checks={"broker": broker_check(behind.broker)})
+
+
+def _gatherer(settings: PolicySettings, behind: Backing) -> Gatherer:
     secret_key = settings.secret_key.get_secret_value()
+    return Gatherer(
+        AccountStore(behind.database),
+        SuppressionStore(behind.database),
+        relay(settings, secret_key),
+        derive(secret_key, Purpose.DKIM_KEYS),
+        monotonic,
+    )
+
+
+def _preparer(settings: PolicySettings) -> Preparer:
     signer = best()
     log.info("signing", at_once=signer.at_once, reason=signer.reason)
-    service = PolicyService(
-        SubmissionStore(
-            behind.database,
-            behind.background,
-            prepared=behind.prepared,
-            accepted=behind.accepted,
-            lease=timedelta(seconds=settings.lease_seconds),
-        ),
-        Identities(AccountStore(behind.database), derive(secret_key, Purpose.DKIM_KEYS), monotonic),
-        relay(settings, settings.hostname, secret_key),
-        signer,
-        announce=partial(behind.broker.announce, Topic.DELIVERIES),
-        pace=Pace(batch=settings.policy_batch),
+    return Preparer(signer, SampleVerifier(settings.dkim_verify_one_in))
+
+
+def relay(settings: PolicySettings, secret_key: bytes) -> Relay:
+    """What all messages of this installation have in common. Raises BrokenKey."""
+    domain = settings.relay_dkim_domain or settings.hostname
+    keys: tuple[SigningKey, ...] = ()
+    if settings.relay_dkim_key is not None:
+        algorithm, pkcs8 = from_pem(settings.relay_dkim_key.get_secret_value().encode())
+        keys = (SigningKey.load(domain, settings.relay_dkim_selector, algorithm, pkcs8),)
+    return Relay(
+        hostname=settings.hostname,
+        own=DomainKeys(domain, settings.return_path_host or settings.hostname, keys),
+        return_path_key=derive(secret_key, Purpose.RETURN_PATHS),
     )
-    behind.accepted.subscribe(service.due.take, room=service.due.room)
-    behind.broker.listen(Topic.SUBMISSIONS, service.due.wake)
-    return Wired(services={"policy": service}, checks={"broker": broker_check(behind.broker)})

@@ -142,8 +142,8 @@ class WithRetention(Settings):
 
     history_retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
     """How long submissions, deliveries, attempts and events are kept, without texts, if nothing is
-    left to be sent. A report that comes back later is no longer understood; senders of reports may
-    take two weeks."""
+    left to be sent. They go with their partition: up to a day later, with more than 14 days up to a
+    week later. Reports that come back after that, which may take two weeks, are not understood."""
 
 
 class WithBroker(Settings):

@@ -1,15 +1,20 @@
 """Accounts, their credentials, profiles and sending domains."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from posthouse.mail.lane import Lane
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
+
+Owned: TypeAlias = tuple[UUID, str]
+"""An account, and the name of a domain that it may own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +132,21 @@ class AccountStore:
         found = [_own_profile(row, row["name"]) for row in rows]
         return {(p.account_id, p.name, p.revision): p for p in found}
 
-    async def sending_domain(self, account_id: UUID, name: str) -> SendingDomain | None:
-        """The verified domain *name*, if the account may use it, with its active keys."""
-        rows = await self._database.fetch("find_sending_domain", account_id, name)
-        if not rows:
-            return None
-        keys = tuple(
-            SealedKey(row["selector"], row["algorithm"], row["sealed"])
-            for row in rows
-            if row["selector"] is not None
-        )
-        return SendingDomain(rows[0]["name"], rows[0]["return_path_host"], keys)
+    async def find_sending_domains(self, wanted: Collection[Owned]) -> dict[Owned, SendingDomain]:
+        """Those of *wanted* that are verified domains the account may use, with active keys."""
+        pairs = list(wanted)
+        rows = await self._database.fetch("find_sending_domains", pairs)
+        found: dict[Owned, SendingDomain] = {}
+        for place, group in groupby(rows, key=itemgetter("place")):
+            first, *rest = group
+            keys = tuple(
+                SealedKey(row["selector"], row["algorithm"], row["sealed"])
+                for row in (first, *rest)
+                if row["selector"] is not None
+            )
+            domain = SendingDomain(first["name"], first["return_path_host"], keys)
+            found[pairs[place - 1]] = domain
+        return found
 
     async def account(self, name: str) -> UUID | None:
         """The id of the account called *name*."""

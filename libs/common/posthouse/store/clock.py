@@ -1,4 +1,4 @@
-"""The clock of the database, and what is done when it was ahead and is set back."""
+"""Repairs due times that were written while the clock of the database was ahead."""
 
 import asyncio
 from datetime import timedelta
@@ -10,32 +10,32 @@ from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
 _EVERY_SECONDS = 3.0
-# Less is no harm: a lease or a retry is that much late.
+# A smaller step does no harm: a lease or a retry is that much late.
 _TOLERATED = timedelta(seconds=30)
-# The longest that anything is told to wait is a retry in the lowest lane, and a lease.
+# No due time is further ahead than the longest retry, or the longest lease.
 _LONGEST_RETRY = timedelta(hours=5)
 _LONGEST_LEASE = timedelta(minutes=15)
-# Rows of a million messages take a while; they are left alone by others meanwhile.
-_PATIENCE_SECONDS = 600.0
+# A million rows take a while.
+_SHIFT_SECONDS = 600.0
 
 log = structlog.get_logger()
 
 
 class ClockWatch:
-    """Sees to it that nothing waits for a time that a wrong clock has set.
+    """Makes mail due in time after the clock was ahead.
 
-    A clock that jumps ahead makes everything due at once, and age alone ends nothing that was
-    hardly tried. When it is set back, all that waits would go on waiting for as long as it was
-    ahead.
+    A clock that jumps ahead makes everything due at once, which does no harm: age alone ends no
+    mail that was hardly tried. When the clock is set back, everything would wait for as long as it
+    was ahead.
     """
 
     def __init__(self, database: Postgres, *, lease: timedelta) -> None:
-        """*lease*: how long work in hand is left to whoever has it."""
+        """*lease*: how long a claim stays with its worker."""
         self._database = database
         self._lease = lease
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look every few seconds until *stopping*; any number of processes may."""
+        """Look every few seconds until *stopping*; any number of processes may do so."""
         while not stopping.is_set():
             try:
                 await self.look()
@@ -47,9 +47,9 @@ class ClockWatch:
                 continue
 
     async def look(self) -> None:
-        """Note the time; set back what waits if the clock was, and free what waits for ever."""
+        """Note the time; shift due times if the clock was set back, and reset impossible ones."""
         await self._note_time()
-        freed = [
+        reset = [
             row
             for query, longest in (
                 ("reset_future_due_submissions", _LONGEST_LEASE),
@@ -57,8 +57,8 @@ class ClockWatch:
             )
             for row in await self._database.fetch(query, self._lease, longest)
         ]
-        if freed:
-            log.warning("freed_from_wrong_time", messages=len(freed))
+        if reset:
+            log.warning("future_due_times_reset", messages=len(reset))
 
     async def _note_time(self) -> None:
         async with self._database.connection() as connection, connection.transaction():
@@ -69,5 +69,5 @@ class ClockWatch:
             await connection.execute(QUERIES["disable_statement_timeout"])
             for query in ("shift_due_submissions", "shift_due_deliveries"):
                 await connection.fetch(
-                    QUERIES[query], row["set_back"], self._lease, timeout=_PATIENCE_SECONDS
+                    QUERIES[query], row["set_back"], self._lease, timeout=_SHIFT_SECONDS
                 )

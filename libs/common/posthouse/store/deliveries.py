@@ -17,12 +17,12 @@ from posthouse.store.postgres import Postgres
 # Claims bring messages up to this size whole. The text of a larger one is read when it is sent, so
 # that what waits in memory, or hangs on the wire, is bounded by the number of deliveries alone.
 LARGE_OCTETS = 128 << 10
-# How long a claim of the two highest lanes keeps lower ones waiting at most.
+# A claim of lane 1 or 2 keeps lower lanes waiting this long at most.
 PREEMPTION_WINDOW = timedelta(seconds=1)
 
-# Results wait so long for others, or until there are so many (of a hundred each would cost hardly
-# less): the message has arrived. Those that lower lanes wait for do not.
-_GATHER_SECONDS = 0.02
+# A result waits this long for others, or until there are enough: the message has arrived already.
+# Results of lanes 1 and 2 are written at once, because lower lanes wait for them.
+_LINGER_SECONDS = 0.02
 _ENOUGH = 50
 
 
@@ -81,9 +81,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The result of a claim: final when nothing is waited for.
+    """The result of a claim; final when *wait* is None.
 
-    A length of time, which the database adds to its own: clocks of dispatchers decide nothing.
+    *wait* is added to the database's time: clocks of dispatchers decide nothing.
     """
 
     claimed: ClaimedDelivery
@@ -117,7 +117,7 @@ class DeliveryStore:
         self._window = window
         self.prepared = prepared or DirectHandoff()
         self._settling = GroupCommit(
-            self._settle, most_items=200, gather_seconds=_GATHER_SECONDS, enough=_ENOUGH
+            self._settle, most_items=200, linger_seconds=_LINGER_SECONDS, enough=_ENOUGH
         )
 
     async def claim(
@@ -186,12 +186,12 @@ class DeliveryStore:
 
         False: its claim was lost, or had its result before; then it changed nothing.
         """
-        # While one of the two highest lanes has no result, lower ones are kept waiting.
-        hurried = settlement.claimed.delivery.lane <= Lane.HIGH
-        return await self._settling.add(settlement, hurried=hurried)
+        # Lower lanes wait for the results of the two highest.
+        urgent = settlement.claimed.delivery.lane <= Lane.HIGH
+        return await self._settling.add(settlement, urgent=urgent)
 
     async def _settle(self, batch: Sequence[Settlement]) -> list[bool]:
-        # Two results for one delivery: the older claim was lost, or it is the same said twice.
+        # Of two results for one delivery the older claim was lost, or it is the same result again.
         latest: dict[UUID, Settlement] = {}
         for s in batch:
             known = latest.get(s.claimed.delivery.id)
@@ -209,13 +209,13 @@ class DeliveryStore:
         return {row["id"] for row in renewed}
 
     async def quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
-        """Let nobody work on it until somebody decides; nothing if the claim was lost."""
+        """Put it into quarantine for the *reason*; nothing if the claim was lost."""
         await self._database.run(
             "quarantine_claimed_delivery", claimed.delivery.id, claimed.claim, reason
         )
 
     async def return_leases(self, held: Sequence[ClaimedDelivery]) -> None:
-        """Give claims back untried; others may take them at once."""
+        """Return claims untried; they are due at once."""
         rows = [(c.delivery.id, c.claim) for c in held]
         await self._database.run("return_leases", rows)
 

@@ -1,4 +1,4 @@
-"""The two ways in which the store can say no, and how PostgreSQL's errors map to them."""
+"""The ways in which the store can say no, and how PostgreSQL's errors map to them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +31,9 @@ def store_failures() -> Iterator[None]:
     except asyncpg.TooManyConnectionsError as error:
         raise TooManyConnections(str(error)) from error
     except asyncpg.DiskFullError as error:
-        raise StoreFull(str(error)) from error
+        raise StoreFull(_said(error)) from error
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-        raise StoreRefused(str(error)) from error
+        raise StoreRefused(_said(error)) from error
     except (
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
@@ -41,8 +41,13 @@ def store_failures() -> Iterator[None]:
         OSError,
         TimeoutError,
     ) as error:
-        text = str(error) or type(error).__name__
-        raise StoreUnavailable(text) from error
+        raise StoreUnavailable(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, without PostgreSQL's DETAIL: that quotes the row, and reasons are logged."""
+    text = error.args[0] if isinstance(error, asyncpg.PostgresError) else str(error)
+    return str(text) or type(error).__name__
 
 
 @contextmanager

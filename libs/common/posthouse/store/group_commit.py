@@ -1,26 +1,26 @@
-"""Many callers, one transaction: a write starts at once, and gathers while another runs."""
+"""Many callers, one transaction: a batch is written at once, the next one collects meanwhile."""
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from posthouse.running.waiting import wait_for_event
 from posthouse.store.failure import StoreRefused
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Of a batch: while it is written it is in memory three times more.
+# Limit of a batch: while it is written, three more copies of it are in memory.
 _MOST_OCTETS = 2 << 20
-# How long a batch that is smaller than the one before it waits for company.
-_COMPANY_SECONDS = 0.003
+# If a batch is smaller than the previous one, it waits this long for more items.
+_LINGER_SECONDS = 0.003
 
 
 class GroupCommit(Generic[T, R]):
-    """Turns single items into batches; on an idle server none waits for another.
+    """Collects single items into batches; on an idle server an item is written at once.
 
-    *write* commits a batch and says what came of each item, in their order, or raises. When it
+    *write* commits a batch and returns a result for each item, in their order, or raises. When it
     raises StoreRefused, the items are written one by one, so that only the bad one fails.
     """
 
@@ -32,13 +32,13 @@ class GroupCommit(Generic[T, R]):
         most_octets: int = _MOST_OCTETS,
         size: Callable[[T], int] = lambda _: 0,
         only_awaited: bool = False,
-        gather_seconds: float = 0.0,
+        linger_seconds: float = 0.0,
         enough: int | None = None,
     ) -> None:
-        """*only_awaited*: drop what nobody waits for any more, because it will be brought again.
+        """*only_awaited*: drop items whose caller gave up; they will be submitted again.
 
-        *gather_seconds*: wait so long for company before each batch, if nobody in it is in a hurry
-        and there are not *enough* yet.
+        *linger_seconds*: wait this long for more items before each batch, unless an item in it is
+        urgent or there are *enough* already.
         """
         self._write = write
         self._most_items = most_items
@@ -46,29 +46,29 @@ class GroupCommit(Generic[T, R]):
         self._size = size
         self._writers = 0
         self._only_awaited = only_awaited
-        self._gather_seconds = gather_seconds
+        self._linger_seconds = linger_seconds
         self._enough = enough or most_items
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
-        self._gathered = asyncio.Event()
-        self._hurried = False  # one of those that wait is
+        self._complete = asyncio.Event()
+        self._urgent = False  # an item that waits is
         self._running: set[asyncio.Task[None]] = set()
 
-    async def add(self, item: T, *, hurried: bool = False) -> R:
-        """What came of *item* once it is committed; raises what the write raised.
+    async def add(self, item: T, *, urgent: bool = False) -> R:
+        """The result of *item* once it is committed; raises what the write raised.
 
-        *hurried*: somebody is kept waiting by it. Then it does not wait for the batch that is being
-        written either, but goes at once beside it, with whatever waits; no third one does.
+        *urgent*: other mail waits for it. Then it does not wait for the batch that is being written
+        but goes at once in a second one, with all items that wait; there is never a third.
         """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        self._hurried = self._hurried or hurried
-        if hurried or len(self._waiting) >= self._enough:
-            self._gathered.set()
+        self._urgent = self._urgent or urgent
+        if urgent or len(self._waiting) >= self._enough:
+            self._complete.set()
         self._start()
         return await future
 
     def _start(self) -> None:
-        if self._writers < (2 if self._hurried else 1):
+        if self._writers < (2 if self._urgent else 1):
             self._writers += 1
             # Its errors go to the callers' futures; the set keeps it from being collected.
             task = asyncio.get_running_loop().create_task(self._drain())
@@ -78,31 +78,29 @@ class GroupCommit(Generic[T, R]):
     async def _drain(self) -> None:
         last = 0
         try:
-            while self._waiting and (self._hurried or self._writers == 1):
-                await self._gather(last)
+            while self._waiting and (self._urgent or self._writers == 1):
+                await self._linger(last)
                 if batch := self._take():
                     await self._commit(batch)
                 last = len(batch)
         finally:
             self._writers -= 1
 
-    async def _gather(self, last: int) -> None:
-        """Let company come, if as many as *last* time are not there yet.
+    async def _linger(self, last: int) -> None:
+        """Wait a moment for more items, if there are fewer than in the *last* batch.
 
-        Those who just had their answer are probably back at once, clients with the next message,
-        and a statement costs little more for twice as many. Who comes alone waits for nobody.
+        Callers that just had their result probably come back at once, clients with the next
+        message, and a statement for twice as many items costs little more.
         """
-        if self._hurried:
+        if self._urgent:
             return
-        if self._gather_seconds:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._gather_seconds):
-                    await self._gathered.wait()
+        if self._linger_seconds:
+            await wait_for_event(self._complete, self._linger_seconds)
         elif len(self._waiting) < last:
-            await asyncio.sleep(_COMPANY_SECONDS)
+            await asyncio.sleep(_LINGER_SECONDS)
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
-        self._gathered.clear()
+        self._complete.clear()
         batch: list[tuple[T, asyncio.Future[R]]] = []
         octets = 0
         while self._waiting and len(batch) < self._most_items and octets < self._most_octets:
@@ -111,7 +109,7 @@ class GroupCommit(Generic[T, R]):
                 continue
             octets += self._size(entry[0])
             batch.append(entry)
-        self._hurried = self._hurried and bool(self._waiting)
+        self._urgent = self._urgent and bool(self._waiting)
         return batch
 
     async def _commit(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:

@@ -43,6 +43,7 @@ _SILENT_SECONDS = 60
 # A duty takes at most one part in twenty of a core: the longer a round took, the later the next.
 _SHARE = 20
 _ROWS = 1_000  # changed by one statement
+_AT_ONCE = 2  # duties: one that takes long stops no other
 _COUNTING_SECONDS = 60.0
 # Less than this free, in octets, and bodies are dropped before their time.
 _NEARLY_FULL = 512 << 20
@@ -107,11 +108,12 @@ class Duty:
         LAST_SUCCESS.labels(self.name).set_to_current_time()
         return True
 
-    async def repeat(self) -> None:
-        """Round after round, until cancelled."""
+    async def repeat(self, at_once: asyncio.Semaphore) -> None:
+        """Round after round, until cancelled; no more than *at_once* duties work together."""
         while True:
-            began = time.monotonic()
-            await self.run_once()
+            async with at_once:
+                began = time.monotonic()
+                await self.run_once()
             await asyncio.sleep(max(self.every, _SHARE * (time.monotonic() - began)))
 
 
@@ -129,18 +131,23 @@ class Housekeeping:
         disk: Path | None = None,
         least_free: int = _NEARLY_FULL,
         gauges_every: float = 15.0,
+        lead_every: float = _LEAD_SECONDS,
     ) -> None:
         """*disk*: a folder on the database's disk, where that is one of this machine.
 
-        Less than *least_free* octets free on it is nearly full. *gauges_every*: seconds.
+        Less than *least_free* octets free on it is nearly full. *..._every*: seconds.
         """
         self._database = database
-        self._timeline = TimelineStore(database)
+        # The service's own work never waits for a connection that a long duty has. One is for the
+        # session in charge, one for relief of the disk.
+        self._own = database.alone(connections=_AT_ONCE + 2)
+        self._timeline = TimelineStore(self._own)
         self._gauges = QueueGauges()
-        self._partitions = Partitions(database, retention)
+        self._partitions = Partitions(self._own, retention)
         self._disk = disk
         self._least_free = least_free
         self._gauges_every = gauges_every
+        self._lead_every = lead_every
         partitions = self._partitions
         self.duties: tuple[Duty, ...] = (
             Duty("queue_gauges", gauges_every, self._show_queue),
@@ -153,15 +160,15 @@ class Housekeeping:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping*; a database that is away is tried again and again."""
-        relief = Duty("disk", _DISK_SECONDS, self.relieve_disk)
-        async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(relief.repeat()), tasks.create_task(self._age())]
+        relief = Duty("disk", _DISK_SECONDS, self.relieve_disk).repeat(asyncio.Semaphore(1))
+        async with self._own, asyncio.TaskGroup() as tasks:
+            beside = [tasks.create_task(relief), tasks.create_task(self._age())]
             while not stopping.is_set():
                 try:
                     await self._lead(stopping)
                 except (StoreUnavailable, StoreRefused) as error:
                     log.warning("housekeeping_interrupted", reason=str(error))
-                await wait_for_event(stopping, _LEAD_SECONDS)
+                await wait_for_event(stopping, self._lead_every)
             for task in beside:
                 task.cancel()
 
@@ -170,13 +177,16 @@ class Housekeeping:
 
         Raises StoreUnavailable when the session that holds it was lost.
         """
-        async with self._database.connection() as session:
+        if not (await self._database.fetch("nobody_leads", _LOCK))[0]["free"]:
+            self._gauges.clear()
+            return
+        async with self._own.connection() as session:
             if not await session.fetchval(QUERIES["try_to_lead"], _LOCK):
-                self._gauges.clear()
                 return
             await session.execute(f"SET idle_session_timeout = '{_SILENT_SECONDS}s'")
+            at_once = asyncio.Semaphore(_AT_ONCE)
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(duty.repeat()) for duty in self.duties]
+                running = [tasks.create_task(duty.repeat(at_once)) for duty in self.duties]
                 lost = await self._watch(session, stopping)
                 for task in running:
                     task.cancel()
@@ -190,7 +200,7 @@ class Housekeeping:
         try:
             with store_failures():
                 while not stopping.is_set():
-                    await wait_for_event(stopping, _LEAD_SECONDS)
+                    await wait_for_event(stopping, self._lead_every)
                     await session.fetchval(QUERIES["round_trip"])
         except StoreUnavailable as error:
             return error
@@ -207,7 +217,7 @@ class Housekeeping:
 
     async def _unpark_expired(self) -> None:
         """Have parked deliveries that became too old come due, a bounded number at a time."""
-        while len(await self._database.fetch("unpark_expired_deliveries", _ROWS)) == _ROWS:
+        while len(await self._own.fetch("unpark_expired_deliveries", _ROWS)) == _ROWS:
             continue
 
     async def relieve_disk(self) -> None:

@@ -16,11 +16,11 @@ from posthouse.store.queries import QUERIES
 
 log = structlog.get_logger()
 
-# Nothing the services run takes a second; what takes ten is stuck behind a lock.
+# No statement of a service takes a second; one that takes ten is stuck behind a lock.
 STATEMENT_SECONDS = 10
 LOCK_SECONDS = 3
 CONNECT_SECONDS = 5
-# A database whose connections are all busy for so long is as good as away.
+# A database whose connections are all busy for this long counts as away.
 ACQUIRE_SECONDS = 3
 _CLOSE_SECONDS = 5
 
@@ -28,11 +28,11 @@ _SERVER_SETTINGS = {
     "application_name": "posthouse",
     "jit": "off",
     "statement_timeout": str(STATEMENT_SECONDS * 1000),
-    # Our own statements hold locks for milliseconds. Who waits so long waits for somebody else,
-    # and is better told that nothing was done than left to pile up.
+    # Our own statements hold locks for milliseconds. A longer wait is for another session's lock:
+    # the statement fails, and nothing was done, rather than that statements pile up.
     "lock_timeout": str(LOCK_SECONDS * 1000),
     "idle_in_transaction_session_timeout": "30000",
-    # The server lets go of a client that is gone without a word, and of what it had locked.
+    # The server ends sessions, and their locks, of clients that vanished.
     "tcp_keepalives_idle": "15",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
@@ -178,9 +178,9 @@ class Postgres:
             )
             return rows
 
-    def alone(self) -> "Postgres":
-        """The same database over one connection that nobody else uses."""
-        return Postgres(self._url, connections=1)
+    def alone(self, *, connections: int = 1) -> "Postgres":
+        """The same database over up to that many connections that nobody else uses."""
+        return Postgres(self._url, connections=connections)
 
     async def first(self, query: str, *arguments: Any) -> Any | None:
         """The first row of the named statement, or None."""

@@ -1,4 +1,4 @@
-"""The quarantine: what nobody works on until somebody decides what becomes of it."""
+"""The quarantine: mail that waits, with the reason, until the operator decides about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
 # A million messages take a while.
-PATIENCE_SECONDS = 600.0
+LIMIT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantineLine:
-    """Messages of one stage and account, there for one reason."""
+    """Messages of one stage and account that are there for one reason."""
 
     stage: str  # "policy" or "delivery"
     account: str
@@ -27,7 +27,7 @@ class QuarantineLine:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which of them; None: whichever."""
+    """Which messages; None does not choose."""
 
     account_id: UUID | None = None
     reason: str | None = None
@@ -40,24 +40,24 @@ class Choice:
 
 
 class Quarantine:
-    """Looks at the quarantine, and takes from it."""
+    """What the operator does with the quarantine."""
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
 
     async def lines(self) -> list[QuarantineLine]:
-        """What there is, and why."""
+        """How many messages there are, and why."""
         return [
             QuarantineLine(**dict(row)) for row in await self._database.fetch("list_quarantined")
         ]
 
     async def add_all(self, reason: str) -> int:
-        """Quarantine everything that is open, whoever holds it; how much that was."""
+        """Quarantine everything that is open, leased or not; how many messages."""
         async with self._database.connection() as connection:
             return await quarantine_everything(connection, reason)
 
     async def unquarantine(self, choice: Choice) -> int:
-        """Have those chosen come due at once, with as much time as at first; how many."""
+        """Make those chosen due at once, with as much time as at first; how many."""
         queries = ("unquarantine_submissions", "unquarantine_deliveries")
         return await self._take(queries, choice)
 
@@ -67,19 +67,21 @@ class Quarantine:
 
     async def _take(self, queries: Sequence[str], choice: Choice) -> int:
         async with self._database.connection() as connection:
-            return await _unhurried(connection, queries, *choice._arguments)  # noqa: SLF001
+            return await _run_without_timeout(connection, queries, *choice._arguments)  # noqa: SLF001
 
 
 async def quarantine_everything(connection: Any, reason: str) -> int:
-    """Quarantine all that is open, as one transaction; how much that was."""
-    return await _unhurried(connection, ("quarantine_submissions", "quarantine_deliveries"), reason)
+    """Quarantine all that is open, in one transaction; how many messages."""
+    return await _run_without_timeout(
+        connection, ("quarantine_submissions", "quarantine_deliveries"), reason
+    )
 
 
-async def _unhurried(connection: Any, queries: Sequence[str], *arguments: object) -> int:
+async def _run_without_timeout(connection: Any, queries: Sequence[str], *arguments: object) -> int:
     touched = 0
     async with connection.transaction():
         await connection.execute(QUERIES["disable_statement_timeout"])
         for query in queries:
-            rows = await connection.fetch(QUERIES[query], *arguments, timeout=PATIENCE_SECONDS)
+            rows = await connection.fetch(QUERIES[query], *arguments, timeout=LIMIT_SECONDS)
             touched += len(rows)
     return touched

@@ -1,15 +1,15 @@
 -- Every statement of the product, by name. A test prepares each against the migrated schema.
--- A batch is one array of a named type: a batch a statement, a statement a transaction.
+-- A batch of rows is one array of a named type, one statement and one transaction.
 --
--- A plan is made once for a connection, perhaps while the tables are empty, and must hold when a
--- million rows wait. So nothing leaves the planner a choice that could read a whole table: whether
--- a lane has anything is a scalar subquery (an EXISTS would become a join), what is looked up row
--- by row is LATERAL behind OFFSET 0, what is changed is named by `id = ANY`, and a claim that had its
--- result has no number (a plain `leased` would invite a scan of that index). A test counts the
--- pages that such plans read.
+-- A connection plans a statement once, perhaps while the tables are empty, and the plan must be good
+-- when a million rows wait. So the planner is left no choice that could read a whole table: whether
+-- a lane has anything is a scalar subquery (an EXISTS would become a join), rows are looked up one by
+-- one by LATERAL behind OFFSET 0, rows to change are named by `id = ANY`, and leases are found by
+-- claim number in a CASE (a plain `leased` would invite a scan of its index). A test counts the pages
+-- that these plans read.
 
 -- name: accept_submissions
--- What is handed over is claimed at once, and comes back with what claim_submissions would tell.
+-- What is handed over is claimed at once.
 WITH input AS (
     SELECT * FROM unnest($1::accept_row_1[])
 ), kept AS (
@@ -23,25 +23,16 @@ WITH input AS (
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
     SELECT id, account_id, id, 'accepted' FROM input
-), due AS (
-    INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, claim, leased)
-    SELECT id, account_id, lane, size, CASE WHEN handed THEN now() + $4::interval ELSE now() END,
-           now() + $3::interval, handed::integer, handed
-    FROM input
 )
-SELECT t.id, ARRAY(
-    SELECT recipient FROM unnest(t.recipients) AS recipient
-    WHERE (SELECT true FROM suppressions s
-           WHERE s.account_id = t.account_id AND s.normal = lower(recipient) AND s.scope = ''
-             AND COALESCE(s.expires_at > now(), true) LIMIT 1)
-) AS suppressed
-FROM input t WHERE t.handed;
+INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, claim, leased)
+SELECT id, account_id, lane, size, CASE WHEN handed THEN now() + $4::interval ELSE now() END,
+       now() + $3::interval, handed::integer, handed
+FROM input;
 
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
 -- may be due. One that was taken up twice without a result may be what kills whoever takes it up:
--- such come one at a time, and none unless $4. Addresses on a suppression list are compared without
--- case, as nearly every receiver compares local parts.
+-- such come one at a time, and none unless $4.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, $5::integer) AS lane
     WHERE (SELECT true FROM due_submissions d
@@ -61,12 +52,7 @@ WITH due AS (
     WHERE id = ANY(ARRAY(SELECT id FROM fitting WHERE before < $3 AND fits))
     RETURNING id, claim
 )
-SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim, ARRAY(
-    SELECT recipient FROM unnest(s.recipients) AS recipient
-    WHERE (SELECT true FROM suppressions
-           WHERE account_id = s.account_id AND normal = lower(recipient) AND scope = ''
-             AND COALESCE(expires_at > now(), true) LIMIT 1)
-) AS suppressed,
+SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim,
     (SELECT cardinality(lanes) > 1 FROM due)
     OR (SELECT count(*) FROM picked) = $1
     OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
@@ -122,6 +108,13 @@ WITH free AS (
     RETURNING id, lane, leased, received_at, expires_at
 )
 SELECT * FROM opened;
+
+-- name: return_submission_leases
+-- As if they had not been claimed, but that they come due only after $2: a claim that could not
+-- begin does not count against a message.
+UPDATE due_submissions d SET due_at = now() + $2::interval, claim = d.claim - 1, leased = false
+FROM unnest($1::claim_row_1[]) AS t
+WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND d.claim = t.claim;
 
 -- name: quarantine_submission
 WITH done AS (
@@ -274,8 +267,8 @@ WHERE id = ANY(ARRAY(
 RETURNING id;
 
 -- name: settle_deliveries
--- A result without a wait is final: its row goes. A result under a lost claim, or under one
--- that had its result, changes nothing.
+-- A result without a wait is final and deletes its row. A result under a lost claim, or under one
+-- that has its result already, changes nothing.
 WITH input AS (
     SELECT * FROM unnest($1::result_row_1[])
 ), gone AS (
@@ -320,7 +313,7 @@ WITH input AS (
 SELECT id FROM done;
 
 -- name: renew_deliveries
--- Never waits for a row: what is locked is being settled, or claimed by another because it ran out.
+-- Waits for no row: a locked one is being settled, or claimed by another worker.
 WITH ours AS (
     SELECT d.id FROM unnest($1::claim_row_1[]) AS t
     CROSS JOIN LATERAL (
@@ -400,12 +393,20 @@ FROM credentials c LEFT JOIN LATERAL (
 ) p ON true
 WHERE c.username = $1 AND c.active;
 
--- name: find_sending_domain
-SELECT d.name, d.return_path_host, k.selector, k.algorithm, k.sealed
-FROM sending_domains d JOIN domain_accounts o ON o.domain_id = d.id AND o.account_id = $1
-LEFT JOIN dkim_keys k ON k.domain_id = d.id AND k.state = 'active'
-WHERE d.name = $2 AND d.verified_at IS NOT NULL
-ORDER BY k.algorithm DESC, k.selector;
+-- name: find_sending_domains
+-- A row for each active key of those that are verified and may be used by the account beside them.
+SELECT t.place, d.name, d.return_path_host, k.selector, k.algorithm, k.sealed
+FROM unnest($1::domain_row_1[]) WITH ORDINALITY AS t(account_id, name, place)
+CROSS JOIN LATERAL (
+    SELECT d.id, d.name, d.return_path_host FROM sending_domains d
+    JOIN domain_accounts o ON o.domain_id = d.id AND o.account_id = t.account_id
+    WHERE d.name = t.name AND d.verified_at IS NOT NULL OFFSET 0
+) d
+LEFT JOIN LATERAL (
+    SELECT selector, algorithm, sealed FROM dkim_keys
+    WHERE domain_id = d.id AND state = 'active' OFFSET 0
+) k ON true
+ORDER BY t.place, k.algorithm DESC, k.selector;
 
 -- name: create_account
 INSERT INTO accounts (name, parent_id) VALUES ($1, $2) RETURNING id;
@@ -492,6 +493,16 @@ SET address = EXCLUDED.address, reason = EXCLUDED.reason, evidence = EXCLUDED.ev
     expires_at = EXCLUDED.expires_at
 WHERE COALESCE(EXCLUDED.expires_at, 'infinity') > COALESCE(suppressions.expires_at, 'infinity')
 RETURNING address;
+
+-- name: find_suppressed
+-- The entries that count for each account and normal form of an address.
+SELECT t.place, s.list, s.scope
+FROM unnest($1::address_row_1[]) WITH ORDINALITY AS t(account_id, normal, place)
+CROSS JOIN LATERAL (
+    SELECT list, scope FROM suppressions s
+    WHERE s.account_id = t.account_id AND s.normal = t.normal
+      AND COALESCE(s.expires_at > now(), true) OFFSET 0
+) s;
 
 -- name: remove_suppression
 DELETE FROM suppressions
@@ -584,9 +595,8 @@ FROM gone
 RETURNING id;
 
 -- name: unquarantine_submissions
--- Those of account $1, quarantined for reason $2, accepted after $3 and not after $4, each of which may
--- be null. All that is released has as much time as when it was accepted; what the operator had
--- held stays held.
+-- Those of account $1, quarantined for reason $2, accepted after $3 and not after $4; a null does not
+-- choose. They get as much time as when they were accepted. Mail that the operator held stays held.
 WITH gone AS (
     DELETE FROM quarantined_submissions
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
@@ -654,8 +664,8 @@ SELECT * FROM retire_partitions($1, now() - $2::interval, $3, $4, $5);
 SELECT * FROM sweep_default($1, $2, $3, now() - $4::interval);
 
 -- name: note_time
--- How far the clock was set back since somebody last noted the time; less than nothing if it was
--- not. No row while another notes it.
+-- How far the clock was set back since the time was last noted; negative if it was not. No row while
+-- another session notes it.
 WITH before AS (SELECT seen FROM clock FOR UPDATE SKIP LOCKED)
 UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_back;
 
@@ -663,8 +673,8 @@ UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_b
 SET LOCAL statement_timeout = 0;
 
 -- name: shift_due_submissions
--- What waits was told to wait by a clock that was ahead, or so it must be taken: it is looked at
--- that much sooner. A lease is left to whoever may still hold it, and will renew it.
+-- Due times were written by the clock that was ahead: they move back by as much. A lease gets its
+-- whole time again, because its worker may still be at work and will renew it.
 UPDATE due_submissions
 SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::interval ELSE now() END),
     received_at = LEAST(received_at, now()),
@@ -680,8 +690,8 @@ SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::i
 WHERE due_at > now() OR received_at > now();
 
 -- name: reset_future_due_submissions
--- What waits for longer than anything is ever told to, $2: a clock that was ahead for a moment only,
--- and that nobody noted, has written it.
+-- Rows that wait longer than $2, the longest wait there is: they were written while the clock was
+-- ahead for a moment, and nothing noted that time.
 UPDATE due_submissions
 SET due_at = CASE WHEN leased THEN now() + $1::interval ELSE now() END,
     received_at = LEAST(received_at, now()),
@@ -708,6 +718,15 @@ WHERE id = ANY(ARRAY(
     ) d
 ))
 RETURNING id;
+
+-- name: nobody_leads
+-- Cheaper to ask than to keep a session in each process for try_to_lead.
+SELECT NOT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (classid::bigint << 32 | objid::bigint) = $1::bigint
+) AS free;
 
 -- name: try_to_lead
 SELECT pg_try_advisory_lock($1::bigint) AS leads;

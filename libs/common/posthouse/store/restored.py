@@ -1,7 +1,7 @@
-"""A database that was restored from a backup: what was open in it may have been sent since.
+"""A database that was restored from a backup: mail that is open in it may have been sent since.
 
-Nothing in it can tell. So it is noticed by its being another database, or another folder, than it
-says it is, and all that was open goes to the quarantine before anything is sent.
+Its rows cannot tell. So the database keeps its own identity and that of its folder: if they are not
+what it finds, it is a copy, and all open mail is quarantined before anything is sent.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
-    """Quarantine what is open if this is a copy; from then on it is an original.
+    """Quarantine what is open if this is a copy, and give it an identity of its own.
 
     *folder* is what `EmbeddedPostgres.folder_identity` says, where we run the server ourselves.
     """
@@ -27,8 +27,8 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
             if folder != known["folder"] and folder is not None:
                 await connection.execute(QUERIES["stamp_database_identity"], folder)
             return
-        # An old backup has no partition for the events of today.
-        await connection.fetch(QUERIES["add_partitions"], "events", "day", 1)
+        # An old backup has no partition for the events of this week.
+        await connection.fetch(QUERIES["add_partitions"], "events", "week", 1)
         await connection.execute(QUERIES["begin_incarnation"])
         quarantined = await quarantine_everything(connection, REASON)
         await connection.execute(QUERIES["stamp_database_identity"], folder)

@@ -12,9 +12,11 @@ from posthouse.store.postgres import Postgres
 BODIES = ("contents", "renditions")
 HISTORY = ("submissions", "deliveries", "attempts", "events")
 
-# Up to this retention a partition holds one hour, beyond it one day: 57 partitions at most.
-_LONGEST_BY_HOUR = timedelta(days=2)
-_AHEAD = {"hour": 6, "day": 2}
+# What one partition holds, and up to which retention. A statement that looks a row up by its id
+# opens every partition of the table, so there are 60 of bodies and 20 of history at most.
+_BODY_UNITS = (("hour", timedelta(days=2)), ("day", timedelta.max))
+_HISTORY_UNITS = (("day", timedelta(days=14)), ("week", timedelta.max))
+_AHEAD = {"hour": 4, "day": 2, "week": 1}
 
 # What is moved to the default partition while all readers of a table wait. A partition of which
 # open work needs more stays for now.
@@ -33,10 +35,6 @@ _FIRST = UUID(int=0)
 log = structlog.get_logger()
 
 
-def _unit(kept: timedelta) -> str:
-    return "hour" if kept <= _LONGEST_BY_HOUR else "day"
-
-
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long rows are kept once no open work needs them."""
@@ -49,8 +47,9 @@ class Retention:
         return self.bodies if table in BODIES else self.history
 
     def unit_of(self, table: str) -> str:
-        """The time that one partition of *table* holds: "hour" or "day"."""
-        return _unit(self.bodies) if table in BODIES else "day"
+        """The time that one partition of *table* holds: "hour", "day" or "week"."""
+        units = _BODY_UNITS if table in BODIES else _HISTORY_UNITS
+        return next(unit for unit, longest in units if self.of(table) <= longest)
 
 
 @dataclass(slots=True)
@@ -62,10 +61,12 @@ class Partitions:
 
     database: Postgres
     retention: Retention
-    _swept: dict[str, UUID] = field(default_factory=dict)  # how far each default partition was
+    # How far each default partition was swept, and which partitions were said to be needed.
+    _swept: dict[str, UUID] = field(default_factory=dict)
+    _needed: set[str] = field(default_factory=set)
 
     async def add(self) -> None:
-        """Have partitions for now and for the next hours or days."""
+        """Have partitions for now and for some time ahead."""
         for table in (*BODIES, *HISTORY):
             unit = self.retention.unit_of(table)
             for row in await self.database.fetch_within(
@@ -99,8 +100,10 @@ class Partitions:
                 about = {key: row[key] for key in ("partition", "octets", "open_rows")}
                 if row["dropped"]:
                     freed += row["octets"]
+                    self._needed.discard(row["partition"])
                     log.info("partition_dropped", **about)
-                else:
+                elif row["partition"] not in self._needed:
+                    self._needed.add(row["partition"])
                     log.info("partition_needed", **about)
         return freed
 

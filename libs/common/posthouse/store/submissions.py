@@ -25,7 +25,6 @@ class ClaimedSubmission:
 
     submission: Submission
     claims: int  # how often it was claimed, this time included; fences the result
-    suppressed: frozenset[str] = frozenset()  # recipients on the account's suppression list
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,9 @@ class SubmissionStore:
         lease: timedelta = timedelta(seconds=20),
         window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
-        """*background* carries what a crash of the server may undo, because it is done again.
+        """*background* commits asynchronously what is done again after a crash of the server.
 
-        *accepted* and *prepared* lead to policy and dispatcher, where they are in this process.
+        *accepted* and *prepared* lead to policy and dispatcher, if they are in this process.
         """
         self._database = database
         self._background = background
@@ -84,27 +83,24 @@ class SubmissionStore:
         )
 
     async def accept(self, submission: Submission) -> bool:
-        """Return when *submission* is committed: only then may the client hear 250.
+        """Return when *submission* is committed: only then may the client get its 250.
 
-        Whether it came due, so that policy should be told; False when policy has it already.
+        True when it is due and policy needs a hint; False when policy has it already.
         """
-        # A client with urgent mail waits for no batch of others.
-        hurried = submission.lane <= Lane.HIGH
-        return await self._accepting.add(submission, hurried=hurried)
+        # Urgent mail does not wait for the batch that is being written.
+        urgent = submission.lane <= Lane.HIGH
+        return await self._accepting.add(submission, urgent=urgent)
 
     async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
         with self.accepted.reserve(len(batch)) as handed:
-            told = await self._database.fetch(
+            await self._database.run(
                 "accept_submissions",
                 [_accepted(s, handed=place < handed) for place, s in enumerate(batch)],
                 [(s.id, s.header, s.body) for s in batch],
                 self._keep_trying,
                 self._lease,
             )
-            suppressed = {row["id"]: frozenset(row["suppressed"]) for row in told}
-            self.accepted.publish(
-                [ClaimedSubmission(s, 1, suppressed=suppressed[s.id]) for s in batch[:handed]]
-            )
+            self.accepted.publish([ClaimedSubmission(s, claims=1) for s in batch[:handed]])
         return [place >= handed for place in range(len(batch))]
 
     async def claim(
@@ -130,7 +126,8 @@ class SubmissionStore:
         for row in rows:
             if not row["kept"]:
                 await self._quarantine(row["id"], row["claim"], "its content is no longer kept")
-        return ClaimedSubmissions(tuple(_claimed(row) for row in rows if row["kept"]), more)
+        found = [ClaimedSubmission(_submission(row), row["claim"]) for row in rows if row["kept"]]
+        return ClaimedSubmissions(tuple(found), more)
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
         """Commit the batch; a submission whose claim was lost meanwhile is left alone.
@@ -139,7 +136,7 @@ class SubmissionStore:
         """
         contents = {d.id: (d, *content) for p in prepared for d, content in p.to_send()}
         with self._prepared.reserve(len(contents)) as handed:
-            # What is to be sent at once must be on disk first: see DeliveryStore.claim.
+            # A delivery that is sent at once must be on disk first: see DeliveryStore.claim.
             database = self._database if handed else self._background
             rows = await database.fetch(
                 "prepare_submissions",
@@ -157,6 +154,11 @@ class SubmissionStore:
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
             )
         return Counter(Lane(row["lane"]) for row in rows if not row["leased"])
+
+    async def return_leases(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:
+        """End the claims as if they had not been made; the submissions come due after *delay*."""
+        rows = [(c.submission.id, c.claims) for c in claimed]
+        await self._background.run("return_submission_leases", rows, delay)
 
     async def quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
         """Quarantine the submission with the *reason*; nothing if the claim was lost."""
@@ -208,11 +210,6 @@ def _events(prepared: Prepared) -> list[tuple[UUID, UUID, str, dict[str, Any]]]:
             for r in prepared.suppressed
         ),
     ]
-
-
-def _claimed(row: Any) -> ClaimedSubmission:
-    suppressed = frozenset(row["suppressed"])
-    return ClaimedSubmission(_submission(row), row["claim"], suppressed)
 
 
 def _submission(row: Any) -> Submission:

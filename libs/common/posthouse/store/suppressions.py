@@ -1,21 +1,16 @@
 """Suppression lists: addresses that an account does not mail, each with the evidence."""
 
+from collections.abc import Collection
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from posthouse.mail.address import normal_form
+from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.store.postgres import Postgres
 
-
-class SuppressionList(StrEnum):
-    """Why an address is not mailed; each account has one list of each kind."""
-
-    BOUNCE = "bounce"
-    COMPLAINT = "complaint"
-    UNSUBSCRIBE = "unsubscribe"
-    MANUAL = "manual"
+Addressed: TypeAlias = tuple[UUID, str]
+"""An account, and an address that it is about to mail."""
 
 
 class SuppressionStore:
@@ -71,6 +66,22 @@ class SuppressionStore:
             "remove_suppression", account_id, normal, on and on.value, scope
         )
         return bool(rows)
+
+    async def find(self, wanted: Collection[Addressed]) -> dict[Addressed, tuple[Suppression, ...]]:
+        """The entries that count for each of *wanted*; those that are on no list are left out.
+
+        Addresses are compared by their normal form.
+        """
+        pairs = list(wanted)
+        rows = await self._database.fetch(
+            "find_suppressed", [(account_id, normal_form(address)) for account_id, address in pairs]
+        )
+        found: dict[Addressed, tuple[Suppression, ...]] = {}
+        for row in rows:
+            pair = pairs[row["place"] - 1]
+            entry = Suppression(SuppressionList(row["list"]), row["scope"])
+            found[pair] = (*found.get(pair, ()), entry)
+        return found
 
     async def entries(self, account_id: UUID | None = None, *, limit: int = 100) -> list[Any]:
         """The newest entries that count, of one account or of all."""

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 
 from posthouse.mail.dkim_key import SigningKey
@@ -36,8 +37,23 @@ SIGNED = frozenset(
         "List-Unsubscribe-Post",
     )
 )
-# Named once more than it occurs, so that nobody adds a second one (RFC 6376 section 8.15).
-_OVERSIGNED = (b"from",)
+# Named once more than they occur, present or not: a second one, which some readers would show, does
+# not verify (RFC 6376 section 8.15). Not what mailing lists add to mail that they leave as it is.
+OVERSIGNED = tuple(
+    name.lower().encode()
+    for name in (
+        "From",
+        "To",
+        "Cc",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "Reply-To",
+        "MIME-Version",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+    )
+)
 
 _RUN = re.compile(b"  +")
 _BLANKS = b" \t\r\n"  # what may stand around a value: folds with nothing on them, too
@@ -55,18 +71,22 @@ class Unsigned:
     tags: bytes
 
 
-def unsigned(
-    header: Header, body: bytes, keys: Sequence[SigningKey], now: datetime
-) -> tuple[Unsigned, ...]:
-    """What each of *keys* is to sign.
+def body_hash(body: bytes) -> bytes:
+    """The ``bh=`` tag of *body*."""
+    return b64encode(sha256(relaxed_body(body)).digest())
 
-    Signing is the last change: whatever edits header or body afterwards breaks it.
+
+def unsigned(
+    header: Header, hashed_body: bytes, keys: Sequence[SigningKey], now: datetime
+) -> tuple[Unsigned, ...]:
+    """What each of *keys* is to sign; *hashed_body* comes from `body_hash`.
+
+    Signing is the last change: any edit of header or body afterwards breaks the signature.
     """
     if not keys:
         return ()
     names, lines = _chosen(header)
-    body_hash = b64encode(sha256(relaxed_body(body)).digest())
-    return tuple(_unsigned(key, names, lines, body_hash, now) for key in keys)
+    return tuple([_unsigned(key, names, lines, hashed_body, now) for key in keys])
 
 
 def signed(header: Header, made: Iterable[tuple[Unsigned, bytes]]) -> Header:
@@ -75,7 +95,7 @@ def signed(header: Header, made: Iterable[tuple[Unsigned, bytes]]) -> Header:
 
 
 def _unsigned(
-    key: SigningKey, names: bytes, lines: bytes, body_hash: bytes, now: datetime
+    key: SigningKey, names: bytes, lines: bytes, hashed_body: bytes, now: datetime
 ) -> Unsigned:
     """The field that signs the canonical *lines* of the fields *names*.
 
@@ -84,7 +104,7 @@ def _unsigned(
     tags = (
         f"v=1; a={key.algorithm}; c=relaxed/relaxed;\r\n"
         f"\td={key.domain}; s={key.selector}; t={int(now.timestamp())};\r\n"
-    ).encode() + b"\tbh=%b;\r\n\th=%b;\r\n\tb=" % (body_hash, names)
+    ).encode() + b"\tbh=%b;\r\n\th=%b;\r\n\tb=" % (hashed_body, names)
     return Unsigned(key, b"%bdkim-signature:%b" % (lines, tags.replace(b"\r\n\t", b" ")), tags)
 
 
@@ -100,13 +120,13 @@ def _chosen(header: Header) -> tuple[bytes, bytes]:
     That is from the last field up: of several the lowest is taken first (section 5.4.2).
     """
     fields = [field for field in reversed(header.fields) if field.name in SIGNED]
-    names = [*[field.name for field in fields], *_OVERSIGNED]
-    return _folded(names), relaxed_fields(fields)
+    return _folded(tuple([field.name for field in fields])), relaxed_fields(fields)
 
 
-def _folded(names: Iterable[bytes]) -> bytes:
+@lru_cache(maxsize=64)  # an application's messages have the same fields
+def _folded(present: tuple[bytes, ...]) -> bytes:
     lines = [b""]
-    for name in names:
+    for name in (*present, *OVERSIGNED):
         if len(lines[-1]) + len(name) >= _OCTETS_A_LINE:
             lines.append(b"")
         lines[-1] += name + b":"

@@ -1,158 +1,188 @@
-"""What is done to a message, one step at a time; a profile is a tuple of steps.
+"""What is done to a message, one step at a time; the knobs of its profile choose the steps.
 
-A step takes a draft and facts and gives a draft or a refusal. It never mutates.
+A step takes a draft and facts and returns a draft or a rejection. It changes nothing in place.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from policy.core.facts import Facts, naming_domain
+from policy.core.request import Recipient, Request, author_field, domains_by_preference
 from posthouse.mail.message import Field, Header, field
-from posthouse.mail.submission import Submission
-from posthouse.profiles.native import NATIVE
+from posthouse.mail.suppression_list import Suppression, SuppressionList
+from posthouse.profiles import Profile
+from posthouse.profiles.choices import Conformance, SuppressionScope
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?\.?")
 _LITERAL = re.compile(r"\[[A-Za-z0-9.:]{2,60}\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known about a message besides itself; gathered before the first step."""
-
-    submission: Submission
-    received_at: datetime  # UTC
-    hostname: str  # ours
-    domain: str  # the message speaks for it
-    suppressed: frozenset[str]  # of the recipients, exactly as the submission names them
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """The message so far."""
+class Copy(NamedTuple):
+    """One form of the message, and who gets it in that form (a tuple: each step makes one)."""
 
     header: Header
-    recipients: tuple[str, ...]
+    recipients: tuple[Recipient, ...]
+    body: bytes | None = None  # None: as it came
+
+
+class Draft(NamedTuple):
+    """The message so far, in as many copies as recipients must see different ones."""
+
+    request: Request
+    copies: tuple[Copy, ...]
     suppressed: tuple[str, ...] = ()
 
-    def having(self, header: Header) -> "Draft":
-        """This draft under another header; `dataclasses.replace` takes three times as long."""
-        return Draft(header, self.recipients, self.suppressed)
+    @classmethod
+    def of(cls, request: Request) -> "Draft":
+        """The message as it came, the same for all recipients."""
+        return cls(request, (Copy(request.header, request.recipients),))
+
+    def edit_headers(self, edit: Callable[[Header], Header]) -> "Draft":
+        """This draft with *edit* done to the header of every copy."""
+        copies = tuple([Copy(edit(header), to, body) for header, to, body in self.copies])
+        return Draft(self.request, copies, self.suppressed)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """The message is not sent, to nobody; *reason* is for its sender."""
+class Rejection:
+    """The message is sent to none of its recipients; *reason* is for its sender."""
 
     reason: str
 
 
-Step: TypeAlias = Callable[[Draft, Facts], Draft | Refusal]
+Step: TypeAlias = Callable[[Draft, Facts], Draft | Rejection]
 
 
-@dataclass(frozen=True, slots=True)
-class RefuseLoops:
-    """A message that passed *most_hops* servers goes round in circles (RFC 5321 section 6.3)."""
+def from_domains(header: Header, request: Request) -> tuple[str, ...]:
+    """The domains that may sign for a copy of *request* under *header*, first choice first.
 
-    most_hops: int
-
-    def __call__(self, draft: Draft, facts: Facts) -> Draft | Refusal:
-        """Refuse when there are more Received fields than that."""
-        del facts
-        hops = len([field for field in draft.header.fields if field.name == b"received"])
-        if hops > self.most_hops:
-            return Refusal(f"554 5.4.6 mail loop: {hops} Received fields, {self.most_hops} allowed")
-        return draft
-
-
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """Remove every field called one of *names*, or beginning with *prefix* (both lower case)."""
-
-    names: frozenset[bytes]
-    prefix: bytes
-
-    def __call__(self, draft: Draft, facts: Facts) -> Draft:
-        """Drop the fields; those that stay keep their order and octets."""
-        del facts
-        fields = draft.header.fields
-        kept = [
-            f for f in fields if f.name not in self.names and not f.name.startswith(self.prefix)
-        ]
-        return draft if len(kept) == len(fields) else draft.having(Header(tuple(kept)))
-
-
-def drop_suppressed(draft: Draft, facts: Facts) -> Draft:
-    """Recipients on the account's suppression list get no delivery, and an event instead."""
-    if not facts.suppressed:
-        return draft
-    return replace(
-        draft,
-        recipients=tuple(r for r in draft.recipients if r not in facts.suppressed),
-        suppressed=tuple(r for r in draft.recipients if r in facts.suppressed),
-    )
-
-
-def complete_from(draft: Draft, facts: Facts) -> Draft | Refusal:
-    """A message without From is from its envelope sender (RFC 6409 section 8.1).
-
-    Without either nobody can be named, and no signature can be made (RFC 6376 section 5.4).
+    Raises LookupError when a step made up a domain that no facts were gathered for: `read` has to
+    name it in the request.
     """
-    if draft.header.first("From"):
-        return draft
-    if not facts.submission.sender:
-        return Refusal("554 5.6.0 no From field, and no envelope sender to take its place")
-    return _with(draft, "From", f"<{facts.submission.sender}>")
+    author = author_field(header)
+    if author is request.author:
+        return request.from_domains
+    domains = domains_by_preference(author, request.submission.sender)
+    for domain in domains:
+        if domain not in request.from_domains:
+            raise LookupError(f"a step wrote {domain} into From: it was not gathered for")
+    return domains
+
+
+def hide_fields(draft: Draft, facts: Facts) -> Draft:
+    """Remove what recipients must not see.
+
+    That is who else got the message (RFC 5322 section 3.6.3), what only the last server may write
+    (RFC 5321 section 4.4), and what a client says to us.
+    """
+    del facts
+    return draft.edit_headers(_without_hidden)
+
+
+_HIDDEN = frozenset({b"bcc", b"resent-bcc", b"return-path"})
+_HIDDEN_PREFIX = b"x-posthouse-"
+
+
+def _without_hidden(header: Header) -> Header:
+    kept = [
+        f for f in header.fields if f.name not in _HIDDEN and not f.name.startswith(_HIDDEN_PREFIX)
+    ]
+    return header if len(kept) == len(header.fields) else Header(tuple(kept))
 
 
 def complete_date(draft: Draft, facts: Facts) -> Draft:
     """A message without Date was written when we got it (RFC 6409 section 8.2)."""
-    if draft.header.first("Date"):
-        return draft
-    return _with(draft, "Date", _date(facts.received_at))
+    del facts
+    return draft.edit_headers(
+        lambda header: _complete(header, "Date", lambda: _date(draft.request.received_at))
+    )
 
 
 def complete_message_id(draft: Draft, facts: Facts) -> Draft:
     """A message without Message-ID gets one under its sender's domain (RFC 6409 section 8.3).
 
-    Made of the submission's id, so that preparing it again gives the same.
+    It holds the submission's id, so that preparing it again gives the same one.
     """
-    if draft.header.first("Message-ID"):
+
+    def edit(header: Header) -> Header:
+        return _complete(header, "Message-ID", lambda: _message_id(header, draft.request, facts))
+
+    return draft.edit_headers(edit)
+
+
+def _message_id(header: Header, request: Request, facts: Facts) -> str:
+    domain = naming_domain(from_domains(header, request), facts)
+    return f"<{request.submission.id}@{domain}>"
+
+
+def _complete(header: Header, name: str, value: Callable[[], str]) -> Header:
+    """*header* with the field *name*; an empty one is replaced."""
+    return header if header.first(name) else header.replace(name, value())
+
+
+def drop_suppressed(draft: Draft, facts: Facts) -> Draft:
+    """Suppressed recipients get no delivery, and an event instead."""
+    dropped = {
+        address
+        for address, entries in facts.suppressions.items()
+        if any(_counts(entry, draft.request) for entry in entries)
+    }
+    if not dropped:
         return draft
-    return _with(draft, "Message-ID", f"<{facts.submission.id}@{facts.domain}>")
+    copies = tuple(
+        c._replace(recipients=tuple(r for r in c.recipients if r.address not in dropped))
+        for c in draft.copies
+    )
+    named = dict.fromkeys(r.address for c in draft.copies for r in c.recipients)
+    return Draft(draft.request, copies, tuple(a for a in named if a in dropped))
 
 
-def _with(draft: Draft, name: str, value: str) -> Draft:
-    """*draft* with *name* completed; an empty field of that name gives way."""
-    return draft.having(draft.header.replace(name, value))
+def _counts(entry: Suppression, request: Request) -> bool:
+    """Whether *entry* applies to this message, by the knobs of its profile."""
+    knobs = request.profile.suppression
+    checked = {
+        SuppressionList.BOUNCE: knobs.check_bounces,
+        SuppressionList.COMPLAINT: knobs.check_complaints,
+        SuppressionList.UNSUBSCRIBE: knobs.check_unsubscribes,
+        SuppressionList.MANUAL: True,
+    }
+    scopes = {
+        SuppressionScope.ACCOUNT: (),
+        SuppressionScope.LIST: (request.submission.attributes.stream,),
+        SuppressionScope.TAG: request.submission.attributes.tags,
+    }
+    return checked[entry.list] and (not entry.scope or entry.scope in scopes[knobs.scope])
 
 
 def add_received(draft: Draft, facts: Facts) -> Draft:
     """Our trace field on top (RFC 5321 section 4.4), in keywords of RFC 3848 and RFC 6531."""
-    submission = facts.submission
+    submission = draft.request.submission
     protocol = "UTF8SMTP" if submission.smtputf8 else "ESMTP"
-    way = _way(
+    origin = _origin(
         submission.helo,
         submission.client,
-        facts.hostname,
+        facts.relay.hostname,
         f"{protocol}{'S' if submission.tls else ''}A",
     )
     # Of our own making and of known length: they need no check, and fit on one line.
-    rest = f" id {submission.id.hex}; {_date(facts.received_at)}\r\n".encode()
-    return draft.having(Header((Field(b"received", way + rest), *draft.header.fields)))
+    rest = f" id {submission.id.hex}; {_date(draft.request.received_at)}\r\n".encode()
+    received = Field(b"received", origin + rest)
+    return draft.edit_headers(lambda header: Header((received, *header.fields)))
 
 
 @lru_cache(maxsize=1024)  # an application's machines are few, and this costs 15 µs
-def _way(helo: str, client: str, hostname: str, protocol: str) -> bytes:
+def _origin(helo: str, client: str, hostname: str, protocol: str) -> bytes:
     """The lines of a Received field that say who gave what to whom, checked and folded."""
     return field("Received", f"from {_client(helo, client)} by {hostname} with {protocol}").raw
 
 
-@lru_cache(maxsize=64)  # the same for all that comes within a second
+@lru_cache(maxsize=64)  # the same for every message of a second
 def _date(when: datetime) -> str:
     return format_datetime(when)
 
@@ -172,28 +202,22 @@ def _client(helo: str, client: str) -> str:
     return f"{name} ([{'IPv6:' if address.version == 6 else ''}{address}])"  # noqa: PLR2004
 
 
-# Not for readers: who else got it (RFC 5322 3.6.3), what only the last server may write (RFC 5321
-# 4.4), and what a client says to us.
-_HIDDEN = Strip(frozenset({b"bcc", b"resent-bcc", b"return-path"}), prefix=b"x-posthouse-")
-
-STEPS: dict[str, tuple[Step, ...]] = {  # by the name of their profile
-    NATIVE.name: (
-        RefuseLoops(most_hops=50),
-        _HIDDEN,
-        complete_from,
-        complete_date,
-        complete_message_id,
-        add_received,
-        drop_suppressed,
-    ),
-}
+def steps_for(profile: Profile) -> Iterable[Step]:
+    """What is done to a message of *profile*, in this order."""
+    yield hide_fields
+    if profile.conformance.date is Conformance.REPAIR:
+        yield complete_date
+    if profile.conformance.message_id is Conformance.REPAIR:
+        yield complete_message_id
+    yield add_received
+    yield drop_suppressed
 
 
-def take(steps: tuple[Step, ...], draft: Draft, facts: Facts) -> Draft | Refusal:
-    """*draft* after all *steps*, or the first refusal."""
+def run_steps(steps: Iterable[Step], draft: Draft, facts: Facts) -> Draft | Rejection:
+    """*draft* after all *steps*, or the first rejection."""
     for step in steps:
         result = step(draft, facts)
-        if isinstance(result, Refusal):
+        if isinstance(result, Rejection):
             return result
         draft = result
     return draft

@@ -109,7 +109,7 @@ CREATE TABLE suppressions (
     PRIMARY KEY (account_id, normal, list, scope)
 );
 
--- What came in, what was decided, what happened: written once, never updated.
+-- History: what came in, what was decided, what happened. Inserted and never updated.
 
 CREATE TABLE contents (
     id      uuid PRIMARY KEY,
@@ -188,9 +188,9 @@ CREATE TABLE events (
 CREATE INDEX events_of_submission ON events (submission_id);
 CREATE INDEX events_by_commit ON events (xid, id);
 
--- What is still to be done: one slim row per open item, deleted when it is final. `due_at` says
--- when somebody should look at the row again: now, at the next attempt, or when a lease runs out.
--- A held row waits for the operator: no claim takes it, and it keeps no lane waiting.
+-- Open work: one slim row for each open item, deleted when it is final. `due_at` is when a worker may
+-- claim the row: now, at the next attempt, or when a lease runs out. A held row waits for the
+-- operator: no claim takes it, and it keeps no lane waiting.
 
 CREATE TABLE due_submissions (
     id           uuid PRIMARY KEY,
@@ -228,7 +228,7 @@ CREATE TABLE due_deliveries (
 CREATE INDEX due_deliveries_ready ON due_deliveries (lane, due_at)
     WHERE parked_at IS NULL AND NOT held;
 CREATE INDEX due_deliveries_leased ON due_deliveries (lane, claimed_at) WHERE leased AND NOT held;
--- Those that may end the process that tries them, few at any time.
+-- Suspects: deliveries that may end the process that tries them. There are few at any time.
 CREATE INDEX due_deliveries_suspects ON due_deliveries (lane, due_at)
     WHERE leased AND abandoned >= 1 AND NOT held;
 CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
@@ -236,8 +236,8 @@ CREATE INDEX due_deliveries_parked ON due_deliveries (parked_at, lane, due_at)
 CREATE INDEX due_deliveries_parked_expiry ON due_deliveries (expires_at)
     WHERE parked_at IS NOT NULL AND NOT held;
 
--- What nobody works on until somebody decides, and why: a submission that policy could not process,
--- a delivery that took its dispatcher with it, all that was open in a database that was restored.
+-- Quarantine: mail that waits until the operator decides, and why. A submission that policy could not
+-- process, a delivery that ended its dispatcher each time, all open mail of a restored database.
 
 CREATE TABLE quarantined_submissions (
     id           uuid PRIMARY KEY,
@@ -290,10 +290,12 @@ CREATE TYPE result_row_1 AS (
     outcome text, scope text, site text, host text, tls text, code smallint, enhanced text,
     reply text
 );
+CREATE TYPE domain_row_1 AS (account_id uuid, name text);
+CREATE TYPE address_row_1 AS (account_id uuid, normal text);
 CREATE TYPE profile_row_1 AS (account_id uuid, name text, revision integer);
 
--- Which database this is. A restored one says so by being another: what was open in it may have
--- been sent since it was saved. It does not see that a whole server was put back.
+-- Which database this is. A restored one finds that it is another: mail that is open in it may have
+-- been sent since it was saved. That the files of a whole server were put back cannot be seen here.
 
 CREATE TABLE witness (
     database     text NOT NULL,
@@ -328,13 +330,13 @@ END $$;
 
 INSERT INTO witness (database) VALUES (this_database());
 
--- The latest time that this database has seen: when its clock says less, it was set back.
+-- The latest time that was noted: if the clock says less, it was set back.
 
 CREATE TABLE clock (seen timestamptz NOT NULL);
 INSERT INTO clock VALUES (now());
 
 -- Partitions. Bodies (contents, renditions) and history (the other four) are cut by the time in their
--- id, by the hour or by the day: see posthouse.store.retention. Adding or dropping a partition needs
+-- id, by the hour, day or week: see posthouse.store.retention. Adding or dropping a partition needs
 -- an exclusive lock for a moment. Rather than let mail queue up behind a dump that runs for hours,
 -- these functions give up after half a second, and housekeeping tries again later.
 --
@@ -397,7 +399,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- Adds what is missing for this unit of time ('hour', 'day') and for the next *ahead* ones. Where the
+-- Adds what is missing for this unit of time ('hour', 'day', 'week') and for the next *ahead* ones. Where the
 -- unit has changed, a new partition begins where the last one of the old unit ends.
 CREATE FUNCTION add_partitions(parent text, unit text, ahead integer)
 RETURNS TABLE (partition text, made boolean) LANGUAGE plpgsql SET timezone = 'UTC' AS $$
@@ -538,6 +540,6 @@ BEGIN
 END $$;
 
 SELECT add_partitions(parent, unit, ahead)
-FROM (VALUES ('contents', 'hour', 6), ('renditions', 'hour', 6), ('submissions', 'day', 2),
-             ('deliveries', 'day', 2), ('attempts', 'day', 2), ('events', 'day', 2))
+FROM (VALUES ('contents', 'hour', 4), ('renditions', 'hour', 4), ('submissions', 'week', 1),
+             ('deliveries', 'week', 1), ('attempts', 'week', 1), ('events', 'week', 1))
     AS t(parent, unit, ahead);

@@ -8,22 +8,25 @@ from uuid import UUID
 import dkim
 import pytest
 
-from policy.core.identity import Identity, Unusable, candidates
-from policy.core.plan import Job, Plan, Relay, plan, renditions
-from policy.core.steps import Refusal
+from policy.core import decision
+from policy.core.decision import Plan, decide, sign, unsigned
+from policy.core.facts import DomainKeys, Facts, KnownDomain, Relay, SigningUnavailable
+from policy.core.request import read
+from policy.core.steps import Draft, Rejection
 from policy.signing import OneByOne
 from posthouse.mail.dkim_key import Algorithm, SigningKey, record
 from posthouse.mail.lane import Lane
-from posthouse.mail.message import Header
 from posthouse.mail.return_path import verify
-from posthouse.mail.submission import Submission
-from posthouse.profiles import UnknownProfile
+from posthouse.mail.submission import RecipientKind, Submission
+from posthouse.mail.suppression_list import Suppression, SuppressionList
+from posthouse.profiles import resolve
 from posthouse.running.keys import generate
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, generate(Algorithm.RSA))
-SENDER = Identity("sender.example", "bounce.sender.example", (KEY,))
-RELAY = Relay("relay.example", Identity("relay.example", None, ()), b"k" * 32)
+SENDER = DomainKeys("sender.example", "bounce.sender.example", (KEY,))
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32)
+BOUNCED = (Suppression(SuppressionList.BOUNCE, ""),)
 CAME = NOW - timedelta(minutes=2)
 SUBMISSION = Submission(
     id=UUID(int=(int(CAME.timestamp() * 1000) << 80) | 7 << 76 | 2 << 62 | 1),
@@ -42,39 +45,36 @@ SUBMISSION = Submission(
 )
 
 
-def job(
+def decided(
     submission: Submission = SUBMISSION,
     suppressed: tuple[str, ...] = (),
-    known: Identity | Unusable = SENDER,
-) -> Job:
-    header = Header.parse(submission.header)
-    return Job(
-        submission=submission,
-        header=header,
-        domains=candidates(header, submission.sender),
-        identities={"sender.example": known},
-        suppressed=frozenset(suppressed),
-    )
+    known: KnownDomain = SENDER,
+) -> decision.Decision:
+    facts = Facts(RELAY, {"sender.example": known}, dict.fromkeys(suppressed, BOUNCED))
+    ids = (UUID(int=i) for i in count(0x100))
+    return decide(read(submission, resolve("native")), facts, NOW, ids)
 
 
-def made(some: Job) -> Plan:
-    result = plan(some, RELAY, NOW, (UUID(int=i) for i in count(0x100)))
+def planned(submission: Submission = SUBMISSION, suppressed: tuple[str, ...] = ()) -> Plan:
+    result = decided(submission, suppressed)
     assert isinstance(result, Plan)
     return result
 
 
 def test_every_recipient_gets_a_delivery_of_the_one_rendition() -> None:
-    result = made(job())
+    result = planned()
 
     assert [d.recipient for d in result.deliveries] == ["a@there.example", "b@there.example"]
     assert [d.id for d in result.deliveries] == [UUID(int=0x101), UUID(int=0x102)]
-    assert {d.rendition_id for d in result.deliveries} == {result.rendition_id} == {UUID(int=0x100)}
+    assert {d.rendition_id for d in result.deliveries} == {UUID(int=0x100)}
+    assert [one.id for one in result.renditions] == [UUID(int=0x100)]
+    assert {d.kind for d in result.deliveries} == {RecipientKind.TO}
     assert {d.lane for d in result.deliveries} == {Lane.HIGH}
     assert {d.account_id for d in result.deliveries} == {SUBMISSION.account_id}
 
 
 def test_each_return_path_leads_back_to_its_delivery() -> None:
-    for delivery in made(job()).deliveries:
+    for delivery in planned().deliveries:
         local, _, host = delivery.return_path.partition("@")
 
         assert host == "bounce.sender.example"
@@ -83,7 +83,7 @@ def test_each_return_path_leads_back_to_its_delivery() -> None:
 
 def test_date_and_trace_tell_when_the_message_came_not_when_it_was_prepared() -> None:
     """So that preparing it again, after a crash, gives the same message."""
-    header = made(job()).header
+    header = planned().renditions[0].header
 
     assert header.first("Date") == "Sun, 01 Mar 2026 12:28:00 +0000"
     assert header.first("Message-ID") == f"<{SUBMISSION.id}@sender.example>"
@@ -91,52 +91,52 @@ def test_date_and_trace_tell_when_the_message_came_not_when_it_was_prepared() ->
 
 
 def test_a_suppressed_recipient_gets_no_delivery() -> None:
-    result = made(job(suppressed=("a@there.example",)))
+    result = planned(suppressed=("a@there.example",))
 
     assert [d.recipient for d in result.deliveries] == ["b@there.example"]
     assert result.suppressed == ("a@there.example",)
 
 
 def test_when_all_are_suppressed_there_is_nothing_to_send() -> None:
-    result = made(job(suppressed=SUBMISSION.recipients))
+    result = planned(suppressed=SUBMISSION.recipients)
 
     assert result.deliveries == ()
     assert result.suppressed == SUBMISSION.recipients
 
 
 def test_the_rendition_is_the_edited_message_with_a_signature_that_verifies() -> None:
-    result = made(job())
-    (sent,) = renditions([result], NOW, OneByOne().sign)
+    result = planned()
+    (sent,) = sign(list(unsigned(result, NOW)), OneByOne().sign)
     text = record(KEY.private.public_key()).encode()
 
     assert sent.body is None
-    assert sent.header.endswith(bytes(result.header))
+    assert sent.header.endswith(bytes(result.renditions[0].header))
     assert dkim.verify(sent.header + SUBMISSION.body, dnsfunc=lambda *_, **__: text)
 
 
 def test_what_happened_is_said_for_the_timeline() -> None:
-    assert made(job()).detail == {
+    assert planned().detail == {
         "profile": "native",
         "deliveries": 2,
         "message_id": f"<{SUBMISSION.id}@sender.example>",
         "signed": ["s1._domainkey.sender.example"],
     }
     foreign = replace(SUBMISSION, sender="x@else.example", header=b"From: x@else.example\r\n\r\n")
-    assert str(made(job(foreign)).detail["note"]).startswith("unsigned: ")
+    assert str(planned(foreign).detail["note"]).startswith("unsigned: ")
 
 
-def test_a_refusal_ends_it() -> None:
-    loop = replace(SUBMISSION, header=b"Received: x\r\n" * 51 + SUBMISSION.header)
+def test_a_rejection_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reject(draft: Draft, facts: Facts) -> Rejection:
+        del draft, facts
+        return Rejection("550 5.6.0 no such mailing")
 
-    assert isinstance(plan(job(loop), RELAY, NOW, iter(())), Refusal)
+    monkeypatch.setattr(decision, "steps_for", lambda _: (reject,))
 
-
-def test_keys_that_cannot_be_used_end_it() -> None:
-    broken = Unusable("the key is damaged")
-
-    assert plan(job(known=broken), RELAY, NOW, iter(())) is broken
+    assert decided() == Rejection("550 5.6.0 no such mailing")
 
 
-def test_a_profile_of_a_newer_version_is_not_guessed_at() -> None:
-    with pytest.raises(UnknownProfile, match=r"'later'.*native"):
-        plan(job(replace(SUBMISSION, profile="later")), RELAY, NOW, iter(()))
+def test_keys_that_cannot_be_used_end_it_unless_nobody_is_left() -> None:
+    broken = SigningUnavailable("the key is damaged")
+
+    assert decided(known=broken) is broken
+    assert isinstance(decided(suppressed=SUBMISSION.recipients, known=broken), Plan)

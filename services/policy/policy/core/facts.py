@@ -1,0 +1,91 @@
+"""What is known about a message besides itself, and the choice of who signs it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from posthouse.mail.dkim_key import SigningKey
+from posthouse.mail.suppression_list import Suppression
+
+
+@dataclass(frozen=True, slots=True)
+class DomainKeys:
+    """A sending domain with its active keys, ready to sign."""
+
+    domain: str
+    return_path_host: str | None  # None: bounces come back to the relay's own host
+    keys: tuple[SigningKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SigningUnavailable:
+    """The account owns the domain, but its keys cannot be used: nothing is sent for it unsigned."""
+
+    reason: str
+
+
+KnownDomain: TypeAlias = DomainKeys | SigningUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """What is true of every message of this installation."""
+
+    hostname: str
+    own: DomainKeys  # signs for domains without keys
+    return_path_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was looked up for one request."""
+
+    relay: Relay
+    domains: Mapping[str, KnownDomain]  # of the request's from_domains those that the account owns
+    suppressions: Mapping[str, tuple[Suppression, ...]]  # of recipients, as the request spells them
+
+
+@dataclass(frozen=True, slots=True)
+class SigningIdentity:
+    """Who a copy is signed as."""
+
+    domain: str  # names the message and takes its bounces
+    return_path_host: str
+    keys: tuple[SigningKey, ...]  # empty: it goes out unsigned
+    note: str | None = None  # for the timeline, when the signature is not the sender's own
+
+
+def naming_domain(candidates: tuple[str, ...], facts: Facts) -> str:
+    """The first of *candidates* that the account owns, else the relay's own domain."""
+    return next((name for name in candidates if name in facts.domains), facts.relay.own.domain)
+
+
+def signing_identity(
+    candidates: tuple[str, ...], facts: Facts
+) -> SigningIdentity | SigningUnavailable:
+    """Choose among the domains *candidates*, the first choice first.
+
+    The first one that the account owns takes the bounces, so that SPF aligns with From; the first
+    one with keys signs. Without any the relay signs, if it has a key.
+    """
+    owned: list[DomainKeys] = []
+    for name in candidates:
+        domain = facts.domains.get(name)
+        if isinstance(domain, SigningUnavailable):
+            return domain
+        if domain is not None:
+            owned.append(domain)
+            if domain.keys:
+                break
+
+    relay = facts.relay.own
+    own = owned[0] if owned else relay
+    host = own.return_path_host or relay.return_path_host or relay.domain
+    # Only the last one can have keys: the search ends there.
+    signing = owned[-1] if owned and owned[-1].keys else relay
+    note = None
+    if not signing.keys:
+        note = "unsigned: neither the sending domain nor the relay has a DKIM key"
+    elif signing is relay:
+        note = f"signed by the relay's own domain {relay.domain}"
+    return SigningIdentity(own.domain, host, signing.keys, note)

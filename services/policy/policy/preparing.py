@@ -1,0 +1,136 @@
+"""The CPU work of messages: decide about each, sign them together, verify a sample."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from time import perf_counter
+from typing import TypeAlias, assert_never
+from uuid import UUID
+
+import structlog
+from prometheus_client import Histogram
+
+from policy.core.decision import Decision, Plan, UnsignedRendition, decide, sign, unsigned
+from policy.core.facts import Facts, SigningUnavailable
+from policy.core.request import Request
+from policy.core.steps import Rejection
+from policy.signing import Signer
+from policy.verifying import SampleVerifier
+from posthouse.mail.submission import Rendition
+from posthouse.running.identity import new_id
+
+DKIM_SIGN_SECONDS = Histogram(
+    "posthouse_policy_dkim_sign_seconds",
+    "Time to sign a message with every key of its domain; a share, where several go together",
+    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1),
+)
+
+# At least this many messages are signed before the event loop turns: two milliseconds.
+_AT_A_STRETCH = 4
+
+log = structlog.get_logger()
+
+Job: TypeAlias = tuple[Request, Facts]
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A decided and signed message."""
+
+    plan: Plan
+    renditions: tuple[Rendition, ...]  # none when there is nobody to send it to
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationFailed:
+    """Something is wrong on our side; the message may be prepared again."""
+
+    reason: str
+
+
+Result: TypeAlias = Signed | Rejection | PreparationFailed
+
+
+class Preparer:
+    """Makes of requests and facts what is sent; it asks nobody and commits nothing."""
+
+    def __init__(self, signer: Signer, verifier: SampleVerifier) -> None:
+        self._signer = signer
+        self._verifier = verifier
+        self._stretch = max(_AT_A_STRETCH, signer.at_once)
+
+    async def prepare(self, jobs: Sequence[Job]) -> list[Result]:
+        """What becomes of each of *jobs*: up to half a millisecond of work for each copy.
+
+        After a few of them the event loop turns, so that nobody else in the process waits longer.
+        A thread would not help: what releases the interpreter here is short, and two threads that
+        want it all the time cost each other more than that. More cores take more processes.
+        """
+        results: list[Result] = []
+        for first in range(0, len(jobs), self._stretch):
+            if first:
+                await asyncio.sleep(0)
+            results += await self._each(jobs[first : first + self._stretch])
+        return results
+
+    async def _each(self, jobs: Sequence[Job]) -> list[Result]:
+        """What becomes of each; it never raises: one that fails must not touch others."""
+        try:
+            return await self._together(jobs)
+        except Exception as error:
+            if len(jobs) > 1:
+                return [result for job in jobs for result in await self._each([job])]
+            # Whatever it is, it is about this message (or its key): sixty others wait beside it.
+            log.exception("preparation_failed", submission=jobs[0][0].submission.id.hex)
+            return [PreparationFailed(f"{type(error).__name__}: {error}")]
+
+    async def _together(self, jobs: Sequence[Job]) -> list[Result]:
+        now = datetime.now(UTC)
+        decisions = [decide(request, facts, now, iter(new_id, None)) for request, facts in jobs]
+        plans = [one for one in decisions if isinstance(one, Plan)]
+        rendered = await self._signed(plans, now)
+        return [self._result(decision, rendered) for decision in decisions]
+
+    async def _signed(self, plans: Sequence[Plan], now: datetime) -> dict[UUID, Rendition]:
+        """The renditions of all *plans* by id."""
+        todo = (one for plan in plans for one in unsigned(plan, now))
+        rendered: dict[UUID, Rendition] = {}
+        while some := list(islice(todo, self._stretch)):
+            if rendered:
+                await asyncio.sleep(0)
+            rendered |= {rendition.id: rendition for rendition in self._sign(some)}
+        return rendered
+
+    def _sign(self, some: Sequence[UnsignedRendition]) -> Iterator[Rendition]:
+        began = perf_counter()
+        renditions = sign(some, self._signer.sign)
+        share = (perf_counter() - began) / len(some)
+        for _ in some:
+            DKIM_SIGN_SECONDS.observe(share)
+        yield from renditions
+
+    def _result(self, decision: Decision, rendered: dict[UUID, Rendition]) -> Result:
+        match decision:
+            case Rejection():
+                return decision
+            case SigningUnavailable(reason):
+                return PreparationFailed(reason)
+            case Plan():
+                renditions = tuple([rendered[one.id] for one in decision.renditions])
+                if problem := self._problem(decision, renditions):
+                    log.error(
+                        "signature_wrong", submission=decision.submission.id.hex, reason=problem
+                    )
+                    return PreparationFailed(problem)
+                return Signed(decision, renditions)
+            case _:
+                assert_never(decision)
+
+    def _problem(self, plan: Plan, renditions: Sequence[Rendition]) -> str | None:
+        for planned, made in zip(plan.renditions, renditions, strict=True):
+            body = plan.submission.body if made.body is None else made.body
+            if problem := self._verifier.problem(made.header, body, planned.keys):
+                return problem
+        return None

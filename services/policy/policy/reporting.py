@@ -1,0 +1,75 @@
+"""Counts and logs what became of each submission."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import prometheus_client
+import structlog
+
+from posthouse.mail.events import EventKind
+from posthouse.store.submissions import ClaimedSubmission, Prepared
+
+MESSAGES = prometheus_client.Counter(
+    "posthouse_policy_messages_total",
+    "Submissions that policy has finished with, by outcome; postponed and left ones come again",
+    ["outcome"],
+)
+_PREPARED = MESSAGES.labels("prepared")  # looking it up costs more than counting
+SUPPRESSED = prometheus_client.Counter(
+    "posthouse_policy_suppressed_recipients_total",
+    "Recipients left out because they are on a suppression list of the account",
+)
+
+_SECONDS_BETWEEN = 60.0  # log lines about the same unknown profile
+
+log = structlog.get_logger()
+
+
+class Reporter:
+    """One log line for each submission, and one a minute for each unknown profile."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._unknown: dict[tuple[str, int], float] = {}  # name and revision, and when logged
+
+    def prepared(self, prepared: Prepared) -> None:
+        """It is committed."""
+        _PREPARED.inc()
+        fields = _fields(prepared.claimed)
+        log.info(EventKind.PREPARED.value, **fields, **prepared.detail)
+        for recipient in prepared.suppressed:
+            SUPPRESSED.inc()
+            log.info(EventKind.SUPPRESSED.value, **fields, recipient=recipient)
+
+    def quarantined(self, claimed: ClaimedSubmission, reason: str) -> None:
+        """It is quarantined with the *reason*."""
+        MESSAGES.labels(EventKind.QUARANTINED.value).inc()
+        fields = _fields(claimed)
+        log.warning(EventKind.QUARANTINED.value, **fields, reason=reason, claims=claimed.claims)
+
+    def postponed(self, claimed: ClaimedSubmission, reason: str) -> None:
+        """It comes due again when its lease runs out."""
+        MESSAGES.labels("postponed").inc()
+        log.warning("postponed", **_fields(claimed), reason=reason, claims=claimed.claims)
+
+    def left(self, unknown: Sequence[ClaimedSubmission]) -> None:
+        """They are left to a newer worker, which knows their profiles."""
+        MESSAGES.labels("left").inc(len(unknown))
+        now = self._clock()
+        self._unknown = {
+            key: when for key, when in self._unknown.items() if now < when + _SECONDS_BETWEEN
+        }
+        profiles = Counter((c.submission.profile, c.submission.profile_revision) for c in unknown)
+        for (name, revision), count in profiles.items():
+            if (name, revision) not in self._unknown:
+                self._unknown[name, revision] = now
+                log.warning("profile_unknown", profile=name, revision=revision, submissions=count)
+
+
+def _fields(claimed: ClaimedSubmission) -> dict[str, str]:
+    submission = claimed.submission
+    return {
+        "submission": submission.id.hex,
+        "account": submission.account_id.hex,
+        "lane": submission.lane.label,
+    }
