@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from ingest.sockets import addresses, bind
+from ingest.listeners import addresses, bind
 from onebox.all_settings import UpSettings, configure_logs
 from onebox.installation import Installation
 from onebox.postgres_folder import holder

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from bounces.return_listener import ReturnListener
 from bounces.wiring import wire as wire_bounces
 from dispatcher.wiring import wire as wire_dispatcher
-from ingest.sockets import join
+from ingest.listeners import join
 from ingest.wiring import wire as wire_ingest
 from onebox.all_settings import UpSettings, configure_logs, read_settings
 from onebox.channel import Channel, PeerGone

@@ -660,6 +660,9 @@ SELECT * FROM add_partitions($1, $2, $3);
 -- name: retire_partitions
 SELECT * FROM retire_partitions($1, now() - $2::interval, $3, $4, $5);
 
+-- name: thin_partition
+SELECT thin_partition($1, $2, $3) AS replaced;
+
 -- name: sweep_default
 SELECT * FROM sweep_default($1, $2, $3, now() - $4::interval);
 
