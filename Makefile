@@ -8,11 +8,18 @@ DATA ?= ./data
 
 MEMBERS := libs/common services/ingest services/policy services/dispatcher services/bounces deploy/onebox command demo
 CHECKED := libs services deploy/onebox command demo tests $(wildcard bench)
-PURE := tests/mail tests/profiles tests/ingest tests/policy tests/dispatcher tests/bounces tests/running tests/contract
+PURE := tests/mail tests/profiles tests/smtp tests/ingest tests/policy tests/dispatcher tests/bounces tests/running tests/contract
 VENV := .venv
 VENV_CHECK :=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
+
+# An environment is of no use any more when its Python is gone, or has become another minor version.
+MADE_FOR = $(shell sed -n 's/^version[_a-z]* *= *\(3\.[0-9]*\).*/\1/p' $(VENV)/pyvenv.cfg 2>/dev/null)
+RUNS_NOW = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+ifneq ($(MADE_FOR),$(RUNS_NOW))
+$(shell rm -rf $(VENV))
+endif
 
 # A stamp carries the digest of what it stands for: set-up is done again when that changes.
 digest = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)

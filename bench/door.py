@@ -24,9 +24,9 @@ import uvloop
 from bench.load import Load, Plan
 from bench.load_session import Door, Session
 
-from ingest.core.limits import Limits
-from ingest.listener import Listener
+from ingest.listeners import Listener
 from ingest.service import IngestService
+from ingest.session_context import Limits
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import hash_secret
 from posthouse.mail.submission import Submission
@@ -58,7 +58,7 @@ class Open:
         return _LOGIN
 
     async def accept(self, submission: Submission) -> None:
-        """See `ingest.door.Intake`."""
+        """See `ingest.session_context.Intake`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
@@ -120,3 +121,17 @@ async def test_it_survives_signals_to_its_service_and_ends_with_the_attempt(tmp_
             await asyncio.wait([running])
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
+
+
+async def test_it_ends_with_its_dispatcher() -> None:
+    """However that ended: what it was sending is sent again by another, when the lease runs out."""
+    async with mx(says_nothing) as server:
+        process = await asyncio.create_subprocess_exec(
+            *module.COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdin is not None
+        given = pickle.dumps((isolated(server.port).settings, a_suspect()))
+        process.stdin.write(len(given).to_bytes(module.LENGTH) + given)
+        await until(lambda: server.connections == 1)
+        process.stdin.close()
+        assert 0 == await process.wait()

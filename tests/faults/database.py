@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +28,8 @@ FAULT, NO_LOGIN = "451 4.3.0", "454 4.7.0"
 class Brokerless(Split):
     """A relay in many processes: who wants a broker is never ready, and works."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, NO_BROKER, None, dispatchers=1)
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, NO_BROKER, None, dispatchers=1, settings=settings)
 
     async def start(self) -> None:
         """Return when mail can be submitted."""

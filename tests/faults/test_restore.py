@@ -23,7 +23,7 @@ from chaos.relay import Onebox
 from onebox.postgres_binaries import find_binaries
 from posthouse.store import StoreUnavailable
 from posthouse.store.postgres import Postgres
-from servers.patience import eventually
+from servers.patience import eventually, on_this_machine
 
 MESSAGES = 300
 # Some is put off, so that it is still to be sent when the backup is made.
@@ -48,7 +48,7 @@ def _run(*command: str | Path, **environ: str) -> str:
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=on_this_machine(60),
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import pytest
+
 from dispatcher.connection_pool import Sent
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.lanes import LaneLimits
@@ -55,14 +57,11 @@ class World:
         """Nothing is kept."""
 
 
-@asynccontextmanager
-async def dispatching(
-    stores: Stores, world: World, *, connections: int = 20, site_limit: int = 20
-) -> AsyncIterator[asyncio.Event]:
-    """A dispatcher at work; set what is given to stop it early."""
+def dispatcher_of(stores: Stores, world: World, connections: int, site_limit: int) -> Dispatcher:
+    """A dispatcher that sends to *world*."""
     sites = Sites(site_limit)
     attempts = DeliveryAttempts(ByDomain(), world, sites)
-    dispatcher = Dispatcher(
+    return Dispatcher(
         DeliveryStore(stores.database, stores.database, lease=timedelta(seconds=LEASE)),
         attempts,
         NoIsolation(attempts),
@@ -70,6 +69,14 @@ async def dispatching(
         sites,
         lease_seconds=LEASE,
     )
+
+
+@asynccontextmanager
+async def dispatching(
+    stores: Stores, world: World, *, connections: int = 20, site_limit: int = 20
+) -> AsyncIterator[asyncio.Event]:
+    """A dispatcher at work; set what is given to stop it early."""
+    dispatcher = dispatcher_of(stores, world, connections, site_limit)
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(dispatcher.run(stopping))
@@ -194,6 +201,25 @@ async def test_stopping_finishes_what_is_on_the_wire_and_gives_back_the_rest(dat
     assert first.began == first.ended
     assert sorted(recipients) == sorted(first.ended + second.ended)
     assert "uncertain" not in kinds
+
+
+async def test_cancelling_it_breaks_off_what_is_on_the_wire_and_starts_nothing_more(
+    database: str,
+) -> None:
+    """As a second signal does: it ends as cancelled, and no task of it fails on the way."""
+    world = World(seconds=0.005)
+    async with open_stores(database) as stores:
+        await stores.queue(recipients=tuple(f"r{n}@a.example" for n in range(600)))
+        running = asyncio.create_task(dispatcher_of(stores, world, 4, 20).run(asyncio.Event()))
+        await until(lambda: len(world.ended) >= 200)  # so fast that some wait here for their turn
+        world.seconds = 30
+        began = len(world.began)
+        await until(lambda: len(world.began) == began + 4)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    assert began + 4 == len(world.began)
 
 
 async def test_a_transaction_longer_than_its_lease_is_not_taken_over(database: str) -> None:

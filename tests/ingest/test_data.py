@@ -1,117 +1,17 @@
-"""Message data: where it ends, what is refused, and that memory stays bounded."""
+"""Messages over a socket: nothing is smuggled, and memory stays within its budget."""
+
+import base64
+from dataclasses import replace
+from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ingest.core.data import LINE_LIMIT, DataReader, Flaw
-from servers.door import OpenDoor, Running, Wire
+from posthouse.mail.secret import hash_secret
+from posthouse.smtp.data import LINE_LIMIT
+from servers.door import LOGIN, PEPPER, OpenDoor, Running, Wire
+from servers.patience import until
 
 HEADER = b"From: jo@a.example\r\n\r\n"
-
-
-def read(data: bytes, *, pieces: int = 1 << 20, limit: int = 1_000) -> tuple[bytes | Flaw, bytes]:
-    """The message in *data* read in *pieces*, and what stands behind it."""
-    reader = DataReader(limit)
-    buffer = bytearray()
-    complete = False
-    for start in range(0, len(data), pieces):
-        buffer += data[start : start + pieces]
-        complete = complete or reader.feed(buffer)
-    assert complete, "the data does not end"
-    result = reader.result()
-    return result if isinstance(result, Flaw) else b"".join(result), bytes(buffer)
-
-
-@pytest.mark.parametrize("pieces", [1, 2, 3, 4, 5, 7, 1_000])
-@pytest.mark.parametrize(
-    ("data", "content", "rest"),
-    [
-        (b".\r\n", b"", b""),
-        (b"\r\n.\r\n", b"\r\n", b""),
-        (b"a\r\n.\r\n", b"a\r\n", b""),
-        (b"a\r\n.\r\nQUIT\r\n", b"a\r\n", b"QUIT\r\n"),
-        (b"a\r\n.\r\nb\r\n.\r\n", b"a\r\n", b"b\r\n.\r\n"),  # the first end counts
-        (b"..\r\n.\r\n", b".\r\n", b""),
-        (b"...a\r\n..\r\n.\r\n", b"..a\r\n.\r\n", b""),
-        (b".a\r\n.\r\n", b"a\r\n", b""),  # a dot that was not doubled goes all the same
-        (b"a.\r\n.\r\n", b"a.\r\n", b""),
-        (b"\xff\xfe\r\n.\r\n", b"\xff\xfe\r\n", b""),
-    ],
-)
-def test_reads_to_the_end(pieces: int, data: bytes, content: bytes, rest: bytes) -> None:
-    assert (content, rest) == read(data, pieces=pieces)
-
-
-@pytest.mark.parametrize("pieces", [1, 2, 3, 1_000])
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"a\n.\nb\r\n.\r\n",
-        b"a\n.\r\nb\r\n.\r\n",
-        b"a\r\n.\nb\r\n.\r\n",
-        b"a\r.\rb\r\n.\r\n",
-        b"a\r.\r\nb\r\n.\r\n",
-        b"a\r\n.\rb\r\n.\r\n",
-        b"a\r\r\n.\r\n",
-        b"a\n\r\n.\r\n",
-        b"a\r\n\n.\r\n\r\n.\r\n",
-        b"\n.\r\n\r\n.\r\n",
-        b"a\0b\r\n.\r\n",
-        b"\rabc\n\r\n.\r\n",  # as many CRs as LFs, and none of them together
-    ],
-)
-def test_bare_line_ends_end_nothing_and_are_refused(pieces: int, data: bytes) -> None:
-    assert read(data, pieces=pieces) == (Flaw.BARE_LINE_END, b"")
-
-
-@pytest.mark.parametrize("pieces", [1, 3, 1_000, 1 << 20])
-def test_too_much_is_read_to_its_end_but_not_kept(pieces: int) -> None:
-    data = b"x" * 998 + b"\r\n"
-    reader = DataReader(limit=1_500)
-    buffer = bytearray()
-    for start in range(0, 100_000, pieces):
-        buffer += (data * 100)[start : start + pieces]
-        assert not reader.feed(buffer)
-        assert reader.held <= 1_500 + pieces + 5
-    buffer += b".\r\nNOOP\r\n"
-    assert reader.feed(buffer)
-    assert reader.result() is Flaw.TOO_BIG
-    assert buffer == b"NOOP\r\n"
-
-
-def test_the_limit_is_what_the_message_may_have() -> None:
-    assert read(b"x" * 98 + b"\r\n.\r\n", limit=100)[0] == b"x" * 98 + b"\r\n"
-    assert read(b"x" * 99 + b"\r\n.\r\n", limit=100)[0] is Flaw.TOO_BIG
-
-
-@pytest.mark.parametrize("before", [b"", b"a\r\n", b"b" * LINE_LIMIT + b"\r\n"])
-@pytest.mark.parametrize("after", [b"", b"a\r\n"])
-def test_long_lines(before: bytes, after: bytes) -> None:
-    longest = b"x" * LINE_LIMIT + b"\r\n"
-    assert read(before + longest + after + b".\r\n", limit=10_000)[0] == before + longest + after
-    assert read(before + b"x" + longest + after + b".\r\n", limit=10_000)[0] is Flaw.LONG_LINE
-
-
-@given(
-    lines=st.lists(st.binary().map(lambda b: b.translate(None, b"\r\n\0")), max_size=8),
-    pieces=st.integers(1, 40),
-)
-def test_what_was_stuffed_comes_out_as_it_was(lines: list[bytes], pieces: int) -> None:
-    content = b"".join(line + b"\r\n" for line in lines)
-    stuffed = b"".join((b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in lines)
-    assert (content, b"RSET") == read(stuffed + b".\r\nRSET", pieces=pieces, limit=1 << 20)
-
-
-@given(data=st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\0"])).map(b"".join))
-def test_whatever_is_taken_has_clean_line_ends(data: bytes) -> None:
-    content, _ = read(data + b"\r\n.\r\n")
-    if isinstance(content, bytes):
-        bare = content.replace(b"\r\n", b"")
-        assert not set(b"\r\n\0") & set(bare)
-
-
-# The same over a socket.
 
 SMUGGLED = (
     b"MAIL FROM:<jo@a.example>\r\nRCPT TO:<y@there.example>\r\nDATA\r\n"
@@ -155,23 +55,90 @@ async def test_a_message_of_many_pieces_arrives_whole(door: Running, client: Wir
     assert door.intake.accepted[0].body == body
 
 
-async def test_messages_that_fill_the_memory_come_back_later(open_door: OpenDoor) -> None:
-    door = await open_door(octets_in_flight=50_000)
-    slow, other = await door.logged_in(), await door.logged_in()
-    await slow.envelope()
-    await slow.say("DATA")
-    await slow.send(HEADER + (b"x" * 76 + b"\r\n") * 1_000)
+FULL = "452 4.3.1 Insufficient storage, try again later"
+LINES = (b"x" * 76 + b"\r\n") * 250  # 19,500 octets
+
+
+async def begin(client: Wire, content: bytes) -> None:
+    """Send the first part of a message."""
+    await client.envelope()
+    await client.say("DATA")
+    await client.send(content)
+
+
+def given_up(door: Running) -> int:
+    """How many messages that are coming in were given up."""
+    return sum(session._receiver._given_up for session in door.service._context.connections.open)  # type: ignore[attr-defined]
+
+
+async def other_client(door: Running) -> Wire:
+    """A client with a credential of its own."""
+    name = f"user{len(door.directory.logins)}"
+    door.directory.logins[name] = replace(
+        LOGIN, username=name, credential_id=UUID(int=99), secret_hash=hash_secret("x", PEPPER)
+    )
+    client = await door.connect()
+    await client.say("EHLO other")
+    encoded = base64.b64encode(f"\0{name}\0x".encode()).decode()
+    assert (await client.say(f"AUTH PLAIN {encoded}")).startswith("235 ")
+    return client
+
+
+async def test_the_largest_message_of_the_credential_that_holds_most_is_given_up(
+    open_door: OpenDoor,
+) -> None:
+    """M4: a credential that fills the memory stops itself, and nobody else."""
+    door = await open_door(octets_in_flight=100_000)
+    memory = door.service._context.memory
+    small, large = await door.logged_in(), await door.logged_in()
+    other = await other_client(door)
+    await begin(small, HEADER + LINES)
+    await begin(other, HEADER + LINES)
+    await until(lambda: memory.total > 2 * len(LINES))
+    await begin(large, HEADER + LINES * 2)
+    await until(lambda: given_up(door) == 1)
+
+    assert await large.message_end(LINES + b".\r\n") == FULL
+    assert (await small.message_end(b".\r\n")).startswith("250 ")
+    assert (await other.message_end(b".\r\n")).startswith("250 ")
+    assert memory.total == 0
+    assert (await large.message(HEADER + b".\r\n")).startswith("250 ")
+
+
+async def test_small_messages_of_others_go_on_while_one_credential_fills_its_share(
+    open_door: OpenDoor,
+) -> None:
+    door = await open_door(octets_in_flight=100_000, message_octets=90_000)
+    memory = door.service._context.memory
+    greedy = [await door.logged_in() for _ in range(3)]
+    for client in greedy:
+        await begin(client, HEADER + LINES * 2)
+    await until(lambda: given_up(door) == 2)
+    assert memory.total <= 50_000
+    other = await other_client(door)
+    assert (await other.message(HEADER + LINES + b".\r\n")).startswith("250 ")
+    answers = [(await client.message_end(b".\r\n"))[:3] for client in greedy]
+    assert sorted(answers) == ["250", "452", "452"]
+
+
+async def test_data_does_not_begin_while_what_is_being_committed_fills_the_memory(
+    open_door: OpenDoor,
+) -> None:
+    door = await open_door(octets_in_flight=10_000)
+    committing, other = await door.logged_in(), await door.logged_in()
+    door.intake.open.clear()
+    await begin(committing, HEADER + LINES + b".\r\n")
+    await until(lambda: door.intake.asked == 1)
     await other.envelope()
-    assert await slow.message_end(b".\r\n") == "452 4.3.1 Insufficient storage, try again later"
+    assert await other.say("DATA") == FULL
+    door.intake.open.set()
+    assert (await committing.reply()).startswith("250 ")
     assert (await other.say("DATA")).startswith("354 ")
-    assert (await other.message_end(HEADER + b".\r\n")).startswith("250 ")
 
 
-async def test_data_does_not_start_while_others_fill_the_memory(open_door: OpenDoor) -> None:
-    door = await open_door(octets_in_flight=50_000, message_octets=60_000)
-    slow, other = await door.logged_in(), await door.logged_in()
-    await slow.envelope()
-    await slow.say("DATA")
-    await other.envelope()
-    door.service._door.guests.octets = 50_001
-    assert await other.say("DATA") == "452 4.3.1 Insufficient storage, try again later"
+async def test_a_client_that_leaves_in_data_frees_its_memory(door: Running, client: Wire) -> None:
+    memory = door.service._context.memory
+    await begin(client, HEADER + LINES)
+    await until(lambda: memory.total > 0)
+    client.writer.close()
+    await until(lambda: memory.total == 0)

@@ -8,12 +8,12 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
-from ingest.core.limits import Limits
-from ingest.door import Guests
-from ingest.listener import Listener, TlsMode
+from ingest.backpressure import ConnectionLimiter
+from ingest.listeners import Listener, TlsMode
 from ingest.service import IngestService
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
+from posthouse.smtp.data import DataReader
 from posthouse.store import StoreFull, StoreRefused, StoreUnavailable
 from servers.door import PLAIN, OpenDoor, Running, Wire
 
@@ -48,6 +48,27 @@ async def test_C08_no_fault_of_ours_is_ever_a_5xx(  # noqa: N802
     assert (await client.message_end(GOOD)).startswith("250 ")
 
 
+async def test_after_a_fault_within_a_message_its_rest_is_not_read_as_commands(
+    door: Running, client: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M11: 451, and the connection is closed."""
+
+    def feed(_: DataReader, __: bytearray) -> bool:
+        raise MemoryError
+
+    await client.envelope()
+    await client.say("DATA")
+    with monkeypatch.context() as patched:
+        patched.setattr(DataReader, "feed", feed)
+        await client.send(b"half a message\r\n")
+        assert await client.reply() == FAULT
+    await client.send(b"RSET\r\nMAIL FROM:<jo@a.example>\r\n.\r\n")
+    assert await client.is_closed()
+    assert door.intake.accepted == []
+    assert not door.service._context.connections.open
+    assert (await (await door.logged_in()).message(GOOD)).startswith("250 ")
+
+
 async def test_while_the_store_is_known_to_be_away_nobody_waits_for_it(
     door: Running,
 ) -> None:
@@ -74,7 +95,7 @@ async def test_without_room_on_the_disk_mail_is_turned_away_before_it_is_sent(
 async def test_a_directory_that_fails_at_mail_is_a_fault_of_ours(
     door: Running, client: Wire
 ) -> None:
-    door.service._door.authenticator._remembered.clear()
+    door.service._context.authenticator._remembered.clear()
     door.directory.failure = StoreUnavailable("away")
     assert await client.say("MAIL FROM:<jo@a.example>") == FAULT
 
@@ -182,7 +203,7 @@ async def test_a_client_that_trickles_a_command_gets_no_more_time(open_door: Ope
     client = await door.connect()
     with pytest.raises(ConnectionError):
         await trickle(client)
-    assert not door.service._door.guests.inside
+    assert not door.service._context.connections.open
 
 
 async def test_commands_renew_the_time_of_a_client(open_door: OpenDoor) -> None:
@@ -213,7 +234,7 @@ async def test_data_that_trickles_is_broken_off(open_door: OpenDoor) -> None:
     with pytest.raises(ConnectionError):
         await trickle(client)
     assert door.intake.accepted == []
-    assert door.service._door.guests.octets == 0
+    assert door.service._context.memory.total == 0
 
 
 async def test_a_client_that_reads_no_replies_is_not_served_for_ever(open_door: OpenDoor) -> None:
@@ -223,7 +244,7 @@ async def test_a_client_that_reads_no_replies_is_not_served_for_ever(open_door: 
     with pytest.raises((ConnectionError, TimeoutError)):
         await flood(client)
     await asyncio.sleep(1.2)
-    assert not door.service._door.guests.inside
+    assert not door.service._context.connections.open
 
 
 # Stopping.
@@ -338,17 +359,17 @@ async def test_a_client_over_ipv6() -> None:
     writer.close()
 
 
-async def test_who_was_not_admitted_cannot_leave() -> None:
+async def test_a_session_that_was_not_admitted_cannot_leave() -> None:
     class Nobody:
         def stop(self) -> None: ...
 
         def abort(self) -> None: ...
 
-    guests = Guests(Limits(connections=0))
+    connections = ConnectionLimiter(total=0, per_address=1)
     nobody = Nobody()
-    assert guests.admit(nobody, "192.0.2.1") is not None
-    guests.leave(nobody, "192.0.2.1")
-    assert not guests.inside
+    assert not connections.admit(nobody, "192.0.2.1")
+    connections.leave(nobody, "192.0.2.1")
+    assert not connections.open
 
 
 # What is logged.

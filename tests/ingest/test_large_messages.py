@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ingest.core.data import DataReader, Flaw
+from posthouse.smtp.data import DataReader, Flaw
 from servers.door import PLAIN, Running
 from servers.patience import until
 

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 import trustme
+from structlog.testing import capture_logs
 
 from ingest.authenticator import Authenticator, Denial
-from ingest.core.commands import Credentials
 from posthouse.mail.secret import hash_secret
 from posthouse.running.certificate import CannotUseCertificate, Certificate
-from posthouse.store import StoreUnavailable
+from posthouse.smtp.commands import Credentials
+from posthouse.store import StoreRefused, StoreUnavailable
 from servers.door import LOGIN, PEPPER, PLAIN, OpenDoor, RememberingDirectory, Running, Wire
 from servers.door import write_certificate as write
+from servers.patience import until
 
 OK = "235 2.7.0 Authentication successful"
 FAILED = "535 5.7.8 Authentication credentials invalid"
@@ -63,6 +65,51 @@ async def test_three_wrong_secrets_end_the_connection(door: Running) -> None:
     assert await client.is_closed()
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["AUTH LOGIN AGE=", PASSWORD],  # NUL, "a"
+        ["AUTH LOGIN Cg==", PASSWORD],
+        ["AUTH PLAIN " + base64.b64encode(b"\0us\ner\0the secret").decode()],
+        ["AUTH PLAIN " + base64.b64encode("\0us\u2028er\0the secret".encode()).decode()],
+        ["AUTH PLAIN " + base64.b64encode(b"boss\0user\0the secret").decode()],  # RFC 4616
+    ],
+)
+async def test_user_names_that_cannot_be_are_failed_logins_without_a_query(
+    door: Running, lines: list[str]
+) -> None:
+    """M1: counted and limited as any guess; nothing raw of them reaches the log."""
+    client = await door.connect()
+    await client.say("EHLO x")
+    with capture_logs() as logs:
+        for _ in range(3):
+            for line in lines:
+                reply = await client.say(line)
+            assert reply == FAILED
+        assert await client.reply() == "421 4.7.0 Too many failed logins, try again later"
+    assert door.directory.asked == []
+    assert door.service._context.authenticator._guesses._by_network["127.0.0.1"][0] == 3
+    assert ["auth_failed"] * 3 == [each["event"] for each in logs]
+    assert all(each["username"].isprintable() for each in logs)
+
+
+async def test_a_client_may_ask_to_act_as_itself(door: Running) -> None:
+    client = await door.connect()
+    await client.say("EHLO x")
+    itself = base64.b64encode(b"user\0user\0the secret").decode()
+    assert await client.say(f"AUTH PLAIN {itself}") == OK
+
+
+async def test_a_login_that_the_store_refuses_is_not_wrong(door: Running) -> None:
+    client = await door.connect()
+    await client.say("EHLO x")
+    door.directory.failure = StoreRefused("never")
+    with capture_logs() as logs:
+        reply = await client.say(f"AUTH PLAIN {PLAIN}")
+    assert reply == "454 4.7.0 Temporary authentication failure"
+    assert ["auth_unavailable"] == [each["event"] for each in logs]
+
+
 async def test_a_directory_that_is_away_never_says_wrong(door: Running) -> None:
     client = await door.connect()
     await client.say("EHLO x")
@@ -88,7 +135,7 @@ async def test_a_withdrawn_credential_sends_no_more(door: Running, client: Wire)
     await client.envelope()
     await client.say("RSET")
     del door.directory.logins["user"]
-    door.service._door.authenticator._remembered.clear()
+    door.service._context.authenticator._remembered.clear()
     assert await client.say("MAIL FROM:<jo@a.example>") == "530 5.7.0 Authentication required"
 
 
@@ -117,7 +164,7 @@ def directory() -> RememberingDirectory:
 
 @pytest.fixture
 def authenticator(directory: RememberingDirectory, clock: Clock) -> Authenticator:
-    return Authenticator(directory, PEPPER, clock, patience=1.0)
+    return Authenticator(directory, PEPPER, clock, seconds=1.0)
 
 
 GOOD = Credentials("user", "the secret")
@@ -184,7 +231,7 @@ async def test_memory_of_logins_and_guesses_is_bounded(
 
 
 async def test_too_many_guesses_end_the_connection(door: Running) -> None:
-    guesses = door.service._door.authenticator._guesses
+    guesses = door.service._context.authenticator._guesses
     for _ in range(100):
         guesses.count("127.0.0.1", asyncio.get_running_loop().time())
     client = await door.connect()
@@ -242,6 +289,41 @@ async def test_implicit_tls_offers_auth_at_once(
     assert "STARTTLS" not in offered
     await client.log_in()
     assert (await client.message(b"From: jo@a.example\r\n\r\nx\r\n.\r\n")).startswith("250 ")
+
+
+async def test_admission_comes_before_the_tls_handshake(
+    open_door: OpenDoor, client_tls: ssl.SSLContext
+) -> None:
+    """M3: sockets that say nothing are counted, and those beyond the limit cost no handshake."""
+    door = await open_door("implicit", connections_per_address=3)
+    silent = [await door.connect(greeting=False) for _ in range(3)]
+    connections = door.service._context.connections
+    await until(lambda: len(connections.open) == 3)
+    refused = await door.connect(greeting=False)
+    assert await refused.is_closed()
+    silent[0].writer.close()
+    await until(lambda: len(connections.open) == 2)
+    client = await door.connect(tls=client_tls)
+    await client.log_in()
+
+
+async def test_stopping_does_not_wait_for_a_tls_handshake(open_door: OpenDoor) -> None:
+    door = await open_door("implicit", "opportunistic")
+    await door.connect(0, greeting=False)
+    second = await door.connect(1)
+    await second.say("EHLO x")
+    await second.say("STARTTLS")
+    await until(lambda: len(door.service._context.connections.open) == 2)
+    door.stopping.set()
+    async with asyncio.timeout(10):
+        await door.task
+
+
+async def test_a_tls_handshake_has_a_time_limit(open_door: OpenDoor) -> None:
+    door = await open_door("implicit", handshake_seconds=0.1)
+    silent = await door.connect(greeting=False)
+    assert await silent.is_closed()
+    await until(lambda: not door.service._context.connections.open)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import trustme
 
-from ingest.core.limits import Limits
-from ingest.listener import Listener
+from ingest.listeners import Listener
 from ingest.service import IngestService
+from ingest.session_context import Limits
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import hash_secret
 from posthouse.mail.submission import Submission

@@ -73,6 +73,7 @@ class Mx:
     messages: list[bytes] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     connections: int = 0
+    begun: int = 0  # texts that are on their way, where manners count them
     port: int = 0
 
     async def on_connection(

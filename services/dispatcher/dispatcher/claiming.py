@@ -40,7 +40,7 @@ SLOW_CLAIM_SECONDS = 0.5
 SUSPECT_SECONDS = 2.0
 # Shorter spans measure chance, not a rate.
 _SHORTEST_SPAN = 0.1
-# Between two claims nobody knows whether a lane still waits: no more than this is charged at once.
+# Between two claims it is unknown whether a lane still waits: at most this is charged at once.
 _LONGEST_WAIT = 1.0
 
 log = structlog.get_logger()

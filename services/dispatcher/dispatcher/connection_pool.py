@@ -33,7 +33,7 @@ OPENED = Counter(
 log = structlog.get_logger()
 
 # Addresses that one attempt tries at most: a site that swallows packets on all of its hosts
-# shall not hold a worker for an hour.
+# shall not take up a place on the wire for an hour.
 MOST_TRIES = 5
 
 
@@ -49,7 +49,7 @@ class ReusePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What came of one attempt, and where it ended."""
+    """The outcomes of one attempt, and where it ended."""
 
     outcomes: tuple[Outcome, ...]  # in the order of the recipients
     host: str = ""  # the last server tried, "mx.example[192.0.2.1]:25"
@@ -106,7 +106,7 @@ class ConnectionPool:
         return sent
 
     async def close(self) -> None:
-        """Take leave of every server, and keep none from here on; at most the QUIT timeout."""
+        """Close all connections with QUIT, and keep none from here on; at most the QUIT timeout."""
         self._closing = True
         idle = [connection for kept in self._idle.values() for connection in kept]
         self._idle.clear()
@@ -150,7 +150,7 @@ class ConnectionPool:
     async def _over(
         self, connection: OutboundConnection, route: Route, envelope: Envelope
     ) -> Sent | None:
-        """Send over *connection* and keep it; None if a kept one had died meanwhile."""
+        """Send over *connection* and keep it; None if a kept one has died."""
         was_kept = connection.messages > 0
         finished = await connection.send(envelope)
         if finished.untouched and was_kept:

@@ -53,7 +53,7 @@ class Sender(Protocol):
         """One transaction; never raises for what a server or the network does."""
 
     async def close(self) -> None:
-        """Take leave of every server."""
+        """Close every connection with QUIT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class DeliveryAttempts:
         return self._settled(claimed, outcome, self._now())
 
     async def close(self) -> None:
-        """Take leave of every server."""
+        """Close every connection with QUIT."""
         await self._sender.close()
 
     def _settled(

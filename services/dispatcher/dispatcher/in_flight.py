@@ -39,7 +39,7 @@ class InFlight:
     """Says what may start next (highest lane first, oldest first within it) and what to claim.
 
     A suspect is in flight too, but it waits for nothing and takes no place on the wire: it is sent
-    by a process of its own. So it keeps nobody waiting, however long its server takes.
+    by a process of its own. So it delays no other, however long its server takes.
     """
 
     limits: LaneLimits
@@ -54,7 +54,7 @@ class InFlight:
         """Take *lease* in; it is returned if it is a suspect, which starts now.
 
         A delivery that is here already goes on under its new claim: the lease ran out while the
-        store was away, and nobody else took it.
+        store was away, and no other process took it.
         """
         known = self._leases.get(lease.id)
         if known is not None:

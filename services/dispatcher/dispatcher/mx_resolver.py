@@ -1,4 +1,4 @@
-"""Questions to DNS: mail exchangers and addresses, remembered for as long as they hold."""
+"""Questions to DNS: mail exchangers and addresses, remembered for as long as they are valid."""
 
 import asyncio
 import socket
@@ -67,7 +67,7 @@ class TtlCache(Generic[Key, Value]):
             asked = self._asked.get(key)
             if asked is None:
                 return await self._ask(key, ask)
-            # Whoever asks may be cancelled or fail; then one of those who waited asks.
+            # The caller that asks may be cancelled or fail; then one of those that waited asks.
             await asked.wait()
 
     async def _ask(self, key: Key, ask: Callable[[Key], Awaitable[tuple[Value, float]]]) -> Value:
@@ -103,7 +103,7 @@ class MxResolver:
         )
 
     async def exchangers(self, domain: str) -> tuple[MxAnswer, float]:
-        """The MX records of *domain* (ASCII), and for how many seconds they hold."""
+        """The MX records of *domain* (ASCII), and for how many seconds they are valid."""
         answer = await self._ask(domain, dns.rdatatype.MX)
         if not isinstance(answer, dns.resolver.Answer):
             return answer, FAILURE_TTL if isinstance(answer, LookupFailed) else NOTHING_TTL

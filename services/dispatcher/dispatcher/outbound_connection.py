@@ -19,9 +19,9 @@ _ANY_WINDOW = 32 * 1024
 
 
 def opportunistic_context() -> ssl.SSLContext:
-    """The context for servers that nobody vouches for (RFC 7435): make one, share it.
+    """The TLS context for opportunistic encryption (RFC 7435): make one, share it.
 
-    It encrypts against the passive listener and checks no name: MX hosts present what they have.
+    It protects against passive listeners and checks no name: MX hosts present any certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -69,7 +69,7 @@ class OutboundConnection(asyncio.Protocol):
         self._flushed = True  # all we have to say has left us
         self._unwritten = 0  # octets that the kernel had not taken when we last looked
 
-    # For whoever sends
+    # For the connection pool
 
     @property
     def is_idle(self) -> bool:

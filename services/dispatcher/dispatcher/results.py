@@ -50,7 +50,7 @@ class Results:
         self._log = log.bind()  # the one above is lazy, and would bind itself for each line
 
     def announce(self, result: Settlement) -> None:
-        """Log and count what came of an attempt that has just ended."""
+        """Log and count the result of an attempt that has just ended."""
         delivery = result.claimed.delivery
         _attempts(delivery.lane, result.kind).inc()
         if result.attempt is not None:

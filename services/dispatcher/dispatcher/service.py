@@ -1,4 +1,4 @@
-"""The dispatcher: claims deliveries in strict lanes, sends them, writes down what came of it."""
+"""The dispatcher: claims deliveries in strict lanes, sends them, commits the results."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,7 +23,7 @@ from posthouse.store.direct_handoff import DirectHandoff
 
 ABANDONED = Counter(
     "posthouse_deliveries_abandoned_total",
-    "Claims that ended without a result: delivered or not, nobody knows; sent again.",
+    "Claims that ended without a result: maybe delivered, and sent again.",
 )
 IN_FLIGHT = Gauge(
     "posthouse_deliveries_in_flight", "Deliveries this process has claimed.", ["state"]
@@ -48,13 +48,13 @@ class Deliveries(ClaimDeliveries, ParkedDeliveries, Protocol):
     async def settle(self, settlement: Settlement) -> bool:
         """Commit the result of a claim; False when the claim was lost."""
 
-    async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
+    async def renew(self, claimed: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend leases; the ids that are still ours."""
 
     async def quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
         """Quarantine it until an operator decides."""
 
-    async def return_leases(self, held: Sequence[ClaimedDelivery]) -> None:
+    async def return_leases(self, claimed: Sequence[ClaimedDelivery]) -> None:
         """Give claims back untried."""
 
 
@@ -235,7 +235,7 @@ class Dispatcher:
                 log.warning("renewing_interrupted", reason=str(error))
                 continue
             self._in_flight.extend(renewed, start_before)
-            # Those that ended meanwhile are gone already; the rest was taken from us.
+            # Those that have ended are gone already; another process has claimed the rest.
             self._in_flight.drop_waiting({lease.id for lease in leases} - renewed)
 
     async def _give_back(self, waiting: Sequence[Lease]) -> None:

@@ -42,7 +42,7 @@ class DispatcherSettings(ProgramSettings):
     commas. Otherwise no domain and no address in brackets leads into one; static routes may."""
 
     messages_per_connection: Annotated[int, Field(ge=1)] = 100
-    """After so many messages a connection to a destination is closed and opened anew."""
+    """A connection to a destination is closed after this many messages."""
 
     lease_seconds: Annotated[float, Field(ge=5, le=600)] = 20.0
     """How long work stays with a process that died before others take it up."""

@@ -11,7 +11,7 @@ from dispatcher.core.classify import SmtpStage
 class Timeouts:
     """How long to wait, in seconds (RFC 5321 section 4.5.3.2)."""
 
-    connect: float = 30  # our own: a host that drops packets shall not hold a worker for minutes
+    connect: float = 30  # our own: a host that drops packets takes up a place on the wire no longer
     tls: float = 60
     command: float = 300  # greeting, EHLO, STARTTLS, MAIL, RCPT
     kept: float = 30  # our own: first sign of life on a kept connection; then a new one is tried

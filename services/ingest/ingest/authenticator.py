@@ -1,4 +1,4 @@
-"""Who a client is: credentials looked up, compared, and remembered for half a minute."""
+"""Who a client is: credentials are looked up, compared, and remembered for half a minute."""
 
 import asyncio
 import hmac
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeVar
 
-from ingest.core.commands import Credentials
-from ingest.core.network import network_of
+from ingest.backpressure import network_of
+from ingest.core.message_checks import SessionFacts, checks
 from posthouse.mail.secret import hash_secret
+from posthouse.profiles import resolve
+from posthouse.smtp.commands import Credentials
 from posthouse.store import StoreUnavailable
 from posthouse.store.accounts import Login
 
@@ -17,10 +19,36 @@ V = TypeVar("V")
 
 _REMEMBERED_SECONDS = 30.0
 _REMEMBERED_LOGINS = 10_000
-_GUESSES = 100  # wrong ones that an address has...
-_GUESSING_SECONDS = 600.0  # ...in this time
-_GUESSERS = 10_000
+_MAX_GUESSES = 100  # wrong credentials from one address...
+_GUESSING_SECONDS = 600.0  # ...within this time
+_REMEMBERED_NETWORKS = 10_000
 _NO_HASH = bytes(32)  # of no secret: BLAKE2b has no known preimage of zeros
+
+
+def facts_of(login: Login, max_message_octets: int, max_header_octets: int) -> SessionFacts:
+    """What *login* means here; raises UnknownProfile and InvalidOverride."""
+    own = login.own_profile
+    if own is None:
+        profile = resolve(login.profile)
+        revision = profile.revision
+    else:
+        profile = resolve(own.preset, own.preset_revision, own.knobs)
+        revision = own.revision
+    limit = profile.size.max_message_octets
+    return SessionFacts(
+        account_id=login.account_id,
+        credential_id=login.credential_id,
+        username=login.username,
+        domains=login.domains,
+        lane=login.lane,
+        highest_lane=login.highest_lane,
+        profile=profile,
+        profile_name=login.profile,
+        profile_revision=revision,
+        max_message_octets=min(limit, max_message_octets) if limit else max_message_octets,
+        max_header_octets=max_header_octets,
+        checks=checks(profile),
+    )
 
 
 class Directory(Protocol):
@@ -31,10 +59,10 @@ class Directory(Protocol):
 
 
 class Denial(Enum):
-    """Why nobody was logged in."""
+    """Why a login failed."""
 
-    WRONG = "wrong"  # user or secret: which of them is not told, nor can it be timed
-    TOO_MANY_GUESSES = "too_many_guesses"  # from this address, of late
+    WRONG = "wrong"  # user or secret: neither reply nor its time tells which
+    TOO_MANY_GUESSES = "too_many_guesses"  # from this address, in the last minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +74,32 @@ class _Remembered:
 class Authenticator:
     """Checks credentials against a directory.
 
-    A login is believed for half a minute after the directory said so: for as long a withdrawn
-    credential still works, and a directory that is away goes unnoticed.
+    A login is remembered for half a minute. Until then a credential that was withdrawn still works,
+    and a directory that is away is not noticed.
     """
 
     def __init__(
-        self, directory: Directory, pepper: bytes, clock: Callable[[], float], patience: float
+        self, directory: Directory, pepper: bytes, clock: Callable[[], float], seconds: float
     ) -> None:
-        """*clock* tells monotonic seconds; *patience* is how many the directory may take."""
+        """*clock* tells monotonic seconds; *seconds*: the time that the directory has."""
         self._directory = directory
         self._pepper = pepper
         self._clock = clock
-        self._patience = patience
+        self._seconds = seconds
         self._remembered: dict[str, _Remembered] = {}
         self._guesses = _Guesses()
 
     async def authenticate(self, credentials: Credentials, client: str) -> Login | Denial:
-        """Log in from address *client*; raises StoreUnavailable when nobody can tell."""
+        """Log in from address *client*; raises StoreUnavailable when the directory fails."""
         secret_hash = hash_secret(credentials.secret, self._pepper)
-        known = self._recall(credentials.username)
+        known = self._recall(credentials.username) if credentials.can_be_known else None
         if known is not None and hmac.compare_digest(known.secret_hash, secret_hash):
             return known
-        # Only who is not known already can be locked out by others at the same address.
+        # Others at the same address cannot lock out a client that is remembered.
         if self._guesses.are_too_many(client, self._clock()):
             return Denial.TOO_MANY_GUESSES
 
-        login = await self._look_up(credentials.username)
+        login = await self._look_up(credentials.username) if credentials.can_be_known else None
         expected = _NO_HASH if login is None else login.secret_hash
         if not hmac.compare_digest(expected, secret_hash) or login is None:
             self._guesses.count(client, self._clock())
@@ -80,7 +108,7 @@ class Authenticator:
         return login
 
     async def current(self, login: Login) -> Login | None:
-        """What *login* is by now; None when it was withdrawn or its secret changed.
+        """What *login* is now; None when it was withdrawn or its secret changed.
 
         Raises StoreUnavailable.
         """
@@ -95,7 +123,7 @@ class Authenticator:
 
     async def _look_up(self, username: str) -> Login | None:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._seconds):
                 return await self._directory.login(username)
         except TimeoutError as error:
             raise StoreUnavailable("no answer about a credential in time") from error
@@ -116,12 +144,12 @@ class _Guesses:
         self._by_network: dict[str, tuple[int, float]] = {}
 
     def are_too_many(self, client: str, now: float) -> bool:
-        return self._lately(network_of(client), now)[0] >= _GUESSES
+        return self._lately(network_of(client), now)[0] >= _MAX_GUESSES
 
     def count(self, client: str, now: float) -> None:
         network = network_of(client)
         guesses, since = self._lately(network, now)
-        _put(self._by_network, network, (guesses + 1, since), _GUESSERS)
+        _put(self._by_network, network, (guesses + 1, since), _REMEMBERED_NETWORKS)
 
     def _lately(self, network: str, now: float) -> tuple[int, float]:
         guesses, since = self._by_network.get(network, (0, now))

@@ -3,24 +3,38 @@
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from functools import cache
 from uuid import UUID
 
 import structlog
+from prometheus_client import Counter
 
 from ingest.authenticator import Authenticator, Directory
-from ingest.core.limits import Limits
-from ingest.core.trouble import StoreTrouble
-from ingest.door import Door, Guests, Intake
-from ingest.listener import Listener, TlsMode
+from ingest.backpressure import ConnectionLimiter, MemoryBudget, StoreBackoff
+from ingest.listeners import BACKLOG, Listener, TlsMode, addresses, bind
+from ingest.session_context import Intake, Limits, SessionContext
 from ingest.smtp_session import SmtpSession
-from ingest.sockets import BACKLOG, addresses, bind
+from ingest.smtp_wire import SmtpWire, Spawn, TlsAcceptor
 from posthouse.running.certificate import Certificate
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
+from posthouse.smtp.server import SmtpServer
+from posthouse.smtp.session_state import ServerConfig
 
 log = structlog.get_logger()
 
-_HANDSHAKE_SECONDS = 30.0
+COMMANDS = Counter(
+    "posthouse_smtp_commands", "SMTP commands by the class of their reply", ["verb", "code_class"]
+)
+
+
+@cache  # looking a counter up costs more than moving it
+def _commands(verb: str, code: int) -> Counter:
+    return COMMANDS.labels(verb, f"{code // 100}xx")
+
+
+def _count_command(verb: str, code: int) -> None:
+    _commands(verb, code).inc()
 
 
 class IngestService:
@@ -37,13 +51,13 @@ class IngestService:
         certificate: Certificate | None,
         new_id: Callable[[], UUID],
         clock: Callable[[], float],
-        has_room: Callable[[], bool] = lambda: True,  # while it says no, mail is turned away
+        has_room: Callable[[], bool] = lambda: True,  # while it is False, mail is turned away
         limits: Limits = Limits(),  # noqa: B008 - frozen
         sockets: Sequence[socket.socket] = (),
     ) -> None:
         """*pepper* keys the hashes of secrets, *clock* tells monotonic seconds.
 
-        *sockets*: those of the listeners, where they are bound already.
+        *sockets*: of the listeners, if they are bound already.
 
         Raises CannotListen when a listener needs a certificate and there is none.
         """
@@ -53,13 +67,17 @@ class IngestService:
         self._listeners = tuple(listeners)
         self._sockets = list(sockets)
         self._addresses = addresses(sockets)
-        self._door = Door(
+        self._context = SessionContext(
             hostname=hostname,
             limits=limits,
             intake=intake,
             authenticator=Authenticator(directory, pepper, clock, limits.directory_seconds),
-            guests=Guests(limits),
-            trouble=StoreTrouble(),
+            connections=ConnectionLimiter(
+                total=limits.connections, per_address=limits.connections_per_address
+            ),
+            memory=MemoryBudget(limits.octets_in_flight),
+            store_backoff=StoreBackoff(),
+            clock=clock,
             has_room=has_room,
             new_id=new_id,
             tls=certificate.context if certificate else None,
@@ -82,37 +100,44 @@ class IngestService:
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve until *stopping*, then let every session finish the command it is at.
 
-        Cancelled, it breaks off what is left.
+        Cancelled, it closes what is left.
         """
         self.bind()
-        try:
-            servers = [
-                await self._serve(listener, bound)
-                for listener, bound in zip(self._listeners, self._sockets, strict=True)
-            ]
-            log.info("listening", addresses=[str(a) for a in self.addresses])
-            await stopping.wait()
-            for server in servers:
-                server.close()
-            await self._empty()
-        finally:
-            for guest in tuple(self._door.guests.inside):
-                guest.abort()
+        connections = self._context.connections
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                servers = [
+                    await self._serve(listener, bound, tasks.create_task)
+                    for listener, bound in zip(self._listeners, self._sockets, strict=True)
+                ]
+                log.info("listening", addresses=[str(a) for a in self.addresses])
+                await stopping.wait()
+                for server in servers:
+                    server.close()
+                await connections.stop()
+            finally:
+                for session in tuple(connections.open):
+                    session.abort()
 
-    async def _serve(self, listener: Listener, bound: socket.socket) -> asyncio.Server:
-        implicit = listener.tls is TlsMode.IMPLICIT
-        return await asyncio.get_running_loop().create_server(
-            lambda: SmtpSession(self._door, listener),
-            sock=bound,
-            backlog=BACKLOG,
-            ssl=self._door.tls if implicit else None,
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS if implicit else None,
+    async def _serve(
+        self, listener: Listener, bound: socket.socket, spawn: Spawn
+    ) -> asyncio.Server | TlsAcceptor:
+        limits = self._context.limits
+        config = ServerConfig(
+            hostname=self._context.hostname,
+            max_message_octets=limits.message_octets,
+            max_recipients=limits.recipients,
+            offers_starttls=listener.tls in (TlsMode.OPPORTUNISTIC, TlsMode.STARTTLS_REQUIRED),
+            requires_starttls=listener.tls is TlsMode.STARTTLS_REQUIRED,
+            max_protocol_errors=limits.protocol_errors,
+            max_idle_commands=limits.idle_commands,
         )
 
-    async def _empty(self) -> None:
-        """Send everyone home and wait until they have gone."""
-        guests = self._door.guests
-        guests.stopping = True
-        for guest in tuple(guests.inside):
-            guest.stop()
-        await guests.empty.wait()
+        def wire() -> SmtpWire:
+            server = SmtpServer(config, _count_command)
+            session = SmtpSession(self._context, listener, server)
+            return SmtpWire(server, session.serve, spawn, command_seconds=limits.command_seconds)
+
+        if listener.tls is TlsMode.IMPLICIT:
+            return TlsAcceptor(bound, wire, spawn)
+        return await asyncio.get_running_loop().create_server(wire, sock=bound, backlog=BACKLOG)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from ingest.listener import Listener
+from ingest.listeners import Listener
 from posthouse.running.common_settings import WithSecretKey
 from posthouse.running.program import ProgramSettings
 

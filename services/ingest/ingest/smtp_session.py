@@ -1,270 +1,233 @@
-"""What a client sends: envelope and message (RFC 5321, RFC 6409)."""
+"""One client's session: what `posthouse.smtp` asks is decided here, and counted."""
 
-import time
+import asyncio
 from functools import cache
 from typing import assert_never
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge
 
-from ingest.core import commands, replies
-from ingest.core.data import LINE_LIMIT, DataReader, Flaw
-from ingest.core.examination import examine, header_and_body
-from ingest.core.refusal import Reason, Refusal
-from ingest.core.sender import check_sender
-from ingest.smtp_connection import Transaction
-from ingest.smtp_login import SmtpLogin
-from posthouse.mail.lane import Lane
-from posthouse.mail.reply import Reply
-from posthouse.mail.submission import Submission
-from posthouse.store import StoreFull, StoreUnavailable
+from ingest.authenticator import Denial, facts_of
+from ingest.core import refusals
+from ingest.core.message_checks import SessionFacts, check_sender
+from ingest.listeners import Listener, TlsMode
+from ingest.message_receiver import MessageReceiver
+from ingest.session_context import SessionContext
+from ingest.smtp_wire import ClientGone, SmtpWire
+from posthouse.profiles import InvalidOverride, UnknownProfile
+from posthouse.smtp import replies
+from posthouse.smtp.commands import Mail
+from posthouse.smtp.server import SmtpServer
+from posthouse.smtp.session_state import (
+    AuthRequest,
+    DataRequest,
+    Event,
+    MessageReceived,
+    TlsRequest,
+)
+from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.accounts import Login
 
 log = structlog.get_logger()
 
-RECEIVED = Counter(
-    "posthouse_messages_received", "Messages committed and answered 250", ["listener", "lane"]
-)
-REJECTED = Counter("posthouse_messages_rejected", "Messages turned away", ["reason"])
-RECEIVING = Histogram(
-    "posthouse_receive_duration_seconds",
-    "From DATA to the answer to its final dot",
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
-)
+SESSIONS = Gauge("posthouse_smtp_sessions", "SMTP sessions that are open", ["listener"])
+LOGINS = Counter("posthouse_smtp_auth", "Logins tried", ["mechanism", "result"])
+
+# Looking a gauge up costs more than moving it: each is kept.
+_sessions = cache(SESSIONS.labels)
+
+# Why it cannot be said whether a client may send; a profile that is unknown here may be known to a
+# newer version.
+_CANNOT_TELL = (StoreUnavailable, StoreRefused, UnknownProfile, InvalidOverride)
 
 
-@cache
-def _received(listener: str, lane: Lane) -> Counter:
-    """Kept: looking a counter up costs more than moving it."""
-    return RECEIVED.labels(listener, lane.label)
+class SmtpSession:
+    """Serves one client over a wire."""
 
+    _wire: SmtpWire
 
-# A message that grows by this much gets the time of a command again: the slowest that is waited
-# for is some 1 KB a second.
-_PROGRESS_OCTETS = 262_144
+    def __init__(self, context: SessionContext, listener: Listener, server: SmtpServer) -> None:
+        self._context = context
+        self._listener = listener
+        self._label = str(listener)  # in metrics
+        self._server = server
+        self._receiver = MessageReceiver(context, server, self._label)
+        self._login: Login | None = None
+        self._failed_logins = 0
+        self._lines_read = 0
 
-
-class SmtpSession(SmtpLogin):
-    """One client's conversation."""
-
-    _held = 0  # octets of the message at work
-
-    # The envelope.
-
-    async def smtp_MAIL(self, argument: str) -> None:  # noqa: N802
-        """Begin a message."""
-        if self._mail is not None:
-            self.answer(replies.NESTED_MAIL)
-            return
-        mail = commands.read_mail(argument)
-        if isinstance(mail, Reply):
-            self.answer(mail)
-        elif trouble := self._door.trouble.reply(self.loop.time()):
-            self.answer(trouble)
-        elif not self._door.has_room():
-            self._refuse(Refusal(Reason.FULL, replies.FULL))
-        elif login := await self._current_login():
-            limit = self._door.limits.message_octets
-            if refusal := check_sender(mail.sender, login.domains):
-                self._refuse(refusal)
-            elif mail.size > limit:
-                self._refuse(Refusal(Reason.SIZE, replies.too_big(limit)))
-            else:
-                self._mail = Transaction(str(mail.sender), mail.smtputf8)
-                self.answer(replies.SENDER_OK)
-
-    async def _current_login(self) -> Login | None:
-        """The login as it is by now; when it is no more, the client has heard so."""
-        assert self._login is not None  # the gate saw to it
+    async def serve(self, wire: SmtpWire) -> None:
+        """Serve the client until it or we leave."""
+        self._wire = wire
+        self._receiver.client = wire.client
+        context = self._context
+        sessions = _sessions(self._label)
+        sessions.inc()
         try:
-            self._login = await self._door.authenticator.current(self._login)
-        except StoreUnavailable as error:
-            self._turn_away(replies.FAULT, error)
-            return None
-        if self._login is None:
-            self.answer(replies.NEEDS_AUTH)
-        return self._login
+            if context.connections.admit(self, wire.client):
+                await self._converse()
+            elif self._listener.tls is not TlsMode.IMPLICIT:  # it could only be told over TLS
+                self._server.close(
+                    refusals.STOPPING
+                    if context.connections.stopping
+                    else refusals.TOO_MANY_CONNECTIONS
+                )
+        except ClientGone:
+            log.debug("client_gone", client=wire.client)
+        finally:
+            self._receiver.release()
+            context.connections.leave(self, wire.client)
+            sessions.dec()
+            wire.close()
 
-    async def smtp_RCPT(self, argument: str) -> None:  # noqa: N802
-        """Add a recipient; whether its domain exists is for the dispatcher to find out."""
-        mail = self._mail
-        if mail is None:
-            self.answer(replies.NEEDS_MAIL)
-            return
-        recipient = commands.read_rcpt(argument, smtputf8=mail.smtputf8)
-        if isinstance(recipient, Reply):
-            self.answer(recipient)
-        elif len(mail.recipients) >= self._door.limits.recipients:
-            self.answer(replies.TOO_MANY_RECIPIENTS)
-        else:
-            mail.recipients[str(recipient)] = None
-            self.answer(replies.RECIPIENT_OK)
+    def stop(self) -> None:
+        """Close the session: at once when it is idle, else when its command is done."""
+        if self._wire.in_handshake:
+            self._wire.abort()
+        elif self._wire.is_waiting and self._server.state.data is None:
+            self._server.close(refusals.STOPPING)
+            self._wire.close()
 
-    # The message.
+    def abort(self) -> None:
+        """Close the connection now."""
+        self._wire.abort()
 
-    async def smtp_DATA(self, argument: str) -> None:  # noqa: N802
-        """Take a message: 250 says that it is committed."""
-        mail, login = self._mail, self._login
-        if argument:
-            self.answer(replies.NO_ARGUMENT)
-        elif mail is None or login is None:
-            self.answer(replies.NEEDS_MAIL)
-        elif not mail.recipients:
-            self.answer(replies.NO_VALID_RECIPIENTS)
-        elif self._door.guests.hold_too_much:
-            self._refuse(Refusal(Reason.FULL, replies.FULL))
-        else:
-            started = time.perf_counter()
-            self.answer(replies.SEND_DATA)
+    # The conversation.
+
+    async def _converse(self) -> None:
+        server, wire, context = self._server, self._wire, self._context
+        if self._listener.tls is TlsMode.IMPLICIT:
+            await self._start_tls()
+        server.greet()
+        while not server.state.closed:
+            if context.connections.stopping and server.state.data is None:
+                server.close(refusals.STOPPING)
+                return
             try:
-                message = await self._receive()
-                self._mail = None
-                if isinstance(message, Refusal):
-                    self._refuse(message)
-                else:
-                    await self._judge(mail, login, *message)
-            finally:
-                self._hold(0)
-            RECEIVING.observe(time.perf_counter() - started)
+                event = server.next_event()
+                if event is not None:
+                    await self._carry_out(event)
+                elif not server.state.closed:
+                    await self._wait()
+            except ClientGone:
+                raise
+            except Exception:
+                # Whatever is wrong with us is no reason for a client to give a message up.
+                log.exception("internal_fault", client=wire.client)
+                server.break_down(refusals.FAULT)
+            if wire.is_clogged:
+                await wire.drain()
 
-    async def _receive(self) -> tuple[bytes, bytes] | Refusal:
-        """Header and body: read to the end of the data, whatever is wrong with it."""
-        data = DataReader(self._door.limits.message_octets)
-        progress, full = 0, False
-        while not (self.octets_read and data.feed(self.octets_read)):
-            self._hold(data.held)
-            if self._door.guests.hold_too_much:
-                full = True
-                data.give_up()
-            if data.came - progress > _PROGRESS_OCTETS:
-                progress = data.came
-                self.give_time()
-            await self.read_more()
-        self._hold(data.held)
-        self.give_time()
-        result = data.result()
-        if full:
-            return Refusal(Reason.FULL, replies.FULL)
-        return self._flawed(result) if isinstance(result, Flaw) else header_and_body(result)
+    async def _wait(self) -> None:
+        """Wait for more octets; a client that makes progress gets its time again."""
+        server = self._server
+        if server.state.data is not None:
+            if self._receiver.note_progress():
+                self._wire.give_time()
+        elif server.lines_read != self._lines_read:
+            self._lines_read = server.lines_read
+            self._wire.give_time()
+        await self._wire.read_more()
 
-    def _hold(self, octets: int) -> None:
-        """Have all sessions together count what this one keeps in memory by now."""
-        self._door.guests.octets += octets - self._held
-        self._held = octets
-
-    def _flawed(self, flaw: Flaw) -> Refusal:
-        match flaw:
-            case Flaw.TOO_BIG:
-                return Refusal(Reason.SIZE, replies.too_big(self._door.limits.message_octets))
-            case Flaw.BARE_LINE_END:
-                return Refusal(Reason.LINE_END, replies.BARE_LINE_END_IN_DATA)
-            case Flaw.LONG_LINE:
-                return Refusal(Reason.LINE_LENGTH, replies.line_too_long(LINE_LIMIT))
+    async def _carry_out(self, event: Event) -> None:
+        match event:
+            case Mail():
+                await self._on_mail(event)
+            case DataRequest():
+                self._receiver.begin()
+            case MessageReceived():
+                self._wire.give_time()  # to commit takes longer than anything else here
+                await self._receiver.complete(event)
+            case AuthRequest():
+                await self._on_auth(event)
+            case TlsRequest():
+                await self._start_tls()
             case _:
-                assert_never(flaw)
+                assert_never(event)
 
-    async def _judge(self, mail: Transaction, login: Login, header: bytes, body: bytes) -> None:
-        lane = examine(
-            header,
-            domains=login.domains,
-            default=login.lane,
-            highest=login.highest_lane,
-            limit=self._door.limits.header_octets,
-        )
-        if isinstance(lane, Refusal):
-            self._refuse(lane)
-            return
-        submission = Submission(
-            id=self._door.new_id(),
-            account_id=login.account_id,
-            credential_id=login.credential_id,
-            profile=login.profile,
-            lane=lane,
-            sender=mail.sender,
-            recipients=tuple(mail.recipients),
-            smtputf8=mail.smtputf8,
-            client=self._client,
-            helo=self._helo,
-            tls=self._tls,
-            header=header,
-            body=body,
-        )
-        await self._keep(submission)
+    async def _start_tls(self) -> None:
+        context = self._context.tls
+        assert context is not None  # offered only then
+        self._login = None
+        await self._wire.start_tls(context, seconds=self._context.limits.handshake_seconds)
 
-    async def _keep(self, submission: Submission) -> None:
-        trouble = self._door.trouble
+    # Who the client is, and whether it may send.
+
+    async def _on_auth(self, request: AuthRequest) -> None:
         try:
-            await self._door.intake.accept(submission)
-        except StoreFull as error:
-            self._turn_away(replies.FULL, error)
-        except StoreUnavailable as error:
-            self._turn_away(replies.FAULT, error)
-        else:
-            trouble.over()
-            self._errors = 0
-            self.answer(replies.queued(submission.id))
-            _received(self._label, submission.lane).inc()
+            login = await self._context.authenticator.authenticate(
+                request.credentials, self._wire.client
+            )
+            if isinstance(login, Login):
+                self._receiver.facts = self._facts(login)
+        except _CANNOT_TELL as error:
+            LOGINS.labels(request.mechanism, "unavailable").inc()
+            log.warning("auth_unavailable", client=self._wire.client, reason=str(error))
+            self._server.answer(refusals.AUTH_UNAVAILABLE)
+            return
+        result = await self._conclude_auth(login)
+        LOGINS.labels(request.mechanism, result).inc()
+        if self._login is None:
+            username = request.credentials.username
             log.info(
-                "accepted",
-                submission=submission.id.hex,
-                lane=submission.lane.label,
-                size=len(submission.header) + len(submission.body),
-                recipients=len(submission.recipients),
-                client=self._client,
+                "auth_failed",
+                client=self._wire.client,
+                mechanism=request.mechanism,
+                username=username if username.isprintable() else ascii(username),
             )
 
-    # Saying no.
+    async def _conclude_auth(self, login: Login | Denial) -> str:
+        """Answer AUTH; what the login is counted as."""
+        limits = self._context.limits
+        match login:
+            case Login():
+                self._login = login
+                self._failed_logins = 0
+                self._server.log_in(self._receiver.facts.max_message_octets)
+                return "accepted"
+            case Denial.WRONG:
+                self._failed_logins += 1
+                await asyncio.sleep(limits.login_failure_seconds)
+                self._server.answer(refusals.AUTH_FAILED)
+                if self._failed_logins >= limits.login_failures:
+                    self._server.close(refusals.TOO_MANY_LOGINS)
+                return "refused"
+            case Denial.TOO_MANY_GUESSES:
+                self._server.close(refusals.TOO_MANY_LOGINS)
+                return "too_many"
+            case _:
+                assert_never(login)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Turn a message away for what is wrong with it."""
-        if refusal.reason is Reason.LINE_END:
-            # Such data was made to be read differently by different programs: no more of it.
-            self.leave(refusal.reply)
-        else:
-            self.answer(refusal.reply)
-        REJECTED.labels(refusal.reason).inc()
-        log.info(
-            "rejected", reason=refusal.reason, reply=str(refusal.reply), client=self._client,
-            credential=self._login and self._login.username,
-        )  # fmt: skip
+    def _facts(self, login: Login) -> SessionFacts:
+        limits = self._context.limits
+        return facts_of(login, limits.message_octets, limits.header_octets)
 
-    def _turn_away(self, reply: Reply, error: Exception) -> None:
-        """Ask the client to come back, because the store fails; and the next ones, for a second."""
-        self._door.trouble.failed(reply, self.loop.time())
-        self.answer(reply)
-        reason = Reason.FULL if reply is replies.FULL else Reason.FAULT
-        REJECTED.labels(reason).inc()
-        log.error("not_accepted", reason=str(error) or type(error).__name__, client=self._client)
+    async def _on_mail(self, mail: Mail) -> None:
+        context, receiver = self._context, self._receiver
+        if reply := context.store_backoff.reply(context.clock()):
+            self._server.answer(reply)
+        elif not context.has_room():
+            receiver.reject(refusals.NO_ROOM)
+        elif await self._is_still_logged_in():
+            facts = receiver.facts
+            if refusal := check_sender(mail.sender, facts):
+                receiver.reject(refusal)
+            elif mail.size > facts.max_message_octets:
+                receiver.reject(refusals.too_big(facts.max_message_octets))
+            else:
+                self._server.accept_sender(mail)
 
-    # Small talk.
-
-    async def smtp_NOOP(self, _: str) -> None:  # noqa: N802
-        """Do nothing; what stands behind it is ignored (RFC 5321 section 4.1.1.9)."""
-        self.answer(replies.OK)
-
-    async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
-        """Forget the envelope."""
-        if argument:
-            self.answer(replies.NO_ARGUMENT)
-            return
-        self._mail = None
-        self.answer(replies.OK)
-
-    async def smtp_HELP(self, _: str) -> None:  # noqa: N802
-        """Name the documents we follow."""
-        self.answer(replies.HELP)
-
-    async def smtp_VRFY(self, _: str) -> None:  # noqa: N802
-        """Tell nothing about addresses (RFC 5321 section 7.3)."""
-        self.answer(replies.CANNOT_VERIFY)
-
-    async def smtp_EXPN(self, _: str) -> None:  # noqa: N802
-        """There are no lists here."""
-        self.answer(replies.NOT_IMPLEMENTED)
-
-    async def smtp_QUIT(self, argument: str) -> None:  # noqa: N802
-        """Part friends."""
-        if argument:
-            self.answer(replies.NO_ARGUMENT)
-        else:
-            self.leave(replies.GOODBYE)
+    async def _is_still_logged_in(self) -> bool:
+        """Whether the login still counts, with what it means now; else the client is told."""
+        assert self._login is not None  # MAIL is open only then
+        try:
+            login = await self._context.authenticator.current(self._login)
+            if login is not None and login is not self._login:
+                self._receiver.facts = self._facts(login)
+        except _CANNOT_TELL as error:
+            self._receiver.turn_away(refusals.FAULT, error)
+            return False
+        self._login = login
+        if login is None:
+            self._server.log_out(replies.NEEDS_AUTH)
+        return login is not None

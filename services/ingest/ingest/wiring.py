@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.core.limits import Limits
 from ingest.core.room import least_free
 from ingest.disk import Disk
 from ingest.service import IngestService
+from ingest.session_context import Limits
 from ingest.settings import IngestSettings
 from posthouse.broker import Broker, Topic
 from posthouse.mail.secret import Purpose, derive
@@ -34,7 +34,7 @@ class _Intake:
     has_room: Callable[[], bool]
 
     async def accept(self, submission: Submission) -> None:
-        """See `ingest.door.Intake`."""
+        """See `ingest.session_context.Intake`."""
         if not self.has_room():  # by now: much may have come in since its MAIL was answered
             raise StoreFull("the disk of the database is nearly full")
         async with self.watchdog.deadline(self.seconds):

@@ -13,10 +13,13 @@ from typing import NamedTuple, Self
 # before the colon and lines of nothing but blanks are obsolete but legal (RFC 5322 section 4).
 # Possessive, so that a hostile header costs one pass; but no group is, which Python before 3.11.5
 # gets wrong. None needs to be: what follows one never matches where it could give way.
-_FIELD = rb"([!-9;-~]++)[ \t]*+:[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*"
-_HEADER = re.compile(rb"(?:" + _FIELD + rb")*")
+_REST_OF_FIELD = rb"[ \t]*+:[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*"
+_FIELD = rb"([!-9;-~]++)" + _REST_OF_FIELD
+# Without that group, which nothing asks for, it takes a third of the time.
+_HEADER = re.compile(rb"(?:[!-9;-~]++" + _REST_OF_FIELD + rb")*")
 # One field, or one line that is none: whatever is there is kept.
 _PIECE = re.compile(rb"(" + _FIELD + rb"|[^\n]*+\n|[^\n]++)")
+_FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _NAME = re.compile(r"[!-9;-~]+")
 # Everything that any reader takes for the end of a line, or cannot print.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
@@ -130,6 +133,25 @@ class Header:
         ends = header.endswith(b"\r\n\r\n") or header == b"\r\n"
         block = header[:-2] if ends else header
         return cls(tuple([Field(name.lower(), raw) for raw, name in _PIECE.findall(block)]))
+
+    @classmethod
+    def read(cls, content: bytes) -> tuple[Self, int]:
+        """The header at the front of *content*, as `split` finds it, and where its last field ends.
+
+        Faster than `split` and `parse`, because what `split` found needs no second look.
+        """
+        end = _HEADER.match(content).end()  # type: ignore[union-attr]  # the empty string matches
+        fields = _FIELD_END.split(content[:end])
+        fields.pop()  # what stands behind the last line end: nothing
+        new = tuple.__new__  # half the time of Field(...), for each field of each message
+        return cls(
+            tuple(
+                [
+                    new(Field, (raw.partition(b":")[0].rstrip(b" \t").lower(), raw + b"\r\n"))
+                    for raw in fields
+                ]
+            )
+        ), end
 
     def __bytes__(self) -> bytes:
         return b"".join([raw for _, raw in self.fields]) + b"\r\n"

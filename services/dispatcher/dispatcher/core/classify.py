@@ -202,7 +202,7 @@ def speaks_of_policy(text: str) -> bool:
 
 
 def says_no_such_user(text: str) -> bool:
-    """Whether a refusal's text says in so many words that the mailbox does not exist."""
+    """Whether a refusal's text says literally that the mailbox does not exist."""
     return _NO_SUCH_USER.search(text) is not None
 
 

@@ -54,12 +54,12 @@ class LaneLimits:
 
 # Ten times what one destination may have: a few that swallow connections leave room for others.
 TO_MANY = LaneLimits((120, 110, 100, 100, 100))
-# A server takes so many connections from one client and hardly more: the others would be in vain.
+# Few servers take more connections than this from one client.
 TO_A_SMARTHOST = LaneLimits((24, 22, 20, 20, 20))
 
 
 def worth_holding(rate: float, seconds: float, most: int) -> int:
-    """How many deliveries to hold beyond those on the wire, at *rate* transactions a second.
+    """How many deliveries to claim beyond those on the wire, at *rate* transactions a second.
 
     Only what will start within *seconds*: what waits in one process's memory can neither be taken
     by an idle one nor be overtaken by it.

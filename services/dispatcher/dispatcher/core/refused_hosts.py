@@ -10,8 +10,8 @@ IpNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LOOPBACK = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "0.0.0.0/8", "::1/128", "::/128")))
 
-# Whoever owns a domain chooses the addresses that its mail goes to, and whoever hands in mail may
-# write an address for a domain: neither may make us knock at doors inside the operator's network.
+# The owner of a domain chooses the addresses that its mail goes to, and a customer may write an
+# address instead of a domain: neither may make us connect to hosts inside the operator's network.
 # Named one by one, because Python's own lists differ between its versions.
 PRIVATE: tuple[IpNetwork, ...] = (
     *_LOOPBACK,

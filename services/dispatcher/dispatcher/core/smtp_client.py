@@ -126,7 +126,7 @@ class SmtpClient:
         return self._taken()
 
     def quit(self) -> list[Action]:
-        """Take leave; only when idle."""
+        """Say QUIT; only when idle."""
         assert self.is_idle
         self._say(SmtpStage.QUIT, "QUIT\r\n")
         return self._taken()
@@ -254,7 +254,7 @@ class SmtpClient:
             self._speaks = True
         elif not transaction.accepted:
             # RFC 2920 section 3.1: all recipients were refused, and still it waits for a
-            # message. A lone dot ends that, and its answer speaks for nobody.
+            # message. A lone dot ends that, and its answer is for no recipient.
             self._say(SmtpStage.DOT, ".\r\n")
         else:
             # MAIL was refused and RCPT taken: a dot might deliver an empty message.

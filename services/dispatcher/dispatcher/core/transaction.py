@@ -71,7 +71,7 @@ class OutboundTransaction:
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
-        """What came of it, in the order of the recipients; when settled."""
+        """The outcomes, in the order of the recipients; when settled."""
         return tuple([outcome for outcome in self._outcomes if outcome is not None])
 
     def settle(self, outcome: Outcome) -> None:

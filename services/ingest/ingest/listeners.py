@@ -1,9 +1,10 @@
-"""The sockets that clients connect to, for one process or for several that share the work."""
+"""Where clients connect, what TLS means there (RULES X01, X02), and the sockets for it."""
 
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
-from ingest.listener import Listener
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
 from posthouse.running.keepalive import notice_loss
@@ -11,11 +12,46 @@ from posthouse.running.keepalive import notice_loss
 BACKLOG = 512
 
 
+class TlsMode(StrEnum):
+    """What a listener does about encryption."""
+
+    NONE = "none"  # in clear, AUTH included: for a private network
+    OPPORTUNISTIC = "opportunistic"  # STARTTLS offered, AUTH also without it
+    STARTTLS_REQUIRED = "starttls_required"  # nothing but STARTTLS before TLS
+    IMPLICIT = "implicit"  # TLS from the first octet (RFC 8314)
+
+    @property
+    def needs_certificate(self) -> bool:
+        """Whether a client may ask for TLS."""
+        return self is not TlsMode.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An address and port, and the TLS mode of its sessions."""
+
+    endpoint: Endpoint
+    tls: TlsMode
+
+    @classmethod
+    def parse(cls, text: str) -> "Listener":
+        """Read "127.0.0.1:2587/starttls_required"; ValueError says what was seen."""
+        endpoint, slash, mode = text.strip().partition("/")
+        modes = {str(mode): mode for mode in TlsMode}
+        if not slash or mode not in modes:
+            known = ", ".join(modes)
+            raise ValueError(f"{text!r} is not HOST:PORT/MODE with one of these modes: {known}")
+        return cls(Endpoint.parse(endpoint), modes[mode])
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}/{self.tls}"
+
+
 def bind(listeners: Sequence[Listener], *, processes: int = 1) -> list[list[socket.socket]]:
     """For each process a socket for every listener; clients may connect from now on.
 
-    Of several processes each gets its share of the clients, and port 0 is the same free port for
-    all. Raises CannotListen.
+    The kernel divides clients among the processes; port 0 is the same free port for all of them.
+    Raises CannotListen.
     """
     by_listener = [_bind(listener, processes) for listener in listeners]
     return [list(of_process) for of_process in zip(*by_listener, strict=True)]
@@ -37,8 +73,8 @@ def addresses(sockets: Sequence[socket.socket]) -> tuple[Endpoint, ...]:
 def _bind(listener: Listener, processes: int) -> list[socket.socket]:
     if processes == 1:
         return [_listening(listener, listener.endpoint, shared=False)]
-    # A port that is shared could be shared with anybody of our user, a second relay above all: so
-    # first see that it is ours alone.
+    # A shared port could be shared with any program of our user, a second relay above all: so bind
+    # it alone first.
     alone = _listening(listener, listener.endpoint, shared=False)
     found = Endpoint(listener.endpoint.host, alone.getsockname()[1])
     alone.close()

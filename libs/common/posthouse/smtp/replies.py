@@ -1,8 +1,10 @@
-"""What the door says: reply texts with their enhanced codes (RFC 3463, RFC 5248)."""
+"""What a server says about the protocol itself, and how a reply is written (RFC 5321 section 4.2).
 
-from collections.abc import Collection
+Enhanced codes are those of RFC 3463 and RFC 5248.
+"""
+
+from collections.abc import Iterator
 from functools import lru_cache
-from uuid import UUID
 
 from posthouse.mail.reply import Reply
 
@@ -30,6 +32,7 @@ NEEDS_EHLO = Reply(503, "Send EHLO first", "5.5.1")
 NEEDS_MAIL = Reply(503, "Send MAIL first", "5.5.1")
 NESTED_MAIL = Reply(503, "Sender already given", "5.5.1")
 NO_VALID_RECIPIENTS = Reply(554, "No valid recipients", "5.5.1")
+TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients", "4.5.3")
 
 NEEDS_TLS = Reply(530, "Must issue a STARTTLS command first", "5.7.0")
 NEEDS_AUTH = Reply(530, "Authentication required", "5.7.0")
@@ -40,31 +43,10 @@ AUTH_SYNTAX = Reply(501, "Syntax: AUTH mechanism [initial-response]", "5.5.4")
 AUTH_MECHANISM = Reply(504, "Mechanisms are PLAIN and LOGIN", "5.5.4")
 AUTH_ABORTED = Reply(501, "Authentication cancelled", "5.7.0")
 AUTH_GARBLED = Reply(501, "Cannot decode the response", "5.5.2")
-AUTH_FAILED = Reply(535, "Authentication credentials invalid", "5.7.8")
-AUTH_UNAVAILABLE = Reply(454, "Temporary authentication failure", "4.7.0")
-
-NULL_SENDER = Reply(550, "The null reverse-path is not open to clients: give a sender", "5.7.1")
-TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients", "4.5.3")
-BARE_LINE_END_IN_DATA = Reply(550, "Lines end with <CR><LF>; bare CR, bare LF or NUL seen", "5.5.2")
-NO_AUTHOR = Reply(550, "The message has no From header", "5.6.0")
-SEVERAL_AUTHOR_FIELDS = Reply(550, "The message has more than one From header", "5.6.0")
-LOOP = Reply(554, "Too many Received headers: this message is in a loop", "5.4.6")
-
-FAULT = Reply(451, "Internal fault, try again later", "4.3.0")
-FULL = Reply(452, "Insufficient storage, try again later", "4.3.1")
-STOPPING = Reply(421, "Service shutting down", "4.3.2")
-TIMED_OUT = Reply(421, "Timeout", "4.4.2")
-TOO_MANY_CONNECTIONS = Reply(421, "Too many connections, try again later", "4.7.0")
 TOO_MANY_ERRORS = Reply(421, "Too many errors", "4.7.0")
 TOO_MANY_IDLE_COMMANDS = Reply(421, "Too many commands without a message", "4.7.0")
-TOO_MANY_LOGINS = Reply(421, "Too many failed logins, try again later", "4.7.0")
 
-_DOMAINS_NAMED = 8
-
-
-def queued(submission: UUID) -> Reply:
-    """The message is committed under this id."""
-    return Reply(250, f"Ok: queued as {submission.hex}", "2.0.0")
+_LINE_LIMIT = 512  # octets of a line of a reply with its end (RFC 5321 section 4.5.3.1.5)
 
 
 def malformed_address(why: object) -> Reply:
@@ -87,50 +69,12 @@ def bad_parameter(verb: str, name: str) -> Reply:
     return Reply(501, f"Bad value for {verb} parameter {name}", "5.5.4")
 
 
-def too_big(limit: int) -> Reply:
-    """Declared or found to be larger than SIZE."""
-    return Reply(552, f"Message larger than {limit} octets", "5.3.4")
-
-
-def header_too_big(octets: int, limit: int) -> Reply:
-    """The header alone is larger than we parse."""
-    return Reply(552, f"Header of {octets} octets; at most {limit} are taken", "5.3.4")
-
-
-def line_too_long(limit: int) -> Reply:
-    """A line of the message is longer than anything in use."""
-    return Reply(550, f"A line is longer than {limit} octets (RFC 5322 allows 998)", "5.6.0")
-
-
-def unreadable_author(why: object) -> Reply:
-    """The From header is there but cannot be read."""
-    return Reply(550, f"The From header cannot be read: {why}", "5.6.0")
-
-
-def foreign_domain(role: str, domain: str, allowed: Collection[str]) -> Reply:
-    """*role* ("Sender", "From") is at a domain that the account has not verified."""
-    return Reply(
-        550,
-        f"{role} domain {domain} is not one of this account's verified domains: {_named(allowed)}",
-        "5.7.1",
-    )
-
-
-def _named(domains: Collection[str]) -> str:
-    if not domains:
-        return "it has none"
-    names = sorted(domains)
-    more = len(names) - _DOMAINS_NAMED
-    listed = ", ".join(names[:_DOMAINS_NAMED])
-    return f"{listed} and {more} more" if more > 0 else listed
-
-
-@lru_cache(maxsize=16)  # one for each stage of a listener's sessions
-def ehlo(hostname: str, *, size: int, starttls: bool, auth: bool) -> Reply:
+@lru_cache(maxsize=64)  # one for each listener, stage of a session and size limit
+def ehlo(hostname: str, *, max_octets: int, starttls: bool, auth: bool) -> Reply:
     """Our extensions (RFC 5321 section 4.1.1.1); no enhanced code by RFC 2034 section 4."""
     extensions = [
         "PIPELINING",
-        f"SIZE {size}",
+        f"SIZE {max_octets}",
         "8BITMIME",
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
@@ -140,13 +84,26 @@ def ehlo(hostname: str, *, size: int, starttls: bool, auth: bool) -> Reply:
     return Reply(250, "\n".join((hostname, *extensions)))
 
 
-@lru_cache(maxsize=256)  # of the few there are, most are said over and over
-def wire(reply: Reply) -> bytes:
-    """*reply* as it is sent: ASCII, one line for each line of its text (RFC 5321 section 4.2)."""
+@lru_cache(maxsize=256)  # a few replies are sent over and over
+def written(reply: Reply) -> bytes:
+    """*reply* as it is sent: ASCII, a line of at most 512 octets for each line of its text."""
     code = f"{reply.enhanced} " if reply.enhanced else ""
-    *lines, last = reply.text.split("\n")
-    text = "".join(f"{reply.code}-{code}{line}\r\n" for line in lines)
-    return f"{text}{reply.code} {code}{last}\r\n".encode("ascii", "backslashreplace")
+    room = _LINE_LIMIT - len(f"{reply.code} {code}\r\n")
+    *lines, last = _lines(reply.text.encode("ascii", "backslashreplace").decode("ascii"), room)
+    text = "".join([f"{reply.code}-{code}{line}\r\n" for line in lines])
+    return f"{text}{reply.code} {code}{last}\r\n".encode("ascii")
+
+
+def _lines(text: str, room: int) -> Iterator[str]:
+    """The lines of *text*, those longer than *room* broken, at a blank if there is one."""
+    for line in text.split("\n"):
+        rest = line
+        while len(rest) > room:
+            blank = rest.rfind(" ", 1, room + 1)
+            cut = blank if blank > 0 else room
+            yield rest[:cut]
+            rest = rest[cut:].lstrip(" ")
+        yield rest
 
 
 def is_protocol_error(reply: Reply) -> bool:

@@ -1,4 +1,4 @@
-"""What a client says, read: command lines, the arguments of MAIL and RCPT, AUTH responses."""
+"""What a client sends: command lines, the arguments of MAIL and RCPT, AUTH responses."""
 
 import re
 from base64 import b64decode
@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ingest.core import replies
 from posthouse.mail.address import Address, InvalidAddress
 from posthouse.mail.reply import Reply
+from posthouse.smtp import replies
 
 LINE_LIMIT = 2_048  # octets; RFC 5321 has 512, to which its extensions add
 AUTH_LINE_LIMIT = 12_288  # RFC 4954 section 4
@@ -20,21 +20,21 @@ _MAIL = re.compile("FROM: *+" + _PATH, re.IGNORECASE)
 _RCPT = re.compile("TO: *+" + _PATH, re.IGNORECASE)
 _SIZE = re.compile("[0-9]{1,20}")  # RFC 1870 section 4
 
-# Parameters of the DSN extension (RFC 3461) are read over: we do not offer it, but some clients
-# send them all the same. AUTH= (RFC 4954 section 5) says what we know better.
+# Parameters of the DSN extension (RFC 3461) are ignored: we do not offer it, but some clients
+# send them all the same. So is AUTH= (RFC 4954 section 5): we know who has logged in.
 _MAIL_PARAMETERS = frozenset(("SIZE", "BODY", "SMTPUTF8", "AUTH", "RET", "ENVID"))
 _RCPT_PARAMETERS = frozenset(("NOTIFY", "ORCPT"))
 
 
 class Command(NamedTuple):
-    """A well-formed command line (a tuple: the cheapest value, and there are four a message)."""
+    """A well-formed command line (a named tuple: cheap to make, and there are four a message)."""
 
     verb: str  # in upper case
     argument: str  # "" when there is none
 
 
 class Mail(NamedTuple):
-    """The argument of MAIL."""
+    """The argument of MAIL, and the event that asks whether this sender may send."""
 
     sender: Address | None  # None: the null reverse-path
     size: int = 0  # declared octets, 0 when not declared
@@ -43,10 +43,19 @@ class Mail(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client logs in with; never shown."""
+    """What a client logs in with; the secret is never shown."""
 
     username: str
     secret: str
+    authorization_id: str = ""  # whom to act for (RFC 4616); "": the user itself
+
+    @property
+    def can_be_known(self) -> bool:
+        """Whether any directory may have them: else they are wrong without asking it.
+
+        No user name has control characters in it, and no user may act for another.
+        """
+        return self.username.isprintable() and self.authorization_id in ("", self.username)
 
     def __repr__(self) -> str:
         return f"Credentials({self.username!r}, ...)"
@@ -154,14 +163,19 @@ def read_response(text: str) -> bytes | Reply:
 
 
 def read_plain(response: bytes) -> Credentials | Reply:
-    """The message of the PLAIN mechanism (RFC 4616); whom to act for is not for clients to say."""
+    """The message of the PLAIN mechanism: authorization identity, user name, secret (RFC 4616)."""
     parts = response.split(b"\0")
-    return read_login(*parts[1:]) if len(parts) == 3 else replies.AUTH_GARBLED  # noqa: PLR2004
+    if len(parts) != 3:  # noqa: PLR2004
+        return replies.AUTH_GARBLED
+    authorization_id, username, secret = parts
+    return read_login(username, secret, authorization_id)
 
 
-def read_login(username: bytes, secret: bytes) -> Credentials | Reply:
+def read_login(
+    username: bytes, secret: bytes, authorization_id: bytes = b""
+) -> Credentials | Reply:
     """User name and secret as both mechanisms carry them."""
     try:
-        return Credentials(username.decode(), secret.decode())
+        return Credentials(username.decode(), secret.decode(), authorization_id.decode())
     except UnicodeDecodeError:
         return replies.AUTH_GARBLED

@@ -1,0 +1,243 @@
+"""One SMTP session, server side, without sockets: octets in, replies and events out.
+
+The rules (RFC 5321, PIPELINING RFC 2920, STARTTLS RFC 3207, AUTH RFC 4954):
+
+- `posthouse.smtp.verbs.VERBS` says for each verb at which stages it is open and what carries it
+  out. What a client sends is answered in its order, from this table or by the caller.
+- `next_event` works on what was received until the caller has to decide something: then it returns
+  an event, and reads on only after the caller has answered it. None: more octets are needed.
+- Replies collect in `take_output`: those to commands that came together leave together.
+- What came in clear behind STARTTLS is never read: it may be somebody else's (CVE-2011-0411).
+- A fault of ours within a message closes the session: the rest of the message would be read as
+  commands.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from posthouse.mail.reply import Reply
+from posthouse.smtp import commands, replies
+from posthouse.smtp.commands import Mail
+from posthouse.smtp.data import DataReader
+from posthouse.smtp.session_state import (
+    Event,
+    IncomingEnvelope,
+    MessageReceived,
+    ServerConfig,
+    SessionStage,
+    SessionState,
+    TlsRequest,
+)
+from posthouse.smtp.verbs import CHALLENGE, VERBS, Result, continue_auth, refuse
+
+Count: TypeAlias = Callable[[str, int], None]
+
+_LINE_LIMIT = 65_536  # octets of a line that are buffered; a command may have fewer
+_PERMANENT = 500  # the code of the first permanent error
+# Verbs that lead to a message; the others are counted as idle.
+_NOT_IDLE = frozenset(("MAIL", "RCPT", "DATA", "AUTH", "STARTTLS", "QUIT"))
+
+
+class SmtpServer:
+    """The server's side of one connection."""
+
+    def __init__(self, config: ServerConfig, count: Count) -> None:
+        """*count* is told verb and reply code of each command that was answered."""
+        self._config = config
+        self._count = count
+        self.state = SessionState(config.max_message_octets)
+        self.lines_read = 0  # and messages: the wire gives the client time for each
+        self._received = bytearray()
+        self._output = bytearray()
+        self._overlong = False  # the line that is coming in is too long already
+        self._discards = False  # what comes in now is not for us
+
+    # Octets.
+
+    def receive(self, data: bytes) -> int:
+        """Take what the client sent. Returns how many octets wait to be read."""
+        if not self._discards:
+            self._received += data
+        return len(self._received)
+
+    def take_output(self) -> bytes:
+        """What has to be sent now."""
+        output = bytes(self._output)
+        self._output.clear()
+        return output
+
+    # The caller's side.
+
+    def greet(self) -> None:
+        """Begin the session."""
+        self._say(Reply(220, f"{self._config.hostname} ESMTP {self._config.product}"))
+
+    def next_event(self) -> Event | None:
+        """What the caller has to answer next; None when more octets are needed."""
+        state = self.state
+        while not (state.waiting or state.closed):
+            if state.data is not None:
+                return self._read_data(state.data)
+            line = self._take_line()
+            if line is None:
+                return None
+            self.lines_read += 1
+            event = self._on_line(line)
+            if event is not None:
+                return event
+        return None
+
+    def answer(self, reply: Reply) -> None:
+        """Answer the event that waits with *reply*."""
+        verb, self.state.waiting = self.state.waiting, ""
+        self._conclude(verb, reply)
+
+    def accept_sender(self, mail: Mail) -> None:
+        """Answer `Mail`: this sender may send."""
+        state = self.state
+        state.envelope = IncomingEnvelope(str(mail.sender or ""), mail.smtputf8)
+        state.stage = SessionStage.SENDER
+        self.answer(replies.SENDER_OK)
+
+    def begin_data(self) -> None:
+        """Answer `DataRequest`: the message may come."""
+        self.state.data = DataReader(self.state.max_message_octets)
+        self.state.waiting = ""
+        self._say(replies.SEND_DATA)
+
+    def log_in(self, max_message_octets: int) -> None:
+        """Answer `AuthRequest`: the client may send, messages of this size at most."""
+        state = self.state
+        state.authenticated = True
+        state.max_message_octets = max_message_octets
+        state.stage = SessionStage.READY
+        self.answer(replies.LOGGED_IN)
+
+    def log_out(self, reply: Reply) -> None:
+        """Answer `Mail`: the client may no longer send."""
+        self.state.authenticated = False
+        self.state.stage = SessionStage.GREETED
+        self.answer(reply)
+
+    def begin_tls(self) -> None:
+        """The handshake begins now: what comes in from here on came encrypted."""
+        self._received.clear()
+        self._discards = False
+
+    def tls_started(self, tls: str) -> None:
+        """TLS is on, by `TlsRequest` or from the start: go on as with a new client (RFC 3207 4.2).
+
+        *tls*: version and cipher. What was counted against the client still is.
+        """
+        old = self.state
+        self.state = SessionState(self._config.max_message_octets, tls=tls)
+        self.state.errors, self.state.idle_commands = old.errors, old.idle_commands
+
+    def forgive(self) -> None:
+        """A message was accepted: earlier errors no longer count."""
+        self.state.errors = 0
+
+    def break_down(self, reply: Reply) -> None:
+        """Answer *reply* for a fault of ours; close if the rest of a message is still to come."""
+        if self.state.waiting:
+            self.answer(reply)
+        elif self.state.data is not None:
+            self._count("DATA", reply.code)
+            self.close(reply)
+        else:
+            self._conclude("other", reply)
+
+    def close(self, reply: Reply) -> None:
+        """End the session with *reply*, which answers what waits; nothing else is read."""
+        state = self.state
+        if state.closed:
+            return
+        self._say(reply)
+        if state.waiting:
+            self._count(state.waiting, reply.code)
+            state.waiting = ""
+        state.closed = self._discards = True
+        self._received.clear()
+
+    # What the client says.
+
+    def _take_line(self) -> bytes | Reply | None:
+        """The next line with its end; None when it has not come yet."""
+        received = self._received
+        end = received.find(b"\n") + 1
+        if not end:
+            if len(received) > _LINE_LIMIT:
+                self._overlong = True
+                received.clear()
+            return None
+        line = bytes(received[:end])
+        del received[:end]
+        if self._overlong or end > _LINE_LIMIT:
+            self._overlong = False
+            return replies.LINE_TOO_LONG
+        return line
+
+    def _on_line(self, line: bytes | Reply) -> Event | None:
+        state, config = self.state, self._config
+        if state.mechanism:
+            text = line if isinstance(line, Reply) else commands.read_line(line)
+            return self._asked("AUTH", continue_auth(state, text))
+        command = line if isinstance(line, Reply) else commands.read_command(line)
+        if isinstance(command, Reply):
+            return self._asked("other", command)
+        name, argument = command
+        verb = VERBS.get(name)
+        if verb is None:
+            return self._asked("other", replies.UNKNOWN_COMMAND)
+        result = refuse(verb, state, config, argument) or verb.carry_out(state, config, argument)
+        return self._asked(name, result)
+
+    def _asked(self, verb: str, result: Result) -> Event | None:
+        """Answer a command with its reply; or the event of one that the caller has to answer."""
+        if not isinstance(result, Reply):
+            self.state.waiting = verb
+            if isinstance(result, TlsRequest):
+                self._conclude(verb, replies.READY_FOR_TLS)
+                self._received.clear()
+                self._discards = True
+            return result
+        if result.code == CHALLENGE:
+            self._say(result)
+        else:
+            self._conclude(verb, result)
+        if result is replies.GOODBYE:
+            self.state.closed = True
+        return None
+
+    def _read_data(self, data: DataReader) -> MessageReceived | None:
+        if not (self._received and data.feed(self._received)):
+            return None
+        state = self.state
+        assert state.envelope is not None
+        received = MessageReceived(state.envelope, data.result())
+        state.data = state.envelope = None
+        state.stage = SessionStage.READY
+        state.waiting = "DATA"
+        self.lines_read += 1
+        return received
+
+    # What we say.
+
+    def _say(self, reply: Reply) -> None:
+        self._output += replies.written(reply)
+
+    def _conclude(self, verb: str, reply: Reply) -> None:
+        """Answer a command; a client that only makes errors, or does nothing, has to go."""
+        state = self.state
+        self._say(reply)
+        self._count(verb, reply.code)
+        if verb == "DATA":
+            state.idle_commands = 0
+        elif verb not in _NOT_IDLE:
+            state.idle_commands += 1
+            if state.idle_commands > self._config.max_idle_commands:
+                self.close(replies.TOO_MANY_IDLE_COMMANDS)
+        if reply.code >= _PERMANENT and replies.is_protocol_error(reply):
+            state.errors += 1
+            if state.errors >= self._config.max_protocol_errors:
+                self.close(replies.TOO_MANY_ERRORS)

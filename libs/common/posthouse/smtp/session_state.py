@@ -1,0 +1,90 @@
+"""What a server offers, what one of its sessions remembers, and what it asks its caller."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple, TypeAlias
+
+from posthouse.smtp.commands import Credentials, Mail
+from posthouse.smtp.data import DataReader, Flaw
+
+
+class SessionStage(IntEnum):
+    """How far a session has come."""
+
+    CONNECTED = 0  # EHLO comes next
+    GREETED = 1  # AUTH comes next
+    READY = 2  # MAIL comes next
+    SENDER = 3  # RCPT comes next
+    RECIPIENTS = 4  # DATA may come
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """What a server offers and how much it takes."""
+
+    hostname: str
+    max_message_octets: int
+    product: str = "Posthouse"
+    max_recipients: int = 1_000
+    offers_starttls: bool = False
+    requires_starttls: bool = False
+    requires_auth: bool = True  # False: AUTH is not offered
+    max_protocol_errors: int = 20
+    max_idle_commands: int = 100  # NOOP, RSET, VRFY... between two messages
+
+
+@dataclass(slots=True)
+class IncomingEnvelope:
+    """Sender and recipients of the message to come."""
+
+    sender: str  # "" for the null reverse-path
+    smtputf8: bool
+    recipients: dict[str, None] = field(default_factory=dict)  # in order, each once
+
+
+@dataclass(slots=True)
+class SessionState:
+    """Everything a session remembers."""
+
+    max_message_octets: int
+    stage: SessionStage = SessionStage.CONNECTED
+    helo: str = ""  # what the client called itself
+    extended: bool = False  # it said EHLO, so it knows of AUTH
+    tls: str = ""  # version and cipher, "" in clear
+    authenticated: bool = False
+    envelope: IncomingEnvelope | None = None
+    mechanism: str = ""  # of the AUTH exchange that is going on
+    username: bytes | None = None  # given in it
+    data: DataReader | None = None  # of the message that is being received
+    waiting: str = ""  # the verb that the caller has to answer
+    errors: int = 0
+    idle_commands: int = 0
+    closed: bool = False
+
+
+# What the caller has to decide or do. `Mail` is an event too: may this sender send?
+
+
+class AuthRequest(NamedTuple):
+    """Answer with `logged_in` or `answer`."""
+
+    mechanism: str
+    credentials: Credentials
+
+
+class DataRequest(NamedTuple):
+    """The client wants to send a message: answer with `begin_data` or `answer`."""
+
+
+class MessageReceived(NamedTuple):
+    """A message is complete: answer with `answer`."""
+
+    envelope: IncomingEnvelope
+    content: list[bytes] | Flaw  # pieces of whole lines, dot-stuffing undone
+
+
+class TlsRequest(NamedTuple):
+    """Send the output, do the handshake, then call `tls_started`."""
+
+
+Event: TypeAlias = Mail | AuthRequest | DataRequest | MessageReceived | TlsRequest

@@ -1,0 +1,193 @@
+"""The verbs a server knows: at which stages each is open, and what carries it out.
+
+What carries a verb out reads its argument, may change the state of the session, and gives a reply
+or an event for the caller.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from posthouse.mail.reply import Reply
+from posthouse.smtp import commands, replies
+from posthouse.smtp.session_state import (
+    AuthRequest,
+    DataRequest,
+    Event,
+    ServerConfig,
+    SessionStage,
+    SessionState,
+    TlsRequest,
+)
+
+Result: TypeAlias = Reply | Event
+
+# Challenges of RFC 4954: none for PLAIN, "Username:" and "Password:" for LOGIN.
+_PLAIN = Reply(334, "")
+_USERNAME = Reply(334, "VXNlcm5hbWU6")
+_SECRET = Reply(334, "UGFzc3dvcmQ6")
+CHALLENGE = 334
+
+
+class Verb(NamedTuple):
+    """One row of the table."""
+
+    carry_out: Callable[[SessionState, ServerConfig, str], Result]
+    first: SessionStage  # from this stage on it is open,
+    last: SessionStage  # to this one
+    takes_argument: bool = True
+    in_clear: bool = False  # also where STARTTLS is required and has not been done
+
+
+def refuse(verb: Verb, state: SessionState, config: ServerConfig, argument: str) -> Reply | None:
+    """Why *verb* cannot be carried out now, None when it can."""
+    if config.requires_starttls and not (state.tls or verb.in_clear):
+        return replies.NEEDS_TLS
+    if state.stage < verb.first:
+        return _MISSING[state.stage]
+    if state.stage > verb.last:  # only MAIL has a later stage in which it is not open
+        return replies.NESTED_MAIL
+    return replies.NO_ARGUMENT if argument and not verb.takes_argument else None
+
+
+# What to do first, when a verb needs a later stage.
+_MISSING = {
+    SessionStage.CONNECTED: replies.NEEDS_EHLO,
+    SessionStage.GREETED: replies.NEEDS_AUTH,
+    SessionStage.READY: replies.NEEDS_MAIL,
+    SessionStage.SENDER: replies.NO_VALID_RECIPIENTS,
+}
+
+
+def _ehlo(state: SessionState, config: ServerConfig, argument: str) -> Result:
+    if refused := _greet(state, config, argument, extended=True):
+        return refused
+    return replies.ehlo(
+        config.hostname,
+        max_octets=state.max_message_octets,
+        starttls=config.offers_starttls and not state.tls,
+        # On a connection in clear only where the listener allows it.
+        auth=state.stage is SessionStage.GREETED and not _must_start_tls(state, config),
+    )
+
+
+def _helo(state: SessionState, config: ServerConfig, argument: str) -> Result:
+    """Without extensions a client can neither log in nor send where AUTH is required."""
+    return _greet(state, config, argument, extended=False) or Reply(250, config.hostname)
+
+
+def _greet(
+    state: SessionState, config: ServerConfig, hostname: str, *, extended: bool
+) -> Reply | None:
+    # Clients give whatever their machine is called ("vm", "localhost"): all of it is accepted.
+    if not hostname:
+        return replies.NEEDS_NAME
+    state.helo = hostname
+    state.extended = extended
+    state.envelope = None
+    state.stage = SessionStage.READY
+    if config.requires_auth and not state.authenticated:
+        state.stage = SessionStage.GREETED
+    return None
+
+
+def _must_start_tls(state: SessionState, config: ServerConfig) -> bool:
+    return config.requires_starttls and not state.tls
+
+
+def _starttls(state: SessionState, config: ServerConfig, _: str) -> Result:
+    if state.tls:
+        return replies.ALREADY_TLS
+    return TlsRequest() if config.offers_starttls else replies.NO_TLS_HERE
+
+
+def _auth(state: SessionState, config: ServerConfig, argument: str) -> Result:
+    """Mechanisms are named in any case."""
+    mechanism, _, initial = argument.partition(" ")
+    mechanism, initial = mechanism.upper(), initial.strip()
+    if refused := _refuse_auth(state, config):
+        return refused
+    if not mechanism or " " in initial:
+        return replies.AUTH_SYNTAX
+    if mechanism not in ("PLAIN", "LOGIN"):
+        return replies.AUTH_MECHANISM
+    state.mechanism = mechanism
+    if initial:
+        return continue_auth(state, initial)
+    return _PLAIN if mechanism == "PLAIN" else _USERNAME
+
+
+def _refuse_auth(state: SessionState, config: ServerConfig) -> Reply | None:
+    if not config.requires_auth:
+        return replies.NOT_IMPLEMENTED
+    if state.authenticated:
+        return replies.ALREADY_AUTHENTICATED
+    return None if state.extended else replies.NEEDS_EHLO
+
+
+def continue_auth(state: SessionState, text: str | Reply) -> Result:
+    """Take *text* as the next response of the client to its AUTH; a Reply says it is none."""
+    mechanism, username = state.mechanism, state.username
+    response = text if isinstance(text, Reply) else commands.read_response(text)
+    if isinstance(response, bytes) and mechanism == "LOGIN" and username is None:
+        state.username = response
+        return _SECRET
+    state.mechanism, state.username = "", None
+    if isinstance(response, Reply):
+        return response
+    if username is None:
+        credentials = commands.read_plain(response)
+    else:
+        credentials = commands.read_login(username, response)
+    return credentials if isinstance(credentials, Reply) else AuthRequest(mechanism, credentials)
+
+
+def _mail(_: SessionState, __: ServerConfig, argument: str) -> Result:
+    return commands.read_mail(argument)
+
+
+def _rcpt(state: SessionState, config: ServerConfig, argument: str) -> Result:
+    """Add a recipient; whether its domain exists is not known here."""
+    assert state.envelope is not None  # by its stage
+    recipient = commands.read_rcpt(argument, smtputf8=state.envelope.smtputf8)
+    if isinstance(recipient, Reply):
+        return recipient
+    if len(state.envelope.recipients) >= config.max_recipients:
+        return replies.TOO_MANY_RECIPIENTS
+    state.envelope.recipients[str(recipient)] = None
+    state.stage = SessionStage.RECIPIENTS
+    return replies.RECIPIENT_OK
+
+
+def _data(_: SessionState, __: ServerConfig, ___: str) -> Result:
+    return DataRequest()
+
+
+def _rset(state: SessionState, _: ServerConfig, __: str) -> Result:
+    state.envelope = None
+    state.stage = min(state.stage, SessionStage.READY)
+    return replies.OK
+
+
+def _always(reply: Reply) -> Callable[[SessionState, ServerConfig, str], Result]:
+    return lambda _, __, ___: reply
+
+
+_ANY = (SessionStage.CONNECTED, SessionStage.RECIPIENTS)
+
+VERBS: Mapping[str, Verb] = {
+    "EHLO": Verb(_ehlo, *_ANY, in_clear=True),
+    "HELO": Verb(_helo, *_ANY, in_clear=True),
+    "STARTTLS": Verb(_starttls, *_ANY, takes_argument=False, in_clear=True),
+    "AUTH": Verb(_auth, SessionStage.GREETED, SessionStage.RECIPIENTS),
+    "MAIL": Verb(_mail, SessionStage.READY, SessionStage.READY),
+    "RCPT": Verb(_rcpt, SessionStage.SENDER, SessionStage.RECIPIENTS),
+    "DATA": Verb(_data, SessionStage.RECIPIENTS, SessionStage.RECIPIENTS, takes_argument=False),
+    "RSET": Verb(_rset, *_ANY, takes_argument=False, in_clear=True),
+    # What stands behind NOOP is ignored (RFC 5321 section 4.1.1.9).
+    "NOOP": Verb(_always(replies.OK), *_ANY, in_clear=True),
+    "HELP": Verb(_always(replies.HELP), *_ANY, in_clear=True),
+    # Nothing is told about addresses (RFC 5321 section 7.3), and there are no lists here.
+    "VRFY": Verb(_always(replies.CANNOT_VERIFY), SessionStage.READY, SessionStage.RECIPIENTS),
+    "EXPN": Verb(_always(replies.NOT_IMPLEMENTED), *_ANY),
+    "QUIT": Verb(_always(replies.GOODBYE), *_ANY, takes_argument=False, in_clear=True),
+}

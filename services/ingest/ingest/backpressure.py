@@ -1,0 +1,180 @@
+"""Where load is turned away: connections, memory of messages in flight, a store that fails."""
+
+import asyncio
+from collections import Counter
+from ipaddress import IPv6Address
+from typing import Protocol
+
+from posthouse.mail.reply import Reply
+
+_BACKOFF_SECONDS = 1.0
+_SIXTY_FOUR_BITS = len("2001:0db8:0000:0000")
+
+
+def client_address(host: str) -> str:
+    """The address of a peer in one spelling: IPv4 also when it came in over IPv6."""
+    if ":" not in host:
+        return host
+    address = IPv6Address(host.partition("%")[0])
+    return str(address.ipv4_mapped or address)
+
+
+def network_of(client: str) -> str:
+    """What counts as one client: an IPv4 address, or an IPv6 network of 64 bits."""
+    return client if ":" not in client else IPv6Address(client).exploded[:_SIXTY_FOUR_BITS]
+
+
+class Limited(Protocol):
+    """A session, as the connection limiter sees it."""
+
+    def stop(self) -> None:
+        """Close the session: at once when it is idle, else when its command is done."""
+
+    def abort(self) -> None:
+        """Close the connection now."""
+
+
+class ConnectionLimiter:
+    """The sessions that are open; limits them in all and for each address."""
+
+    def __init__(self, *, total: int, per_address: int) -> None:
+        self._total = total
+        self._per_address = per_address
+        self._by_network: Counter[str] = Counter()
+        self.open: set[Limited] = set()
+        self.stopping = False
+        self.empty = asyncio.Event()
+        self.empty.set()
+
+    def admit(self, session: Limited, client: str) -> bool:
+        """Count *session*; False when there are too many already, or when we are stopping."""
+        network = network_of(client)
+        if (
+            self.stopping
+            or len(self.open) >= self._total
+            or self._by_network[network] >= self._per_address
+        ):
+            return False
+        self.open.add(session)
+        self.empty.clear()
+        self._by_network[network] += 1
+        return True
+
+    def leave(self, session: Limited, client: str) -> None:
+        """*session* has ended; nothing happens if it was not admitted."""
+        if session not in self.open:
+            return
+        self.open.discard(session)
+        if not self.open:
+            self.empty.set()
+        network = network_of(client)
+        self._by_network[network] -= 1
+        if not self._by_network[network]:
+            del self._by_network[network]
+
+    async def stop(self) -> None:
+        """Admit no more, and wait until every session has finished the command it is at."""
+        self.stopping = True
+        for session in tuple(self.open):
+            session.stop()
+        await self.empty.wait()
+
+
+class Receiving(Protocol):
+    """A session that receives a message, as the memory budget sees it."""
+
+    @property
+    def credential(self) -> str:
+        """The user name of the one whose message it is."""
+
+    def give_up_message(self) -> None:
+        """Keep no more of the message; its client is asked to come back later."""
+
+
+class MemoryBudget:
+    """How many octets of messages in flight are in memory, in all and for each credential.
+
+    When they are too many, the largest message of the credential that holds most is given up:
+    small messages of other credentials go on. A credential may hold half of the budget.
+    """
+
+    def __init__(self, octets: int) -> None:
+        self._octets = octets
+        self._held: dict[Receiving, int] = {}
+        self._can_give_up: set[Receiving] = set()
+        self._by_credential: Counter[str] = Counter()
+        self.total = 0
+
+    def hold(self, session: Receiving, octets: int) -> None:
+        """*session* is receiving a message and keeps *octets* of it now."""
+        self._can_give_up.add(session)
+        self._count(session, octets)
+        while self._is_over(session.credential) and self._give_up_largest(session.credential):
+            pass
+
+    def complete(self, session: Receiving, octets: int) -> None:
+        """*session* has all of its message, and keeps it until it is committed."""
+        self._can_give_up.discard(session)
+        self._count(session, octets)
+
+    def release(self, session: Receiving) -> None:
+        """*session* keeps nothing any more."""
+        self._can_give_up.discard(session)
+        self._count(session, 0)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no new message may begin: what is being committed alone fills the budget."""
+        return self.total > self._octets and not self._can_give_up
+
+    def _is_over(self, credential: str) -> bool:
+        return self.total > self._octets or 2 * self._by_credential[credential] > self._octets
+
+    def _give_up_largest(self, credential: str) -> bool:
+        """Give up one message, of that credential if only its own share is used up."""
+        all_are_over = self.total > self._octets
+        candidates = [
+            session
+            for session in self._can_give_up
+            if self._held.get(session) and (all_are_over or session.credential == credential)
+        ]
+        if not candidates:
+            return False
+        largest = max(
+            candidates, key=lambda one: (self._by_credential[one.credential], self._held[one])
+        )
+        largest.give_up_message()
+        self.release(largest)
+        return True
+
+    def _count(self, session: Receiving, octets: int) -> None:
+        more = octets - self._held.get(session, 0)
+        self.total += more
+        self._by_credential[session.credential] += more
+        if octets:
+            self._held[session] = octets
+            return
+        self._held.pop(session, None)
+        if not self._by_credential[session.credential]:
+            del self._by_credential[session.credential]
+
+
+class StoreBackoff:
+    """After the store failed, clients are turned away at once for a second; then it is tried."""
+
+    def __init__(self) -> None:
+        self._last: Reply | None = None
+        self._until = 0.0
+
+    def failed(self, reply: Reply, now: float) -> None:
+        """The store failed, and a client was told *reply*."""
+        self._last = reply
+        self._until = now + _BACKOFF_SECONDS
+
+    def succeeded(self) -> None:
+        """The store accepted something."""
+        self._last = None
+
+    def reply(self, now: float) -> Reply | None:
+        """What to turn a client away with, or None when the store may be tried."""
+        return self._last if now < self._until else None
