@@ -2,18 +2,21 @@
 
 import pytest
 
-from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
+from posthouse.store.secret_check import WrongSecretKey, check_secret_key, keep_secret_check
 from servers.stores import Stores
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 
 
 async def test_another_key_is_noticed(stores: Stores) -> None:
+    await check_secret_key(stores.database, KEY)  # nothing was made with any key yet
     await keep_secret_check(stores.database, KEY)
     await keep_secret_check(stores.database, KEY)
-    with pytest.raises(WrongSecretKey):
-        await keep_secret_check(stores.database, OTHER)
-    await keep_secret_check(stores.database, KEY)
+    await check_secret_key(stores.database, KEY)
+    for refuse in (check_secret_key, keep_secret_check):
+        with pytest.raises(WrongSecretKey):
+            await refuse(stores.database, OTHER)
+    await check_secret_key(stores.database, KEY)
 
 
 async def test_the_key_itself_is_not_in_the_database(stores: Stores) -> None:

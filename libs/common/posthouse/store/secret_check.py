@@ -10,17 +10,23 @@ class WrongSecretKey(Exception):
     """The secret key is not the one that this database was set up with."""
 
 
-async def keep_secret_check(database: Postgres, secret_key: bytes) -> None:
-    """Have the database remember *secret_key* by a value derived from it.
-
-    To be called before anything is made or opened with the key; raises WrongSecretKey when the
-    database remembers another one.
-    """
-    check = derive(secret_key, Purpose.CHECK)
-    await database.run("keep_secret_check", check)
+async def check_secret_key(database: Postgres, secret_key: bytes) -> bool:
+    """Raise WrongSecretKey if the database was set up with another key; whether it knows one."""
     row = await database.first("read_secret_check")
-    if row is None or not hmac.compare_digest(row["value"], check):
+    if row and not hmac.compare_digest(row["value"], derive(secret_key, Purpose.CHECK)):
         raise WrongSecretKey(
             "the secret key is not the one that this database was set up with: logins, DKIM keys "
             "and return paths made with that one cannot be used"
         )
+    return row is not None
+
+
+async def keep_secret_check(database: Postgres, secret_key: bytes) -> None:
+    """Have the database remember *secret_key* by a value derived from it.
+
+    To be called before anything is made with the key; raises WrongSecretKey if it knows another.
+    """
+    if await check_secret_key(database, secret_key):
+        return  # without writing: the database may be read-only at the moment
+    await database.run("keep_secret_check", derive(secret_key, Purpose.CHECK))
+    await check_secret_key(database, secret_key)
