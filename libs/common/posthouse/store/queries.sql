@@ -517,9 +517,9 @@ WHERE ($1::uuid IS NULL OR s.account_id = $1) AND COALESCE(s.expires_at > now(),
 ORDER BY s.created_at DESC LIMIT $2;
 
 -- name: read_submission
-SELECT id, account_id, credential_id, profile, profile_revision, lane, sender, recipients, client,
-       helo, tls, size, attributes
-FROM submissions WHERE id = $1;
+SELECT s.id, s.account_id, s.credential_id, c.username, s.profile, s.profile_revision, s.lane,
+       s.sender, s.recipients, s.client, s.helo, s.tls, s.size, s.attributes
+FROM submissions s LEFT JOIN credentials c ON c.id = s.credential_id WHERE s.id = $1;
 
 -- name: read_deliveries
 SELECT v.id, v.recipient, v.kind, v.return_path, d.due_at, d.tries, d.leased, d.held, d.parked_at,
