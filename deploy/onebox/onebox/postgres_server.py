@@ -28,6 +28,7 @@ from onebox.postgres_folder import (
 from onebox.postgres_process import POLL_SECONDS, Child, Runner, ServerLog, ended, find_runner
 from onebox.postgres_wal import is_scarce, reuse
 from posthouse.running.backoff import wait_before_retry
+from posthouse.running.waiting import wait_for_event
 
 __all__ = ["DidNotStart", "EmbeddedPostgres", "FolderInUse", "NoPostgres", "PostgresError", "dsn"]
 
@@ -154,11 +155,9 @@ class EmbeddedPostgres:
         """Start the server again whenever it dies, until *stopping* is set."""
         failures, wait = 0, _WATCH_SECONDS
         while not stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), wait)
-            wait = _WATCH_SECONDS
-            if stopping.is_set():
+            if await wait_for_event(stopping, wait):
                 return
+            wait = _WATCH_SECONDS
             if self.alive:
                 await self._limit_logs()
                 continue
