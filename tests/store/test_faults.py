@@ -169,6 +169,7 @@ async def test_a_full_disk_is_said_and_loses_nothing(small: str, little_room: Pa
             _write_forever(filling)
         with pytest.raises(StoreFull):
             await stores.submissions.accept(a_submission(body=bytes(4 << 20)))
+        assert stores.database.is_full  # what housekeeping relieves it by
         filling.unlink()
         await stores.submissions.accept(a_submission(body=bytes(1 << 20)))
         claimed = (await stores.submissions.claim(10)).submissions

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+import pytest_asyncio
 import structlog
 from prometheus_client import REGISTRY
 
@@ -17,16 +19,24 @@ from posthouse.store.retention import Retention
 from servers.patience import until
 from servers.stores import Stores, a_submission, open_stores
 
+_MADE: list[Housekeeping] = []
 
-def housekeeping(database: Postgres) -> Housekeeping:
+
+def housekeeping(database: Postgres, **options: Any) -> Housekeeping:
     """As a process has it that keeps things as long as it does unless told otherwise."""
-    return Housekeeping(database, Retention(), lead_every=0.1)
+    made = Housekeeping(database, Retention(), **{"lead_every": 0.1, **options})
+    _MADE.append(made)
+    return made
 
 
-@pytest.fixture(autouse=True)
-def _nothing_shown() -> None:
+@pytest_asyncio.fixture(autouse=True)
+async def _nothing_left() -> AsyncIterator[None]:
+    """No gauge of the test before, no connection after."""
     QUEUE_MESSAGES.clear()
     QUEUE_OLDEST.clear()
+    yield
+    while _MADE:
+        await _MADE.pop()._own.close()
 
 
 async def once(stores: Stores, duty: str) -> bool:
@@ -180,7 +190,7 @@ async def test_while_the_database_is_away_the_oldest_message_is_shown_to_grow_ol
     """And not as young as it was when it was last seen."""
     async with open_stores(emptied) as stores, Postgres(emptied) as database:
         await stores.submissions.accept(a_submission(Lane.HIGH))
-        keeping = Housekeeping(database, Retention(), gauges_every=0.5, lead_every=0.1)
+        keeping = housekeeping(database, gauges_every=0.5)
         async with running(keeping):
             await until(lambda: messages("policy", "high", "ready") == 1)
             seen = oldest("high")
@@ -208,12 +218,8 @@ async def test_near_a_full_disk_bodies_of_finished_mail_go_before_their_time(
             open_one = a_submission(Lane.HIGH)
             await stores.submissions.accept(open_one)
             await stores.sql("DELETE FROM due_submissions WHERE lane = $1", Lane.NORMAL)
-            keeping = Housekeeping(
-                stores.database,
-                Retention(),
-                disk=tmp_path if is_here else None,
-                least_free=1 << 60,
-            )
+            disk = tmp_path if is_here else None
+            keeping = housekeeping(stores.database, disk=disk, least_free=1 << 60)
             stores.database.is_full = not is_here
             with structlog.testing.capture_logs() as logged:
                 await keeping.relieve_disk()
@@ -230,5 +236,5 @@ async def test_with_room_on_the_disk_nothing_goes_before_its_time(
 ) -> None:
     await stores.submissions.accept(a_submission(body=b"x" * 3_000_000))
     await stores.sql("DELETE FROM due_submissions")
-    await Housekeeping(stores.database, Retention(), disk=tmp_path, least_free=0).relieve_disk()
+    await housekeeping(stores.database, disk=tmp_path, least_free=0).relieve_disk()
     assert 1 == await stores.value("SELECT count(*) FROM contents")

@@ -276,6 +276,60 @@ async def test_a_partition_of_which_much_is_open_stays_until_little_is(fresh: St
     assert 1500 == await fresh.value("SELECT count(*) FROM contents_default")
 
 
+async def test_a_partition_that_must_stay_gives_back_what_nothing_needs(fresh: Stores) -> None:
+    """In batches, while claims go on; and what is open then is found where it was."""
+    moment = await add_past(fresh, 5 * HOUR)
+    name = f"contents_{moment:%Y%m%d_%H}"
+    await fresh.sql(
+        """
+        WITH made AS (
+            SELECT (left($1::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid AS id, n
+            FROM generate_series(1, 12000) AS n
+        ), kept AS (INSERT INTO contents SELECT id, 'h', 'b' FROM made)
+        INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at)
+        SELECT id, id, 3, 1, now(), now() + interval '5 days' FROM made WHERE n % 5 = 0
+        """,
+        earliest_id(moment),
+    )
+    assert [False, False, True] == [
+        await fresh.value("SELECT thin_partition('contents', $1, 1000)", name) for _ in range(3)
+    ]
+    in_place = "SELECT count(*) FROM contents JOIN due_submissions USING (id)"
+    assert 2400 == await fresh.value(in_place) == await fresh.value("SELECT count(*) FROM contents")
+    assert {name.removeprefix("contents_")} == await where(fresh, "contents")
+    # Nothing more would be won; and when little is open, it moves, and the partition goes.
+    assert await fresh.value("SELECT thin_partition('contents', $1, 1000)", name) is None
+    await fresh.sql(
+        "DELETE FROM due_submissions WHERE id IN (SELECT id FROM due_submissions LIMIT 1000)"
+    )
+    await kept(fresh).retire(BODIES)
+    assert {"default"} == await where(fresh, "contents")
+    assert 1400 == await fresh.value(in_place) == await fresh.value("SELECT count(*) FROM contents")
+
+
+async def test_thinning_is_part_of_a_round_and_leaves_nothing_behind(fresh: Stores) -> None:
+    moment = await add_past(fresh, 5 * HOUR)
+    name = f"{moment:%Y%m%d_%H}"
+    await fresh.sql(
+        """
+        WITH made AS (
+            SELECT (left($1::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid AS id, n
+            FROM generate_series(1, 12000) AS n
+        ), kept AS (INSERT INTO contents SELECT id, 'h', 'b' FROM made)
+        INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at)
+        SELECT id, id, 3, 1, now(), now() + interval '5 days' FROM made WHERE n % 5 = 0
+        """,
+        earliest_id(moment),
+    )
+    await fresh.value("SELECT thin_partition('contents', $1, 1000)", f"contents_{name}")
+    await kept(fresh).retire(BODIES)
+    assert 2400 == await fresh.value("SELECT count(*) FROM contents")
+    assert name in await names(fresh, "contents")
+    assert 0 == await fresh.value(
+        "SELECT count(*) FROM pg_class WHERE relname LIKE '%thin' AND relkind = 'r'"
+    )
+
+
 async def test_a_message_prepared_between_the_look_and_the_drop_keeps_its_body(
     fresh: Stores,
 ) -> None:

@@ -35,7 +35,7 @@ class Limited(Protocol):
 
 
 class ConnectionLimiter:
-    """Which sessions are open, at most so many in all and from one address."""
+    """The sessions that are open; limits them in all and for each address."""
 
     def __init__(self, *, total: int, per_address: int) -> None:
         self._total = total
@@ -106,7 +106,7 @@ class MemoryBudget:
         self.total = 0
 
     def hold(self, session: Receiving, octets: int) -> None:
-        """*session* keeps so many octets by now of a message that it still receives."""
+        """*session* is receiving a message and keeps *octets* of it now."""
         self._can_give_up.add(session)
         self._count(session, octets)
         while self._is_over(session.credential) and self._give_up_largest(session.credential):

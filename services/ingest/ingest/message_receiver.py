@@ -34,8 +34,7 @@ RECEIVING = Histogram(
 # waited for sends about 1 KB a second.
 _PROGRESS_OCTETS = 262_144
 
-# A message is counted in the memory budget while it comes in from this size on: a thousand smaller
-# ones are 16 MB. All are counted while they are committed.
+# Messages from this size on are counted in the memory budget: a thousand smaller ones are 16 MB.
 _COUNTED_OCTETS = 16_384
 
 # Looking a counter up costs more than moving it: each is kept.
@@ -61,6 +60,7 @@ class MessageReceiver:
         self._began = 0.0
         self._progress = 0  # octets of the message for which the client was given time
         self._given_up = False
+        self._is_counted = False  # in the memory budget
 
     @property
     def credential(self) -> str:
@@ -80,7 +80,8 @@ class MessageReceiver:
         """Count what has come of the message; whether it is enough to give the client more time."""
         data = self._server.state.data
         assert data is not None
-        if data.kept_octets > _COUNTED_OCTETS:
+        if data.kept_octets > _COUNTED_OCTETS or self._is_counted:
+            self._is_counted = True
             self._context.memory.hold(self, data.kept_octets)
         if data.received_octets - self._progress <= _PROGRESS_OCTETS:
             return False
@@ -96,14 +97,18 @@ class MessageReceiver:
 
     def release(self) -> None:
         """No message is in memory any more."""
-        if self._began:
+        if self._is_counted:
+            self._is_counted = False
             self._context.memory.release(self)
 
     async def complete(self, message: MessageReceived) -> None:
         """Answer the final dot: 250 says that the message is committed."""
         try:
             if isinstance(message.content, list):
-                self._context.memory.complete(self, sum(map(len, message.content)))
+                octets = sum(map(len, message.content))
+                if octets > _COUNTED_OCTETS or self._is_counted:
+                    self._is_counted = True
+                    self._context.memory.complete(self, octets)
             await self._judge(message)
         finally:
             self.release()
@@ -145,6 +150,8 @@ class MessageReceiver:
             "accepted",
             submission=submission.id.hex,
             lane=submission.lane.label,
+            username=self.facts.username,
+            sender=submission.sender or "<>",
             size=submission.size,
             recipients=len(submission.recipients),
             client=submission.client,
@@ -163,7 +170,7 @@ class MessageReceiver:
             reason=refusal.reason,
             reply=str(refusal.reply),
             client=self.client,
-            credential=self.facts.username,
+            username=self.facts.username,
         )
 
     def turn_away(self, reply: Reply, error: Exception) -> None:

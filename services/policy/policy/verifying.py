@@ -18,6 +18,9 @@ VERIFIED = Counter(
 _MOST_OCTETS = 65_536
 _MOST_KEYS = 10_000
 
+# Legal but obsolete forms of a field, such as blanks before the colon; no library for Ed25519.
+_UNREADABLE = (dkim.MessageFormatError, dkim.NaClNotFoundError)
+
 log = structlog.get_logger()
 
 
@@ -41,8 +44,7 @@ class SampleVerifier:
         message = header + body if body.endswith(b"\r\n") or not body else header + body + b"\r\n"
         try:
             problem = _problem(message, keys)
-        except dkim.MessageFormatError as error:
-            # Legal but obsolete forms of a field, such as blanks before the colon.
+        except _UNREADABLE as error:
             VERIFIED.labels("unreadable").inc()
             log.info("signature_not_verifiable", reason=str(error))
             return None
@@ -67,7 +69,7 @@ def _problem(message: bytes, keys: Sequence[SigningKey]) -> str | None:
         text = record(key.private.public_key()).encode()
         try:
             good = dkim.DKIM(message).verify(place, dnsfunc=lambda *_, text=text, **__: text)
-        except dkim.MessageFormatError:
+        except _UNREADABLE:
             raise
         except dkim.DKIMException as error:
             return f"the signature by {name} does not verify: {error}"

@@ -53,7 +53,7 @@ class Credentials:
     def can_be_known(self) -> bool:
         """Whether any directory may have them: else they are wrong without asking it.
 
-        No user name has control characters in it, and nobody may act for somebody else.
+        No user name has control characters in it, and no user may act for another.
         """
         return self.username.isprintable() and self.authorization_id in ("", self.username)
 

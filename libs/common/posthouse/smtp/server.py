@@ -33,6 +33,7 @@ from posthouse.smtp.verbs import CHALLENGE, VERBS, Result, continue_auth, refuse
 Count: TypeAlias = Callable[[str, int], None]
 
 _LINE_LIMIT = 65_536  # octets of a line that are buffered; a command may have fewer
+_PERMANENT = 500  # the code of the first permanent error
 # Verbs that lead to a message; the others are counted as idle.
 _NOT_IDLE = frozenset(("MAIL", "RCPT", "DATA", "AUTH", "STARTTLS", "QUIT"))
 
@@ -45,7 +46,7 @@ class SmtpServer:
         self._config = config
         self._count = count
         self.state = SessionState(config.max_message_octets)
-        self.lines_read = 0  # and messages: whoever limits the client's time sees progress
+        self.lines_read = 0  # and messages: the wire gives the client time for each
         self._received = bytearray()
         self._output = bytearray()
         self._overlong = False  # the line that is coming in is too long already
@@ -236,7 +237,7 @@ class SmtpServer:
             state.idle_commands += 1
             if state.idle_commands > self._config.max_idle_commands:
                 self.close(replies.TOO_MANY_IDLE_COMMANDS)
-        if replies.is_protocol_error(reply):
+        if reply.code >= _PERMANENT and replies.is_protocol_error(reply):
             state.errors += 1
             if state.errors >= self._config.max_protocol_errors:
                 self.close(replies.TOO_MANY_ERRORS)

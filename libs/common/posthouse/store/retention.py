@@ -22,7 +22,13 @@ _AHEAD = {"hour": 4, "day": 2, "week": 1}
 # open work needs more stays for now.
 _MOVED_ROWS = 2_000
 _MOVED_OCTETS = 32 << 20
-_MOVED_EARLY_OCTETS = 4 << 20  # near a full disk: a copy needs room too
+# What is copied in one statement out of a partition that must stay, and how often in one round.
+_COPIED_ROWS = 10_000
+_COPIES = 10
+# Near a full disk a copy needs room too, and nothing is written to the table while we look: less
+# than services wait for a lock.
+_MOVED_EARLY_OCTETS = 4 << 20
+_EARLY_SECONDS = 2.5
 
 _ADDING_SECONDS = 10.0
 # With a million open deliveries it takes some ten seconds to look at them all.
@@ -86,10 +92,11 @@ class Partitions:
         """
         early = share < 1
         octets = _MOVED_EARLY_OCTETS if early else _MOVED_OCTETS
+        seconds = _EARLY_SECONDS if early else _RETIRING_SECONDS
         freed = 0
         for table in tables:
             for row in await self.database.fetch_within(
-                _RETIRING_SECONDS,
+                seconds,
                 "retire_partitions",
                 table,
                 self.retention.of(table) * share,
@@ -102,10 +109,24 @@ class Partitions:
                     freed += row["octets"]
                     self._needed.discard(row["partition"])
                     log.info("partition_dropped", **about)
-                elif row["partition"] not in self._needed:
+                    continue
+                if row["partition"] not in self._needed:
                     self._needed.add(row["partition"])
                     log.info("partition_needed", **about)
+                if table in BODIES and not early:
+                    await self._thin(table, row["partition"])
         return freed
+
+    async def _thin(self, table: str, partition: str) -> None:
+        """Replace *partition* by one that holds only what open work needs, if that is little."""
+        for _ in range(_COPIES):
+            (row,) = await self.database.fetch_within(
+                _RETIRING_SECONDS, "thin_partition", table, partition, _COPIED_ROWS
+            )
+            if row["replaced"] is not False:
+                break
+        if row["replaced"]:
+            log.info("partition_thinned", partition=partition)
 
     async def sweep(self) -> None:
         """Delete rows of the default partitions once their mail is finished and old enough.

@@ -511,7 +511,56 @@ BEGIN
         EXECUTE format('INSERT INTO %I SELECT * FROM %I WHERE %I = ANY($1)',
             parent, leaf.name || '_old', owner) USING moving;
         EXECUTE format('DROP TABLE %I', leaf.name || '_old');
+        EXECUTE format('DROP TABLE IF EXISTS %I', leaf.name || '_thin');
     END LOOP;
+END $$;
+
+-- Gives back the room of a partition of bodies that open work needs too much of to move at once. What
+-- is needed is copied to a table beside it, *most_rows* at a time, while all goes on. With the last
+-- of them that table takes the place of the partition. Whether it did; null where more than a
+-- quarter is needed, so that little would be won.
+CREATE FUNCTION thin_partition(parent text, name text, most_rows integer) RETURNS boolean
+LANGUAGE plpgsql SET lock_timeout = '500ms' AS $$
+DECLARE
+    thin text := name || '_thin';
+    leaf record;
+    needed uuid[];
+    missing uuid[];
+    present bigint;
+BEGIN
+    SELECT p.first, p.beyond INTO leaf FROM partitions_of(parent) p WHERE p.name = thin_partition.name;
+    IF leaf.first IS NULL OR NOT pg_try_advisory_xact_lock(hashtext(parent)) THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE format('LOCK TABLE %I IN SHARE MODE', name);  -- as in retire_partitions
+    EXECUTE format('SELECT array_agg(DISTINCT %I) FROM open_work() WHERE %1$I >= $1 AND %1$I < $2',
+        CASE parent WHEN 'contents' THEN 'submission_id' ELSE 'rendition_id' END)
+        INTO needed USING leaf.first, leaf.beyond;
+    EXECUTE format('SELECT count(*) FROM (SELECT FROM %I LIMIT $1) s', name)
+        INTO present USING 4 * cardinality(needed);
+    IF present < 4 * cardinality(needed) THEN
+        RETURN NULL;
+    END IF;
+    IF to_regclass(thin) IS NULL THEN
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL, CHECK (id >= %L AND id < %L))
+            WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off)',
+            thin, parent, leaf.first, leaf.beyond);
+    END IF;
+    EXECUTE format('SELECT ARRAY(SELECT n FROM unnest($1) AS n
+                    WHERE NOT EXISTS (SELECT FROM %I t WHERE t.id = n))', thin)
+        INTO missing USING needed;
+    IF cardinality(missing) > most_rows THEN
+        EXECUTE format('INSERT INTO %I SELECT * FROM %I WHERE id = ANY($1)', thin, name)
+            USING missing[1:most_rows];
+        RETURN false;
+    END IF;
+    EXECUTE format('INSERT INTO %I SELECT * FROM %I WHERE id = ANY($1)', thin, name) USING missing;
+    EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, name);
+    EXECUTE format('DROP TABLE %I', name);
+    EXECUTE format('ALTER TABLE %I RENAME TO %I', thin, name);
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+        parent, name, leaf.first, leaf.beyond);
+    RETURN true;
 END $$;
 
 -- Looks at up to *most_rows* of a default partition, from the key *after* on, and deletes those whose
