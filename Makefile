@@ -14,6 +14,13 @@ VENV_CHECK :=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
+# An environment is of no use any more when its Python is gone, or has become another minor version.
+MADE_FOR = $(shell sed -n 's/^version[_a-z]* *= *\(3\.[0-9]*\).*/\1/p' $(VENV)/pyvenv.cfg 2>/dev/null)
+RUNS_NOW = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+ifneq ($(MADE_FOR),$(RUNS_NOW))
+$(shell rm -rf $(VENV))
+endif
+
 # A stamp carries the digest of what it stands for: set-up is done again when that changes.
 digest = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 LOCKS := requirements.lock requirements-build.lock requirements-demo.lock

@@ -96,7 +96,11 @@ async def measure(messages: int, rate: float, parent: Path) -> None:
                 arrivals = {a.id: a for a in await receiving.next(total, 30)}
             finally:
                 await split.stop()
-        report([(s, arrivals[s.id]) for s in sent[WARM_UP:]], events(noted))
+        found = events(noted)
+        report([(s, arrivals[s.id]) for s in sent[WARM_UP:]], found)
+        print("Of each, for a message:")
+        for event, times in sorted(found.items(), key=lambda item: -len(item[1])):
+            print(f"{event:32}{len(times) / total:8.2f}")
 
 
 def report(messages: Sequence[tuple[Sent, Arrived]], found: Times) -> None:

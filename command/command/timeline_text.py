@@ -50,7 +50,8 @@ def _introduction(submission: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"  from {submission['sender'] or '<>'} to {recipients[0]}{more}, "
         f"lane {Lane(submission['lane']).label}, {_size(submission['size'])}, "
-        f"by {submission['client']} {_secured(submission['tls'])}"
+        f"by {submission['username'] or 'a user that is gone'} at {submission['client']} "
+        f"{_secured(submission['tls'])}"
     )
 
 

@@ -286,6 +286,16 @@ def test_config_check_names_every_mistake_of_every_service_once() -> None:
     assert done.stderr.count("POSTHOUSE_TYPO") == 1
 
 
+@pytest.mark.parametrize("program", ["up", "ingest"])
+def test_config_check_wants_a_database_that_is_a_postgresql(program: str) -> None:
+    done = call(
+        "config", "check", program, **{**SPLIT, "POSTHOUSE_DATABASE_URL": "mysql://x:sesame@y/z"}
+    )
+    assert done.returncode == 1
+    assert "POSTHOUSE_DATABASE_URL: should begin with postgresql://" in done.stderr
+    assert "sesame" not in done.stderr
+
+
 def test_config_check_of_a_onebox_needs_nothing_set(tmp_path: Path) -> None:
     done = call("config", "check", POSTHOUSE_DATA=str(tmp_path / "data"))
     assert done.returncode == 0, done.stderr

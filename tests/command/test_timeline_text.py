@@ -18,6 +18,7 @@ SUBMISSION: dict[str, Any] = {
     "lane": 1,
     "size": 2048,
     "client": "192.0.2.1",
+    "username": "shop",
     "tls": "TLSv1.3",
 }
 ATTEMPT: dict[str, Any] = {
@@ -48,7 +49,7 @@ def test_an_event_and_the_attempt_it_reports_are_one_line() -> None:
         f"message {ID.hex}, 2026-07-01",
         (
             "  from a@x.example to b@y.example and 1 more, lane very-high, 2.0 KiB, "
-            "by 192.0.2.1 over TLSv1.3"
+            "by shop at 192.0.2.1 over TLSv1.3"
         ),
         (
             "  12:00:00.000  deferred   b@y.example by mx.y.example without TLS: "

@@ -72,7 +72,7 @@ async def test_what_is_announced_just_after_a_hint_was_heard_is_heard_too(
             await ears.hear(Lane.NORMAL)
 
 
-async def test_announcing_to_nobody_is_no_error(pair: tuple[Broker, Broker]) -> None:
+async def test_announcing_without_listeners_is_no_error(pair: tuple[Broker, Broker]) -> None:
     announcing, _ = pair
     async with running(announcing):
         announcing.announce(Topic.SUBMISSIONS, Lane.NORMAL)

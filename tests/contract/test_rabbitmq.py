@@ -184,7 +184,7 @@ async def test_queues_can_be_deleted_under_their_listener(
 
 @pytest.mark.rabbitmq
 async def test_the_exchange_can_be_deleted(line: Line, rabbitmq_node: RabbitNode) -> None:
-    """With it all bindings go, of which nobody is told: they are declared again and again."""
+    """Its bindings go with it, without notice: they are declared again every three seconds."""
     await asyncio.to_thread(rabbitmq_node.ctl, "eval", DELETE_EXCHANGE)
     await line.works(Lane.NORMAL)
 

@@ -57,7 +57,7 @@ async def is_heard(program: Program) -> bool:
 async def all_flows(relay: Split, sink: Sink, number: int, within: float = BACK) -> None:
     """Return when all is as if nothing had been, and message *number* and its hints went through.
 
-    *number* and those that follow are of messages that nobody else sends: a hint may be dropped at
+    *number* and those that follow are of messages used only here: a hint may be dropped at
     first, by a program that believes that the broker is still away.
     """
     policy, dispatchers = relay.programs["policy"], list(relay.dispatchers.values())
@@ -100,7 +100,7 @@ async def says_so(programs: Sequence[Program], text: str, within: float = 15.0) 
 
 
 def nothing_lost(messages: int, count: Count) -> None:
-    """All were accepted at once, came once, and nobody had to wonder."""
+    """All were accepted at the first try and arrived once; no delivery is uncertain."""
     assert (messages, 0, 0) == (count.accepted, count.refused, count.lost), count
     assert (0, 0, 0) == (count.resubmitted, count.doubled, count.uncertain), count
     assert (0, 0) == (count.delivered_twice, count.unexplained), count

@@ -31,7 +31,7 @@ class Loss(StrEnum):
     """How a node is lost to the others, and to whom else."""
 
     KILL = "kill"  # its process ends
-    CUT = "cut"  # nothing reaches it, and nobody is told
+    CUT = "cut"  # no packet reaches it, and its peers get no reset
     PART = "part"  # it reaches its clients, but no other node
 
 
@@ -80,7 +80,7 @@ def lose(member: Member, others: list[Member], loss: Loss) -> None:
 
 
 def find(member: Member, others: list[Member], loss: Loss) -> None:
-    """Bring it back as whoever keeps it would: RabbitMQ 3.10 may hang when it comes back alone."""
+    """Restart it, as its operator would: RabbitMQ 3.10 may hang when it comes back by itself."""
     member.node.kill()
     match loss:
         case Loss.CUT:
@@ -104,7 +104,7 @@ async def ordeal(
 
     Meanwhile the first of *shares* of all messages arrives, and afterwards the second.
 
-    *number* and the 999 that follow are of messages that nobody else sends.
+    *number* and the 999 that follow are of messages that no one else in the test sends.
     """
     broker, relay = place.broker, place.relay
     used = await asyncio.to_thread(broker.most_used)

@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from onebox.postgres_binaries import find_binaries
+from onebox.postgres_process import ServerLog
 from onebox.postgres_server import DidNotStart, EmbeddedPostgres, FolderInUse, NoPostgres
 
 # Starts a server on the folder given, commits a row, says so and waits to be killed.
@@ -313,3 +314,17 @@ def test_root_without_namespaces_uses_another_user_and_dies_with_its_parent_too(
         assert ends_within(1.0, server)
 
     end(start_program(open_folder / "pg")[0])
+
+
+def test_the_log_of_the_server_does_not_grow_for_ever(tmp_path: Path) -> None:
+    """Its beginning is moved aside while the server appends to it."""
+    log = ServerLog(tmp_path / "postgres.log")
+    log.mark_start()
+    with log.path.open("ab") as server:
+        server.write(b"old line\n" * 1_200_000)
+        server.flush()
+        log.limit()
+        server.write(b"new line\n")
+    assert log.tail() == "new line"
+    assert log.path.stat().st_size == len(b"new line\n")
+    assert log.path.with_suffix(".log.1").stat().st_size == len(b"old line\n") * 1_200_000

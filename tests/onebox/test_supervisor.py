@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -77,3 +78,29 @@ async def test_metrics_come_without_those_of_a_worker_that_hangs(relay: Onebox) 
     assert 'worker="2"' not in found
     assert "_created" not in found
     assert first in relay.program.workers()
+
+
+@pytest.mark.parametrize("relay", [1], indirect=True)
+async def test_a_second_relay_on_the_same_data_says_that_one_runs(relay: Onebox) -> None:
+    second = await asyncio.to_thread(
+        subprocess.run,
+        relay.program._command,
+        env=relay.program._env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert second.returncode == 1
+    assert f"a Posthouse (process {relay.program.pid}) already runs on this data" in second.stderr
+
+
+@pytest.mark.parametrize("relay", [1], indirect=True)
+async def test_a_data_folder_that_is_gone_is_seen_in_readiness(relay: Onebox) -> None:
+    (relay.folder / "data").rename(relay.folder / "elsewhere")
+
+    async def told() -> bool:
+        return '"data folder":"NotReady' in await relay.program.readiness()
+
+    await eventually(told)

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 START = """
 import logging, os, sys, structlog
-from posthouse.running.common_settings import LogFormat, LogLevel
+from posthouse.running.common_settings import LogAddresses, LogFormat, LogLevel
 from posthouse.running.log_writer import LINES_DROPPED
 from posthouse.running.logs import configure
 log = structlog.get_logger()
@@ -48,6 +50,27 @@ def test_an_event_is_one_json_line_with_time_level_and_service() -> None:
         "submission": "s1",
         "bytes": 10,
     }
+
+
+@pytest.mark.parametrize(
+    ("setting", "sender", "username", "reply"),
+    [
+        ("FULL", "Ann@x.example", "shop", "550 <bob@y.example>: no such user"),
+        ("DOMAIN", "***@x.example", "shop", "550 <***@y.example>: no such user"),
+        ("NONE", "***", "***", "550 <***>: no such user"),
+    ],
+)
+def test_addresses_are_shown_as_far_as_the_setting_allows(
+    setting: str, sender: str, username: str, reply: str
+) -> None:
+    """Also those that servers name in their replies."""
+    (line,) = lines(
+        f"configure('ingest', addresses=LogAddresses.{setting})\n"
+        "log.info('bounced', sender='Ann@x.example', username='shop', size=1, "
+        "reply='550 <bob@y.example>: no such user')\n"
+    )
+
+    assert (sender, username, reply) == (line["sender"], line["username"], line["reply"])
 
 
 def test_libraries_log_through_the_same_pipe() -> None:

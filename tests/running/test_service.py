@@ -12,7 +12,7 @@ from typing import Any
 from posthouse.running.service import SAME_STOP_SECONDS
 
 PROGRAM = """
-import asyncio, signal, sys
+import asyncio, signal, socket, sys
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import Health
 from posthouse.running.logs import configure
@@ -49,6 +49,10 @@ class Example:
             log.info("drained", example=self.name)
 
 async def program():
+    if sys.argv[1:] == ["lookups"]:
+        for error in (socket.gaierror(-2, "not known"), ValueError("real")):
+            asyncio.get_running_loop().create_future().set_exception(error)
+        return 0
     if sys.argv[1:] == ["waits"]:
         log.info("started")
         await asyncio.sleep(60)
@@ -185,6 +189,16 @@ def test_a_process_with_a_parent_breaks_off_only_when_the_parent_says_so() -> No
 
         assert child.wait(5) == 0
     assert logged(seen) == ["broken_off", "drained", "stopped"]
+
+
+def test_a_look_up_that_fails_after_its_caller_gave_up_is_no_error() -> None:
+    """Anything else that nobody retrieved is."""
+    with program("lookups") as child:
+        seen = events(child)
+
+        assert child.wait(5) == 0
+    assert [event["level"] for event in seen] == ["error"]
+    assert "ValueError" in seen[0]["exception"]
 
 
 def test_a_signal_before_anything_runs_ends_the_program() -> None:

@@ -7,7 +7,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from onebox.postgres_data import data_of, making_ahead
+from onebox.postgres_data import data_of, initdb_ahead
 
 
 def put_first_data(folder: Path) -> None:
@@ -26,6 +26,6 @@ def _template() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="posthouse-first-data-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)  # initdb runs as another user than root
-    with making_ahead(folder / "postgres"):
+    with initdb_ahead(folder / "postgres"):
         pass
     return data_of(folder / "postgres")

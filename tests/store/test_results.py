@@ -2,12 +2,14 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
+from posthouse.mail.suppression_list import SuppressionList
 from posthouse.store import StoreRefused
 from posthouse.store.deliveries import ClaimedDelivery, Settlement
+from posthouse.store.suppressions import SuppressionStore
 from servers.stores import (
     ACCOUNT,
     Stores,
@@ -47,6 +49,19 @@ async def test_a_dead_recipient_is_suppressed_with_the_evidence(stores: Stores) 
         row["account_id"], row["address"], row["reason"], row["delivery_id"],
     )  # fmt: skip
     assert row["evidence"] == {"reply": "550 5.1.1 no such user"}
+
+
+async def test_a_dead_recipient_is_suppressed_for_good(stores: Stores) -> None:
+    """Also where it was for some time only; twice in one batch is once."""
+    claimed = [await stores.one_claimed(), await stores.one_claimed()]
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    suppressions = SuppressionStore(stores.database)
+    await suppressions.add(
+        ACCOUNT, "ann@dest.example", "full", {}, on=SuppressionList.BOUNCE, expires_at=soon
+    )
+    await asyncio.gather(*(stores.deliveries.settle(bounced(c)) for c in claimed))
+    (entry,) = await suppressions.entries(ACCOUNT)
+    assert ("bounced", None) == (entry["reason"], entry["expires_at"])
 
 
 async def test_a_recipient_that_is_already_suppressed_bounces_all_the_same(stores: Stores) -> None:

@@ -9,10 +9,12 @@ from posthouse.store.returns import ReturnStore
 from posthouse.store.suppressions import SuppressionStore
 from servers.stores import ACCOUNT, Stores, open_stores
 
+DETAIL = {"status": "5.1.1", "rule": "no_such_mailbox", "rules": 1}
+
 
 def came_back(delivery: Delivery, kind: EventKind = EventKind.BOUNCED) -> Event:
     """A DSN said so."""
-    return Event(kind, ACCOUNT, delivery.submission_id, delivery.id, {"status": "5.1.1"})
+    return Event(kind, ACCOUNT, delivery.submission_id, delivery.id, DETAIL)
 
 
 async def test_a_delivery_is_found_by_its_id(stores: Stores) -> None:
@@ -27,8 +29,8 @@ async def test_a_bounce_suppresses_with_its_evidence(stores: Stores) -> None:
     returns = ReturnStore(stores.database)
     assert await returns.record(came_back(delivery), suppress=delivery.recipient)
     (entry,) = await SuppressionStore(stores.database).entries()
-    assert (delivery.recipient, delivery.id, {"status": "5.1.1"}) == (
-        entry["address"], entry["delivery_id"], entry["evidence"],
+    assert (delivery.recipient, delivery.id, DETAIL, "no_such_mailbox", "1") == (
+        entry["address"], entry["delivery_id"], entry["evidence"], entry["rule"], entry["version"],
     )  # fmt: skip
     last = (await stores.story(delivery.submission_id)).events[-1]
     assert (delivery.id, "bounced") == (last["delivery_id"], last["kind"])

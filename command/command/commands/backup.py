@@ -1,23 +1,28 @@
 """`posthouse backup` and `posthouse restore`."""
 
 import asyncio
+import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import click
 
 from command.context import data_option, installation, run
 from onebox.installation import Installation, NoInstallation
-from onebox.postgres_binaries import PostgresError, find_binaries
+from onebox.postgres_binaries import PostgresError, find_client
 from posthouse.store.failure import connection_failures
 from posthouse.store.migrate import migrate
+from posthouse.store.postgres import Postgres
+from posthouse.store.secret_check import check_secret_key
 
-_TO_FILE = click.Path(dir_okay=False, path_type=Path)
-_FROM_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_TO_FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+_FROM_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+_STANDARD = Path("-")
 
 
 @click.command
@@ -26,8 +31,14 @@ _FROM_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def backup(file: Path) -> None:
     """Save the database, as it is at this moment, into FILE; mail goes on meanwhile.
 
-    The secret key is not in it: keep a copy of that, once, elsewhere.
+    FILE is readable for its owner only; - is standard output. The secret key is not in it: keep a
+    copy of that, once, elsewhere.
     """
+    if file == _STANDARD:
+        if sys.stdout.isatty():
+            raise click.ClickException("a backup is not text: redirect it into a file")
+        run(_dump(installation(), sys.stdout.fileno()))
+        return
     run(_save(installation(), file))
     click.echo(f"saved {file}, {file.stat().st_size >> 10} KiB")
 
@@ -36,7 +47,7 @@ def backup(file: Path) -> None:
 @click.argument("file", type=_FROM_FILE)
 @data_option
 def restore(file: Path) -> None:
-    """Fill an empty database from FILE, which `posthouse backup` made.
+    """Fill an empty database from FILE, which `posthouse backup` made; - is standard input.
 
     What was open when it was saved may have been sent since: it is quarantined, and sent only when
     `posthouse queue release` says so.
@@ -47,18 +58,39 @@ def restore(file: Path) -> None:
 
 async def _save(where: Installation, file: Path) -> None:
     unfinished = file.with_name(f"{file.name}.new")
+    with contextlib.suppress(FileNotFoundError):
+        unfinished.unlink()
+    try:
+        # Closed to others before its first octet: all mail is in it.
+        to = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {unfinished}: {error.strerror}") from error
+    try:
+        await _dump(where, to)
+        os.fsync(to)
+        unfinished.replace(file)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(to)
+
+
+async def _dump(where: Installation, to: int) -> None:
     async with where.open_database() as (url, _):
-        await _call("pg_dump", url, "--format=custom", f"--file={unfinished}")
-    unfinished.replace(file)
+        await _call("pg_dump", url, "--format=custom", output=to)
 
 
 async def _put_back(where: Installation, file: Path) -> None:
     if where.given_key is None and not where.secret_key_file.exists():
         raise NoInstallation(f"put {where.secret_key_file} back first: nothing works without it")
+    source = () if file == _STANDARD else (str(file),)
     async with _server(where) as (url, folder):
         await _must_be_empty(url)
-        await _call("pg_restore", url, "--single-transaction", "--no-owner", str(file))
+        await _call("pg_restore", url, "--single-transaction", "--no-owner", *source)
         await migrate(url, folder=folder)
+        async with Postgres(url, connections=1) as database:
+            await check_secret_key(database, where.secret_key)
 
 
 @asynccontextmanager
@@ -87,17 +119,21 @@ async def _must_be_empty(url: str) -> None:
         )
 
 
-async def _call(program: str, url: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL on the database at *url*; raises PostgresError."""
+async def _call(program: str, url: str, *arguments: str, output: int | None = None) -> None:
+    """Run a program of PostgreSQL on the database at *url*; raises PostgresError.
+
+    *output*: the descriptor that it writes to.
+    """
     parts = urlsplit(url)
     password = parts.password or ""
     # Others on this machine can see what a program was called with.
     shown = parts._replace(netloc=parts.netloc.replace(f":{password}@", "@")).geturl()
     process = await asyncio.create_subprocess_exec(
-        find_binaries(None, major=None).folder / program,
+        find_client(program),
         *arguments,
         f"--dbname={shown}",
-        env={**os.environ, **({"PGPASSWORD": password} if password else {})},
+        env={**os.environ, **({"PGPASSWORD": unquote(password)} if password else {})},
+        stdout=output,
         stderr=asyncio.subprocess.PIPE,
     )
     _, said = await process.communicate()

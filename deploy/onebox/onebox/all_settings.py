@@ -2,6 +2,7 @@
 
 import base64
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from ingest.settings import IngestSettings
 from onebox.installation import Installation, InstallationSettings
 from policy.settings import PolicySettings
 from posthouse.mail.secret import KEY_OCTETS
+from posthouse.running import logs
 from posthouse.running.common_settings import BrokerUrls
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import PREFIX, Settings, SettingsError, load, names
@@ -69,6 +71,18 @@ class UpSettings:
     policy: PolicySettings
     dispatcher: DispatcherSettings
     bounces: BouncesSettings
+
+
+def configure_logs(settings: UpSettings) -> None:
+    """Send the log lines of this process to standard error."""
+    common = settings.ingest
+    logs.configure(
+        "posthouse",
+        level=common.log_level,
+        form=common.log_format,
+        addresses=common.log_addresses,
+        stream=sys.stderr,
+    )
 
 
 def read_settings(environ: Mapping[str, str]) -> UpSettings:

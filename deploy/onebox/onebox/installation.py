@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from onebox.postgres_data import data_of
 from onebox.postgres_folder import FolderInUse, dsn
 from onebox.postgres_server import EmbeddedPostgres
 from posthouse.mail.secret import KEY_OCTETS
-from posthouse.running.common_settings import SecretKey
+from posthouse.running.common_settings import DatabaseUrl, SecretKey
 from posthouse.running.settings import Settings
 from posthouse.store.migrate import NEEDED_VERSION, migrate
 from posthouse.store.postgres import Postgres
@@ -44,7 +44,7 @@ class InstallationSettings(Settings):
     data: Path = Path("data")
     """Folder of the onebox: its database, secret key and certificate."""
 
-    database_url: SecretStr | None = None
+    database_url: DatabaseUrl | None = None
     """PostgreSQL to use, as postgresql://user:password@host:5432/name. Default: the one in the
     data folder."""
 

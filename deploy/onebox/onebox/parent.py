@@ -3,26 +3,29 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
 from ingest.listeners import addresses, bind
-from onebox.all_settings import UpSettings
+from onebox.all_settings import UpSettings, configure_logs
+from onebox.installation import Installation
+from onebox.postgres_folder import holder
 from onebox.postgres_server import EmbeddedPostgres, PostgresError
 from onebox.supervisor import Supervisor
 from onebox.worker import work
 from onebox.worker_process import NotReady, ParentLink, WorkerProcess, fork, spawn
-from posthouse.running import logs
 from posthouse.running.endpoint import Endpoint
-from posthouse.running.health import CannotListen, Health
+from posthouse.running.health import CannotListen, Check, Health
 from posthouse.running.service import Service, main, run
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.migrate import migrate
@@ -53,16 +56,21 @@ def run_relay(settings: UpSettings, environ: Mapping[str, str]) -> int:
     try:
         sockets = bind(settings.ingest.ingest_listeners, processes=settings.workers)
     except CannotListen as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error}{_who_may_listen(settings.installation)}\n")
         return 1
     forked = fork(settings.workers)
-    common = settings.ingest
-    logs.configure("posthouse", level=common.log_level, form=common.log_format, stream=sys.stderr)
+    configure_logs(settings)
     if isinstance(forked, ParentLink):
         return main(work(settings, forked, _own_sockets(sockets, forked.number)))
     at = addresses(sockets[0])
     _own_sockets(sockets, 0)
     return main(Parent(settings, environ, at).run(forked))
+
+
+def _who_may_listen(installation: Installation) -> str:
+    folder = installation.database_folder
+    process = None if folder is None else holder(folder)
+    return "" if process is None else f": a Posthouse (process {process}) already runs on this data"
 
 
 def _own_sockets(
@@ -98,7 +106,10 @@ class Parent:
                 postgres, url = await _database(self._settings, stack)
                 await _prepare(url, common.secret_key.get_secret_value(), postgres)
                 self._bounces = await supervisor.start(url)
-                health = Health(common.health_listen, supervisor.checks(), supervisor.metrics)
+                checks = supervisor.checks()
+                if postgres is not None:
+                    checks["data folder"] = _folder_check(postgres)
+                health = Health(common.health_listen, checks, supervisor.metrics)
                 facts = _Facts(
                     self._settings, self._submission, self._bounces, supervisor.pids, postgres
                 )
@@ -135,6 +146,21 @@ class _DatabaseOf:
         """Return when all workers have ended."""
         del stopping
         await self.postgres.run(self.supervisor.all_ended)
+
+
+def _folder_check(postgres: EmbeddedPostgres) -> Check:
+    """Not ready when the data folder was deleted or moved beneath a running database."""
+    started_on = postgres.folder_identity
+
+    async def check() -> None:
+        try:
+            found = postgres.folder_identity
+        except OSError as error:
+            raise NotReady(f"{error.filename}: {error.strerror}") from None
+        if found != started_on:
+            raise NotReady("it is not the folder that the database was started on")
+
+    return check
 
 
 def _connections(settings: UpSettings) -> int:
@@ -192,7 +218,7 @@ class _Facts:
                 **{f"worker {n}": pid for n, pid in enumerate(self.workers, start=1)},
                 **({"postgres": self.postgres.pid} if self.postgres else {}),
             },
-            "credential": f"posthouse --data {folder} credential create --domain example.com",
+            "credential": f"{_command()} --data {folder} credential create --domain example.com",
         }
 
 
@@ -212,6 +238,14 @@ class _Ready:
         if sys.stderr.isatty():
             sys.stderr.write(_readable(facts))
         await stopping.wait()
+
+
+def _command() -> str:
+    """How the user can call this program again: by its name only where that leads here."""
+    called = Path(sys.argv[0]).absolute()
+    if called.name != "posthouse" or shutil.which("posthouse") == str(called):
+        return "posthouse"
+    return os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called)
 
 
 def _address(endpoint: Endpoint) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are found on this machine."""
+"""Where PostgreSQL's programs are found on this machine: a server, or only a client."""
 
 import os
 import re
@@ -48,6 +48,27 @@ def find_binaries(setting: Path | None, *, major: int | None) -> Binaries:
     raise NoPostgres(f"no PostgreSQL of {wanted} found; looked in {', '.join(looked) or 'PATH'}")
 
 
+def find_client(program: str) -> Path:
+    """The newest *program* (pg_dump, pg_restore) there is: it must not be older than the server.
+
+    Raises NoPostgres.
+    """
+    found = {
+        folder / program: version
+        for folder in (*_places(None), *_folder_of(program))
+        if (version := _version_of(folder / program)) is not None
+    }
+    if not found:
+        raise NoPostgres(f"there is no {program} on this machine: install a PostgreSQL client")
+    return max(found, key=lambda path: found[path])
+
+
+def _folder_of(program: str) -> Iterator[Path]:
+    on_path = shutil.which(program)
+    if on_path is not None:
+        yield Path(on_path).resolve().parent
+
+
 def _places(setting: Path | None) -> Iterator[Path]:
     if setting is not None:
         yield setting
@@ -57,9 +78,7 @@ def _places(setting: Path | None) -> Iterator[Path]:
         if spec is not None and spec.origin is not None:
             yield from sorted(Path(spec.origin).parent.glob("pginstall*/bin"), reverse=True)
     yield from sorted(_INSTALLED.glob("*/bin"), key=_number_in_path, reverse=True)
-    on_path = shutil.which("postgres")
-    if on_path is not None:
-        yield Path(on_path).resolve().parent
+    yield from _folder_of("postgres")
 
 
 def _number_in_path(folder: Path) -> int:
@@ -70,9 +89,13 @@ def _version(folder: Path) -> int | None:
     """The major version of the server in *folder*, None when there is none that runs."""
     if not os.access(folder / "initdb", os.X_OK):
         return None
+    return _version_of(folder / "postgres")
+
+
+def _version_of(program: Path) -> int | None:
     try:
         said = subprocess.run(  # noqa: S603 -- a program found in the places above
-            [folder / "postgres", "--version"],
+            [program, "--version"],
             capture_output=True,
             text=True,
             timeout=_VERSION_SECONDS,

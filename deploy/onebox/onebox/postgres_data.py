@@ -10,9 +10,9 @@ from pathlib import Path
 
 from onebox.postgres_binaries import Binaries, PostgresError, find_binaries
 from onebox.postgres_folder import NAME, lock
-from onebox.postgres_process import Runner, Said, find_runner
+from onebox.postgres_process import Runner, ServerLog, find_runner
 
-MAKING_SECONDS = 120.0  # at most
+INITDB_SECONDS = 120.0  # at most
 _BUILTIN_LOCALES_SINCE = 17
 _SYNC_METHODS_SINCE = 17
 
@@ -21,19 +21,21 @@ class DidNotStart(PostgresError):
     """PostgreSQL, or the making of its data, failed; the text ends with what it said."""
 
 
-class Making:
+class InitDb:
     """initdb at work, for the server in a folder that is ours. Half-made data is never used."""
 
-    def __init__(self, folder: Path, binaries: Binaries, runner: Runner, said: Said) -> None:
-        """Begin, anew if a predecessor was interrupted."""
+    def __init__(
+        self, folder: Path, binaries: Binaries, runner: Runner, server_log: ServerLog
+    ) -> None:
+        """Begin, from the start if a predecessor was interrupted."""
         self._folder = folder
         self._fresh = folder / "data.new"
-        self._said = said
+        self._server_log = server_log
         shutil.rmtree(self._fresh, ignore_errors=True)
         self._fresh.mkdir(mode=0o700)
         runner.own(folder)
         runner.own(self._fresh)
-        self.child = runner.start(_initdb(binaries, self._fresh), said.path)
+        self.child = runner.start(_initdb(binaries, self._fresh), server_log.path)
 
     def finish(self) -> None:
         """Put in its place what the child, which has had its time, has made; raises DidNotStart."""
@@ -41,7 +43,7 @@ class Making:
             self.child.kill()
         if self.child.wait() != 0:
             shutil.rmtree(self._fresh, ignore_errors=True)
-            raise DidNotStart(f"PostgreSQL could not make its data: {self._said.tail()}")
+            raise DidNotStart(f"PostgreSQL could not make its data: {self._server_log.tail()}")
         self._fresh.rename(data_of(self._folder))
         _sync(self._folder)
 
@@ -52,7 +54,7 @@ def data_of(folder: Path) -> Path:
 
 
 @contextmanager
-def making_ahead(folder: Path) -> Iterator[None]:
+def initdb_ahead(folder: Path) -> Iterator[None]:
     """Make the data of a new server in *folder* while something else is done.
 
     What hinders it is not told here: `EmbeddedPostgres.start` will meet it again.
@@ -64,19 +66,19 @@ def making_ahead(folder: Path) -> Iterator[None]:
         yield
         if making is not None:
             with contextlib.suppress(PostgresError, OSError, subprocess.TimeoutExpired):
-                making.child.wait(MAKING_SECONDS)
+                making.child.wait(INITDB_SECONDS)
                 making.finish()
 
 
-def _begin(folder: Path, stack: contextlib.ExitStack) -> Making | None:
+def _begin(folder: Path, stack: contextlib.ExitStack) -> InitDb | None:
     """None where there is data; whoever leaves *stack* gives up what is not finished."""
     if data_of(folder).exists():
         return None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stack.callback(os.close, lock(folder))
-    said = Said(folder / "postgres.log")
-    said.start_anew()
-    making = Making(folder, find_binaries(None, major=None), find_runner(), said)
+    said = ServerLog(folder / "postgres.log")
+    said.mark_start()
+    making = InitDb(folder, find_binaries(None, major=None), find_runner(), said)
     stack.callback(making.child.kill)
     return making
 

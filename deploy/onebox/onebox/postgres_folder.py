@@ -19,6 +19,10 @@ _LONGEST_SOCKET_FOLDER = 107 - len(f"/.s.PGSQL.{PORT}.lock")
 class FolderInUse(PostgresError):
     """Another process works on the same folder."""
 
+    def __init__(self, text: str, process: str = "unknown") -> None:
+        super().__init__(text)
+        self.process = process
+
 
 def dsn(folder: Path) -> str:
     """The URL of the database in *folder*, whichever process runs it."""
@@ -32,12 +36,24 @@ def lock(folder: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 20, 0).decode() or "unknown"
+        process = os.pread(descriptor, 20, 0).decode() or "unknown"
         os.close(descriptor)
-        raise FolderInUse(f"{folder} is in use by another Posthouse (process {holder})") from None
+        text = f"{folder} is in use by another Posthouse (process {process})"
+        raise FolderInUse(text, process) from None
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
+
+
+def holder(folder: Path) -> str | None:
+    """The process that has taken *folder*, None when nobody has."""
+    try:
+        os.close(lock(folder))
+    except FolderInUse as error:
+        return error.process
+    except OSError:
+        return None
+    return None
 
 
 def made_by(data: Path) -> int | None:

@@ -18,7 +18,7 @@ from onebox.postgres_binaries import PostgresError
 
 _PR_SET_PDEATHSIG = 1
 _PROBE_SECONDS = 10
-_LARGEST = 10_000_000  # bytes of what was said; a larger file is set aside at the next start
+_LARGEST = 10_000_000  # octets of the server's log; a larger file is moved aside
 POLL_SECONDS = 0.01
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -141,22 +141,30 @@ def _dies_with(parent: int) -> Callable[[], None]:
     return prepare
 
 
-class Said:
-    """The file that PostgreSQL writes its messages to, and what it said since the last start."""
+class ServerLog:
+    """The file that PostgreSQL writes its messages to, and what it wrote since the last start."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._from = 0
 
-    def start_anew(self) -> None:
-        """Forget what was said; set the file aside when it has grown large."""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if size > _LARGEST:
-            self.path.replace(self.path.with_suffix(".log.1"))
-        self._from = 0 if size > _LARGEST else size
+    def mark_start(self) -> None:
+        """From here on `tail` reads."""
+        self.limit()
+        self._from = self.path.stat().st_size if self.path.exists() else 0
+
+    def limit(self) -> None:
+        """Move a large file aside, in the place of the one before.
+
+        By copying: the server appends to the file that it has open.
+        """
+        if self.path.exists() and self.path.stat().st_size > _LARGEST:
+            shutil.copyfile(self.path, self.path.with_suffix(".log.1"))
+            os.truncate(self.path, 0)
+            self._from = 0
 
     def tail(self) -> str:
-        """The last lines said, as one."""
+        """The last lines written, as one."""
         with contextlib.suppress(OSError), self.path.open(errors="replace") as said:
             said.seek(self._from)
             lines = [line.strip() for line in said.read().splitlines() if line.strip()]

@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from onebox.postgres_binaries import Binaries, NoPostgres, PostgresError, find_binaries
-from onebox.postgres_data import MAKING_SECONDS, DidNotStart, Making, data_of
+from onebox.postgres_data import INITDB_SECONDS, DidNotStart, InitDb, data_of
 from onebox.postgres_folder import (
     NAME,
     FolderInUse,
@@ -25,9 +25,10 @@ from onebox.postgres_folder import (
     socket_folder,
     survivor,
 )
-from onebox.postgres_process import POLL_SECONDS, Child, Runner, Said, ended, find_runner
+from onebox.postgres_process import POLL_SECONDS, Child, Runner, ServerLog, ended, find_runner
 from onebox.postgres_wal import is_scarce, reuse
 from posthouse.running.backoff import wait_before_retry
+from posthouse.running.waiting import wait_for_event
 
 __all__ = ["DidNotStart", "EmbeddedPostgres", "FolderInUse", "NoPostgres", "PostgresError", "dsn"]
 
@@ -39,7 +40,7 @@ _STOP_SECONDS = 30.0
 _FORCED_STOP_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
 _WATCH_SECONDS = 0.2
-_LOG_SECONDS = 1.0
+_LOG_CHECK_SECONDS = 1.0
 
 # For a mail queue: commits are durable; many small rows come and go.
 _OPTIONS = {
@@ -83,12 +84,12 @@ class EmbeddedPostgres:
     ) -> None:
         self._folder = folder.absolute()
         self._data = data_of(self._folder)
-        self._said = Said(self._folder / "postgres.log")
+        self._server_log = ServerLog(self._folder / "postgres.log")
         self._setting = binaries
         self._options = {**_OPTIONS, **(options or {})}
         self._lock: int | None = None
         self._child: Child | None = None
-        self._log_looked_at = 0.0
+        self._logs_checked_at = 0.0
 
     @property
     def dsn(self) -> str:
@@ -154,16 +155,14 @@ class EmbeddedPostgres:
         """Start the server again whenever it dies, until *stopping* is set."""
         failures, wait = 0, _WATCH_SECONDS
         while not stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), wait)
-            wait = _WATCH_SECONDS
-            if stopping.is_set():
+            if await wait_for_event(stopping, wait):
                 return
+            wait = _WATCH_SECONDS
             if self.alive:
-                await self._keep_log_short()
+                await self._limit_logs()
                 continue
             try:
-                log.error("postgres_died", last_words=self._said.tail())
+                log.error("postgres_died", last_words=self._server_log.tail())
                 await self._start()
                 failures = 0
             except (PostgresError, OSError) as error:
@@ -171,11 +170,12 @@ class EmbeddedPostgres:
                 wait = wait_before_retry(failures, random.random(), longest=2.0)  # noqa: S311 -- no secret
                 log.error("postgres_restart_failed", reason=str(error))  # noqa: TRY400
 
-    async def _keep_log_short(self) -> None:
-        if (now := time.monotonic()) < self._log_looked_at + _LOG_SECONDS:
+    async def _limit_logs(self) -> None:
+        if (now := time.monotonic()) < self._logs_checked_at + _LOG_CHECK_SECONDS:
             return
-        self._log_looked_at = now
+        self._logs_checked_at = now
         try:
+            self._server_log.limit()
             if is_scarce(self._folder):
                 await reuse(self.dsn)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -185,10 +185,10 @@ class EmbeddedPostgres:
         began = time.monotonic()
         runner = find_runner()
         binaries = find_binaries(self._setting, major=made_by(self._data))
-        self._said.start_anew()
+        self._server_log.mark_start()
         if not self._data.exists():
-            making = Making(self._folder, binaries, runner, self._said)
-            await ended(making.child, MAKING_SECONDS)
+            making = InitDb(self._folder, binaries, runner, self._server_log)
+            await ended(making.child, INITDB_SECONDS)
             making.finish()
         await self._wait_for_predecessor()
         socket = socket_folder(self._folder)
@@ -219,13 +219,13 @@ class EmbeddedPostgres:
         command: list[str | Path] = [binaries.folder / "postgres", "-D", self._data, *settings]
         end = time.monotonic() + _LEFTOVER_SECONDS
         while True:
-            self._said.start_anew()
-            self._child = runner.start(command, self._said.path)
+            self._server_log.mark_start()
+            self._child = runner.start(command, self._server_log.path)
             if await self._became_ready(self._child):
                 return
             # After a `kill -9` of the server its children take a moment to notice.
-            if "shared memory block" not in self._said.tail() or time.monotonic() > end:
-                raise DidNotStart(f"PostgreSQL did not start: {self._said.tail()}")
+            if "shared memory block" not in self._server_log.tail() or time.monotonic() > end:
+                raise DidNotStart(f"PostgreSQL did not start: {self._server_log.tail()}")
             await asyncio.sleep(10 * POLL_SECONDS)
 
     async def _became_ready(self, child: Child) -> bool:

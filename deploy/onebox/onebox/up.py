@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 from onebox.all_settings import read_settings
 from onebox.installation import NoInstallation
-from onebox.postgres_data import making_ahead
+from onebox.postgres_data import initdb_ahead
 from posthouse.running.settings import SettingsError
 
 
@@ -20,7 +20,7 @@ def run_up(environ: Mapping[str, str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     folder = settings.installation.database_folder
-    with making_ahead(folder) if folder is not None else nullcontext():
+    with initdb_ahead(folder) if folder is not None else nullcontext():
         from onebox.parent import run_relay  # noqa: PLC0415 -- every service: it takes its time
 
     return run_relay(settings, environ)

@@ -19,14 +19,13 @@ from bounces.wiring import wire as wire_bounces
 from dispatcher.wiring import wire as wire_dispatcher
 from ingest.listeners import join
 from ingest.wiring import wire as wire_ingest
-from onebox.all_settings import UpSettings, read_settings
+from onebox.all_settings import UpSettings, configure_logs, read_settings
 from onebox.channel import Channel, PeerGone
 from onebox.postgres_data import data_of
 from onebox.worker_process import BREAK_OFF, ParentLink, spawned
 from policy.wiring import wire as wire_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
-from posthouse.running import logs
 from posthouse.running.health import CannotListen, Health
 from posthouse.running.program import backing, housekeeping, rabbitmq
 from posthouse.running.service import Service, main, run
@@ -116,8 +115,7 @@ def replacement(number: str, descriptor: str, parent: str) -> int:
     except (SettingsError, CannotListen) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    common = settings.ingest
-    logs.configure("posthouse", level=common.log_level, form=common.log_format, stream=sys.stderr)
+    configure_logs(settings)
     return main(work(settings, link, sockets))
 
 

@@ -102,6 +102,7 @@ class Bounces:
             delivery=delivery.id.hex,
             submission=delivery.submission_id.hex,
             account=delivery.account_id.hex,
+            recipient=delivery.recipient,
             kind=str(report.kind),
             verdict=result,
             rule=verdict.rule,

@@ -182,7 +182,7 @@ class Claiming:
         if claims.lowest_lane_served:
             self._patient_until = _now() + PATIENT_SECONDS
         self._lane_wait.observe(claims)
-        self._polling.looked(found=bool(claims.due))
+        self._polling.adapt(found=bool(claims.due))
         self._more = claims.more
         self._admit(claims.deliveries, asked)
         if claims.preempted_by is not None:

@@ -150,6 +150,8 @@ class MessageReceiver:
             "accepted",
             submission=submission.id.hex,
             lane=submission.lane.label,
+            username=self.facts.username,
+            sender=submission.sender or "<>",
             size=submission.size,
             recipients=len(submission.recipients),
             client=submission.client,
@@ -168,7 +170,7 @@ class MessageReceiver:
             reason=refusal.reason,
             reply=str(refusal.reply),
             client=self.client,
-            credential=self.facts.username,
+            username=self.facts.username,
         )
 
     def turn_away(self, reply: Reply, error: Exception) -> None:

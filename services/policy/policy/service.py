@@ -189,10 +189,10 @@ class PolicyService:
             for one in prepared:
                 await self._commit([one])
             return
-        for one in prepared:
-            self._report.prepared(one)
         for lane in due:
             self._announce(lane)
+        for one in prepared:
+            self._report.prepared(one)
 
     async def _leave(self, unknown: Sequence[ClaimedSubmission]) -> None:
         """Leave *unknown* to a newer worker, which knows their profiles; never quarantine them."""

@@ -1,4 +1,4 @@
-"""What the policy service can be told."""
+"""The settings of the policy service."""
 
 from typing import Annotated, Self
 
@@ -11,7 +11,7 @@ from posthouse.running.settings import Settings
 
 
 class WithPolicy(Settings):
-    """What preparing a message needs to know, in any size of installation."""
+    """Settings of preparing, for the service by itself and for the relay in one process."""
 
     return_path_host: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+$", max_length=200)] = None
     """Host that returned mail of domains without a return-path host of their own comes back to.
@@ -36,7 +36,7 @@ class WithPolicy(Settings):
     """Most submissions that are prepared and committed together."""
 
     lease_seconds: Annotated[float, Field(ge=5, le=600)] = 20.0
-    """How long work stays with a process that died before others take it up."""
+    """How long claimed work waits for a process that died before another one claims it."""
 
     @model_validator(mode="after")
     def _a_relay_key_is_whole(self) -> Self:

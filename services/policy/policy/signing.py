@@ -21,9 +21,9 @@ from posthouse.mail.dkim_key import PrivateKey
 
 _LIBRARY = "libcrypto_mb.so.13"  # the number is that of its interface
 _AT_ONCE = 8
-_WORTH_IT = 3  # of fewer each by itself is faster
+_WORTH_IT = 3  # fewer are made faster one by one
 _BITS, _OCTETS, _EXPONENT = 2048, 256, 65537
-# EMSA-PKCS1-v1_5 (RFC 8017 section 9.2): all of it but the hash.
+# EMSA-PKCS1-v1_5 (RFC 8017 section 9.2), without the hash.
 _SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 _PADDING = b"\0\1" + b"\xff" * (_OCTETS - 3 - len(_SHA256_INFO) - 32) + b"\0" + _SHA256_INFO
 
@@ -33,15 +33,15 @@ log = structlog.get_logger()
 class Signer(Protocol):
     """Makes signatures."""
 
-    at_once: int  # so many cost little more than one
-    reason: str  # why not more of them, if so
+    at_once: int  # signatures that cost little more than one when they are made together
+    reason: str  # why that is only one; "" if it is not
 
     def sign(self, wanted: Sequence[Unsigned]) -> Sequence[bytes]:
         """A signature for each of *wanted*, as `SigningKey.sign` makes it; never a wrong one."""
 
 
 class OneByOne:
-    """As every machine can."""
+    """For any processor."""
 
     at_once = 1
 
@@ -92,10 +92,10 @@ class SideBySide:
         return [made.get(at) or one.key.sign(one.data) for at, one in enumerate(wanted)]
 
     def _eight(self, keys: Sequence[_Parts], data: Sequence[bytes]) -> dict[int, bytes]:
-        """Signatures of *data* by their places, but for those that are not right.
+        """Signatures of *data* by their places; wrong ones are left out.
 
-        Each is held against the public half, as OpenSSL does with its own: one that a fault of the
-        machine has spoiled would give the key away.
+        Each is checked with the public half, as OpenSSL does with its own: a signature that a
+        hardware fault has corrupted would reveal the key.
         """
         padded = [_PADDING + sha256(one).digest() for one in data]
         signatures, checked = _Written(len(padded)), _Written(len(padded))
@@ -111,9 +111,9 @@ class SideBySide:
         return {at: signatures[at] for at in right}
 
 
-@lru_cache(maxsize=256)  # takes 40 us; keys in use are loaded anew every few seconds
+@lru_cache(maxsize=256)  # takes 40 us; keys are loaded once for as long as their row is the same
 def _parts(private: PrivateKey) -> _Parts | None:
-    """Of a key that goes by eights: RSA-2048 with the exponent that all have."""
+    """The numbers of an RSA-2048 key with the usual exponent; None for any other key."""
     if not isinstance(private, RSAPrivateKey) or private.key_size != _BITS:
         return None
     numbers = private.private_numbers()
@@ -138,12 +138,12 @@ class _Written:
 
 
 def _pointers(numbers: Sequence[bytes]) -> "ctypes.Array[ctypes.c_char_p]":
-    """Eight places; the library leaves alone those that have none."""
+    """Eight pointers; the library skips those that are null."""
     return (ctypes.c_char_p * _AT_ONCE)(*numbers)
 
 
 def _operation(function: Any, *, arrays: int) -> Any:
-    """What takes *arrays* of pointers, then the size of a key, a method and room to work in."""
+    """A function of *arrays* of pointers, the size of a key, a method and scratch memory."""
     function.argtypes = [ctypes.c_void_p] * arrays + [ctypes.c_int] + [ctypes.c_void_p] * 2
     function.restype = ctypes.c_uint64
     return function
@@ -155,7 +155,7 @@ def _method(function: Any) -> Any:
 
 
 def best() -> Signer:
-    """The fastest that this machine has."""
+    """The fastest signer for this machine."""
     try:
         library = _library()
     except OSError as error:
@@ -166,6 +166,6 @@ def best() -> Signer:
 
 
 def _library() -> ctypes.CDLL:
-    """Of this environment, or of the system. Raises OSError."""
+    """The library of this environment, or of the system. Raises OSError."""
     own = Path(sys.prefix, "lib", _LIBRARY)
     return ctypes.CDLL(str(own) if own.exists() else _LIBRARY)

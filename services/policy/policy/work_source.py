@@ -122,7 +122,7 @@ class ClaimQueue:
                 claims = await claim(self.lowest)
                 self._drained = not claims.more
                 if self._polling:
-                    self._polling.looked(found=claims.more or bool(claims.submissions))
+                    self._polling.adapt(found=claims.more or bool(claims.submissions))
                 if claims.submissions:
                     return claims.submissions
         # Let ingest answer its clients first: that takes less time.

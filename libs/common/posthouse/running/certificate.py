@@ -1,7 +1,6 @@
 """The certificate that TLS is offered with, read again when its files change."""
 
 import asyncio
-import contextlib
 import ssl
 from pathlib import Path
 from typing import Self
@@ -9,6 +8,7 @@ from typing import Self
 import structlog
 
 from posthouse.running.health import CannotListen
+from posthouse.running.waiting import wait_for_event
 
 log = structlog.get_logger()
 
@@ -42,9 +42,7 @@ class Certificate:
 
     async def run(self, stopping: asyncio.Event, poll_seconds: float = _POLL_SECONDS) -> None:
         """Look for changes until *stopping*; a file that cannot be used changes nothing."""
-        while not stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), poll_seconds)
+        while not await wait_for_event(stopping, poll_seconds):
             self._reload()
 
     def _reload(self) -> None:

@@ -38,6 +38,14 @@ class LogFormat(StrEnum):
     CONSOLE = "console"
 
 
+class LogAddresses(StrEnum):
+    """How much of mail addresses and user names stands in log lines."""
+
+    FULL = "full"
+    DOMAIN = "domain"  # "***@example.com"
+    NONE = "none"  # "***"
+
+
 def _endpoint(given: object) -> object:
     return Endpoint.parse(given) if isinstance(given, str) else given
 
@@ -68,6 +76,12 @@ def _amqp(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return urls
 
 
+def _postgresql(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("should begin with postgresql://")
+    return url
+
+
 EndpointSetting = Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
 """HOST:PORT."""
 
@@ -76,6 +90,9 @@ Separated = BeforeValidator(_separated)
 
 BrokerUrls = Annotated[tuple[SecretStr, ...], Field(min_length=1), Separated, AfterValidator(_amqp)]
 """The nodes of one RabbitMQ."""
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
+"""PostgreSQL as a URL."""
 
 SecretKey = Annotated[SecretBytes, BeforeValidator(_key)]
 """At least 32 bytes, written in base64."""
@@ -94,6 +111,10 @@ class Common(Settings):
     log_format: LogFormat = LogFormat.AUTO
     """json, console, or auto: console on a terminal and JSON otherwise."""
 
+    log_addresses: LogAddresses = LogAddresses.FULL
+    """How mail addresses stand in log lines: full, domain (***@example.com) or none (***, user
+    names too)."""
+
     health_listen: EndpointSetting = Endpoint("127.0.0.1", 9100)
     """HOST:PORT for /healthz/live, /healthz/ready and /metrics; port 0 takes any free one."""
 
@@ -104,7 +125,7 @@ class Common(Settings):
 class WithDatabase(Settings):
     """For a service that uses the store."""
 
-    database_url: SecretStr
+    database_url: DatabaseUrl
     """PostgreSQL to use, as postgresql://user:password@host:5432/name."""
 
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 8

@@ -1,6 +1,7 @@
 """Log events as JSON lines (or readable ones on a terminal), the libraries' own included."""
 
 import logging
+import re
 import sys
 import time
 import traceback
@@ -12,7 +13,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from posthouse.running.common_settings import LogFormat, LogLevel
+from posthouse.running.common_settings import LogAddresses, LogFormat, LogLevel
 from posthouse.running.log_writer import LogWriter
 
 _NUMBERS = {
@@ -41,6 +42,7 @@ def configure(
     *,
     level: LogLevel = LogLevel.INFO,
     form: LogFormat = LogFormat.AUTO,
+    addresses: LogAddresses = LogAddresses.FULL,
     stream: TextIO | None = None,
 ) -> LogWriter:
     """Send every log line of this process to *stream* (standard output), marked with *service*.
@@ -54,6 +56,7 @@ def configure(
     structlog.configure(
         processors=[
             _Stamp(service),
+            *(() if addresses is LogAddresses.FULL else (_Redact(addresses),)),
             *(
                 _readable_lines(colors=stream.isatty())
                 if readable
@@ -87,6 +90,24 @@ class _Stamp:
             text = datetime.fromtimestamp(since_1970, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = (since_1970, text)  # at once: threads share it
         return f"{text}.{rest // 1000:06d}+00:00"
+
+
+class _Redact:
+    """Leaves only as much of addresses as the setting allows, also inside of replies of servers."""
+
+    _ADDRESS = re.compile(r"[^\s<>\"@=]+@([^\s<>\"@,;]+)")
+
+    def __init__(self, addresses: LogAddresses) -> None:
+        self._with_domain = addresses is LogAddresses.DOMAIN
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        shown = r"***@\1" if self._with_domain else "***"
+        for name, value in event.items():
+            if isinstance(value, str):
+                event[name] = self._ADDRESS.sub(shown, value)
+        if not self._with_domain and "username" in event:
+            event["username"] = "***"
+        return event
 
 
 def _with_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -131,7 +131,12 @@ def run_program(
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    logs.configure(name, level=settings.log_level, form=settings.log_format)
+    logs.configure(
+        name,
+        level=settings.log_level,
+        form=settings.log_format,
+        addresses=settings.log_addresses,
+    )
     return main(_run(settings, wire))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -172,5 +173,19 @@ def main(program: Coroutine[Any, Any, int]) -> int:
 async def _cancelled_by_sigterm(program: Coroutine[Any, Any, int]) -> int:
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_on_loop_error)
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
     return await program
+
+
+def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """One quiet line for a name that could not be resolved after the caller had given up.
+
+    The caller has reported its timeout; the look-up cannot be cancelled, and fails later.
+    """
+    error = context.get("exception")
+    if isinstance(error, socket.gaierror):
+        log.debug("late_lookup_failed", reason=str(error))
+    else:
+        loop.default_exception_handler(context)

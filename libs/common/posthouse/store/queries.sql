@@ -295,9 +295,10 @@ WITH input AS (
     FROM done WHERE attempted
     ON CONFLICT DO NOTHING
 ), suppressed AS (
-    INSERT INTO suppressions (account_id, normal, list, address, reason, delivery_id, evidence)
+    INSERT INTO suppressions (account_id, normal, list, address, reason, delivery_id, evidence,
+                              rule, version)
     SELECT DISTINCT ON (account_id, normal) account_id, normal, 'bounce', address, 'bounced', id,
-           detail
+           detail, COALESCE(detail->>'rule', ''), COALESCE(detail->>'rules', '')
     FROM done WHERE normal IS NOT NULL
     -- Always in this order: two batches that name the same addresses must not wait for each other.
     ORDER BY account_id, normal
@@ -368,9 +369,11 @@ WITH told AS (
                       WHERE submission_id = $2 AND delivery_id = $3 AND kind = $4)
     RETURNING id
 ), suppressed AS (
-    INSERT INTO suppressions (account_id, normal, list, address, reason, delivery_id, evidence)
-    SELECT $1, $7::text, 'bounce', $6::text, 'bounced', $3, $5::jsonb FROM told
-    WHERE $6::text IS NOT NULL
+    INSERT INTO suppressions (account_id, normal, list, address, reason, delivery_id, evidence,
+                              rule, version)
+    SELECT $1, $7::text, 'bounce', $6::text, 'bounced', $3, $5::jsonb,
+           COALESCE($5::jsonb->>'rule', ''), COALESCE($5::jsonb->>'rules', '')
+    FROM told WHERE $6::text IS NOT NULL
     ON CONFLICT (account_id, normal, list, scope) DO UPDATE
     SET address = EXCLUDED.address, reason = EXCLUDED.reason, delivery_id = EXCLUDED.delivery_id,
         evidence = EXCLUDED.evidence, rule = EXCLUDED.rule, version = EXCLUDED.version,
@@ -517,9 +520,9 @@ WHERE ($1::uuid IS NULL OR s.account_id = $1) AND COALESCE(s.expires_at > now(),
 ORDER BY s.created_at DESC LIMIT $2;
 
 -- name: read_submission
-SELECT id, account_id, credential_id, profile, profile_revision, lane, sender, recipients, client,
-       helo, tls, size, attributes
-FROM submissions WHERE id = $1;
+SELECT s.id, s.account_id, s.credential_id, c.username, s.profile, s.profile_revision, s.lane,
+       s.sender, s.recipients, s.client, s.helo, s.tls, s.size, s.attributes
+FROM submissions s LEFT JOIN credentials c ON c.id = s.credential_id WHERE s.id = $1;
 
 -- name: read_deliveries
 SELECT v.id, v.recipient, v.kind, v.return_path, d.due_at, d.tries, d.leased, d.held, d.parked_at,
