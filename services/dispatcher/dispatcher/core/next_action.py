@@ -69,7 +69,7 @@ def is_dead(bounced: Bounced) -> bool:
 # When to try again
 
 # Real attempts that every message gets before age alone may end it: a clock that jumps, or a
-# dispatcher that was down for days, must not expire what was hardly tried.
+# dispatcher that was down for days, must not expire mail that had few attempts.
 MINIMUM_TRIES = 5
 
 # How far *jitter* moves a wait, either way: spreads the retries of one outage.
