@@ -126,7 +126,7 @@ def is_suspect(abandoned: int) -> bool:
 def should_quarantine(abandoned: int) -> str | None:
     """Why a delivery abandoned that often in a row is not tried again, if so."""
     if abandoned >= _MOST_ABANDONED:
-        return f"taken up {_MOST_ABANDONED} times in a row, and never with a result"
+        return f"claimed {_MOST_ABANDONED} times in a row without a result"
     return None
 
 
