@@ -192,7 +192,7 @@ def test_a_process_with_a_parent_breaks_off_only_when_the_parent_says_so() -> No
 
 
 def test_a_look_up_that_fails_after_its_caller_gave_up_is_no_error() -> None:
-    """Anything else that nobody retrieved is."""
+    """Any other exception that was not retrieved is."""
     with program("lookups") as child:
         seen = events(child)
 
