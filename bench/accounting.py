@@ -1,4 +1,4 @@
-"""What a set of processes takes of the machine: by cgroup where we may make one, else by /proc."""
+"""CPU and memory of a set of processes: by cgroup if we may make one, else by /proc."""
 
 import itertools
 import os
@@ -13,7 +13,7 @@ from typing import Protocol
 _V1 = Path("/sys/fs/cgroup/cpuacct")
 _V2 = Path("/sys/fs/cgroup")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_REMOVAL_SECONDS = 2.0  # how long the last process of a group may take to be gone
+_REMOVAL_SECONDS = 2.0  # how long the last process of a group may take to end
 # Fields of /proc/PID/stat behind the name: parent, and own and reaped children's time.
 _PARENT, _TIMES = 1, slice(11, 15)
 _numbers = itertools.count(1)  # two groups of one name must not be one
@@ -25,19 +25,19 @@ class Account(Protocol):
     kind: str  # how it counts, for the report
 
     def counted(self, command: Sequence[str]) -> list[str]:
-        """*command*, such that it is counted from the start."""
+        """*command*, changed so that it is counted from the start."""
 
     def adopt(self, pid: int) -> None:
-        """Tell that such a command is now process *pid*."""
+        """Note that such a command is now process *pid*."""
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
 
     def pids(self) -> Collection[int]:
-        """Processes that live now."""
+        """Processes that are running now."""
 
     def end(self) -> None:
-        """Kill whatever is left, as far as it is surely ours."""
+        """Kill what is left, if it is certain that it is ours."""
 
     def close(self) -> None:
         """Count no more; all processes have ended."""
@@ -51,7 +51,7 @@ def open_account(name: str) -> Account:
 
 
 class CgroupAccount:
-    """The kernel's own count for a group: exact, and nothing that came and went is missed."""
+    """The kernel's own count for a group: exact, and it includes processes that have ended."""
 
     def __init__(self, name: str) -> None:
         """OSError when we may not make a group."""
@@ -99,7 +99,7 @@ class CgroupAccount:
 
 
 class TreeAccount:
-    """A sum over process trees, in ticks of the clock; without what init has reaped."""
+    """A sum over process trees, in ticks of the clock; without processes that init has reaped."""
 
     kind = "process trees in /proc"
 
@@ -135,7 +135,7 @@ class TreeAccount:
         return found
 
     def end(self) -> None:
-        """See Account. Orphans cannot be told from others, and a number may be somebody else's."""
+        """See Account. Orphans cannot be recognised, and a process id may have been used again."""
 
     def close(self) -> None:
         """See Account."""
@@ -143,7 +143,7 @@ class TreeAccount:
 
 
 def memory_octets(pids: Collection[int]) -> int:
-    """Memory of *pids*, pages that they share counted once (proportional set size)."""
+    """Memory of *pids*; shared pages are counted once (proportional set size)."""
     total = 0
     for pid in pids:
         with suppress(OSError):
@@ -154,7 +154,7 @@ def memory_octets(pids: Collection[int]) -> int:
 
 
 def largest_peak_octets(pids: Collection[int], program: str) -> int:
-    """The most memory that any one of *pids* that runs *program* ever had (resident set size)."""
+    """The largest memory that any of *pids* running *program* ever had (resident set size)."""
     largest = 0
     for pid in pids:
         with suppress(OSError):

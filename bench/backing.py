@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python -m bench.backing FOLDER
 
-Prints one JSON line with their URLs and ends them at SIGTERM. PostgreSQL runs with the settings
+Prints one JSON line with their URLs and stops them at SIGTERM. PostgreSQL runs with the settings
 of the product, RabbitMQ with its own.
 """
 

@@ -1,4 +1,4 @@
-"""Programs that the benchmark starts: each ends with us, however we end."""
+"""Programs that the benchmark starts: each ends when we do, however we end."""
 
 import asyncio
 import ctypes
@@ -17,7 +17,7 @@ from bench.accounting import Account
 ROOT = Path(__file__).parents[1]
 PYTHON = sys.executable
 POSTHOUSE = str(Path(sys.executable).with_name("posthouse"))
-# What starts private servers lies among the tests, which need it too.
+# The code that starts private servers is among the tests, which need it too.
 SHARED_WITH_TESTS = {"PYTHONPATH": str(ROOT / "tests")}
 
 _STOP_SECONDS = 60.0
@@ -27,11 +27,11 @@ _libc = ctypes.CDLL(None)
 
 
 class ProgramFailed(Exception):
-    """A program did not do what it was started for; the text ends with what it said."""
+    """A program failed; the text ends with its last output."""
 
 
 class Child:
-    """A running program; what it says goes to a log."""
+    """A running program; its output goes to a log."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path, *, inner: bool) -> None:
         self._process = process
@@ -49,9 +49,9 @@ class Child:
         speaks: bool = False,
         inner: bool = False,
     ) -> Self:
-        """Start *command*, counted by *account*. If it *speaks*, its standard output is for us.
+        """Start *command*, counted by *account*. If it *speaks*, we read its standard output.
 
-        With *inner*, the program is the one child of *command*, which itself hears no SIGTERM.
+        With *inner*, the program is the only child of *command*, which itself ignores SIGTERM.
         """
         with log.open("ab") as said:
             process = await asyncio.create_subprocess_exec(
@@ -61,7 +61,7 @@ class Child:
                 stderr=said,
                 env=surroundings(env),
                 cwd=ROOT,
-                start_new_session=True,  # ctrl-C is for us, and we end it in good order
+                start_new_session=True,  # ctrl-C reaches us, and we stop it in order
                 preexec_fn=_die_with_us,
             )
         if account:
@@ -70,11 +70,11 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether it is still running."""
         return self._process.returncode is None
 
     async def line(self, seconds: float = 120.0) -> dict[str, Any]:
-        """The JSON line that it prints next. Raises ProgramFailed."""
+        """The next JSON line that it prints. Raises ProgramFailed."""
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(seconds):
@@ -83,7 +83,7 @@ class Child:
             raise ProgramFailed(self.said()) from None
 
     async def ready(self, health: int, seconds: float = 60.0) -> None:
-        """Return when it answers at port *health* that it is ready. Raises ProgramFailed."""
+        """Return when port *health* answers that it is ready. Raises ProgramFailed."""
         try:
             async with asyncio.timeout(seconds):
                 while not await _is_ready(health):
@@ -94,7 +94,7 @@ class Child:
             raise ProgramFailed(self.said()) from None
 
     async def until(self, true: Callable[[], bool], seconds: float = 20.0) -> None:
-        """Return when what it brings about is *true*. Raises ProgramFailed."""
+        """Return when *true* says that it has done its work. Raises ProgramFailed."""
         end = time.monotonic() + seconds
         while not true():
             if not self.running or time.monotonic() > end:
@@ -102,7 +102,7 @@ class Child:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL for who does not listen; returns when it is gone."""
+        """Send SIGTERM, and SIGKILL if that has no effect; return when it has ended."""
         for number, pids in (
             (signal.SIGTERM, self._children() if self._inner else [self._process.pid]),
             (signal.SIGKILL, [self._process.pid]),
@@ -123,7 +123,7 @@ class Child:
         return []
 
     def said(self) -> str:
-        """The end of its log, and whose it is."""
+        """Its name and the end of its log."""
         return f"{self._log.stem}: {self._log.read_text(errors='replace')[-1500:].strip()}"
 
 
@@ -134,7 +134,7 @@ async def stop_all(children: list[Child]) -> None:
 
 
 async def answer(command: Sequence[str], env: Mapping[str, str] | None = None) -> bytes:
-    """What a program prints that ends by itself. Raises ProgramFailed."""
+    """The output of a program that ends by itself. Raises ProgramFailed."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""What the store costs: accept, claim and settle, and a claim by scan against one by key.
+"""The cost of the store: accept, claim and settle, and a claim by scan compared with one by key.
 
 Run it against a database of its own, migrated and empty, on this machine:
 
@@ -33,7 +33,7 @@ HEADER = b"Subject: a test\r\n" * 30 + b"\r\n"
 BODY = b"0123456789 " * 860
 TICK = os.sysconf("SC_CLK_TCK")
 
-# A hint could carry ids, and the claim take just those: no scan, but no strict lanes either.
+# Hints could carry ids for the claim to take: no scan, but no strict lanes either (decision 0004).
 CLAIM_BY_KEY = """
 WITH picked AS (
     SELECT id FROM due_deliveries
@@ -71,7 +71,7 @@ def submission(lane: Lane = Lane.NORMAL) -> Submission:
 
 
 def settlement(claimed: ClaimedDelivery) -> Settlement:
-    """It was taken."""
+    """It was delivered."""
     attempt = Attempt(
         datetime.now(UTC), "delivered", None, "dest.example", "mx.dest.example", "TLSv1.3", 250,
         "2.0.0", "Ok: queued as 4F1Kx",
@@ -130,7 +130,7 @@ def stores(database: Postgres, background: Postgres) -> tuple[SubmissionStore, D
 
 
 async def through(database: Postgres, background: Postgres, bench: Bench, at_once: int) -> None:
-    """The way of a message, *at_once* at a time."""
+    """All steps of a message, *at_once* at a time."""
     submissions, deliveries = stores(database, background)
     calls = 600 // at_once**0.5 // 1
 
@@ -165,7 +165,7 @@ def prepared(claimed: Any) -> Prepared:
 
 
 async def scan_or_key(database: Postgres, background: Postgres, bench: Bench, queued: int) -> None:
-    """Claim and release 20 of *queued* and 20, found by scan or by primary key."""
+    """Claim and give back 20 of *queued* and 20, found by scan or by primary key."""
     _, deliveries = stores(database, background)
     async with database.connection() as connection:
         await connection.execute("SET statement_timeout = 0")

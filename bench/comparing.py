@@ -15,7 +15,7 @@ _AROUND_SECONDS = 15.0  # start, check, rest and stop
 
 
 class Comparing:
-    """Measures systems; one that cannot be had is left out, and so is a run that fails."""
+    """Measures systems; leaves out systems that cannot be installed, and runs that fail."""
 
     def __init__(self, systems: Sequence[System], work: Work, runs: int) -> None:
         self._systems = systems
@@ -27,7 +27,7 @@ class Comparing:
 
     @property
     def measured(self) -> tuple[Measured, ...]:
-        """What each system came to."""
+        """The results of each system."""
         all_runs = ((system, tuple(self._figures[system.name])) for system in self._systems)
         return tuple(Measured(s.name, s.title, s.version, runs) for s, runs in all_runs if runs)
 
@@ -42,7 +42,7 @@ class Comparing:
         )
 
     async def prepare(self, display: Display) -> None:
-        """Install what can be."""
+        """Install the systems that can be installed."""
         for system in self._systems:
             display.run(system.title)
             display.phase("preparing", 0)
@@ -53,7 +53,7 @@ class Comparing:
                 display.say(f"NOT MEASURED: {system.title}: {reason}")
 
     async def run(self, measuring: Measuring, display: Display) -> None:
-        """Measure all in turn, again and again, so that a bad moment hits each."""
+        """Measure all in turn, round after round, so that a bad moment affects all of them."""
         for number in range(1, self._runs + 1):
             for system in self._systems:
                 if system.title in self.not_measured:

@@ -1,4 +1,4 @@
-"""How far the measurement is: a bar on a terminal, plain lines elsewhere."""
+"""Progress of the measurement: a bar on a terminal, plain lines elsewhere."""
 
 from types import TracebackType
 from typing import Self
@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Display:
-    """Shows what is being done, on standard error."""
+    """Shows progress on standard error."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -41,7 +41,7 @@ class Display:
         self._run = name
 
     def phase(self, name: str, wanted: int, done: int = 0) -> None:
-        """*done* of *wanted* messages of a phase have passed; 0 of what cannot be counted."""
+        """*done* of *wanted* messages of a phase have passed; *wanted* is 0 if it is not known."""
         if (said := f"{self._run}: {name}") != self._last:
             self._last = said
             self._progress.remove_task(self._task)

@@ -1,4 +1,4 @@
-"""What the door costs: CPU of ingest alone, over a store that takes everything at once.
+"""CPU of ingest alone, over a store that accepts everything at once.
 
     python -m bench.door [--rounds 5] [--case "10 KB"]
 
@@ -51,7 +51,7 @@ _LOGIN = Login(
 
 
 class Open:
-    """A directory that knows one user, and an intake that takes everything at once."""
+    """A directory with one user, and an intake that accepts everything at once."""
 
     async def login(self, _: str) -> Login:
         """See `ingest.authenticator.Directory`."""
@@ -67,7 +67,7 @@ class Case:
 
     name: str
     times: int
-    drive: Callable[[int, int], None]  # what clients do at a port, so many times
+    drive: Callable[[int, int], None]  # the work of clients: port, number of times
 
 
 def send(port: int, times: int, *, size: int = 10_240, pipelining: bool = True) -> None:
@@ -78,7 +78,7 @@ def send(port: int, times: int, *, size: int = 10_240, pipelining: bool = True) 
 
 
 def connect(port: int, times: int) -> None:
-    """Connect, log in and say goodbye."""
+    """Connect, log in and quit."""
 
     async def one_by_one() -> None:
         for _ in range(times):

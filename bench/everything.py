@@ -1,4 +1,4 @@
-"""All that can be measured, in one go: systems beside each other, then ours in its scenarios."""
+"""The whole measurement: systems side by side, then the scenarios of ours."""
 
 import os
 import platform
@@ -37,20 +37,20 @@ FIGURES = (COMPARISON, *SCENARIOS)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be measured."""
+    """What to measure."""
 
     systems: Sequence[str]
     figures: Sequence[str]  # of FIGURES
     runs: int
     work: Work
     scale: float  # of the scenarios
-    folder: Path  # a new one is made in it
+    folder: Path  # data goes to a new folder in it
     policies: int = 1
     dispatchers: int = 1
 
 
 def forms(policies: int = 1, dispatchers: int = 1) -> Mapping[str, Build]:
-    """Ours, by name."""
+    """The forms of Posthouse, by name."""
 
     def split(folder: Path, sink_port: int) -> Ours:
         return Split(folder, sink_port, policies=policies, dispatchers=dispatchers)
@@ -59,13 +59,13 @@ def forms(policies: int = 1, dispatchers: int = 1) -> Mapping[str, Build]:
 
 
 def systems(ours: Mapping[str, Maker]) -> Mapping[str, Maker]:
-    """Every system there is, by name."""
+    """Every system, by name."""
     peers = (Postfix, Haraka, Exim, OpenSmtpd)
     return {**ours, **{peer.name: peer for peer in peers}}
 
 
 async def measure(wanted: Wanted, display: Display) -> Results:
-    """Measure all of it; logs of what failed stay in a new folder in the one that is given."""
+    """Measure all of it; logs of failed runs stay in a new folder in the given one."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
     folder = _fresh_folder(wanted.folder)
     (sink_port,) = lasting_ports(1)
@@ -99,7 +99,7 @@ async def measure(wanted: Wanted, display: Display) -> Results:
 
 
 def _fresh_folder(parent: Path) -> Path:
-    """For all data; servers of other users may pass through it."""
+    """A folder for all data; servers that run as other users may enter it."""
     folder = Path(tempfile.mkdtemp(prefix="posthouse-bench-", dir=parent))
     folder.chmod(0o711)
     return folder
@@ -123,7 +123,7 @@ def _command() -> str:
 
 
 def _commit() -> str:
-    """Which one is checked out, and whether files differ from it; "" without git."""
+    """The commit that is checked out, and whether files differ from it; "" without git."""
     try:
         described = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude", "*"]
         done = subprocess.run(described, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What is to be done, and what one run of it comes to: pure functions of what was logged."""
+"""The work of a run and its figures: pure functions of the logs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What every system gets to do."""
+    """The work that every system gets."""
 
     messages: int = 10_000
     connections: int = 20
@@ -29,7 +29,7 @@ class Sent:
 
     @classmethod
     def read(cls, line: str) -> Self:
-        """A line of what the load generator logged."""
+        """Read a line of the load generator's log."""
         row = line.split("\t")
         return cls(row[3], float(row[0]), float(row[1]), accepted=row[2].startswith("2"))
 
@@ -44,19 +44,19 @@ class Arrived:
 
     @classmethod
     def read(cls, line: str) -> Self:
-        """A line of what the sink logged."""
+        """Read a line of the sink's log."""
         row = line.split("\t")
         return cls(row[3], float(row[0]), float(row[1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What was seen while one series of messages passed."""
+    """Observations while one series of messages passed."""
 
     sent: Sequence[Sent]
     arrived: Sequence[Arrived]
-    others: Sequence[Arrived]  # what arrived meanwhile and is not of the series
-    system_seconds: float  # CPU, until the system was at rest again
+    others: Sequence[Arrived]  # arrived meanwhile and do not belong to the series
+    system_seconds: float  # CPU, until the system was idle again
     sink_seconds: float
     load_seconds: float
     other_seconds: float  # CPU of everything else on the machine
@@ -125,7 +125,7 @@ def figures(closed: Phase, paced: Phase, recipients: int = 1) -> Figures:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of *values* that at least *share* of them do not exceed; 0 of none."""
+    """The smallest of *values* that at least *share* of them do not exceed; 0 if there are none."""
     if not values:
         return 0.0
     ranked = sorted(values)

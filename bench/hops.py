@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests .venv/bin/python -m bench.hops -n 1000 --rate 100
 
-Statements and hints are timed in the services (see `hops_site`), the rest by load generator and
+Statements and hints are timed in the services (see `hops_site`), all else by load generator and
 sink. Messages that overtake each other are assigned wrongly, so the rate should be low enough that
-they seldom do; medians stand for hops, and do not add up to the median of the whole.
+they seldom do; medians are of single hops, and do not add up to the median of the whole.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SITE = Path(__file__).with_name("hops_site")
 WARM_UP = 100  # messages
 FOLDER = Path("/var") / "tmp"  # on a disk, which /tmp may not be
 
-# What happens to a message, in order.
+# The hops of a message, in order.
 EVENTS = (
     "accept_submissions",
     "submissions sent",
@@ -45,7 +45,7 @@ Times = dict[str, list[tuple[float, float]]]
 
 
 def events(folder: Path) -> Times:
-    """Begin and end of all that was noted, by name, in order."""
+    """Begin and end of everything recorded, by name, in order."""
     found: Times = defaultdict(list)
     for path in folder.glob("*.tsv"):
         for line in path.read_text().splitlines():
@@ -57,7 +57,7 @@ def events(folder: Path) -> Times:
 
 
 def hops(sent: Sent, arrived: Arrived, found: Times) -> dict[str, float] | None:
-    """How long each hop of one message took, in seconds; None where that cannot be told."""
+    """The time of each hop of one message, in seconds; None where it is not known."""
     spans = {}
     before = sent.submitted
     for event in EVENTS:

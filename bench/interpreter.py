@@ -1,9 +1,9 @@
-"""How the Python was built that runs us. Standard library only: any Python may be asked.
+"""Whether this Python was built with optimisation. Standard library only: any Python can run it.
 
     PYTHON bench/interpreter.py
 
 ends with status 0 if PYTHON was built with profile-guided optimisation. Our peers are a
-distribution's own optimised programs; a Python that was compiled without (pyenv's is, by default)
+distribution's own optimised programs; a Python compiled without it (pyenv's default)
 takes about 8 % more CPU for the same mail.
 """
 
@@ -13,15 +13,15 @@ from pathlib import Path
 
 
 def interpreter_path() -> str:
-    """Where it lies; what a virtual environment links to, and not the link."""
+    """Its path; of a virtual environment the target of the link, not the link."""
     return str(Path(sys.executable).resolve())
 
 
 def is_optimised() -> bool:
-    """Whether it was built with profile-guided optimisation, as far as it says so itself.
+    """Whether it was built with profile-guided optimisation, as far as its own configuration says.
 
-    `configure` keeps its words. Debian and Ubuntu profile without them and wipe the flags away
-    afterwards: theirs are known by the folders that only they have.
+    `configure` records its arguments. Debian and Ubuntu optimise without them and remove the flags
+    afterwards: their builds are known by folders that only they have.
     """
     words = sysconfig.get_config_var("CONFIG_ARGS") or ""
     return "--enable-optimizations" in words or "deb_system" in sysconfig.get_scheme_names()

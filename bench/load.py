@@ -1,11 +1,11 @@
-"""An SMTP load generator: so many messages over so many kept connections, each one timed.
+"""An SMTP load generator: sends messages over kept connections and times each one.
 
     python -m bench.load --to 127.0.0.1:2525 -n 20000 -c 20 --auth user:secret --lanes 1=1,5=99
 
 Closed loop by default: each connection sends its next message when it has its reply. With --rate
-messages fall due on a clock, and one that finds no free connection waits: its latency counts from
-when it was due, so that a server that stalls cannot hide it by being sent less. After
-SIGTERM it reports what was answered by then. Loopback only.
+messages are due at fixed times, and one without a free connection waits: its latency counts from
+when it was due, so that the stall of a server shows although fewer messages are sent. After
+SIGTERM it reports the messages answered by then. Loopback only.
 """
 
 import argparse
@@ -31,12 +31,12 @@ from bench.load_session import CannotConnect, Door, Session, SessionLost
 _LINE = b"x" * 76 + b"\r\n"
 _HEADER_OCTETS = 230
 _RETRY_SECONDS = 0.1
-_APART_SECONDS = 0.002  # between first connections: some servers let no more than five wait
+_APART_SECONDS = 0.002  # between the first connections: some servers let only five wait
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be sent, and how."""
+    """What to send, and how."""
 
     door: Door
     messages: int = 1000
@@ -44,9 +44,9 @@ class Plan:
     size: int = 10_240  # octets of a message, about
     sender: str = "news@sender.example"
     recipient: str = "user{n}@dest.example"  # {n} is the message's number
-    recipients: int = 1  # of each message: this one, and more that are named after it
+    recipients: int = 1  # of each message: this one, and more with names made from it
     lanes: Sequence[tuple[int, int]] = ()  # X-Priority and its weight; none: no such field
-    pipelining: bool = True  # where the other side offers it
+    pipelining: bool = True  # if the server offers it
     rate: float = 0.0  # messages a second; 0: closed loop
     first: int = 0  # number of the first message
     persist: bool = False  # connect and send again until each message has a 2xx or 5xx
@@ -60,14 +60,14 @@ class Sent:
     id: str  # its number, in X-Bench-Id
     lane: int  # its X-Priority; 0 without
     recipient: str
-    submitted: float  # its first MAIL command, or when it was due
+    submitted: float  # time of its first MAIL command, or when it was due
     answered: float
-    code: int  # of the reply that decided; 0 when the connection was lost before it
+    code: int  # of the final reply; 0 when the connection was lost before it
     tries: int
 
     @property
     def accepted(self) -> bool:
-        """Whether somebody took responsibility for it."""
+        """Whether the server took responsibility for it."""
         return 200 <= self.code < 300
 
 
@@ -136,7 +136,7 @@ class Load:
             session.close()
 
     async def _due(self, number: int) -> float:
-        """When message *number* is submitted, once that time has come."""
+        """The time at which message *number* is submitted; returns when it has come."""
         if self.held is not None:
             await self.held()
         if not self.plan.rate:
@@ -226,7 +226,7 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     host, _, port = given.to.rpartition(":")
     user, _, secret = given.auth.partition(":")
-    # Certificates here are made for the day: what is measured is encryption, not trust.
+    # Certificates here are made for the test: encryption is measured, not trust.
     tls = ssl._create_unverified_context() if given.starttls else None  # noqa: S323, SLF001
     plan = Plan(
         Door(host.strip("[]"), int(port), user, secret, tls),
@@ -259,7 +259,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _until_told(load: Load) -> list[Sent]:
-    """Everything, or what was answered before SIGTERM came."""
+    """All messages, or those answered before SIGTERM came."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -1,4 +1,4 @@
-"""One SMTP connection of the load generator: as little work per message as can be."""
+"""One SMTP connection of the load generator: as little work per message as possible."""
 
 import asyncio
 import base64
@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Self, cast
 
-# A relay that says nothing for so long has lost the message.
+# A relay that is silent for this long has lost the message.
 _SILENCE_SECONDS = 60.0
 _PERMANENT = 500
 
@@ -21,17 +21,17 @@ class SessionLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where to connect, and how to get in."""
+    """Where to connect, and how to log in."""
 
     host: str
     port: int
-    user: str = ""  # AUTH PLAIN with it; "": nobody logs in
+    user: str = ""  # AUTH PLAIN with it; "": no login
     secret: str = ""
     tls: ssl.SSLContext | None = None  # STARTTLS with it; None: in clear
 
 
 class Session(asyncio.Protocol):
-    """Asks and waits: one command, or one group of them, at a time."""
+    """Sends one command, or one group of them, at a time and waits for the replies."""
 
     _transport: asyncio.Transport
 
@@ -39,7 +39,7 @@ class Session(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._input = b""
         self._codes: list[int] = []
-        self._said: list[bytes] | None = None  # lines of replies, while somebody wants to read them
+        self._said: list[bytes] | None = None  # lines of replies, while a caller wants to read them
         self._pipelining_offered = False
         self._wanted = 0
         self._answer: asyncio.Future[list[int]] | None = None
@@ -63,10 +63,10 @@ class Session(asyncio.Protocol):
         return session
 
     async def send(self, envelope: tuple[bytes, ...], text: bytes, *, pipelining: bool) -> int:
-        """Send one message; the code of the reply that decided. Raises SessionLost.
+        """Send one message; the code of the final reply. Raises SessionLost.
 
         *envelope* is MAIL, RCPT (once or more) and DATA; *text* ends with the dot's line. With
-        *pipelining* commands go together where the other side offers that.
+        *pipelining* commands go together if the server offers that.
         """
         if pipelining and self._pipelining_offered:
             codes = await self._ask(b"".join(envelope), len(envelope))
@@ -78,7 +78,7 @@ class Session(asyncio.Protocol):
         return next(code for code in codes if code >= 400)
 
     def close(self) -> None:
-        """Say QUIT and leave without waiting for the answer."""
+        """Send QUIT and close without waiting for the reply."""
         if self._watch is not None:
             self._watch.cancel()
         if not self._transport.is_closing():
@@ -91,7 +91,7 @@ class Session(asyncio.Protocol):
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
+        """Wake the waiting caller."""
         self._lost = True
         if self._watch is not None:
             self._watch.cancel()
@@ -111,7 +111,7 @@ class Session(asyncio.Protocol):
             self._answer = None
 
     async def enter(self, door: Door) -> None:
-        """EHLO, and what the door asks for. Raises SessionLost."""
+        """EHLO, then STARTTLS and AUTH as configured. Raises SessionLost."""
         await self._expect(b"", 220)
         await self._greet()
         if door.tls is not None:

@@ -1,4 +1,4 @@
-"""One run of one system: check what it signs, then a closed loop, then a fixed rate."""
+"""One run of one system: check its signatures, then a closed loop, then a fixed rate."""
 
 import functools
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from bench.receiving import Receiving
 from bench.systems import DOMAIN, System
 
 _CHECKED = 20  # messages whose signatures are verified
-_CHECKED_FIRST = 10**9  # their numbers are of no series
+_CHECKED_FIRST = 10**9  # their numbers belong to no series
 _CHECK_SECONDS = 30.0
 
 
 class RunFailed(Exception):
-    """A system did not do the work it is measured by; the text says what was wrong."""
+    """A system did not do its work; the text says what was wrong."""
 
 
 class Measuring:
@@ -28,7 +28,7 @@ class Measuring:
     def __init__(
         self, work: Work, sink_port: int, folder: Path, tell: Callable[[str, int, int], None]
     ) -> None:
-        """Logs lie in *folder*; *tell* is told what is done, of how many, and how many so far."""
+        """Logs go to *folder*; *tell* gets the phase, the number wanted, and the number so far."""
         self._work = work
         self._sink_port = sink_port
         self._folder = folder
@@ -37,7 +37,7 @@ class Measuring:
     async def run(self, system: System) -> Figures:
         """Start *system*, measure it, stop it. Raises RunFailed, ProgramFailed."""
         self._tell("starting", 0, 0)
-        # One sink from before to after: a relay holds it against a host when it hangs up.
+        # The sink runs from before to after: a relay notes it as a failure when a host hangs up.
         async with Receiving.open(self._sink_port, self._folder, save_first=_CHECKED) as receiving:
             try:
                 await system.start()
@@ -88,7 +88,7 @@ class Measuring:
 
 
 def signature_fault(text: bytes, record: bytes) -> str:
-    """What is wrong with the one signature that *text* should have; "" when nothing is."""
+    """What is wrong with the one signature that *text* should have; "" when it is right."""
     header = text.partition(b"\r\n\r\n")[0].lower()
     if (count := header.count(b"dkim-signature:")) != 1:
         return f"a message has {count} DKIM signatures"

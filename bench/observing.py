@@ -1,4 +1,4 @@
-"""One series of messages through a system, and what it took."""
+"""One series of messages through a system, and its cost."""
 
 import asyncio
 import itertools
@@ -13,11 +13,11 @@ from bench.load import Plan
 from bench.receiving import Receiving
 
 _SAMPLE_SECONDS = 0.5
-# Looking at memory costs by the process, so that it would slow down who has many of them.
+# Sampling memory costs time for each process, and would slow down systems with many of them.
 _SAMPLING_SHARE = 0.01  # of a core, at most
 _STALL_SECONDS = 60.0  # without an arrival: the rest is lost
-_REST_SECONDS = 6.0  # how long a system may take to be at rest
-_REST_SHARE = 0.03  # of a core: what counts as rest
+_REST_SECONDS = 6.0  # how long a system may take to become idle
+_REST_SHARE = 0.03  # of a core: below this it is idle
 
 
 class Observer:
@@ -30,8 +30,8 @@ class Observer:
         self._scratch = scratch
 
     async def phase(self, plan: Plan, tell: Callable[[int], None]) -> Phase:
-        """Send what *plan* says and see it come. Raises ProgramFailed."""
-        self._sink.new()  # of messages that nobody asked about
+        """Send what *plan* says and wait for it to arrive. Raises ProgramFailed."""
+        self._sink.new()  # drop messages of an earlier series
         machine, system, sink = self._clocks()
         began = time.monotonic()
         log = self._scratch / f"sent-{plan.first}.tsv"
@@ -65,12 +65,12 @@ class Observer:
     async def _all_arrived(
         self, load: Child, series: "_Series", tell: Callable[[int], None]
     ) -> int:
-        """Return when everything has arrived: the most memory that the system had meanwhile."""
+        """Return, when everything has arrived, the largest memory of the system meanwhile."""
         peak, memory_at, progress = 0, 0.0, time.monotonic()
         while load.running or not series.complete:
             await asyncio.sleep(_SAMPLE_SECONDS)
             if (began := time.monotonic()) >= memory_at:
-                # In a thread: the kernel's counting may take a while.
+                # In a thread: reading the kernel's figures may take a while.
                 octets = await asyncio.to_thread(memory_octets, self._system.pids())
                 peak = max(peak, octets)
                 memory_at = began + (time.monotonic() - began) / _SAMPLING_SHARE
@@ -83,7 +83,7 @@ class Observer:
         return peak
 
     async def _at_rest(self) -> None:
-        """Wait until what is left to do after the last message is done."""
+        """Wait until the work after the last message is done."""
         for _ in range(int(_REST_SECONDS / _SAMPLE_SECONDS)):
             before = self._system.cpu_seconds()
             await asyncio.sleep(_SAMPLE_SECONDS)
@@ -95,7 +95,7 @@ class Observer:
 
 
 class _Series:
-    """What has arrived of one plan, and what else has."""
+    """The arrivals of one plan, and other arrivals."""
 
     def __init__(self, plan: Plan) -> None:
         self._ids = frozenset(map(str, range(plan.first, plan.first + plan.messages)))
@@ -112,17 +112,17 @@ class _Series:
 
     @property
     def messages_arrived(self) -> int:
-        """Each as often as it has recipients."""
+        """How many messages have arrived, each at as many recipients as it has."""
         return len(self.arrived) // self._copies
 
     @property
     def complete(self) -> bool:
-        """Whether all has arrived."""
+        """Whether all have arrived."""
         return len(self.arrived) >= len(self._ids) * self._copies
 
 
 def load_command(plan: Plan) -> Iterator[str]:
-    """What to start for *plan*; with `--log` it writes what became of each message."""
+    """The command for *plan*; with `--log` it writes the result of each message."""
     door = plan.door
     options = {
         "--to": f"{door.host}:{door.port}",

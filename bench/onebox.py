@@ -11,7 +11,7 @@ from bench.systems import fresh_folder, make_customer, our_version
 
 
 class Onebox:
-    """`posthouse up`, as the README has it."""
+    """`posthouse up`, as in the README."""
 
     name = "onebox"
     title = "Posthouse, onebox"
@@ -46,7 +46,7 @@ class Onebox:
             self._door, self.dkim_record = await make_customer(port, self.environment)
 
     async def up(self) -> dict[str, Any]:
-        """Start it; what it says when it is ready."""
+        """Start it; the JSON line that it prints when it is ready."""
         port = self._door.port if self._door is not None else 0
         command = [
             *(POSTHOUSE, "up", "--data", str(self._folder / "data"), "--route", self._sink),
@@ -60,7 +60,7 @@ class Onebox:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What tells commands which installation they are about."""
+        """The environment by which commands find this installation."""
         return {"POSTHOUSE_DATA": str(self._folder / "data")}
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The results as a picture for the README: bars, drawn as SVG, that read on light and dark."""
+"""The results as a picture for the README: bars in SVG, readable on light and dark."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ def _figure(system: Measured, panel: Panel) -> str:
 
 
 def _in_words(results: Results) -> str:
-    """For those who do not see it."""
+    """The picture as text, for screen readers."""
     return "; ".join(
         f"{panel.title}: "
         + ", ".join(f"{system.title} {_figure(system, panel)}" for system in results.systems)

@@ -1,6 +1,6 @@
-"""What policy pays for each message of 10 KB, in microseconds of CPU: `python -m bench.preparing`.
+"""What policy costs for each message of 10 KB, in microseconds of CPU: `python -m bench.preparing`.
 
-The costs are measured in turn, round after round, so that a bad moment hits all; printed are
+The costs are measured in turn, round after round, so that a bad moment affects all; it prints
 medians with the lowest and highest round.
 """
 
@@ -115,7 +115,7 @@ def _submission(number: int) -> Submission:
 
 
 def _planned(submission: Submission) -> Plan:
-    """What policy does to one message before it is signed."""
+    """The work of policy on one message before it is signed."""
     decision = decide(read(submission, NATIVE), FACTS, NOW, iter(new_id, None))
     assert isinstance(decision, Plan)
     return decision

@@ -1,4 +1,4 @@
-"""The command: measure, and draw what was measured."""
+"""The command: measure, and draw the results."""
 
 import asyncio
 import sys
@@ -70,7 +70,7 @@ def _some_of(
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("/var/tmp"),  # noqa: S108 -- a new folder is made in it; /tmp may be no disk
+    default=Path("/var/tmp"),  # noqa: S108 -- a new folder is made in it; /tmp may be in memory
     show_default=True,
     help="Where data is kept meanwhile: a 250 is worth what this disk is.",
 )
@@ -82,7 +82,7 @@ def _some_of(
 )
 @click.pass_context
 def main(context: click.Context, /, **given: Any) -> None:
-    """Measure Posthouse beside its peers, and by itself where peers have nothing to compare.
+    """Measure Posthouse beside its peers, and by itself where there is nothing to compare.
 
     Ends with status 1 when a run failed, or a message was refused, lost or doubled.
     """
@@ -101,7 +101,7 @@ def _measure(
     results: Path,
     **given: Any,
 ) -> int:
-    """Measure, print it and keep it; the exit status."""
+    """Measure, print and store the results; the exit status."""
     logs.configure("bench", level=LogLevel.WARNING, stream=sys.stderr)
     wanted = Wanted(work=Work(messages, connections, size, paced, rate, recipients), **given)
     with Display() as display:

@@ -1,4 +1,4 @@
-"""A sink in a process of its own, and what has arrived there."""
+"""A sink in a process of its own, and the messages that have arrived there."""
 
 import asyncio
 import shutil
@@ -21,13 +21,13 @@ class Receiving:
     def __init__(self, account: Account, log: TextIO, saved: Path) -> None:
         self.account = account
         self._log = log
-        self._begun = ""  # of a line that the sink has not written to its end
+        self._begun = ""  # the part of a line that the sink has not finished yet
         self._saved = saved
 
     @classmethod
     @asynccontextmanager
     async def open(cls, port: int, folder: Path, *, save_first: int = 0) -> AsyncIterator[Self]:
-        """Run a sink at *port*; it saves the first so many messages. Its files are in *folder*."""
+        """Run a sink at *port*; it can save the first messages. Its files are in *folder*."""
         log, saved = folder / "arrivals.tsv", folder / "saved"
         log.write_text("")
         shutil.rmtree(saved, ignore_errors=True)
@@ -47,12 +47,12 @@ class Receiving:
             account.close()
 
     def new(self) -> list[Arrived]:
-        """What has arrived since the last time."""
+        """Arrivals since the last call."""
         *lines, self._begun = (self._begun + self._log.read()).split("\n")
         return [Arrived.read(line) for line in lines]
 
     async def next(self, count: int, seconds: float) -> list[Arrived]:
-        """At least *count* more. ProgramFailed when none comes for *seconds*."""
+        """At least *count* more arrivals. ProgramFailed when none comes for *seconds*."""
         arrived: list[Arrived] = []
         progress = time.monotonic()
         while len(arrived) < count:

@@ -19,16 +19,16 @@ class Machine:
     kernel: str
     python: str
     accounting: str  # how CPU was counted
-    interpreter: str = ""  # where that Python lies; "" where an older file does not say
+    interpreter: str = ""  # path of that Python; "" where an older file does not say
     optimised: bool = True  # whether that Python was built with profile-guided optimisation
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What was measured, and by which words."""
+    """When it was measured, at which commit, and by which command."""
 
     date: str  # ISO 8601, to the second
-    commit: str  # "" where that is not known
+    commit: str  # "" if it is not known
     command: str
     machine: Machine
 
@@ -56,21 +56,21 @@ class Found:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the median is within the limit; None where there is none."""
+        """Whether the median is within the limit; None if there is no limit."""
         return None if self.limit is None else statistics.median(self.values) <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything that was measured, as it is kept in a file."""
+    """All results, as they are stored in a file."""
 
     origin: Origin
     work: Work
     systems: tuple[Measured, ...] = ()
     scenarios: tuple[Found, ...] = ()
-    scale: float = 1.0  # of the scenarios; below 1 they were but rehearsed
+    scale: float = 1.0  # of the scenarios; below 1 it was a rehearsal
     not_measured: Mapping[str, str] = field(default_factory=dict)  # title and reason
-    failed: tuple[str, ...] = ()  # runs that came to no figures, and why
+    failed: tuple[str, ...] = ()  # runs without figures, and why
 
     def system(self, name: str) -> Measured | None:
         """The runs of one system."""
@@ -127,7 +127,7 @@ def median(system: Measured, name: str) -> float:
 
 
 def ratio(system: Measured, reference: Measured | None, name: str) -> float | None:
-    """Median to median; None where there is nothing to compare with."""
+    """Ratio of the medians; None if there is nothing to compare with."""
     if reference is None or reference is system:
         return None
     base = median(reference, name)
@@ -135,7 +135,7 @@ def ratio(system: Measured, reference: Measured | None, name: str) -> float | No
 
 
 def table(results: Results) -> list[list[str]]:
-    """Head and rows, a column for each system; behind the spread the ratio to the reference."""
+    """Head and rows, a column for each system; after the spread the ratio to the reference."""
     systems, reference = results.systems, results.system(REFERENCE)
     rows = [
         [measure.label, *(_cell(system, reference, measure) for system in systems)]
@@ -157,7 +157,7 @@ def _cell(system: Measured, reference: Measured | None, measure: Measure) -> str
 
 
 def spread(values: Sequence[float], digits: int) -> str:
-    """The median of *values* and, where there are more of them, the lowest and the highest."""
+    """The median of *values* and, if there are several, the lowest and the highest."""
     told = f"{statistics.median(values):,.{digits}f}"
     if values[1:]:
         told += f" ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
@@ -197,13 +197,13 @@ def as_text(rows: Sequence[Sequence[str]]) -> str:
 
 
 def as_markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown."""
+    """A table in Markdown."""
     marks = ["---", *["---:"] * (len(rows[0]) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], marks, *rows[1:]))
 
 
 def whole(results: Results, form: Callable[[Sequence[Sequence[str]]], str]) -> str:
-    """Both tables, as far as there is something in them, and the notes."""
+    """Both tables, if they have rows, and the notes."""
     tables = []
     if results.systems:
         tables.append(form(table(results)))
@@ -213,7 +213,7 @@ def whole(results: Results, form: Callable[[Sequence[Sequence[str]]], str]) -> s
 
 
 def notes(results: Results) -> Iterator[str]:
-    """What was done where, and what is wrong with it."""
+    """What was measured where, and what failed or missed its limit."""
     origin, machine = results.origin, results.origin.machine
     yield f"{origin.date}, commit {origin.commit or 'unknown'}: {origin.command}"
     yield (

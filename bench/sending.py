@@ -1,11 +1,11 @@
-"""What one delivery costs the dispatcher without the store: the attempt and its SMTP client.
+"""The cost of one delivery in the dispatcher without the store: the attempt and its SMTP client.
 
     python -m bench.sending [--messages 10000] [--size 10240] [--rounds 7]
 
 Sends over kept connections to a sink in a process of its own, and prints the CPU of this process
 per delivery, user and system time together, log and metrics included: the median of the rounds
-and the best of them. "sockets alone" writes and reads the same octets in as few calls, knowing
-nothing of SMTP: what nobody who sends through the event loop can go below.
+and the best of them. "sockets alone" writes and reads the same octets in as few calls, without
+SMTP: no program that sends through the event loop can be faster.
 """
 
 import argparse
@@ -46,7 +46,7 @@ from posthouse.store.deliveries import ClaimedDelivery, Settlement
 SENDER = "b+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@bounce.sender.example"
 RECIPIENT = "someone@dest.example"
 HEADER = (
-    b"X-Bench-Id: 1\r\n"  # without it the sink looks through the text for one
+    b"X-Bench-Id: 1\r\n"  # without it the sink searches the text for one
     + b"X-Field: sixty octets or so, as a header field of a message has\r\n" * 20
     + b"\r\n"
 )
@@ -67,7 +67,7 @@ def delivery_of(size: int) -> ClaimedDelivery:
 
 
 async def measure(send: Send, messages: int, at_once: int, size: int) -> float:
-    """CPU in seconds of *messages*, *at_once* at a time, after as many to warm up as go at once."""
+    """CPU in seconds of *messages*, *at_once* at a time, after *at_once* messages to warm up."""
     waiting = [delivery_of(size) for _ in range(messages)]
 
     async def work() -> None:
@@ -82,7 +82,7 @@ async def measure(send: Send, messages: int, at_once: int, size: int) -> float:
 
 @asynccontextmanager
 async def connections() -> AsyncIterator[tuple[ConnectionPool, MxResolver]]:
-    """The dispatcher's connections, which nothing but their number of messages would end."""
+    """The dispatcher's connections, which end only after their number of messages."""
     resolver = MxResolver(["127.0.0.1"])
     reuse = ReusePolicy(messages_per_connection=sys.maxsize)
     opened = ConnectionPool("relay.example", resolver, RefusedHosts(frozenset()), reuse=reuse)
@@ -93,13 +93,13 @@ async def connections() -> AsyncIterator[tuple[ConnectionPool, MxResolver]]:
 
 
 async def committed(_: Settlement) -> bool:
-    """Nothing is written down here."""
+    """A store that keeps nothing."""
     return True
 
 
 @asynccontextmanager
 async def by_attempt(port: int, _at_once: int) -> AsyncIterator[Send]:
-    """All that becomes of a claimed delivery: route, site, SMTP, conclusion, log, metrics."""
+    """The whole attempt of a claimed delivery: route, site, SMTP, next action, log, metrics."""
     async with connections() as (sender, resolver):
         static = StaticRoutes.parse(f"127.0.0.1:{port}")
         router = Router(resolver, RefusedHosts(frozenset()), static=static)
@@ -129,7 +129,7 @@ async def by_connections(port: int, _at_once: int) -> AsyncIterator[Send]:
 
 
 class Bare(asyncio.Protocol):
-    """Writes, and waits for so many line ends."""
+    """Writes, and waits for a number of line ends."""
 
     def __init__(self) -> None:
         self._missing = 1  # the greeting
@@ -182,7 +182,7 @@ MEASURED = (
 
 
 async def compare(messages: int, size: int, rounds: int, folder: Path) -> None:
-    """Measure each in every round, and print what they cost."""
+    """Measure each in every round, and print the costs."""
     command = [PYTHON, "-m", "bench.sink", "--listen", "127.0.0.1:0"]
     sink = await Child.start(command, folder / "sink.log", speaks=True)
     port = int(str((await sink.line())["listening"]).rpartition(":")[2])

@@ -1,11 +1,11 @@
-"""An SMTP sink: takes whatever comes, remembers when, and misbehaves on request.
+"""An SMTP sink: accepts all mail, remembers when it came, and misbehaves on request.
 
 As a program it prints one JSON line when it listens and one when it is stopped (SIGTERM, ctrl-C):
 
     python -m bench.sink --listen 127.0.0.1:2600 --log arrivals.tsv \
         --refuse 'dead*=550 5.1.1 No such user' --delay 0.05 --soft 0.01 --cut 0.01
 
-As a module it is `Sink`, with what arrived in `arrivals`. Loopback only: it is no mail server.
+As a module it is `Sink`, with the arrivals in `arrivals`. Loopback only: it is no mail server.
 """
 
 import argparse
@@ -33,11 +33,11 @@ from bench.sink_session import Arrival, Manners, Outcome, Refusal, Session
 
 @dataclass
 class Sink:
-    """Listens between `start` and `stop`, and remembers what arrived."""
+    """Listens between `start` and `stop`, and remembers arrivals."""
 
     manners: Manners = field(default_factory=Manners)
     host: str = "127.0.0.1"
-    port: int = 0  # 0: any free one; after `start` the one that was taken
+    port: int = 0  # 0: any free one; after `start` the port in use
     arrivals: list[Arrival] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)  # recipients, by reply code
     connections: int = 0
@@ -73,7 +73,7 @@ class Sink:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Listen no longer, and cut whoever is still there."""
+        """Stop listening, and cut the connections that are still open."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -81,7 +81,7 @@ class Sink:
             session.transport.abort()
 
     async def arrived(self, count: int, seconds: float = 30.0) -> list[Arrival]:
-        """What has arrived once *count* messages have; TimeoutError says how many did not."""
+        """The arrivals, when there are *count*; TimeoutError says how many are missing."""
         try:
             async with asyncio.timeout(seconds):
                 while len(self.arrivals) < count:
@@ -109,7 +109,7 @@ class Sink:
             "cpu_us_per_message": round(cpu / len(times) * 1e6, 1) if times else None,
         }
 
-    # What sessions tell it.
+    # Called by sessions.
 
     def chance(self) -> float:
         """A number in [0, 1), by the seed."""
@@ -151,7 +151,7 @@ def log_line(arrival: Arrival) -> str:
 async def serve(sink: Sink, log: Path | None, save: Path | None) -> None:
     """Run *sink* until a signal; one JSON line at the start, one at the end.
 
-    What it keeps of contents goes to the folder *save*, each before its line is in *log*.
+    Contents that it keeps go to the folder *save*, each before its line is in *log*.
     """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

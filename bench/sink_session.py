@@ -1,4 +1,4 @@
-"""One connection to the sink: what it says, what it takes, how it misbehaves."""
+"""One connection to the sink: its replies, what it accepts, how it misbehaves."""
 
 import asyncio
 import re
@@ -25,16 +25,16 @@ _IGNORED = frozenset({b"HELO", b"RSET", b"NOOP"})
 
 
 class Outcome(StrEnum):
-    """What the sender was told when a whole message was here."""
+    """The answer to the sender of a complete message."""
 
     TAKEN = "taken"
-    CUT = "cut"  # taken, but the connection was closed instead of an answer
-    SOFT = "soft"  # 451: not taken, it has to come again
+    CUT = "cut"  # taken, but the connection was closed instead of a reply
+    SOFT = "soft"  # 451: not taken, to be sent again
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message that came whole, down to its final dot; times are seconds since the epoch."""
+    """A message complete with its final dot; times are seconds since the epoch."""
 
     id: str  # of X-Bench-Id or X-N; "" without
     started: float  # its MAIL command
@@ -48,7 +48,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What RCPT of an address is answered."""
+    """The reply to RCPT of some addresses."""
 
     pattern: str  # as of a shell, on the whole address in lower case
     reply: str  # "550 5.1.1 No such user"
@@ -64,19 +64,19 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How the sink treats who comes."""
+    """How the sink treats its clients."""
 
     refusals: Sequence[Refusal] = ()
-    delay: float = 0.0  # seconds between the final dot and its answer
+    delay: float = 0.0  # seconds between the final dot and its reply
     cut: float = 0.0  # chance that a taken message is answered by closing the connection
     soft: float = 0.0  # chance that a message is answered 451
     seed: int = 0
-    keep: bool = False  # whether contents are remembered
-    keep_first: int = 0  # ... or of so many messages only
+    keep: bool = False  # whether contents are kept
+    keep_first: int = 0  # ... or only those of this many messages
 
 
 class Host(Protocol):
-    """What a session needs of the sink it belongs to."""
+    """What a session needs from its sink."""
 
     manners: Manners
     arrivals: list[Arrival]
@@ -105,7 +105,7 @@ class Session(asyncio.Protocol):
     def __init__(self, sink: Host) -> None:
         self._sink = sink
         self._input = bytearray()
-        self._searched = 0  # octets of a text in which its end is known not to begin
+        self._searched = 0  # octets of a text that were searched for its end
         self._replies: list[bytes] = []
         self._in_text = self._waiting = False
         self._reset()
@@ -122,13 +122,13 @@ class Session(asyncio.Protocol):
         self.transport.write(_GREETING)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave; what has not ended with a dot is forgotten."""
+        """Close; a message without its final dot is dropped."""
         _ = exc
         self._waiting = True
         self._sink.closed(self)
 
     def data_received(self, data: bytes) -> None:
-        """Go on with what there is; octets may come in any pieces."""
+        """Process the input; octets may come in any pieces."""
         self._input += data
         self._go_on()
 

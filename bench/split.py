@@ -1,4 +1,4 @@
-"""Posthouse as separate processes on PostgreSQL and RabbitMQ, all of which are counted."""
+"""Posthouse as separate processes on PostgreSQL and RabbitMQ, which are all counted."""
 
 import asyncio
 import base64
@@ -33,7 +33,7 @@ class Split:
     def __init__(
         self, folder: Path, sink_port: int, *, policies: int = 1, dispatchers: int = 1
     ) -> None:
-        """So many processes of policy and of dispatcher."""
+        """With *policies* processes of policy and *dispatchers* of dispatcher."""
         self._folder = fresh_folder(folder, self.name)
         self._services = [
             "ingest",

@@ -1,4 +1,4 @@
-"""What can be measured: the shape that every system has, ours and the peers."""
+"""The shape of every system that can be measured, ours and the peers."""
 
 import json
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ DOMAIN = "bench.example"
 
 
 class NotMeasured(Exception):
-    """This system cannot be had on this machine; the text says why."""
+    """This system cannot be installed on this machine; the text says why."""
 
 
 class System(Protocol):
-    """A relay that takes mail at its door, signs it and sends everything to the sink."""
+    """A relay that accepts mail, signs it and sends everything to the sink."""
 
     name: str  # for --systems
     title: str  # for people
     account: Account
-    about_per_second: float  # delivered, on two cores: to say how long it will take
+    about_per_second: float  # delivered, on two cores: to estimate how long it will take
     version: str  # of its programs; known after `prepare`
     dkim_record: bytes  # the TXT record of the key it signs with
 
@@ -38,21 +38,21 @@ class System(Protocol):
         """Install what is missing. Raises NotMeasured."""
 
     async def start(self) -> None:
-        """Return when mail can be submitted; what it kept from before is still there."""
+        """Return when mail can be submitted; its data from before is still there."""
 
     async def stop(self) -> None:
-        """End it in good order."""
+        """Stop it in order."""
 
 
 class Ours(System, Protocol):
     """Posthouse in one of its forms."""
 
-    database: Path  # folder of its PostgreSQL, which others may run while it does not
+    database: Path  # folder of its PostgreSQL, which others may run while it is stopped
     hops: int  # in each process: ingest, policy, dispatcher
 
 
 def our_version() -> str:
-    """Of Posthouse, of the PostgreSQL that it finds, and how it signs."""
+    """Version of Posthouse, of the PostgreSQL that it uses, and how it signs."""
     postgres = find_binaries(None, major=None).major
     together = best().at_once
     signing = f"signing {together} at once" if together > 1 else "signing one by one"
@@ -60,10 +60,10 @@ def our_version() -> str:
 
 
 async def make_customer(port: int, env: Mapping[str, str]) -> tuple[Door, bytes]:
-    """Make a credential and a domain with an RSA key only; the door, and the key's record.
+    """Make a credential and a domain with an RSA key only; where to connect, and the key's record.
 
-    *env* names the installation. One signature a message, as the peers make. What asks for no
-    lane goes in bulk: a field of the message only ever raises it.
+    *env* names the installation. One signature a message, as the peers make. A message without a
+    priority field goes in bulk: such a field can only raise it.
     """
     domain = await _posthouse(env, "domain", "add", DOMAIN, "--no-ed25519")
     lanes = ("--lane", "bulk", "--highest-lane", "very-high")
@@ -77,7 +77,7 @@ async def _posthouse(env: Mapping[str, str], *arguments: str) -> dict[str, Any]:
 
 
 def fresh_folder(parent: Path, name: str) -> Path:
-    """A folder of a system's own; others may pass through it, as some servers are not root."""
+    """A folder of a system's own; other users may enter it, as some servers are not root."""
     folder = parent / name
     folder.mkdir(mode=0o711)
     return folder

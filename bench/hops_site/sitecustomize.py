@@ -1,6 +1,6 @@
-"""For `bench.hops`: notes when a service asks the database, and when it sends or hears a hint.
+"""For `bench.hops`: records when a service asks the database, and when it sends or hears a hint.
 
-Python imports it at the start of every program that has this folder in PYTHONPATH.
+Python imports it at the start of every program with this folder in PYTHONPATH.
 """
 
 import atexit

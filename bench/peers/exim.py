@@ -1,4 +1,4 @@
-"""Exim, which signs by itself: Debian's light build, delivering at once to a smarthost.
+"""Exim with its own DKIM: Debian's light build, delivering at once to a smarthost.
 
 Without `smtp_accept_queue_per_connection = 0` all but the first ten messages of a kept connection
 would wait for a queue runner; `deliver_drop_privilege` saves it an exec for each delivery.
@@ -74,7 +74,7 @@ class Exim(Peer):
 
     async def start(self) -> None:
         """See System."""
-        # In the foreground, and looking for what is due each five seconds.
+        # In the foreground, with a queue run every five seconds.
         command = ["/usr/sbin/exim4", "-C", str(self._configuration), "-bdf", "-q5s"]
         entered = unpacked.inside(self._layer, command)
         await self.launch("exim", entered, self.listens, inner=True)

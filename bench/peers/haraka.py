@@ -1,7 +1,7 @@
-"""Haraka with haraka-plugin-dkim, on two nodes: one for each of the cores it is compared on.
+"""Haraka with haraka-plugin-dkim, on two nodes: one for each core of the comparison.
 
-A few lines of a plugin make it a relay: everybody may, every recipient is good, all goes to the
-sink. The rest is as npm has it, but that its log goes to a file.
+A few lines of a plugin make it a relay: any client may send to any recipient, and all goes to the
+sink. The rest is as in the npm package, except that its log goes to a file.
 """
 
 import json
@@ -17,7 +17,7 @@ _NEEDS_NODE = 20
 _PACKAGE = {
     "private": True,
     "dependencies": {"Haraka": _HARAKA, "haraka-plugin-dkim": _DKIM},
-    # What they ask for by a range, held still.
+    # Dependencies that they name by a range, at fixed versions.
     "overrides": {"encoding-japanese": "2.4.0", "libqp": "2.1.1", "libmime": "5.4.3"},
 }
 _FILES = {

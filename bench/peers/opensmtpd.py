@@ -1,9 +1,9 @@
-"""OpenSMTPD with filter-dkimsign, and more room than its defaults give.
+"""OpenSMTPD with filter-dkimsign, and higher limits than its defaults.
 
-By default it ends a session after 100 messages, and opens a connection to a host every five
-seconds, for a hundred messages each: some fifteen messages a second. These limits are the widest it
-has. It does not flush its queue to disk: a message it took need not survive a power cut. It offers
-no PIPELINING, and Nagle's algorithm holds back the final dot of what it sends, for 40 ms.
+By default it ends a session after 100 messages, and opens one connection to a host every five
+seconds, for a hundred messages each: some fifteen messages a second. These limits are its highest.
+It does not flush its queue to disk: an accepted message may not survive a power cut. It offers
+no PIPELINING, and Nagle's algorithm delays the final dot of each message by 40 ms.
 """
 
 from bench.peers import unpacked
@@ -28,7 +28,7 @@ listen on 127.0.0.1 port {port} hostname relay.{domain} filter sign
 action out relay host smtp://127.0.0.1:{sink}
 match from any for any action out
 """
-# Its folders are compiled in. The queue has to lie with the data, the rest may vanish.
+# Its folders are compiled in. The queue must be with the data, the rest may be temporary.
 _FIRST = """\
 mount --bind {folder}/spool /mnt
 mount -t overlay -o lowerdir={layer}/own/spool:/var/spool overlay /var/spool
@@ -48,7 +48,7 @@ class OpenSmtpd(Peer):
         """See Peer."""
         self._layer = unpacked.unpack(self.name, _PACKAGES)
         unpacked.add_users(self._layer, _USERS)
-        # It asks for the name of each client, and by default a name server before /etc/hosts.
+        # It looks up the name of each client, by default at a name server before /etc/hosts.
         (self._layer / "etc" / "resolv.conf").write_text("lookup file\n")
         for name in ("spool/smtpd", "lib/opensmtpd/empty"):
             (self._layer / "own" / name).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What all peers have in common: a folder, a port, a signing key, and processes of their own."""
+"""The common part of all peers: a folder, a port, a signing key, and their own processes."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ SELECTOR = "bench"
 
 
 class Peer(ABC):
-    """A relay of others, run from a folder of ours by configuration of ours; see System."""
+    """Another project's relay, run from our folder with our configuration; see System."""
 
     name: str
     title: str
@@ -32,7 +32,7 @@ class Peer(ABC):
         (port,) = lasting_ports(1)
         self.door = Door("127.0.0.1", port)
         self.key = self.folder / "key.pem"
-        self.values = {  # what texts of configuration name
+        self.values = {  # placeholders in the texts of configuration
             "folder": str(self.folder),
             "key": str(self.key),
             "domain": DOMAIN,
@@ -55,32 +55,32 @@ class Peer(ABC):
 
     @abstractmethod
     def install(self) -> str:
-        """Get what is missing; the versions of what is there. Raises NotMeasured."""
+        """Install what is missing; the versions of the programs. Raises NotMeasured."""
 
     @abstractmethod
     def configure(self) -> None:
-        """Make folders and files of configuration; the key is there."""
+        """Make folders and files of configuration; the key exists already."""
 
     @abstractmethod
     async def start(self) -> None:
         """See System."""
 
     async def stop(self) -> None:
-        """See System. Nothing of it outlives this."""
+        """See System. All of its processes have ended afterwards."""
         await stop_all(self._children)
         self.account.end()
 
     async def launch(
         self, program: str, command: Sequence[str], up: Callable[[], bool], *, inner: bool = False
     ) -> None:
-        """Start *command*, which is *up* some time later. Raises ProgramFailed."""
+        """Start *command* and wait until it is *up*. Raises ProgramFailed."""
         log = self.folder / f"{program}.log"
         child = await Child.start(command, log, self.account, inner=inner)
         self._children.append(child)
         await child.until(up)
 
     def listens(self) -> bool:
-        """Whether somebody answers at the door."""
+        """Whether its SMTP port answers."""
         try:
             socket.create_connection((self.door.host, self.door.port), timeout=1).close()
         except OSError:
@@ -88,7 +88,7 @@ class Peer(ABC):
         return True
 
     def write(self, name: str, text: str) -> Path:
-        """Make a file in the folder, with what stands {so} in *text* filled in."""
+        """Make a file in the folder from *text*, with its {placeholders} filled in."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.format(**self.values))
@@ -103,7 +103,7 @@ class Peer(ABC):
                 serialization.NoEncryption(),
             )
         )
-        self.key.chmod(0o644)  # of no worth, and some servers read it as another user
+        self.key.chmod(0o644)  # it protects nothing, and some servers read it as another user
         public = key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )

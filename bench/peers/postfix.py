@@ -1,9 +1,9 @@
 """Postfix as a relay, with OpenDKIM as the milter that signs.
 
 Installed by apt where that is possible, and then run from a folder of our own by configuration
-files of our own: /etc/postfix is not read, and no service of the system is started. As Debian has
-both, but for what makes it a relay; no chroot, and logs in a file; and a transaction for each
-recipient, as one who gives each a return path of its own must have.
+files of our own: /etc/postfix is not read, and no service is started. Both have Debian's settings,
+except those that make it a relay; no chroot, and logs in a file; a transaction for each
+recipient, as a relay needs that gives each a return path of its own.
 """
 
 import shutil
@@ -103,7 +103,7 @@ class Postfix(Peer):
         signing = ["opendkim", "-f", "-x", str(milter / "opendkim.conf")]
         await self.launch("opendkim", signing, (milter / "socket").exists)
         await answer(["postfix", "-c", etc, "check"])  # makes the folders of the queue
-        # Not by "postfix start", which leaves our process tree and would outlive us.
+        # Not by "postfix start", whose processes leave our process tree and would not end with us.
         daemons = (await answer(["postconf", "-c", etc, "-h", "daemon_directory"])).decode().strip()
         await self.launch("postfix", [f"{daemons}/master", "-c", etc, "-s"], self.listens)
 
@@ -111,7 +111,7 @@ class Postfix(Peer):
 def _install(package: str) -> None:
     """Raises NotMeasured."""
     if shutil.which("debconf-set-selections"):
-        # Postfix asks what kind of server to set up in /etc: none.
+        # The package asks what kind of server to set up in /etc: none.
         choice = "postfix postfix/main_mailer_type select No configuration"
         subprocess.run(["debconf-set-selections"], input=choice, text=True, check=False)
     try:

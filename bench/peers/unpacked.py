@@ -1,9 +1,9 @@
 """Debian packages that are not installed but unpacked, for mail servers that exclude each other.
 
-Their files lie in a folder of the virtual environment, users and groups they need in files beside
-them; where a program runs, in a mount namespace of its own, these lie over the machine's. Nothing
-else of the machine sees or keeps anything of it. A process namespace ends with whom it was started
-by, and with it every process that the program ever made.
+Their files are in a folder of the virtual environment, users and groups they need in files beside
+them; a program runs in a mount namespace of its own, in which these cover the machine's. Nothing
+else on the machine sees any of it. A process namespace ends with the process that started
+it, and with it every process that the program ever started.
 """
 
 import shutil
@@ -16,11 +16,11 @@ from pathlib import Path
 from bench.systems import NotMeasured
 
 PEERS = Path(sys.prefix) / "peers"
-_WITHIN = 300.0  # seconds, for what comes over the network
+_WITHIN = 300.0  # seconds, for downloads
 _VERSIONS = "versions"
 _LAID_OVER = ("usr", "etc")
-# The first process of the namespace stays root: with another user it would lose the kernel's word
-# that it dies with whom it was started by.
+# The first process of the namespace stays root: as another user it would lose the setting by which
+# the kernel ends it with its parent.
 _RUN = """\
 "$@" &
 program=$!
@@ -30,7 +30,7 @@ _ENTER = ("unshare", "--mount", "--propagation", "private", "--pid", "--mount-pr
 
 
 def unpack(name: str, packages: Sequence[str]) -> Path:
-    """The folder of *packages*, in which they are unpacked if they are not. Raises NotMeasured."""
+    """The folder of *packages*, which are unpacked into it if need be. Raises NotMeasured."""
     layer = PEERS / name
     if layer.exists():
         return layer
@@ -55,13 +55,13 @@ def unpack(name: str, packages: Sequence[str]) -> Path:
 
 
 def version(layer: Path, package: str) -> str:
-    """Which version of *package* was unpacked."""
+    """The version of *package* that was unpacked."""
     lines = (line.split() for line in (layer / _VERSIONS).read_text().splitlines())
     return next(number for name, number in lines if name == package)
 
 
 def add_users(layer: Path, users: Mapping[str, int]) -> None:
-    """Have *users*, each with a group of its own, known where *layer* is."""
+    """Make *users*, each with a group of its own, known in *layer*."""
     for file, entry in (("passwd", "{0}:x:{1}:{1}::/:/usr/sbin/nologin"), ("group", "{0}:x:{1}:")):
         lines = [
             line
@@ -74,7 +74,7 @@ def add_users(layer: Path, users: Mapping[str, int]) -> None:
 
 
 def inside(layer: Path, command: Sequence[str], *, first: Sequence[str] = ()) -> list[str]:
-    """What runs *command*, after the shell's lines *first*, where *layer* lies over the machine."""
+    """The command that runs *command*, after the shell's lines *first*, with *layer* mounted."""
     steps = [
         *(
             f"mount -t overlay -o lowerdir={layer}/{name}:/{name} overlay /{name}"
@@ -88,7 +88,7 @@ def inside(layer: Path, command: Sequence[str], *, first: Sequence[str] = ()) ->
 
 
 def ask(command: Sequence[str], folder: Path | None = None) -> str:
-    """What *command* prints. Raises NotMeasured with what it complains about."""
+    """The output of *command*. Raises NotMeasured with its error output."""
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=_WITHIN, check=False

@@ -14,7 +14,7 @@ _SILENCE = 30.0  # seconds
 
 
 class Backlog:
-    """Two installations, in turn: one queue is made anew each time, the other hardly shrinks."""
+    """Two installations, in turn: one queue is refilled each time, the other barely shrinks."""
 
     name: ClassVar[str] = "backlog"
     forms: ClassVar[tuple[str, ...]] = ("onebox",)
@@ -38,7 +38,7 @@ class Backlog:
     async def prepare(self, rounds: int) -> None:
         """See Scenario."""
         self._installed = {name: await self._stage.create(name) for name in ("short", "long")}
-        # What is measured, warms up or is on its way when it ends is gone the next time.
+        # Deliveries that were measured, warmed up or under way at the end are gone the next time.
         used = rounds * (self._measured + self._warm) * 5 // 4
         await self._fill(self._installed["long"], self._long + used)
 

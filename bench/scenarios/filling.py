@@ -1,6 +1,6 @@
-"""Rows by the million, made by the database itself: what months of work would leave.
+"""Millions of rows, made by the database itself, as months of work would leave them.
 
-Each installation is filled while it does not run, on its own PostgreSQL.
+Each installation is filled while it is stopped, on its own PostgreSQL.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -49,7 +49,7 @@ SELECT id, $5, 5, $7, now() - interval '1 hour', now() - interval '1 hour',
 FROM made
 """
 _EMPTY = "TRUNCATE contents, submissions, renditions, deliveries, attempts, events, due_deliveries"
-# Three of one message each, as its acceptance, its signing and its delivery would be. Their ids
+# Three for each message, like those of its acceptance, its signing and its delivery. Their ids
 # say that they happened within the last six hours, one after the other.
 _EVENTS = """
 WITH numbered AS (
@@ -70,7 +70,7 @@ FROM made
 
 
 async def fill_deliveries(system: Ours, count: int, tell: Callable[[int], None]) -> None:
-    """Have about *count* deliveries wait, in lane 5, and nothing else.
+    """Make about *count* waiting deliveries, in lane 5, and nothing else.
 
     A hundred share a message of 10 KB, as the recipients of one submission do.
     """
@@ -84,7 +84,7 @@ async def fill_deliveries(system: Ours, count: int, tell: Callable[[int], None])
 
 
 async def fill_events(system: Ours, count: int, tell: Callable[[int], None]) -> None:
-    """Have *count* events more."""
+    """Make *count* more events."""
     async with _opened(system) as connection:
         for first in range(1, count + 1, _AT_ONCE):
             last = min(first + _AT_ONCE - 1, count)
@@ -94,7 +94,7 @@ async def fill_events(system: Ours, count: int, tell: Callable[[int], None]) -> 
 
 @asynccontextmanager
 async def _opened(system: Ours) -> AsyncIterator[asyncpg.Connection]:
-    """The database of *system*; what was written is settled before it is closed."""
+    """The database of *system*; it is vacuumed and checkpointed before it is closed."""
     try:
         async with EmbeddedPostgres(system.database) as postgres:
             connection = await asyncpg.connect(postgres.dsn, command_timeout=None)

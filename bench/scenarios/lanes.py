@@ -1,4 +1,4 @@
-"""High mail while a lot of bulk drains: it is quick, and bulk hardly notices."""
+"""High mail while a lot of bulk drains: it is fast, and bulk loses little."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -12,11 +12,11 @@ from bench.scenarios.stage import Criterion, Stage, delivered_per_second, loss
 _BULK = 50_000
 _RATE = 5.0  # messages a second in lanes 1 and 2
 _HIGH = ((1, 1), (2, 1))
-_ENOUGH = 100_000  # of these: as many as it takes
+_ENOUGH = 100_000  # of these: more than are needed
 
 
 class Lanes:
-    """The same bulk with and without high mail, which lane takes turns in being first."""
+    """The same bulk with and without high mail; the two take turns in being first."""
 
     name: ClassVar[str] = "lanes"
     forms: ClassVar[tuple[str, ...]] = ("onebox", "split")
@@ -60,9 +60,9 @@ class Lanes:
 
     @asynccontextmanager
     async def _high_mail(self) -> AsyncIterator[list[Sent]]:
-        """A few messages a second meanwhile; in the end, those that were answered.
+        """Send a few messages a second meanwhile; at the end, those that were answered.
 
-        From a process of its own: nothing but the relay may keep them waiting.
+        They come from a process of its own, so that only the relay can delay them.
         """
         stage = self._stage
         plan = stage.plan(self._system, _ENOUGH, lanes=_HIGH, rate=_RATE, connections=2)
@@ -81,7 +81,7 @@ class Lanes:
 
 
 def _latencies(sent: Sequence[Sent], phase: Phase) -> dict[str, float]:
-    """Percentiles 99: to the reply, and from there to MAIL at the sink; while bulk passed."""
+    """99th percentiles while bulk passed: to the reply, and from there to MAIL at the sink."""
     end = max(arrival.at for arrival in phase.arrived)
     meanwhile = [message for message in sent if message.submitted < end]
     started = {arrival.id: arrival.started for arrival in reversed(phase.others)}

@@ -14,7 +14,7 @@ _COPIES = 2  # of a message in each hop
 
 
 class Octets:
-    """Rate and memory, of processes started anew each time."""
+    """Rate and memory of newly started processes."""
 
     name: ClassVar[str] = "octets"
     forms: ClassVar[tuple[str, ...]] = ("onebox", "split")
@@ -25,8 +25,8 @@ class Octets:
         self.criteria: Mapping[str, Criterion] = {
             "times": Criterion("messages of 1 MB: time of the same octets in 10 KB, times", 1.0, 2),
             "copies": Criterion(
-                f"... the largest process grows by so many MB for each of {CONNECTIONS} messages in"
-                " hand and each hop in it",
+                f"... MB that the largest process grows by for each of {CONNECTIONS} messages under"
+                " way and each hop in it",
                 float(_COPIES),
             ),
             "large_rate": Criterion("... MB/s of 1 MB", digits=1),

@@ -1,4 +1,4 @@
-"""All scenarios, round after round, each in every form that it makes sense for."""
+"""All scenarios, round after round, each in every form that it applies to."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +22,12 @@ SCENARIOS: Mapping[str, type[Scenario]] = {
 
 
 class Playing:
-    """Plays scenarios one at a time; what fails spoils nothing but its own figures."""
+    """Plays scenarios one at a time; a failure affects only its own figures."""
 
     def __init__(
         self, forms: Mapping[str, Build], folder: Path, sink_port: int, rounds: int, scale: float
     ) -> None:
-        """*forms* are the systems that are played on, by name."""
+        """*forms* are the systems under test, by name."""
         self._forms = forms
         self._folder = folder
         self._sink_port = sink_port

@@ -19,7 +19,7 @@ class Recipients:
         self._stage = stage
         self._messages = {1: stage.scaled(_TO_ONE), _MANY: stage.scaled(_TO_MANY)}
         self.criteria: Mapping[str, Criterion] = {
-            "times": Criterion(f"{_MANY} recipients cost so many times the CPU of one", 15.0),
+            "times": Criterion(f"CPU of {_MANY} recipients, times that of one", 15.0),
             "many": Criterion(f"... CPU ms of a submission to {_MANY}", digits=2),
             "one": Criterion("... CPU ms of a submission to one", digits=2),
         }

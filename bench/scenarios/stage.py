@@ -1,4 +1,4 @@
-"""What a scenario is, and where it is played."""
+"""What a scenario is, and the installations it runs on."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,15 +21,15 @@ class Criterion:
     """One row of the table of scenarios."""
 
     label: str
-    limit: float | None = None  # the value must not exceed it; None: said for its own sake
+    limit: float | None = None  # the value must not exceed it; None: for information only
     digits: int = 1
 
 
 class Scenario(Protocol):
-    """One question about Posthouse alone, asked again and again."""
+    """One question about Posthouse alone, measured several times."""
 
     name: ClassVar[str]
-    forms: ClassVar[tuple[str, ...]]  # systems it is asked of
+    forms: ClassVar[tuple[str, ...]]  # the systems it is measured on
     criteria: Mapping[str, Criterion]  # by the key of the value
 
     def __init__(self, stage: "Stage") -> None: ...
@@ -38,14 +38,14 @@ class Scenario(Protocol):
         """About how long it takes, on two cores."""
 
     async def prepare(self, rounds: int) -> None:
-        """Do what need not be done each time. Raises ProgramFailed."""
+        """Do the work that is needed only once. Raises ProgramFailed."""
 
     async def round(self, number: int) -> Mapping[str, float]:
         """Measure once; a value for each of the criteria. Raises ProgramFailed."""
 
 
 class Stage:
-    """One form of Posthouse, as many installations of it as a scenario wants, and a sink."""
+    """One form of Posthouse, as many installations of it as a scenario needs, and a sink."""
 
     def __init__(
         self,
@@ -55,9 +55,9 @@ class Stage:
         tell: Callable[[str, int, int], None],
         scale: float = 1.0,
     ) -> None:
-        """Data and logs lie in *folder*; *tell* hears what is done, of how many, how many so far.
+        """Data and logs go to *folder*; *tell* gets the phase, the number wanted and that so far.
 
-        Numbers of messages and rows are multiplied by *scale*: below 1 it is but a rehearsal.
+        Numbers of messages and rows are multiplied by *scale*: below 1 it is only a rehearsal.
         """
         self.folder = folder
         self.tell = tell
@@ -68,7 +68,7 @@ class Stage:
         self._built: list[Ours] = []
 
     def scaled(self, count: int) -> int:
-        """As many as this rehearsal has of *count*."""
+        """*count* multiplied by the scale."""
         return max(round(count * self._scale), 1)
 
     def install(self, name: str) -> Ours:
@@ -86,7 +86,7 @@ class Stage:
 
     @asynccontextmanager
     async def running(self, system: Ours) -> AsyncIterator[Receiving]:
-        """Run *system* and a sink, which is there from before it to after it."""
+        """Run *system* and a sink, which starts before it and stops after it."""
         async with Receiving.open(self._sink_port, self.folder) as receiving:
             self.tell("starting", 0, 0)
             try:
@@ -97,13 +97,13 @@ class Stage:
                 await system.stop()
 
     def plan(self, system: Ours, messages: int, **given: Any) -> Plan:
-        """So many messages with numbers of their own."""
+        """A plan of *messages* messages with numbers of their own."""
         first, self._next = self._next, self._next + messages
         told = {"connections": CONNECTIONS, "size": SIZE, "sender": f"news@{DOMAIN}", **given}
         return Plan(system.door, messages, first=first, **told)
 
     async def phase(self, system: Ours, receiving: Receiving, plan: Plan, name: str) -> Phase:
-        """Send what *plan* says and see it come."""
+        """Send what *plan* says and wait for it to arrive."""
         observer = Observer(system.account, receiving, self.folder)
         return await observer.phase(plan, lambda done: self.tell(name, plan.messages, done))
 

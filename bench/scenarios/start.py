@@ -1,4 +1,4 @@
-"""From nothing to the first accepted message."""
+"""From an empty folder to the first accepted message."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from bench.systems import DOMAIN
 
 
 class Start:
-    """A new folder each time; then a credential is made, as the first lines of output say."""
+    """A new folder each time; then a credential is made, as in the README."""
 
     name: ClassVar[str] = "start"
     forms: ClassVar[tuple[str, ...]] = (Onebox.name,)
