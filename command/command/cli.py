@@ -7,28 +7,28 @@ import click
 
 # Each command: its module, which is imported when the command is called, and its line in `--help`.
 _COMMANDS = {
-    "up": ("up", "Run the whole relay in one process until it is stopped."),
+    "up": ("up", "Run the whole relay on this machine until it is stopped."),
     "init": ("setup", "Make the data folder, secret key, certificate and database."),
     "migrate": ("setup", "Bring the database to the schema of this version."),
     "account": ("account", "Create and list accounts."),
     "credential": ("credential", "Create, list and switch SMTP users."),
     "domain": ("domain", "Add sending domains and print the records to publish."),
-    "suppression": ("suppression", "Addresses that are never mailed again."),
-    "queue": ("queue", "What waits, by lane and state, and what is quarantined."),
+    "suppression": ("suppression", "Addresses that are not mailed."),
+    "queue": ("queue", "Mail that waits, by lane and state, and quarantined mail."),
     "backup": ("backup", "Save the database into a file, while mail goes on."),
     "restore": ("backup", "Fill an empty database from such a file; nothing is sent twice."),
-    "message": ("message", "All that happened to one message."),
-    "send": ("send", "Submit a message over SMTP, to try things out."),
-    "config": ("config", "Check settings, and list all there are."),
-    "ingest": ("services", "Run the service that takes mail in."),
+    "message": ("message", "Print the timeline of one message."),
+    "send": ("send", "Submit a test message over SMTP."),
+    "config": ("config", "Check settings, and list all of them."),
+    "ingest": ("services", "Run the service that accepts mail."),
     "policy": ("services", "Run the service that rewrites and signs."),
-    "dispatcher": ("services", "Run the service that sends."),
+    "dispatcher": ("services", "Run the service that delivers."),
     "bounces": ("services", "Run the service that takes returned mail."),
 }
-# The same for what comes with the demo, where that is installed.
+# The same for the commands of the demo, if it is installed.
 _DEMO = {
     "demo": ("demo.commands", "Show the whole relay at work on this machine, and check it."),
-    "sink": ("demo.commands", "Run an SMTP server that takes mail for the demo."),
+    "sink": ("demo.commands", "Run an SMTP server that accepts mail for the demo."),
 }
 
 

@@ -1,4 +1,4 @@
-"""What commands share: the installation they are about, and how they say what went wrong."""
+"""Shared by all commands: the installation they work on, and how they report errors."""
 
 import asyncio
 import json
@@ -68,7 +68,7 @@ def _remember_data(ctx: click.Context, param: click.Parameter, value: str | None
 
 
 def settings() -> InstallationSettings:
-    """What the environment tells about the installation; a mistake in it ends the command."""
+    """The installation's settings from the environment; a mistake in them ends the command."""
     with friendly_errors():
         return load(InstallationSettings, os.environ, also_known=_known_names)
 
@@ -80,7 +80,7 @@ def _known_names() -> frozenset[str]:
 
 
 def secret_key() -> bytes:
-    """What credentials and keys are derived from."""
+    """The secret key, which credentials and keys are derived from."""
     with friendly_errors():
         return installation().secret_key
 
@@ -98,7 +98,7 @@ def with_store(work: Callable[[Postgres], Awaitable[T]]) -> T:
 
 
 def with_secret_key(work: Callable[[Postgres, bytes], Awaitable[T]]) -> T:
-    """The same, for what is made with the secret key: refused when the database knows another."""
+    """The same, for work with the secret key: refused if the database was set up with another."""
     key = secret_key()
 
     async def checked(database: Postgres) -> T:
@@ -114,7 +114,7 @@ async def _open(where: Installation, work: Callable[[Postgres], Awaitable[T]]) -
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run the coroutine *work*; what it meets ends the command with one line."""
+    """Run the coroutine *work*; a known error ends the command with one line."""
     # Nothing but the command's own answer goes to standard output.
     logs.configure("posthouse", level=LogLevel.WARNING, form=LogFormat.CONSOLE, stream=sys.stderr)
     with friendly_errors():

@@ -14,7 +14,7 @@ _LOOKING_UP = ("include", "a", "mx", "ptr", "exists", "redirect")
 
 
 class UnusableSpf(ValueError):
-    """Nothing can be merged into these SPF records; the text says why."""
+    """These SPF records cannot be merged; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def records_for(
     return_path_host: str | None,
     published_spf: Sequence[str] = (),
 ) -> tuple[Record, ...]:
-    """What to publish for *domain* so that the host *relay* may send for it.
+    """The records to publish for *domain* so that the host *relay* may send for it.
 
     *dkim* is selector and text of each key, *published_spf* what *domain* has now. Raises
     UnusableSpf.
@@ -107,7 +107,7 @@ def merge_spf(published: Sequence[str], mechanism: str) -> str:
 
 
 def _inserted(terms: Sequence[str], mechanism: str) -> list[str]:
-    """Before "all", behind which nothing is read, and before modifiers, which come last."""
+    """Insert before "all", after which nothing is read, and before modifiers, which come last."""
     end = next((at for at, term in enumerate(terms) if _is_last(term)), len(terms))
     return [*terms[:end], mechanism, *terms[end:]]
 
@@ -117,7 +117,7 @@ def _is_last(term: str) -> bool:
 
 
 def _permits(terms: Sequence[str], mechanism: str) -> bool:
-    # Behind "all" nothing is read.
+    # After "all" nothing is read.
     end = next((at for at, term in enumerate(terms) if _is_last(term)), len(terms))
     return mechanism.lower() in (term.removeprefix("+").lower() for term in terms[:end])
 

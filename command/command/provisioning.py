@@ -1,4 +1,4 @@
-"""What an operator makes for a customer: credentials, and domains that sign."""
+"""Provisioning of a customer: credentials, and sending domains with keys."""
 
 import base64
 import os
@@ -41,7 +41,7 @@ class NewCredential:
 
 
 async def account_id(accounts: AccountStore, name: str) -> UUID:
-    """The account called *name*; raises NoAccount, naming those there are."""
+    """The account called *name*; raises NoAccount, which names all accounts."""
     found = await accounts.account(name)
     if found is None:
         known = ", ".join(repr(name) for name, _ in await accounts.accounts()) or "none yet"
@@ -50,13 +50,13 @@ async def account_id(accounts: AccountStore, name: str) -> UUID:
 
 
 async def ensure_account(accounts: AccountStore, name: str) -> UUID:
-    """The account called *name*, made when there is none."""
+    """The account called *name*, made if it is missing."""
     found = await accounts.account(name)
     if found is not None:
         return found
     try:
         return await accounts.create_account(name)
-    except StoreRefused:  # somebody else was quicker
+    except StoreRefused:  # another command was faster
         return await account_id(accounts, name)
 
 
@@ -132,7 +132,7 @@ async def share_domain(accounts: AccountStore, account: UUID, name: str) -> None
 
 
 async def _owners(accounts: AccountStore, name: str) -> str:
-    """Who has the domain *name*, as the beginning of a sentence; "" when nobody has."""
+    """The account that has the domain *name*, as the beginning of a sentence; "" if none has."""
     rows = await accounts.sending_domains()
     found = tuple(dict.fromkeys(row["account"] for row in rows if row["name"] == name))
     match found:
@@ -147,7 +147,7 @@ async def _owners(accounts: AccountStore, name: str) -> str:
 async def ensure_domain(
     accounts: AccountStore, account: UUID, name: str, secret_key: bytes, *, today: date
 ) -> None:
-    """Let the account send as *name* at once: made with all keys if it has it not, verified."""
+    """Let the account send as *name* at once: the domain is verified, and made if it is missing."""
     if await accounts.verify_sending_domain(account, name):
         return
     await add_domain(
@@ -168,7 +168,7 @@ async def domain_rows(accounts: AccountStore, account: str, name: str) -> list[A
 
 
 def domain_name(text: str) -> str:
-    """*text* as sending domains are kept: in lower case, an IDN as A-labels; raises NoDomain."""
+    """*text* as sending domains are stored: in lower case, an IDN as A-labels; raises NoDomain."""
     try:
         address = Address.parse(f"postmaster@{text.rstrip('.')}")
     except InvalidAddress as error:

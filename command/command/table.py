@@ -1,4 +1,4 @@
-"""Tables for people: as wide as the terminal, and never cut where a program reads them."""
+"""Tables for people: as wide as the terminal, and not cut if a program reads them."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-_UNLIMITED = 400  # columns, when nobody looks at a terminal
+_UNLIMITED = 400  # columns, when the output is not a terminal
 
 
 def print_table(

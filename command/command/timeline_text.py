@@ -1,4 +1,4 @@
-"""What happened to a message, in sentences."""
+"""The timeline of a message as text."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,12 +15,12 @@ _KILO = 1024
 
 
 def tell(timeline: Timeline) -> Iterator[str]:
-    """The story of one message, a line an event, oldest first."""
+    """The timeline of one message, a line an event, oldest first."""
     yield from _introduction(timeline.submission)
     recipients = {delivery["id"]: delivery["recipient"] for delivery in timeline.deliveries}
     # Event and attempt were written by one statement: they carry the same time.
     attempts = {(a["delivery_id"], a["finished_at"]): a for a in timeline.attempts}
-    # What policy decided comes before what follows from it, though it was written with it.
+    # The decision of policy comes before its consequences, though they were written together.
     for event in sorted(
         timeline.events, key=lambda e: (e["at"], e["kind"] != EventKind.PREPARED.value)
     ):
@@ -82,20 +82,20 @@ def _event(
 
 def _prepared(detail: Mapping[str, Any]) -> str:
     signed = detail.get("signed") or ()
-    by = " and ".join(signed) if signed else "nobody"
+    by = f"signed by {' and '.join(signed)}" if signed else "not signed"
     count = detail.get("deliveries", 0)
     note = f" ({detail['note']})" if "note" in detail else ""
-    return f"{count} {'delivery' if count == 1 else 'deliveries'}, signed by {by}{note}"
+    return f"{count} {'delivery' if count == 1 else 'deliveries'}, {by}{note}"
 
 
 def _reported(recipient: str, detail: Mapping[str, Any]) -> str:
-    """What a report says that came back to the return path."""
+    """The content of a report that came back to the return path."""
     by = f" from {detail['reporting_mta']}" if detail.get("reporting_mta") else ""
     return f"{recipient}: report{by}: {detail['status']} ({detail.get('diagnostic') or 'no words'})"
 
 
 def _described(detail: Mapping[str, Any]) -> str:
-    """Every fact of an event that has no words of its own."""
+    """Every field of an event that has no text of its own."""
     return ", ".join(
         f"{name.replace('_', ' ')} {value}"
         for name, value in detail.items()

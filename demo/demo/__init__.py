@@ -1,1 +1,1 @@
-"""The whole story on one machine, told and checked: `posthouse demo`."""
+"""The whole relay at work on one machine, shown and checked: `posthouse demo`."""

@@ -1,4 +1,4 @@
-"""What the demo claims, checked on what the sink and the store have seen."""
+"""Checks of the demo's claims against the records of the sink and the store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import dkim
 from demo.submission import Accepted
 from posthouse.mail.lane import Lane
 
-# The lanes' promise is a quarter of a second; a busy machine gets as much again.
+# The lanes promise a quarter of a second; a busy machine may take twice as long.
 _LATE_SECONDS = 0.5
 _LEAST_OVERTAKEN = 50
 _SIGNED = "DKIM signatures verify with the public keys"
@@ -96,4 +96,4 @@ def is_finished(timeline: Mapping[str, Any]) -> bool:
 
 def same_recipients(claim: str, expected: frozenset[str], seen: frozenset[str]) -> Check:
     """*claim* holds for exactly the *expected* recipients."""
-    return Check(claim, holds=expected == seen, seen=", ".join(sorted(seen)) or "nobody")
+    return Check(claim, holds=expected == seen, seen=", ".join(sorted(seen)) or "none")

@@ -30,9 +30,9 @@ from posthouse.running.endpoint import Endpoint
     "--report", default="127.0.0.1:2680", show_default=True, help="With --compose: the sink's HTTP."
 )
 def demo(submission: str, report: str, *, compose: bool) -> None:
-    """Run a whole relay, send mail through it in several lanes, and show what becomes of it.
+    """Run a whole relay, send mail through it in several lanes, and show what happens to it.
 
-    It ends by itself: with status 0 when everything that it claims was seen to be so.
+    It ends by itself, with status 0 when every check passed.
     """
     output = DemoOutput()
     begun = time.monotonic()
@@ -87,9 +87,9 @@ _ENDPOINT = _EndpointType()
     help="Seconds before a message is answered.",
 )
 def sink(listen: Endpoint, report: Endpoint, bounces: Endpoint | None, delay: float) -> None:
-    """Take all mail and keep the newest in memory: for trying out, never for real mail.
+    """Accept all mail and keep the newest in memory: for tests, never for real mail.
 
-    nobody@ is refused at once; gone@ is taken and reported to its return path as not existing.
+    nobody@ is refused at once; gone@ is accepted and then reported to its return path as unknown.
     """
     logs.configure("sink", stream=sys.stderr)
     try:

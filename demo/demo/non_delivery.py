@@ -1,4 +1,4 @@
-"""A non-delivery report, as a mail server sends it when it finds out too late (RFC 3464)."""
+"""A non-delivery report, as a mail server sends it after it accepted a message (RFC 3464)."""
 
 from datetime import datetime
 from email.utils import format_datetime

@@ -1,4 +1,4 @@
-"""How the demo is told: with a progress display on a terminal, in plain lines elsewhere."""
+"""Output of the demo: with a progress display on a terminal, in plain lines elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,35 +12,35 @@ _QUARTERS = 4
 
 
 class DemoOutput:
-    """Says things on standard output."""
+    """Writes to standard output."""
 
     def __init__(self) -> None:
         self._console = Console()
         self._step = 0
 
     def step(self, text: str) -> None:
-        """The next thing that happens."""
+        """A heading: the next step."""
         self._step += 1
         self._print(f"\n{self._step}. {text}", style="bold")
 
     def fact(self, text: str) -> None:
-        """What was seen of it."""
+        """A result of the step."""
         self._print(f"   {text}")
 
     def quote(self, lines: Sequence[str]) -> None:
-        """Something told by the relay itself."""
+        """Output of the relay itself."""
         self._print("")
         for line in lines:
             self._print(f"   {line}", style="dim" if line.startswith(" ") else "")
 
     def verdict(self, check: Check) -> None:
-        """Whether a claim holds."""
+        """A check, and whether it passed."""
         word, style = ("ok", "green") if check.holds else ("FAILED", "bold red")
         self._print(f"   {word}  {check.claim}: {check.seen}", style=style)
 
     @contextmanager
     def progress(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show how many of *total* are done, as told by calls of what this gives."""
+        """Show how many of *total* are done; the caller reports that to the given function."""
         if not self._console.is_terminal:
             yield _Lines(self, text, total).done
             return
@@ -54,7 +54,7 @@ class DemoOutput:
 
 
 class _Lines:
-    """A line a quarter of the way."""
+    """A line at each quarter of the total."""
 
     def __init__(self, output: DemoOutput, text: str, total: int) -> None:
         self._output = output

@@ -1,4 +1,4 @@
-"""The story: mail in by SMTP, out by SMTP in strict lanes, bounces back in, and never again."""
+"""The script: mail in and out by SMTP in strict lanes, bounces, and no mail to dead addresses."""
 
 import json
 import secrets
@@ -21,7 +21,7 @@ from demo.submission import Accepted, DemoMessage, DemoSender, submit
 from posthouse.mail.lane import Lane
 
 _BULK = 320
-_UNDER_WAY = 40  # bulk messages at the sink before the express comes
+_UNDER_WAY = 40  # bulk messages at the sink before the urgent ones are submitted
 _EXPRESS = (
     *((Lane.VERY_HIGH, f"alert{n}") for n in range(1, 5)),
     *((Lane.HIGH, f"receipt{n}") for n in range(1, 5)),
@@ -34,12 +34,12 @@ T = TypeVar("T")
 
 
 class StoryFailed(Exception):
-    """Something that has to happen did not happen in time."""
+    """An expected result did not come in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who takes part, under names that no other run has."""
+    """The accounts and domains of one run, under names that no other run has."""
 
     sender: DemoSender
     account: str
@@ -48,7 +48,7 @@ class Cast:
 
 
 class Story:
-    """One performance; the checks gather while it runs."""
+    """One run; it collects the checks."""
 
     def __init__(self, stage: DemoStage, output: DemoOutput) -> None:
         self._stage = stage
@@ -56,7 +56,7 @@ class Story:
         self._checks: list[Check] = []
 
     def perform(self) -> bool:
-        """Tell it all; whether every check holds. Raises DemoFailed, NotAccepted, StoryFailed."""
+        """Run all steps; whether all checks passed. Raises DemoFailed, NotAccepted, StoryFailed."""
         cast = self._make_sender()
         bulk = self._send_bulk(cast)
         express = self._send_express(cast)

@@ -1,6 +1,6 @@
-"""An SMTP server that takes everything and keeps the newest: where the demo's mail goes.
+"""An SMTP server that accepts all mail and keeps the newest: the destination of the demo.
 
-`nobody@` is refused at once. `gone@` is taken, and comes back as a report to the return path.
+`nobody@` is refused at once. `gone@` is accepted, and reported to the return path afterwards.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class Sink:
         self._servers = AsyncExitStack()
 
     async def open(self, smtp: Endpoint, report: Endpoint) -> tuple[Endpoint, Endpoint]:
-        """Listen; where it really does so. Raises OSError."""
+        """Listen; the address and port in use. Raises OSError."""
         takes = await asyncio.start_server(
             self._on_smtp, smtp.host, smtp.port, limit=_LONGEST_LINE, backlog=512
         )
@@ -62,7 +62,7 @@ class Sink:
         return _address(smtp, takes), _address(report, tells)
 
     async def close(self) -> None:
-        """Stop listening; reports on their way are still sent."""
+        """Stop listening; reports that were started are still sent."""
         await self._servers.aclose()
         await asyncio.gather(*self._reports)
 
@@ -71,7 +71,7 @@ class Sink:
             await _Conversation(reader, writer, self).run()
 
     async def _on_http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer GET /messages with all there is, GET /messages/N with the content of one."""
+        """Answer GET /messages with the list of all, GET /messages/N with the content of one."""
         with _until_gone(writer):
             request = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _SMTP_SECONDS)
             body = self._told(request.split(b" ")[1].decode("ascii", "replace"))
@@ -100,7 +100,7 @@ class Sink:
         return self._received[int(number)].content
 
     async def take(self, message: Received) -> None:
-        """Keep *message*; whoever is gone is reported a moment later."""
+        """Keep *message*; recipients called gone@ are reported a moment later."""
         await asyncio.sleep(self._delay)
         message.finished = time.time()
         self._received.append(message)
@@ -200,7 +200,7 @@ def _path(argument: str) -> str:
 
 @contextmanager
 def _until_gone(writer: asyncio.StreamWriter) -> Iterator[None]:
-    """Whoever hangs up, dawdles or sends endless lines is let go."""
+    """Close the connection of clients that hang up, time out or send endless lines."""
     try:
         yield
     except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

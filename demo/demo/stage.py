@@ -1,4 +1,4 @@
-"""What the demo plays on: a relay, a sink that its mail goes to, and the operator's command."""
+"""The demo's parts: a relay, a sink that its mail goes to, and the operator's command."""
 
 import json
 import os
@@ -24,11 +24,11 @@ _STOP_SECONDS = 30.0
 _COMMAND_SECONDS = 60
 _HTTP_SECONDS = 10
 _SINK_DELAY = "0.5"
-_LAST_WORDS = 2000  # characters of a log that are shown when something failed
+_LAST_WORDS = 2000  # characters of a log that are shown after a failure
 
 
 class DemoFailed(Exception):
-    """The relay or the sink cannot be used; the text says what they said."""
+    """The relay or the sink cannot be used; the text contains their output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class DemoStage:
     operator: tuple[str, ...]  # the `posthouse` command, to be completed
 
     def ask(self, *arguments: str) -> str:
-        """What `posthouse` with *arguments* prints."""
+        """The output of `posthouse` with *arguments*."""
         try:
             done = subprocess.run(  # noqa: S603 -- our own command
                 [*self.operator, *arguments],
@@ -57,7 +57,7 @@ class DemoStage:
         return done.stdout
 
     def received(self) -> dict[str, Any]:
-        """What the sink has taken, and whom it has refused."""
+        """The messages that the sink has accepted, and the recipients it has refused."""
         answer: dict[str, Any] = json.loads(self._get("/messages"))
         return answer
 
@@ -78,7 +78,7 @@ class DemoStage:
 
 @contextmanager
 def local_stage() -> Iterator[DemoStage]:
-    """A whole relay of our own in a folder that goes afterwards, and a sink beside it."""
+    """A whole relay in a temporary folder, and a sink beside it."""
     with ExitStack() as stack:
         folder = Path(
             stack.enter_context(
@@ -120,7 +120,7 @@ def local_stage() -> Iterator[DemoStage]:
 
 
 def compose_stage(submission: Endpoint, report: Endpoint) -> DemoStage:
-    """The stack of docker-compose.yml, which runs already."""
+    """The running stack of docker-compose.yml."""
     return DemoStage(submission, report, ("docker", "compose", "exec", "-T", "ingest", "posthouse"))
 
 
@@ -134,7 +134,7 @@ def _running(command: Sequence[str], log: Path) -> Iterator[dict[str, Any]]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
-            # Out of the terminal's reach: on ctrl-C we end it ourselves.
+            # Not in the terminal's process group: on ctrl-C we stop it ourselves.
             start_new_session=True,
         )
     try:
@@ -171,7 +171,7 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without settings of an installation that this is not about."""
+    """Our environment without settings of another installation."""
     return {name: value for name, value in os.environ.items() if not name.startswith("POSTHOUSE_")}
 
 

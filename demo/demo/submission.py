@@ -1,4 +1,4 @@
-"""The demo's application: it hands messages to the relay over SMTP, as any program does."""
+"""The demo's application: it submits messages to the relay over SMTP, as any program does."""
 
 import re
 import smtplib
@@ -22,12 +22,12 @@ _TEXT = "The rider changed horses and was gone before the dust had settled.\n" *
 
 
 class NotAccepted(Exception):
-    """The relay did not take a message; the text is its reply."""
+    """The relay did not accept a message; the text is its reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSender:
-    """Who submits, and as whom."""
+    """A user of the relay, and the address it sends from."""
 
     username: str
     secret: str
@@ -45,7 +45,7 @@ class DemoMessage:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A message that the relay answers for."""
+    """A message that the relay has accepted."""
 
     parcel: DemoMessage
     id: str

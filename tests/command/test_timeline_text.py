@@ -73,7 +73,7 @@ def test_a_suppressed_recipient_and_the_signing_keys_are_named() -> None:
 
 def test_an_unsigned_message_says_so() -> None:
     story = list(tell(Timeline(SUBMISSION, [], [], [event("prepared", {"deliveries": 2})])))
-    assert story[2].endswith("2 deliveries, signed by nobody")
+    assert story[2].endswith("2 deliveries, not signed")
 
 
 def test_an_event_without_words_of_its_own_shows_its_facts() -> None:

@@ -19,7 +19,7 @@ MESSAGES = 1000
 # How soon the claim of an isolated attempt that died ends: nobody restarts that one.
 LEASE = "POSTHOUSE_LEASE_SECONDS"
 DEADLY = (sys.executable, deadly.__file__)
-SHELVED = """
+QUARANTINED = """
 SELECT 'policy' AS stage, reason FROM quarantined_submissions
 UNION ALL SELECT 'dispatcher', reason FROM quarantined_deliveries
 """
@@ -67,7 +67,7 @@ async def mortal(tmp_path: Path) -> AsyncIterator[Deadly]:
         await relay.close()
 
 
-async def test_what_a_service_cannot_bear_is_put_aside_and_the_next_thousand_flow_on(
+async def test_poison_messages_are_quarantined_and_the_next_thousand_flow_on(
     mortal: Deadly,
 ) -> None:
     """Four of them at once: each makes policy or the dispatcher raise, or end, every time.
@@ -77,8 +77,8 @@ async def test_what_a_service_cannot_bear_is_put_aside_and_the_next_thousand_flo
     door = mortal.customer.normal
     deeds = [f"{deed} {where}" for deed in ("raise", "kill") for where in ("policy", "dispatcher")]
 
-    async def all_put_aside() -> bool:
-        return len(await command(mortal.database_url, SHELVED)) >= len(deeds)
+    async def all_quarantined() -> bool:
+        return len(await command(mortal.database_url, QUARANTINED)) >= len(deeds)
 
     supervising = asyncio.create_task(mortal.supervise())
     async with flowing(mortal, MESSAGES) as flow:
@@ -86,16 +86,16 @@ async def test_what_a_service_cannot_bear_is_put_aside_and_the_next_thousand_flo
         for number, deed in enumerate(deeds, MESSAGES):
             said = await knock(door, number=number, fields=f"X-Deadly: {deed}\r\n")
             assert said.startswith("250 ")
-        await eventually(all_put_aside, within=90)
+        await eventually(all_quarantined, within=90)
         count = await flow.all_through(within=60)
     supervising.cancel()
 
-    found = await command(mortal.database_url, SHELVED)
+    found = await command(mortal.database_url, QUARANTINED)
     assert {
         ("policy", "RuntimeError: this message cannot be borne"),
-        ("policy", "taken up 5 times, and never with a result"),
+        ("policy", "claimed 5 times without a result"),
         ("dispatcher", "internal fault: RuntimeError"),
-        ("dispatcher", "taken up 5 times in a row, and never with a result"),
+        ("dispatcher", "claimed 5 times in a row without a result"),
     } == {(row["stage"], row["reason"]) for row in found}
     assert len(deeds) == len(found)
     assert {"policy": 5, "dispatcher 1": 2} == mortal.deaths

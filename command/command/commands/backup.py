@@ -30,8 +30,8 @@ _STANDARD = Path("-")
 def backup(file: Path) -> None:
     """Save the database, as it is at this moment, into FILE; mail goes on meanwhile.
 
-    FILE is readable for its owner only; - is standard output. The secret key is not in it: keep a
-    copy of that, once, elsewhere.
+    Only its owner can read FILE; - is standard output. The secret key is not in it: keep one
+    copy of that elsewhere.
     """
     if file == _STANDARD:
         if sys.stdout.isatty():
@@ -48,8 +48,8 @@ def backup(file: Path) -> None:
 def restore(file: Path) -> None:
     """Fill an empty database from FILE, which `posthouse backup` made; - is standard input.
 
-    What was open when it was saved may have been sent since: it is quarantined, and sent only when
-    `posthouse queue release` says so.
+    Mail that was open when it was saved may have been sent since: it is quarantined, until
+    `posthouse queue release` sends it.
     """
     run(_put_back(installation(), file))
     click.echo("restored; what was open in it is quarantined: see `posthouse queue quarantined`")
@@ -93,7 +93,7 @@ async def _put_back(where: Installation, file: Path) -> None:
 
 @asynccontextmanager
 async def _server(where: Installation) -> AsyncIterator[tuple[str, str | None]]:
-    """The database that is to be filled, with nobody else on it, and the identity of its folder."""
+    """The database to fill, closed to all other programs, and the identity of its folder."""
     if where.database_url is not None:
         yield where.database_url, None
         return
@@ -124,7 +124,7 @@ async def _call(program: str, url: str, *arguments: str, output: int | None = No
     """
     parts = urlsplit(url)
     password = parts.password or ""
-    # Others on this machine can see what a program was called with.
+    # Other users of this machine can see the arguments of a program.
     shown = parts._replace(netloc=parts.netloc.replace(f":{password}@", "@")).geturl()
     process = await asyncio.create_subprocess_exec(
         find_client(program),

@@ -23,7 +23,7 @@ _BROKER = "POSTHOUSE_BROKER_URL"
 
 @click.group
 def config() -> None:
-    """Settings: whether they are right, what is in force, what there is."""
+    """Check settings, show those in force, list all of them."""
 
 
 @config.command("check")
@@ -63,7 +63,7 @@ def _read(program: str, environ: Mapping[str, str]) -> Mapping[str, str]:
     parts: Iterable[Settings] = (told.ingest, told.policy, told.dispatcher, told.bounces)
     values = {name: value for part in parts for name, value in effective(part).items()}
     own = effective(load(OneboxSettings, environ, also_known=known_names))
-    # What nobody gave stands in the data folder, or (the broker) in the process itself.
+    # Settings that were not given are made in the data folder or (the broker) in the process.
     made = {name: "" for name in (_KEY, _BROKER) if not _is_given(name, environ)}
     return {**values, **own, **made}
 
@@ -92,7 +92,7 @@ def _default(setting: Described) -> str:
 
 
 def _all_settings() -> list[tuple[Described, list[str]]]:
-    """Every setting once, those that most programs share first, and who reads it."""
+    """Every setting once, those that most programs share first, and the programs that read it."""
     found: dict[str, tuple[Described, list[str]]] = {}
     models: dict[str, type[Settings]] = {**SERVICES, _ONEBOX: OneboxSettings}
     for program, model in models.items():

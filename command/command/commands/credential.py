@@ -111,7 +111,7 @@ async def _create(
     accounts = AccountStore(database)
     owner = await ensure_account(accounts, wanted.account)
     records: list[Record] = []
-    # Domains first: a domain that is refused must not leave a user whose secret nobody was told.
+    # Domains first: a refused domain must not leave a user whose secret was never shown.
     for name in wanted.domains:
         await ensure_domain(accounts, owner, name, key, today=datetime.now(UTC).date())
         records += records_of(await domain_rows(accounts, wanted.account, name), relay)
@@ -193,7 +193,7 @@ def disable(username: str) -> None:
 @click.argument("username")
 @data_option
 def enable(username: str) -> None:
-    """Let USERNAME in again."""
+    """Allow USERNAME to log in again."""
     _switch(username, active=True)
 
 

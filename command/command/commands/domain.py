@@ -182,7 +182,7 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 @account_option
 @data_option
 def verify(name: str, account: str) -> None:
-    """Let the account send as NAME. You vouch for it: DNS is not asked yet."""
+    """Let the account send as NAME. You decide: DNS is not asked yet."""
     with friendly_errors():
         name = domain_name(name)
 

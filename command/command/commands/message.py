@@ -17,7 +17,7 @@ from posthouse.store.timeline import Timeline, TimelineStore
 @json_option
 @data_option
 def message(ids: tuple[str, ...], *, as_json: bool) -> None:
-    """Tell the story of the message ID, as named in the reply "250 ... queued as ID".
+    """Print the timeline of the message ID, as named in the reply "250 ... queued as ID".
 
     As JSON it is a line for each message.
     """

@@ -47,9 +47,9 @@ AGE = AgeType()
 @data_option
 @click.pass_context
 def queue(ctx: click.Context, /, *, as_json: bool) -> None:
-    """What waits, by stage, lane and state, and how long the oldest has.
+    """Mail that waits, by stage, lane and state, and the age of the oldest.
 
-    What is quarantined waits for a decision: `quarantined` says why, `release` sends it,
+    Quarantined mail waits for a decision: `quarantined` says why, `release` sends it,
     `discard` does not.
     """
     if ctx.invoked_subcommand is not None:
@@ -83,7 +83,7 @@ def queue(ctx: click.Context, /, *, as_json: bool) -> None:
 @json_option
 @data_option
 def quarantined(*, as_json: bool) -> None:
-    """What nobody works on until somebody decides, and why."""
+    """Mail that is not processed until you decide, and why."""
 
     async def work(database: Postgres) -> list[QuarantineLine]:
         return await Quarantine(database).lines()
@@ -113,10 +113,10 @@ def quarantined(*, as_json: bool) -> None:
 @click.option("--reason", default="by hand", show_default=True)
 @data_option
 def quarantine(reason: str) -> None:
-    """Quarantine everything that is open: nothing of it is sent until it is released.
+    """Quarantine all open mail: none of it is sent until it is released.
 
     For a server that was put back as a whole, before anything else runs on it. Stop the relay
-    first: what is on the wire would be quarantined too, delivered or not.
+    first: mail on the wire would be quarantined too, delivered or not.
     """
 
     async def work(database: Postgres) -> int:
@@ -141,7 +141,7 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
 @queue.command
 @_choosing
 def release(**chosen: Any) -> None:
-    """Send what is quarantined, or what the options choose of it."""
+    """Send quarantined mail, all of it or what the options choose."""
     click.echo(
         f"released {_taken(lambda quarantine, choice: quarantine.unquarantine(choice), **chosen)}"
     )
@@ -150,7 +150,7 @@ def release(**chosen: Any) -> None:
 @queue.command
 @_choosing
 def discard(**chosen: Any) -> None:
-    """Never send what is quarantined, or what the options choose of it."""
+    """Never send quarantined mail, all of it or what the options choose."""
     click.echo(
         f"discarded {_taken(lambda quarantine, choice: quarantine.discard(choice), **chosen)}"
     )

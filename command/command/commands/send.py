@@ -75,7 +75,7 @@ def send(
     body: str,
     path: Path | None,
 ) -> None:
-    """Submit a message to a running relay and print what it answers."""
+    """Submit a message to a running relay and print its reply."""
     if username and secret is None:
         secret = click.prompt("Secret", hide_input=True, err=True)
     content = _read(path) if path else _composed(sender, recipients, lane, subject, body)

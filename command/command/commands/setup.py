@@ -20,7 +20,7 @@ _WAIT_SECONDS = 60.0
 @click.command
 @data_option
 def init() -> None:
-    """Make what an installation needs; what is there already stays as it is."""
+    """Make the parts of an installation that are missing; existing ones stay as they are."""
     where = installation()
     with friendly_errors():
         made = where.ensure(settings().hostname)

@@ -1,4 +1,4 @@
-"""`posthouse up`: every flag is a setting, and goes before the variable of that name."""
+"""`posthouse up`: every flag is a setting, and overrides the variable of that name."""
 
 import os
 import sys
@@ -63,7 +63,7 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
 def up(ctx: click.Context, /, data: str | None, **flags: Any) -> None:
     """Run the whole relay: SMTP in, SMTP out, returned mail, PostgreSQL and broker included.
 
-    It runs until ctrl-C or SIGTERM and then finishes what is in flight. When it is ready it prints
+    It runs until ctrl-C or SIGTERM and then finishes the work in flight. When it is ready it prints
     one JSON line with its addresses and process ids; logs go to standard error. Port 0 takes any
     free port. `posthouse config reference` lists all settings.
     """

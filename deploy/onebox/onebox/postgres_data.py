@@ -1,4 +1,4 @@
-"""The data of a new PostgreSQL: made beside its place, and moved there when it is whole."""
+"""The data of a new PostgreSQL: made beside its place, and moved there when it is complete."""
 
 import contextlib
 import os
@@ -18,11 +18,11 @@ _SYNC_METHODS_SINCE = 17
 
 
 class DidNotStart(PostgresError):
-    """PostgreSQL, or the making of its data, failed; the text ends with what it said."""
+    """PostgreSQL or initdb failed; the text ends with its last output."""
 
 
 class InitDb:
-    """initdb at work, for the server in a folder that is ours. Half-made data is never used."""
+    """A running initdb, for the server in a folder of ours. Incomplete data is never used."""
 
     def __init__(
         self, folder: Path, binaries: Binaries, runner: Runner, server_log: ServerLog
@@ -38,7 +38,7 @@ class InitDb:
         self.child = runner.start(_initdb(binaries, self._fresh), server_log.path)
 
     def finish(self) -> None:
-        """Put in its place what the child, which has had its time, has made; raises DidNotStart."""
+        """Move the data that the child has made to its place; raises DidNotStart."""
         if self.child.poll() is None:
             self.child.kill()
         if self.child.wait() != 0:
@@ -57,7 +57,7 @@ def data_of(folder: Path) -> Path:
 def initdb_ahead(folder: Path) -> Iterator[None]:
     """Make the data of a new server in *folder* while something else is done.
 
-    What hinders it is not told here: `EmbeddedPostgres.start` will meet it again.
+    Errors are not reported here: `EmbeddedPostgres.start` will meet them again.
     """
     with contextlib.ExitStack() as stack:
         making = None
@@ -71,7 +71,7 @@ def initdb_ahead(folder: Path) -> Iterator[None]:
 
 
 def _begin(folder: Path, stack: contextlib.ExitStack) -> InitDb | None:
-    """None where there is data; whoever leaves *stack* gives up what is not finished."""
+    """None where there is data; leaving *stack* gives up data that is not complete."""
     if data_of(folder).exists():
         return None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The folder that an embedded PostgreSQL works in: who holds it, what a predecessor left there."""
+"""The folder of an embedded PostgreSQL: its lock, and what a predecessor left in it."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ def dsn(folder: Path) -> str:
 
 
 def lock(folder: Path) -> int:
-    """Take *folder* for this process until the returned descriptor is closed, or we die."""
+    """Lock *folder* for this process until the returned descriptor is closed, or we die."""
     descriptor = os.open(folder / "posthouse.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,7 +46,7 @@ def lock(folder: Path) -> int:
 
 
 def holder(folder: Path) -> str | None:
-    """The process that has taken *folder*, None when nobody has."""
+    """The process that has locked *folder*, None if none has."""
     try:
         os.close(lock(folder))
     except FolderInUse as error:
@@ -99,7 +99,7 @@ def socket_folder(folder: Path) -> Path:
 
 
 def remove_socket_folder(folder: Path) -> None:
-    """Take away a socket folder that lies elsewhere; one inside *folder* stays with it."""
+    """Remove a socket folder that is elsewhere; one inside *folder* stays with it."""
     place = folder / "socket"
     if place.is_symlink():
         shutil.rmtree(place.resolve(), ignore_errors=True)
@@ -107,7 +107,7 @@ def remove_socket_folder(folder: Path) -> None:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether *folder* exists and is ours alone, not somebody's who guessed the name."""
+    """Whether *folder* exists and is ours, not made by another user who guessed the name."""
     try:
         state = folder.lstat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Starts PostgreSQL's programs as a user they accept, and so that they do not outlive us."""
+"""Starts PostgreSQL's programs as a user they accept, and so that they end with us."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Runner:
     """How to run a program that refuses to run as root.
 
-    As root it runs in a user namespace, where we appear as somebody else and stay the owner of
+    As root it runs in a user namespace, where we have another user id and stay the owner of
     our files; where namespaces are forbidden (many containers) it runs as another user.
     """
 
@@ -36,7 +36,7 @@ class Runner:
     group: int | None = None
 
     def start(self, command: Sequence[str | Path], output: Path) -> "Child":
-        """Start *command*; what it says is appended to *output*."""
+        """Start *command*; its output is appended to *output*."""
         try:
             with output.open("ab") as said:
                 return self._spawn([*self.prefix, *map(str, command)], said)
@@ -56,13 +56,13 @@ class Runner:
             user=self.user,
             group=self.group,
             extra_groups=None if self.user is None else (),
-            # Out of the terminal's reach: ctrl-C is for us, the database stops last.
+            # Not in the terminal's process group: ctrl-C reaches us, the database stops last.
             start_new_session=True,
             preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 -- one system call, no locks
         )
 
     def own(self, path: Path) -> None:
-        """Make *path* belong to whom the programs run as."""
+        """Make the user that the programs run as the owner of *path*."""
         user = os.geteuid() if self.user is None else self.user
         if path.lstat().st_uid != user:
             os.chown(path, user, -1, follow_symlinks=False)
@@ -122,7 +122,7 @@ def _namespace(stand_in: pwd.struct_passwd) -> tuple[str, ...] | None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what would point PostgreSQL at other data or change its language."""
+    """Our environment without what points PostgreSQL at other data or changes its language."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**ours, "LC_ALL": "C", "TZ": "UTC"}
 

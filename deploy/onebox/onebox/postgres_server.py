@@ -70,8 +70,8 @@ _OPTIONS = {
 class EmbeddedPostgres:
     """Runs PostgreSQL on *folder*, making its data at the first start.
 
-    Reachable only through a socket in a folder that nobody else may enter. It ends with this
-    process, however that ends; what was committed is there at the next start. *options* override
+    Reachable only through a socket in a folder that no other user may enter. It ends with this
+    process, however that ends; committed data is there at the next start. *options* override
     settings of the server, *binaries* is where its programs are (found by itself otherwise).
     """
 
@@ -137,7 +137,7 @@ class EmbeddedPostgres:
             raise
 
     async def stop(self) -> None:
-        """End the server in good order: running statements are rolled back, nothing is lost."""
+        """Stop the server in order: running statements are rolled back, nothing is lost."""
         for number, seconds in (
             (signal.SIGINT, _STOP_SECONDS),  # fast shutdown
             (signal.SIGQUIT, _FORCED_STOP_SECONDS),  # immediate: recovery at the next start
@@ -206,7 +206,7 @@ class EmbeddedPostgres:
                 runner.own(path)
 
     async def _wait_for_predecessor(self) -> None:
-        """Let the server of a process that was just killed come to its end."""
+        """Wait until the server of a process that was just killed has ended."""
         end = time.monotonic() + _LEFTOVER_SECONDS
         while (pid := survivor(self._data)) is not None:
             if time.monotonic() > end:
@@ -250,7 +250,7 @@ class EmbeddedPostgres:
             raise DidNotStart(f"PostgreSQL does not answer as it should: {error}") from error
 
     async def _name_database(self) -> None:
-        """Give ours its name: the one that initdb makes for its users, and nobody else has used."""
+        """Give our database its name: it is the one that initdb made, still unused."""
         maintenance = self.dsn.replace(f"@/{NAME}?", "@/template1?")
         connection = await asyncpg.connect(maintenance, timeout=_CONNECT_SECONDS)
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import asyncpg
 
-# Less than this free, in octets, and the log may not grow as it likes, which is to a gigabyte.
+# With less than this free, in octets, the log must not grow to its usual size, a gigabyte.
 _SCARCE = 1 << 30
 # What may be written of it before old segments are used again.
 _MOST_WRITTEN = 32 << 20

@@ -64,7 +64,7 @@ class Sites:
     """The same limits for every site; routes of the operator have no limit of transactions.
 
     A transaction that the hosts of a site did not answer halves its room, down to one; each that
-    they did answer gives one back. So hosts that swallow everything soon hold one transaction.
+    they did answer gives one back. So hosts that never answer soon take one transaction only.
     """
 
     def __init__(self, most: int) -> None:

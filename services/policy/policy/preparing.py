@@ -40,7 +40,7 @@ class Signed:
     """A decided and signed message."""
 
     plan: Plan
-    renditions: tuple[Rendition, ...]  # none when there is nobody to send it to
+    renditions: tuple[Rendition, ...]  # none when no recipient is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ Result: TypeAlias = Signed | Rejection | PreparationFailed
 
 
 class Preparer:
-    """Makes of requests and facts what is sent; it asks nobody and commits nothing."""
+    """Makes renditions and deliveries from requests and facts; it asks and commits nothing."""
 
     def __init__(self, signer: Signer, verifier: SampleVerifier) -> None:
         self._signer = signer
@@ -64,7 +64,7 @@ class Preparer:
     async def prepare(self, jobs: Sequence[Job]) -> list[Result]:
         """What becomes of each of *jobs*: up to half a millisecond of work for each copy.
 
-        After a few of them the event loop turns, so that nobody else in the process waits longer.
+        After a few of them the event loop turns, so that other work of the process can go on.
         A thread would not help: what releases the interpreter here is short, and two threads that
         want it all the time cost each other more than that. More cores take more processes.
         """

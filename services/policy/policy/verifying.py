@@ -25,13 +25,13 @@ log = structlog.get_logger()
 
 
 class SampleVerifier:
-    """Takes one message in so many, and of each key all until one has verified.
+    """Verifies one message in *one_in*, and all of each key until one has verified.
 
     Messages over 64 KiB are left out.
     """
 
     def __init__(self, one_in: int) -> None:
-        """*one_in*: verify one message in so many; 0 for none, not even the first of a key."""
+        """*one_in*: verify one message of this many; 0 for none, not even the first of a key."""
         self._one_in = one_in
         self._signed = 0
         self._proven: set[SigningKey] = set()

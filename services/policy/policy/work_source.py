@@ -12,7 +12,7 @@ from posthouse.store.submissions import CLAIMED_OCTETS, ClaimedSubmission, Claim
 Claim = Callable[[Lane], Awaitable[ClaimedSubmissions]]
 
 # After a batch of at least this many, the next one waits this long for more: a statement costs
-# hardly more for twice as many, and the time that a busy relay saves makes all mail faster.
+# little more for twice as many, and the time that a busy relay saves makes all mail faster.
 _BUSY, _LINGER_SECONDS = 4, 0.005
 # Upper bound on yielding to the urgent queue: leases keep running while we wait.
 _YIELD_SECONDS = 2.0

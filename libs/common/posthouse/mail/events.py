@@ -9,7 +9,7 @@ from uuid import UUID
 class EventKind(StrEnum):
     """One past-tense word per thing that can happen; stored, counted and logged under this name."""
 
-    ACCEPTED = "accepted"  # committed at the door; the client has its 250
+    ACCEPTED = "accepted"  # committed by ingest; the client has its 250
     PREPARED = "prepared"  # policy decided, rewrote and signed; deliveries exist
     SUPPRESSED = "suppressed"  # recipient is on the account's suppression list; never attempted
     DELIVERED = "delivered"  # the remote server took responsibility
@@ -17,7 +17,7 @@ class EventKind(StrEnum):
     BOUNCED = "bounced"  # refused for good, at once or by a DSN that came back
     EXPIRED = "expired"  # too old to be tried again
     UNCERTAIN = "uncertain"  # the final dot may have been taken; sent again
-    QUARANTINED = "quarantined"  # put away with the reason until the operator decides
+    QUARANTINED = "quarantined"  # not processed until the operator decides; with the reason
     UNQUARANTINED = "unquarantined"  # taken from the quarantine, to be worked on again
     DISCARDED = "discarded"  # taken from the quarantine, never to be sent
     DELAYED = "delayed"  # a server behind the one that took it still tries; told by a DSN

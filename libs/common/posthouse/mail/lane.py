@@ -1,4 +1,4 @@
-"""The five strict lanes that a message travels in, from the door to the wire."""
+"""The five strict lanes of mail, from acceptance to delivery."""
 
 from enum import IntEnum
 from functools import cached_property

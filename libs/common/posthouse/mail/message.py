@@ -1,6 +1,6 @@
 """A message as bytes: its header can be edited field by field, its body is never touched.
 
-Fields nobody edited leave exactly as they came: foreign signatures survive, and no other
+Fields that no step edited leave exactly as they came: foreign signatures survive, and no other
 program's idea of a header is imposed on the sender's (RFC 5322 section 2.2).
 """
 

@@ -42,7 +42,7 @@ class Bounced:
 
 @dataclass(frozen=True, slots=True)
 class Uncertain:
-    """The final dot was sent and its reply never came: nobody knows (RFC 1047)."""
+    """The final dot was sent and its reply never came: the result is unknown (RFC 1047)."""
 
     reply: Reply
 

@@ -1,4 +1,4 @@
-"""The signed envelope sender: a bounce finds its delivery, and nobody else can invent one.
+"""The signed envelope sender: a bounce finds its delivery, and no one else can make one up.
 
 ``b+<48 base32 digits>@host`` carries delivery id, day and a keyed hash over both. It is the only
 thing by which returned mail is recognised; text inside a DSN never is (FAULTS 3.3).

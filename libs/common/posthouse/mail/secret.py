@@ -1,6 +1,6 @@
 """What is done with secrets: keys derived, credentials hashed, private keys sealed.
 
-Chance is an argument here; whoever creates a secret or a nonce draws it.
+Chance is an argument here; the caller that creates a secret or a nonce draws it.
 """
 
 import hmac

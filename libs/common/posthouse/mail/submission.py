@@ -44,7 +44,7 @@ NO_ATTRIBUTES = Attributes()
 
 
 class RecipientKind(StrEnum):
-    """Why somebody gets a copy."""
+    """Why a recipient gets a copy."""
 
     TO = "to"
     CC = "cc"

@@ -29,7 +29,7 @@ class CheckedSender(StrEnum):
 
 
 class EmptyListMeans(StrEnum):
-    """Whom an account without domains and senders may send as (X05)."""
+    """The addresses that an account without domains and senders may send as (X05)."""
 
     ALL = "all"
     NONE = "none"

@@ -1,23 +1,23 @@
-"""The garbage collector, told what stays, and to come in time."""
+"""Settings of the garbage collector: what stays for good, and how often it runs."""
 
 import asyncio
 import gc
 
 # Objects that refer to each other (a connection and its timer, an exception and its frames) end
-# only when the collector comes. It goes by how many objects there are more than before, and a
-# steady relay has hardly more: for what lived through the first rounds it would come every twenty
-# minutes or once in hours, with megabytes lying about. Told to, it takes some milliseconds, as it
-# looks only at what was made since the start.
+# only when the collector runs. It runs by the growth in the number of objects, and that of a
+# steady relay is small: for objects that survived the first rounds it would run every twenty
+# minutes or once in hours, with megabytes of garbage. When called, it takes some milliseconds: it
+# looks only at objects made since the start.
 TIDY_SECONDS = 60.0
-# Between two of its own rounds, in objects. Mail in hand is a few thousand, none of it garbage: at
-# Python's 700 a busy relay has it looked at ten times a second, some 10 us for each message.
+# Between two rounds of its own, in objects. Mail in flight is a few thousand, not garbage: at
+# Python's 700 a busy relay scans it ten times a second, some 10 us for each message.
 _OBJECTS = 10_000
 
 
 def freeze() -> None:
-    """Let everything there is now (modules, settings, metrics) stay until the end.
+    """Keep all present objects (modules, settings, metrics) until the end.
 
-    A collector that looked at all of it again and again would stop everything for some 50 ms each
+    A collector that scanned all of them each time would stop everything for some 50 ms each
     time.
     """
     gc.collect()
@@ -26,7 +26,7 @@ def freeze() -> None:
 
 
 async def tidy(every: float) -> None:
-    """Free what nobody refers to any more, each so many seconds, until cancelled."""
+    """Free objects that are no longer referred to, each *every* seconds, until cancelled."""
     while True:
         await asyncio.sleep(every)
         gc.collect()

@@ -120,7 +120,7 @@ async def _finding(check: Check) -> str:
             await check()
     except TimeoutError:
         return f"no answer within {_CHECK_SECONDS:g} seconds"
-    # A check that fails in a way nobody foresaw is still a check that failed.
+    # A check that fails in an unforeseen way has failed too.
     except Exception as error:  # noqa: BLE001
         return f"{type(error).__name__}: {error}"
     return "ok"

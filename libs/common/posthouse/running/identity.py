@@ -45,7 +45,7 @@ class _Chance:
         os.register_at_fork(after_in_child=self._numbers.clear)
 
     def draw(self) -> int:
-        """A number that nobody gets again."""
+        """A number that is never given out again."""
         try:
             return self._numbers.pop()  # safe between threads: one call into the interpreter
         except IndexError:
@@ -77,7 +77,7 @@ def _uuid(number: int) -> UUID:
 
 
 def day_of(id_: UUID) -> date:
-    """The day (UTC) on which a UUIDv7 was made, by the clock of whoever made it."""
+    """The day (UTC) on which a UUIDv7 was made, by the clock of its maker."""
     return (_UNIX_EPOCH + timedelta(milliseconds=id_.int >> 80)).date()
 
 

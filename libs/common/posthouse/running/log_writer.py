@@ -14,7 +14,7 @@ LINES_DROPPED = Counter(
     "posthouse_log_lines_dropped_total", "Log lines that could not be written and were given up"
 )
 
-# About a second of a very busy relay; what a reader that long gone has missed is counted.
+# About a second of a very busy relay; further lines are dropped and counted.
 _MOST_LINES = 20_000
 # One turn of the thread for all lines of this time: each takes the interpreter away from others.
 _GATHER_SECONDS = 0.05
@@ -30,7 +30,7 @@ class LogWriter:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream  # kept, lest it closes its descriptor when nobody else holds it
+        self._stream = stream  # kept: if it were collected it would close its descriptor
         self._descriptor = stream.fileno()
         self._lines: deque[bytes] = deque()
         self._wanted = threading.Event()
@@ -74,7 +74,7 @@ class LogWriter:
             self._writing = False
 
     def _portion(self) -> list[bytes]:
-        """The next lines, so many as a pipe takes whole; a longer line stands alone.
+        """The next lines, as many as a pipe takes in one piece; a longer line goes alone.
 
         So processes that share an output do not mix their lines.
         """
@@ -90,7 +90,7 @@ class LogWriter:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
             except BlockingIOError:
-                # Somebody who shares this output made it non-blocking.
+                # Another process that shares this output has made it non-blocking.
                 select.select([], [self._descriptor], [], 1.0)
             except OSError:
                 return False

@@ -7,7 +7,7 @@ The rules (RFC 5321, PIPELINING RFC 2920, STARTTLS RFC 3207, AUTH RFC 4954):
 - `next_event` works on what was received until the caller has to decide something: then it returns
   an event, and reads on only after the caller has answered it. None: more octets are needed.
 - Replies collect in `take_output`: those to commands that came together leave together.
-- What came in clear behind STARTTLS is never read: it may be somebody else's (CVE-2011-0411).
+- Input in clear after STARTTLS is never read: another client may have sent it (CVE-2011-0411).
 - A fault of ours within a message closes the session: the rest of the message would be read as
   commands.
 """

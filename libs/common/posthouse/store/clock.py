@@ -25,7 +25,7 @@ class ClockWatch:
     """Makes mail due in time after the clock was ahead.
 
     A clock that jumps ahead makes everything due at once, which does no harm: age alone ends no
-    mail that was hardly tried. When the clock is set back, everything would wait for as long as it
+    mail that had few attempts. When the clock is set back, everything would wait for as long as it
     was ahead.
     """
 

@@ -20,7 +20,7 @@ class Connections:
     """Up to *most* open connections; the one used last is lent first.
 
     A connection that the other side closed, or that was given back in the middle of a statement, is
-    not lent again. All but one of those that nobody needed for *unused_seconds* are closed.
+    not lent again. All but one of those that were not used for *unused_seconds* are closed.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Connections:
         self._unused_seconds = unused_seconds
         self._open = 0  # lent, free, or being made
         self._free: list[Any] = []
-        self._least_free = 0  # so many at the bottom of that list were not used of late
+        self._least_free = 0  # how many at the bottom of that list were unused since a sweep
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False

@@ -101,7 +101,7 @@ class DatabaseWatchdog:
 
 
 class WatchedWait:
-    """One wait. It has no timer of its own: every message makes one, and hardly any expires."""
+    """One wait. It has no timer of its own: every message makes one, and few expire."""
 
     __slots__ = ("_limit", "_seconds", "_watchdog")
 

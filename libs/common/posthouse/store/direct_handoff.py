@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class DirectHandoff(Generic[T]):
-    """From the step that writes to the one that subscribes; closed until somebody does."""
+    """From the step that writes to the one that subscribes; closed until one does."""
 
     def __init__(self) -> None:
         self._take: Callable[[Sequence[T]], None] | None = None

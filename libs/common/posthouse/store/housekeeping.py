@@ -35,7 +35,7 @@ FAILURES = Counter(
 
 # The session that holds this advisory lock does the duties.
 _LOCK = 0x686F7573656B6570
-# A process that is not in charge asks this often whether nobody is; the one in charge shows this
+# A process that is not in charge asks this often whether any is; the one in charge shows this
 # often that it lives, and a session silent for a minute is ended by the server.
 _LEAD_SECONDS = 5.0
 _SILENT_SECONDS = 60

@@ -75,7 +75,7 @@ async def migrate(
     an error (StoreRefused): the database is not what the program believes. In a database that was
     restored from a backup all that was open is quarantined; *folder*: see `quarantine_if_restored`.
 
-    What waits for a table that somebody has locked makes all mail wait behind it. So a migration
+    A statement that waits for a locked table makes all mail wait behind it. So a migration
     gives up after two seconds and comes again a second later; after that many *tries* it raises
     StoreUnavailable, and nothing of it was done.
     """

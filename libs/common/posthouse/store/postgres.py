@@ -108,7 +108,7 @@ class Postgres:
         if background:
             self._settings["synchronous_commit"] = "off"
         self._connections = Connections(self._connect, connections)
-        self.is_full = False  # it said that it has no room, until somebody makes some
+        self.is_full = False  # it reported that it has no room; until there is some
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -179,7 +179,7 @@ class Postgres:
             return rows
 
     def alone(self, *, connections: int = 1) -> "Postgres":
-        """The same database over up to that many connections that nobody else uses."""
+        """The same database over up to that many connections of its own."""
         return Postgres(self._url, connections=connections)
 
     async def first(self, query: str, *arguments: Any) -> Any | None:

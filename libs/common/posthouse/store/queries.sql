@@ -31,7 +31,7 @@ FROM input;
 
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
--- may be due. One that was taken up twice without a result may be what kills whoever takes it up:
+-- may be due. One that was claimed twice without a result may kill the process that claims it:
 -- such come one at a time, and none unless $4.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, $5::integer) AS lane
@@ -130,7 +130,7 @@ SELECT id, account_id, lane, size, received_at, expires_at, held, $3 FROM done;
 -- name: claim_deliveries
 -- Up to $1 deliveries of the highest lane that has any due, oldest first; `more`: others may be due.
 -- A suspect (abandoned twice in a row when it is claimed) comes beside them: one at a time, and only
--- down to lane $6. One that may not come counts as due for no lane, so it keeps nobody waiting.
+-- down to lane $6. One that may not come counts as due for no lane, so no lane waits for it.
 -- Deliveries whose lease ran out come only if $7.
 -- A message of more than $5 octets comes without its text (see read_message). A message that several
 -- deliveries share comes once, with the first.

@@ -42,7 +42,7 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
 def _is_copy(known: str | None, folder: str | None) -> bool:
     """Whether all that tells one folder from another differs.
 
-    A change of owner alters one part; some file systems number their files anew at each start.
+    A change of owner alters one part; some file systems assign new inode numbers at each start.
     """
     if known is None or folder is None:
         return False

@@ -71,7 +71,7 @@ def classify_refusal(reply: Reply, stage: SmtpStage, *, recipients: int = 1) -> 
 
 
 def turned_away(reply: Reply, stage: SmtpStage) -> Deferred:
-    """The outcome for everything at hand when a host closes its door: never final."""
+    """The outcome for all recipients when a host turns us away: never final."""
     return Deferred(reply, scope_of(reply, stage))
 
 
@@ -97,7 +97,7 @@ def scope_of(reply: Reply, stage: SmtpStage) -> Scope:
 def _scope_said(reply: Reply, stage: SmtpStage) -> Scope:
     enhanced = _enhanced(reply)
     if enhanced is not None and (known := _scope_of_enhanced(*enhanced)):
-        # Hosts that turn us away at the door may do so for our address, never for a mailbox.
+        # Hosts that turn us away before RCPT may do so for our address, never for a mailbox.
         if stage in _ABOUT_HOSTS or reply.code == SERVICE_CLOSING:
             return known if known is Scope.SENDER else Scope.HOST
         return known

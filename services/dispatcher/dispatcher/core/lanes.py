@@ -1,4 +1,4 @@
-"""How many transactions may run, by lane: what keeps room for the express (DESIGN section 4)."""
+"""How many transactions may run, by lane, so that higher lanes have places kept free."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ class LaneLimits:
         return ",".join(str(limit) for limit in self.limits)
 
 
-# Ten times what one destination may have: a few that swallow connections leave room for others.
+# Ten times what one destination may have: a few slow destinations leave room for others.
 TO_MANY = LaneLimits((120, 110, 100, 100, 100))
 # Few servers take more connections than this from one client.
 TO_A_SMARTHOST = LaneLimits((24, 22, 20, 20, 20))

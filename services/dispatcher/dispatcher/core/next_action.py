@@ -69,7 +69,7 @@ def is_dead(bounced: Bounced) -> bool:
 # When to try again
 
 # Real attempts that every message gets before age alone may end it: a clock that jumps, or a
-# dispatcher that was down for days, must not expire what was hardly tried.
+# dispatcher that was down for days, must not expire mail that had few attempts.
 MINIMUM_TRIES = 5
 
 # How far *jitter* moves a wait, either way: spreads the retries of one outage.
@@ -126,7 +126,7 @@ def is_suspect(abandoned: int) -> bool:
 def should_quarantine(abandoned: int) -> str | None:
     """Why a delivery abandoned that often in a row is not tried again, if so."""
     if abandoned >= _MOST_ABANDONED:
-        return f"taken up {_MOST_ABANDONED} times in a row, and never with a result"
+        return f"claimed {_MOST_ABANDONED} times in a row without a result"
     return None
 
 

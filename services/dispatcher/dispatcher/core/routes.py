@@ -157,7 +157,7 @@ def lookup_failed(name: str, reason: str) -> Deferred:
 
 
 def loops_back(domain: str) -> Deferred:
-    """The way to *domain* leads to ourselves: somebody's mistake in DNS that may be mended."""
+    """The route to *domain* leads to ourselves: a mistake in DNS that may be corrected."""
     return Deferred(Reply(451, f"mail for {domain} loops back to this host", "4.4.6"), Scope.SITE)
 
 

@@ -76,7 +76,7 @@ class SmtpClient:
         """Take what the server sent; *flushed*: all that was written had left us."""
         self._flushed = flushed
         if self._starts_tls or self._end:
-            # Clear text behind the 220 to STARTTLS may be somebody else's (CVE-2011-0411).
+            # Clear text after the 220 to STARTTLS may come from another host (CVE-2011-0411).
             return []
         try:
             replies = self._reader.feed(data)

@@ -150,7 +150,7 @@ def relaxed_body(body: bytes) -> bytes:
     if b"\t" in text or text.rfind(b"  ") >= 0 or text.rfind(b" \r\n") >= 0:
         text = _single_blanks(text.replace(b"\t", b" ")).replace(b" \r\n", b"\r\n")
     if text.endswith(b"\r\n\r\n") or text == b"\r\n":
-        # Nothing else can go with them: the door takes no bare CR or LF.
+        # Nothing else can go with them: ingest accepts no bare CR or LF.
         text = text.rstrip(b"\r\n")
         return text + b"\r\n" if text else b""
     return text
