@@ -1,8 +1,8 @@
 """One connection that returns mail: an SMTP server that accepts signed return paths only.
 
-It answers, forwards and bounces nothing. Only <CRLF>.<CRLF> ends a message; a bare line feed is
-text like any other. Bounces come from the oldest and worst software there is, a refusal would lose
-what they say, and nothing that is smuggled in here is sent on.
+It sends no answer, forward or bounce. Only <CRLF>.<CRLF> ends a message; a bare line feed is
+text like any other. Bounces come from the oldest and least correct software; a refusal would lose
+their content, and nothing that is smuggled in here is sent on.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class ReturnHandler:
         return "250 2.1.5 Ok"
 
     async def take(self, delivery: Delivery, text: MessageText, session: Session) -> str:
-        """The reply to a message: 250 once it is committed what it means."""
+        """The reply to a message: 250 once its meaning is committed."""
         if text.octets > _MOST_OCTETS_OF_A_MESSAGE:
             REFUSED.labels(reason="too_big").inc()
             return f"552 5.3.4 Message longer than {_MOST_OCTETS_OF_A_MESSAGE} octets"

@@ -23,9 +23,9 @@ PAUSED = Counter(
 
 # How soon to look again while young transactions of a higher lane keep a lower one waiting.
 PREEMPTED_POLL_SECONDS = 0.02
-# A lane that others keep waiting only with what they have on the wire gets a turn after this long.
+# A lane that waits only for transactions on the wire of higher lanes gets a turn after this long.
 PATIENT_SECONDS = 2.0
-# What is claimed ahead: as much as starts within this time at the present rate, and no more than
+# Limit of claiming ahead: what starts within this time at the present rate, and no more than
 # this number.
 AHEAD_SECONDS = 0.04
 MOST_AHEAD = 200
@@ -34,11 +34,11 @@ CLAIM_AGAIN_SECONDS = 0.5
 # When the store comes back, or a lock is gone, results go first: a process whose lease ran out
 # meanwhile may have its answer already, and to take it over now would send the message twice.
 STORE_BACK_SECONDS = 1.0
-# A claim that takes this long has waited for a lock or for the disk, and so have others' results.
+# A claim that takes this long has waited for a lock or the disk, like the results of others.
 SLOW_CLAIM_SECONDS = 0.5
 # After a start suspects wait this long, so that other mail goes on between two crashes.
 SUSPECT_SECONDS = 2.0
-# Shorter spans measure chance, not a rate.
+# The rate over a shorter span is random.
 _SHORTEST_SPAN = 0.1
 # Between two claims it is unknown whether a lane still waits: at most this is charged at once.
 _LONGEST_WAIT = 1.0
@@ -47,7 +47,7 @@ log = structlog.get_logger()
 
 
 class ClaimDeliveries(Protocol):
-    """What is asked of the store; it raises StoreUnavailable."""
+    """The store's claims; raises StoreUnavailable."""
 
     async def claim(
         self,

@@ -32,14 +32,14 @@ OPENED = Counter(
 
 log = structlog.get_logger()
 
-# Addresses that one attempt tries at most: a site that swallows packets on all of its hosts
-# shall not take up a place on the wire for an hour.
+# Addresses that one attempt tries at most: a site that drops packets on all of its hosts
+# must not take up a place on the wire for an hour.
 MOST_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ReusePolicy:
-    """What is kept open between messages."""
+    """How connections are kept open between messages."""
 
     idle_seconds: float = 30.0
     messages_per_connection: int = 100
@@ -56,7 +56,7 @@ class Sent:
     tls: str = ""  # version and cipher, "" in clear
 
     def left_over(self, recipients: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of *recipients* for whom another host of the route may do better."""
+        """Those of *recipients* that another host of the route may accept."""
         pairs = zip(recipients, self.outcomes, strict=True)
         return tuple(recipient for recipient, outcome in pairs if _host_failed(outcome))
 
@@ -95,8 +95,8 @@ class ConnectionPool:
     async def send(self, route: Route, envelope: Envelope) -> Sent:
         """Send one message, over a kept connection if there is one.
 
-        Never raises for what a server or the network does. Goes on to the next host with the
-        recipients for whom the trouble is the host's. Cancelling it cuts the connection, so
+        Failures of servers and the network are outcomes. It goes on to the next host with the
+        recipients whose failure has host scope. Cancelling it cuts the connection, so
         that the message may or may not have arrived.
         """
         kept = self._take(route)
@@ -233,5 +233,5 @@ class ConnectionPool:
 
 
 def _host_failed(outcome: Outcome) -> bool:
-    """Whether another host of the route may do better."""
+    """Whether another host of the route may accept it."""
     return isinstance(outcome, Deferred) and outcome.scope is Scope.HOST

@@ -40,7 +40,7 @@ _PAST_RETENTION = Bounced(Reply(554, "the message is past its retention", "5.6.0
 
 
 class Resolver(Protocol):
-    """Where a domain's mail goes."""
+    """Finds the route of a domain's mail."""
 
     async def route(self, domain: str) -> Route | Deferred | Bounced:
         """The servers to try, or why there are none."""
@@ -50,7 +50,7 @@ class Sender(Protocol):
     """Speaks SMTP to the servers of a route."""
 
     async def send(self, route: Route, envelope: Envelope) -> Sent:
-        """One transaction; never raises for what a server or the network does."""
+        """One transaction; failures of servers and the network are outcomes."""
 
     async def close(self) -> None:
         """Close every connection with QUIT."""
@@ -58,7 +58,7 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """It was not tried: it is to be parked until this has room."""
+    """It was not tried: park it until this limit has room."""
 
     waits_for: str
 
@@ -93,7 +93,7 @@ class DeliveryAttempts:
     async def run(
         self, claimed: ClaimedDelivery, read: ReadMessage = has_its_message
     ) -> AttemptResult:
-        """The result to write down, or what has no room for it now.
+        """The result to record, or the limit that it has to wait for.
 
         The message is *read* when there is room, if the claim came without it.
         """

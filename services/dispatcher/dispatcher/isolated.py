@@ -25,7 +25,7 @@ async def attempt(settings: DispatcherSettings, claimed: ClaimedDelivery) -> Set
 
 
 def end_with_input() -> None:
-    """When the dispatcher ends, or needs us no more, our input does: then so do we."""
+    """Our input ends when the dispatcher does, or no longer needs us: then we end too."""
     waiting = select.poll()
     waiting.register(sys.stdin.fileno(), select.POLLHUP)
     waiting.poll()

@@ -1,9 +1,9 @@
-"""An attempt in a process of its own: if a suspect ends the process that tries it, only that one.
+"""An attempt in a process of its own: a suspect can end only that process.
 
-Postfix runs every delivery so. Here it takes two abandoned claims in a row: then either this
+Postfix runs every delivery like this. Here it takes two abandoned claims in a row: then either this
 delivery ends the process that tries it, or another one did that was beside it on the wire. By
-itself it proves which: what ends its own process is abandoned once more, and quarantined soon;
-what does not has its result, like any other.
+itself it shows which: one that ends its own process is abandoned once more, and quarantined soon;
+one that does not has its result, like any other.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from dispatcher.settings import DispatcherSettings
 from posthouse.store.deliveries import ClaimedDelivery, Settlement
 
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "dispatcher.isolated")
-# What takes longer hangs: five hosts that use up all their time limits take less.
+# A longer attempt hangs: five hosts that use up all their time limits take less.
 LONGEST_SECONDS = 2 * 3600.0
 # A process without work is kept this long: there may be many suspects after a crash.
 IDLE_SECONDS = 10.0
-# What goes in and out stands behind its length, in this many octets.
+# Input and output are preceded by their length, in this many octets.
 LENGTH = 8
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ class Isolation(Protocol):
     """Attempts a delivery where it can harm no other."""
 
     async def run(self, claimed: ClaimedDelivery) -> Settlement | None:
-        """The result; None when whatever tried it ended without one."""
+        """The result; None when the process that tried it ended without one."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Questions to DNS: mail exchangers and addresses, remembered for as long as they are valid."""
+"""DNS look-ups: mail exchangers and addresses, cached for as long as they are valid."""
 
 import asyncio
 import socket
@@ -31,10 +31,10 @@ DNS_PORT = 53
 QUESTION_TIMEOUT = 3.0
 LOOKUP_TIMEOUT = 10.0
 
-# How long an answer is believed at least and at most, whatever its TTL says.
+# How long an answer is cached at least and at most, whatever its TTL says.
 SHORTEST_TTL = 5.0
 LONGEST_TTL = 3600.0
-# Seconds for which "there is nothing" and "no answer" are believed.
+# Seconds for which "there is nothing" and "no answer" are cached.
 NOTHING_TTL = 60.0
 FAILURE_TTL = 5.0
 
@@ -127,14 +127,14 @@ class MxResolver:
         for answer in answers:
             if isinstance(answer, LookupFailed):
                 return answer, FAILURE_TTL
-        # A name without records of one type is there, even if the other answer denies it.
+        # A name without records of one type exists, even if the other answer denies it.
         return NoRecords() if NoRecords() in answers else NoSuchName(), NOTHING_TTL
 
     async def _ask(
         self, name: str, kind: dns.rdatatype.RdataType
     ) -> dns.resolver.Answer | NoSuchName | NoRecords | LookupFailed:
         try:
-            # From the root: a search domain must not turn a stranger's name into one of ours.
+            # From the root: a search domain must not turn another's name into one of ours.
             question = dns.name.from_text(name, dns.name.root)
             return await self._resolver.resolve(question, kind)
         except dns.resolver.NXDOMAIN:
@@ -148,7 +148,7 @@ class MxResolver:
 async def system_addresses(host: str) -> AddressAnswer:
     """The addresses of *host* as this machine sees it: hosts file, search domains and all.
 
-    For hosts that the operator named; what strangers name is asked of DNS alone.
+    For hosts that the operator named; others are looked up in DNS alone.
     """
     loop = asyncio.get_running_loop()
     try:

@@ -66,7 +66,7 @@ class OutboundConnection(asyncio.Protocol):
         self._deadline = Deadline(self._on_time_up)
         self._portions: Iterator[tuple[Octets, ...]] | None = None  # still to be written
         self._paused = False
-        self._flushed = True  # all we have to say has left us
+        self._flushed = True  # all output has left us
         self._unwritten = 0  # octets that the kernel had not taken when we last looked
 
     # For the connection pool
@@ -108,7 +108,7 @@ class OutboundConnection(asyncio.Protocol):
         await self._wait()
 
     def cut(self, reason: str) -> None:
-        """Close at once, without a word."""
+        """Close at once, without QUIT."""
         self._perform(self._client.lost(reason, flushed=self._flushed))
 
     async def until_ready(self, context: ssl.SSLContext) -> Deferred | None:
@@ -161,7 +161,7 @@ class OutboundConnection(asyncio.Protocol):
         self._deadline.allow(self._timeouts.command)
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what the server said."""
+        """Pass on the input from the server."""
         self._perform(self._client.receive(data, flushed=self._flushed))
 
     def pause_writing(self) -> None:
@@ -186,7 +186,7 @@ class OutboundConnection(asyncio.Protocol):
     # The conversation's actions
 
     def _until(self, actions: Sequence[Action]) -> Coroutine[None, None, _Event]:
-        """Perform *actions*; wait for what comes of them."""
+        """Perform *actions*; wait for their result."""
         self._waiter = self._loop.create_future()
         self._perform(actions)
         return self._wait()
@@ -261,5 +261,5 @@ class OutboundConnection(asyncio.Protocol):
 
 
 def said(error: BaseException) -> str:
-    """What an error says, on one line; its name where it says nothing."""
+    """The text of an error, on one line; its name if it has no text."""
     return " ".join(str(error).split()) or type(error).__name__

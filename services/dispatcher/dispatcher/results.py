@@ -68,7 +68,7 @@ class Results:
         """Commit *result*, trying again for as long as the store is away."""
         while True:
             try:
-                # Under the claim of now: ours may have run out and be ours again.
+                # Under the present claim: ours may have run out, and we may have claimed it again.
                 under = lease.claimed
                 if result.claimed is not under:
                     result = replace(result, claimed=under)

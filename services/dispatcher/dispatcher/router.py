@@ -1,4 +1,4 @@
-"""Where the mail of a domain goes: the operator's routes first, then what DNS says."""
+"""The route of a domain's mail: the operator's routes first, then DNS."""
 
 import idna
 

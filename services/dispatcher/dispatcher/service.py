@@ -31,14 +31,14 @@ IN_FLIGHT = Gauge(
 
 # No transaction starts on a lease with less than this left.
 LEASE_MARGIN_SECONDS = 3.0
-# While the store is away, a message is asked for this often.
+# While the store is away, the text of a message is asked for this often.
 READ_AGAIN_SECONDS = 0.2
 
 log = structlog.get_logger()
 
 
 class Deliveries(ClaimDeliveries, ParkedDeliveries, Protocol):
-    """What the dispatcher asks of the store; each raises StoreUnavailable."""
+    """The store's statements for the dispatcher; each raises StoreUnavailable."""
 
     prepared: DirectHandoff[ClaimedDelivery]
 
@@ -184,7 +184,7 @@ class Dispatcher:
         """The result of *attempt*; None when there is nothing to write down."""
         try:
             return await attempt(lease)
-        # A fault of ours on one message must not stop the others; it is put off and logged.
+        # A fault of ours on one message must not stop the others; it is deferred and logged.
         except Exception as error:
             log.exception("delivery_failed", delivery=lease.id.hex)
             if is_last_fault(lease.claimed.tries + 1):

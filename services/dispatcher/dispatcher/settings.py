@@ -1,4 +1,4 @@
-"""What the dispatcher can be told."""
+"""The settings of the dispatcher."""
 
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
@@ -20,7 +20,7 @@ def _routes(given: object) -> object:
 
 
 class DispatcherSettings(ProgramSettings):
-    """How mail leaves."""
+    """Settings of delivery."""
 
     lane_limits: Annotated[LaneLimits, BeforeValidator(_limits), PlainSerializer(str)] | None = None
     """For lanes 1 to 5: how many transactions may run, per process, for one more of that lane to

@@ -1,4 +1,4 @@
-"""Limits of destinations: what may start now, and what is parked in the store until it may."""
+"""Limits of destinations: deliveries that may not start now are parked in the store."""
 
 import asyncio
 from collections import Counter
@@ -19,13 +19,13 @@ from posthouse.store.group_commit import GroupCommit
 # Failing sites remembered while nothing runs to them.
 _MOST_KNOWN = 10_000
 # Large messages (see LARGE_OCTETS) on the wire at a time: one more may start while those to its
-# site, and those of its lanes, hold less than this. Lanes 1 and 2 have octets of their own, which
-# no newsletter can take up.
+# site, and those of its lanes, hold less than this. Lanes 1 and 2 have limits of their own, which
+# no newsletter can use up.
 SITE_OCTETS = 16 << 20
 _LANES_OCTETS = {"lane 1": 16 << 20, "lane 2": 16 << 20, "lanes 3-5": 48 << 20}
-# What is parked for octets is fetched in small numbers: one message may take up all there are.
+# Deliveries parked for octets are fetched in small numbers: one message may use them all.
 _OCTETS_A_FETCH = 4 << 20
-# What other processes have parked is looked for this often, in seconds.
+# Deliveries parked by other processes are looked for this often, in seconds.
 PARKED_SECONDS = 1.0
 _PARKED_AT_ONCE = 200
 
@@ -38,7 +38,7 @@ class Go:
 
     site: str
     limited: bool  # whether the site's number of transactions is
-    octets_of: tuple[str, ...]  # what its octets are counted for; nothing if it is small
+    octets_of: tuple[str, ...]  # the limits that its octets count for; none if it is small
     octets: int
 
 
@@ -118,7 +118,7 @@ class Sites:
         self._parked.discard(waits_for)
 
     def with_room(self) -> list[tuple[str, int]]:
-        """What deliveries wait for and could go on now, and how many of them.
+        """The limits that have room for parked deliveries now, and for how many.
 
         A site takes them back when half of its room or more is free.
         """
@@ -140,28 +140,28 @@ def _lanes(lane: Lane) -> str:
 
 
 def _large(name: str) -> str:
-    """What large messages wait for that *name* has no octets for."""
+    """The name of the octet limit of *name*."""
     return f"{name} (large)"
 
 
 def _is_answer(outcome: Outcome | None) -> bool:
-    """Whether hosts of the site are there and do their work."""
+    """Whether hosts of the site have answered."""
     if isinstance(outcome, Deferred):
         return outcome.scope is not Scope.HOST
     return outcome is not None
 
 
 class ParkedDeliveries(Protocol):
-    """What is asked of the store; each raises StoreUnavailable."""
+    """The store's statements for parking; each raises StoreUnavailable."""
 
     async def claim_parked(self, waits_for: str, limit: int) -> Sequence[ClaimedDelivery]:
         """Lease up to *limit* deliveries parked for this."""
 
     async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
-        """Put each back until what is named with it has room."""
+        """Put each back until the limit named with it has room."""
 
     async def parked_sites(self) -> list[str]:
-        """What deliveries are parked for."""
+        """The limits that deliveries are parked for."""
 
 
 class Parking:
@@ -188,7 +188,7 @@ class Parking:
             self._room.set()
 
     def wake(self) -> None:
-        """Look whether it is time to stop."""
+        """Wake up to see whether it is time to stop."""
         self._room.set()
 
     async def park(self, claimed: ClaimedDelivery, waits_for: str) -> None:

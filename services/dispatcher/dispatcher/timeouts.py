@@ -1,4 +1,4 @@
-"""How long we wait, and the timer that says when it was too long."""
+"""Time limits, and the timer for them."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class Timeouts:
     data: float = 120
     block: float = 180  # between two signs that the server takes in what we write
     dot: float = 600  # "when the final dot is sent, it should be at least 10 minutes"
-    quit: float = 5  # our own: nothing depends on it any more
+    quit: float = 5  # our own: nothing depends on the reply
 
     def of(self, stage: SmtpStage) -> float:
         """How long the reply of *stage* may take."""

@@ -1,4 +1,4 @@
-"""The only place of the dispatcher that names concrete things."""
+"""Builds the dispatcher from its settings."""
 
 from datetime import timedelta
 

@@ -26,7 +26,7 @@ _NO_HASH = bytes(32)  # of no secret: BLAKE2b has no known preimage of zeros
 
 
 def facts_of(login: Login, max_message_octets: int, max_header_octets: int) -> SessionFacts:
-    """What *login* means here; raises UnknownProfile and InvalidOverride."""
+    """The session facts of *login*; raises UnknownProfile and InvalidOverride."""
     own = login.own_profile
     if own is None:
         profile = resolve(login.profile)
@@ -52,7 +52,7 @@ def facts_of(login: Login, max_message_octets: int, max_header_octets: int) -> S
 
 
 class Directory(Protocol):
-    """Where credentials are kept."""
+    """The store of credentials."""
 
     async def login(self, username: str) -> Login | None:
         """The active credential of that name; raises StoreUnavailable."""

@@ -10,7 +10,7 @@ from ingest.core.room import room
 
 log = structlog.get_logger()
 
-# The room kept free is for more than is written in this time.
+# The room kept free is larger than what is written in this time.
 _LOOK_SECONDS = 0.25
 _SEGMENT_NAME = 24  # hexadecimal digits
 

@@ -13,7 +13,7 @@ BACKLOG = 512
 
 
 class TlsMode(StrEnum):
-    """What a listener does about encryption."""
+    """The TLS mode of a listener."""
 
     NONE = "none"  # in clear, AUTH included: for a private network
     OPPORTUNISTIC = "opportunistic"  # STARTTLS offered, AUTH also without it
@@ -73,7 +73,7 @@ def addresses(sockets: Sequence[socket.socket]) -> tuple[Endpoint, ...]:
 def _bind(listener: Listener, processes: int) -> list[socket.socket]:
     if processes == 1:
         return [_listening(listener, listener.endpoint, shared=False)]
-    # A shared port could be shared with any program of our user, a second relay above all: so bind
+    # A shared port could be shared with any program of our user, such as a second relay: so bind
     # it alone first.
     alone = _listening(listener, listener.endpoint, shared=False)
     found = Endpoint(listener.endpoint.host, alone.getsockname()[1])

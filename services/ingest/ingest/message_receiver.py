@@ -47,7 +47,7 @@ def _received(listener: str, lane: Lane) -> Counter:
 
 
 class MessageReceiver:
-    """Answers DATA and what follows it, and says no to senders and messages."""
+    """Answers DATA and the message after it, and refuses senders and messages."""
 
     facts: SessionFacts  # of the login, set before MAIL is answered
     client = ""  # its address
@@ -160,7 +160,7 @@ class MessageReceiver:
     def reject(self, refusal: Refusal) -> None:
         """Refuse a message or its sender."""
         if refusal.reason is Reason.LINE_END:
-            # Such data was made to be read differently by different programs: no more of it.
+            # Such data is made to be read differently by different programs: close the connection.
             self._server.close(refusal.reply)
         else:
             self._server.answer(refusal.reply)

@@ -1,4 +1,4 @@
-"""What all sessions share: limits, what they ask, and what keeps mail."""
+"""The context of all sessions: limits, the directory and the intake."""
 
 import ssl
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Limits:
 
 
 class Intake(Protocol):
-    """What keeps mail."""
+    """Keeps mail."""
 
     async def accept(self, submission: Submission) -> None:
         """Return when *submission* is committed; raises StoreFull or StoreUnavailable.
@@ -45,7 +45,7 @@ class Intake(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """What a session is given."""
+    """The context of a session."""
 
     hostname: str
     limits: Limits

@@ -1,4 +1,4 @@
-"""What ingest can be told."""
+"""The settings of ingest."""
 
 from pathlib import Path
 from typing import Annotated

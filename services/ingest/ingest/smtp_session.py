@@ -36,8 +36,8 @@ LOGINS = Counter("posthouse_smtp_auth", "Logins tried", ["mechanism", "result"])
 # Looking a gauge up costs more than moving it: each is kept.
 _sessions = cache(SESSIONS.labels)
 
-# Why it cannot be said whether a client may send; a profile that is unknown here may be known to a
-# newer version.
+# Reasons why it is unknown whether a client may send; a newer version may know a profile that is
+# unknown here.
 _CANNOT_TELL = (StoreUnavailable, StoreRefused, UnknownProfile, InvalidOverride)
 
 
@@ -112,7 +112,7 @@ class SmtpSession:
             except ClientGone:
                 raise
             except Exception:
-                # Whatever is wrong with us is no reason for a client to give a message up.
+                # A fault of ours must not make a client give up its message.
                 log.exception("internal_fault", client=wire.client)
                 server.break_down(refusals.FAULT)
             if wire.is_clogged:

@@ -219,7 +219,7 @@ class TlsAcceptor:
     """Accepts connections on a socket without reading from them: sessions start TLS themselves.
 
     A server of asyncio does the handshake first, and a client costs memory and a file descriptor
-    for as long as that takes, before anybody has counted it.
+    for as long as that takes, before it is counted.
     """
 
     def __init__(self, bound: socket.socket, wire: Callable[[], SmtpWire], spawn: Spawn) -> None:

@@ -1,4 +1,4 @@
-"""The only place of ingest that names concrete things."""
+"""Builds ingest from its settings."""
 
 import socket
 import time

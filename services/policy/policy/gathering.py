@@ -1,4 +1,4 @@
-"""Gathers what a batch has to know: profiles, suppressions, sending domains with their keys."""
+"""Gathers the facts for a batch: profiles, suppressions, sending domains with their keys."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ ProfileKey: TypeAlias = tuple[UUID, str, int]
 
 
 class AccountDirectory(Protocol):
-    """What is asked about accounts, for many at once; both raise StoreUnavailable."""
+    """Questions about accounts, for many at once; both raise StoreUnavailable."""
 
     async def find_sending_domains(
         self, wanted: Collection[Owned]
@@ -35,7 +35,7 @@ class AccountDirectory(Protocol):
 
 
 class SuppressionLists(Protocol):
-    """What is asked about recipients."""
+    """Questions about recipients."""
 
     async def find(
         self, wanted: Collection[Addressed]
@@ -101,7 +101,7 @@ class Gatherer:
                 self._profiles[key] = profile
 
     async def facts(self, requests: Sequence[Request]) -> list[Facts]:
-        """What is known about each. Raises StoreUnavailable."""
+        """The facts about each. Raises StoreUnavailable."""
         now = self._clock()
         owned = {(r.submission.account_id, name) for r in requests for name in r.from_domains}
         addressed = {(r.submission.account_id, to.address) for r in requests for to in r.recipients}

@@ -62,7 +62,7 @@ class Preparer:
         self._stretch = max(_AT_A_STRETCH, signer.at_once)
 
     async def prepare(self, jobs: Sequence[Job]) -> list[Result]:
-        """What becomes of each of *jobs*: up to half a millisecond of work for each copy.
+        """The result of each of *jobs*: up to half a millisecond of work for each copy.
 
         After a few of them the event loop turns, so that other work of the process can go on.
         A thread would not help: what releases the interpreter here is short, and two threads that
@@ -76,13 +76,13 @@ class Preparer:
         return results
 
     async def _each(self, jobs: Sequence[Job]) -> list[Result]:
-        """What becomes of each; it never raises: one that fails must not touch others."""
+        """The result of each; it never raises: one that fails must not affect others."""
         try:
             return await self._together(jobs)
         except Exception as error:
             if len(jobs) > 1:
                 return [result for job in jobs for result in await self._each([job])]
-            # Whatever it is, it is about this message (or its key): sixty others wait beside it.
+            # Any fault here is about this message (or its key): sixty others wait beside it.
             log.exception("preparation_failed", submission=jobs[0][0].submission.id.hex)
             return [PreparationFailed(f"{type(error).__name__}: {error}")]
 

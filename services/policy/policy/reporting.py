@@ -1,4 +1,4 @@
-"""Counts and logs what became of each submission."""
+"""Counts and logs the result of each submission."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

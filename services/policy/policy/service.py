@@ -41,9 +41,9 @@ class SubmissionQueue(Protocol):
         """
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Mapping[Lane, int]:
-        """Commit the batch; how many deliveries the dispatchers are to be told of, by lane.
+        """Commit the batch; for how many deliveries dispatchers need a hint, by lane.
 
-        Raises StoreRefused when one of it will never be taken.
+        Raises StoreRefused when the store will never take one of them.
         """
 
     async def return_leases(self, claimed: Sequence[ClaimedSubmission], delay: timedelta) -> None:

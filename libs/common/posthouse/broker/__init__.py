@@ -1,6 +1,6 @@
 """Hints between services: a small port with two implementations.
 
-PostgreSQL keeps the work; a hint only wakes who waits for it. A hint says that something in a lane
+PostgreSQL keeps the work; a hint only wakes waiting workers. It says that something in a lane
 may be due. It carries no id, no count and no body. It may be lost, doubled or late, because workers
 also look for work by themselves: see `posthouse.running.polling`.
 """
@@ -22,7 +22,7 @@ Heard = Callable[[Lane], None]
 
 
 class Topic(StrEnum):
-    """What there is to do."""
+    """The work that a hint is about."""
 
     SUBMISSIONS = "submissions"  # for policy
     DELIVERIES = "deliveries"  # for dispatchers

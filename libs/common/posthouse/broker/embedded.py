@@ -7,7 +7,7 @@ from posthouse.mail.lane import Lane
 
 
 class EmbeddedBroker:
-    """Connects all who share this object."""
+    """Connects all services that share this object."""
 
     def __init__(self) -> None:
         self._listeners: dict[Topic, list[Heard]] = {topic: [] for topic in Topic}

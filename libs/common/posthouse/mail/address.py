@@ -146,7 +146,7 @@ def _literal(domain: str, text: str) -> str:
 
 
 def _inside(content: str) -> str:
-    """What stands before the closing bracket; without one, nothing that is an IP address."""
+    """The text before the closing bracket; without one, no IP address."""
     return content[:-1] if content.endswith("]") else ""
 
 

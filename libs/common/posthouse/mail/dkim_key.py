@@ -1,4 +1,4 @@
-"""A DKIM key: what signs for a domain, and the DNS record that lets others check it.
+"""A DKIM key: it signs for a domain, and a DNS record lets receivers verify that.
 
 Keys are stored as PKCS#8 (DER), sealed. RFC 6376 for RSA, RFC 8463 for Ed25519.
 """

@@ -1,4 +1,4 @@
-"""What can happen to a message: the closed list that logs, metrics and customers see."""
+"""The closed list of events of a message, which logs, metrics and customers see."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,10 +20,10 @@ class EventKind(StrEnum):
     QUARANTINED = "quarantined"  # not processed until the operator decides; with the reason
     UNQUARANTINED = "unquarantined"  # taken from the quarantine, to be worked on again
     DISCARDED = "discarded"  # taken from the quarantine, never to be sent
-    DELAYED = "delayed"  # a server behind the one that took it still tries; told by a DSN
+    DELAYED = "delayed"  # a DSN says that a later server is still trying
     REPLIED = "replied"  # an automatic reply came to the return path, such as "out of office"
     COMPLAINED = "complained"  # the recipient reported it as unwanted (RFC 5965)
-    RETURNED = "returned"  # something came back that could not be read as any of these
+    RETURNED = "returned"  # a message came back that could not be read as any of these
 
 
 @dataclass(frozen=True, slots=True)

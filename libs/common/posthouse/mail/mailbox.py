@@ -1,7 +1,7 @@
 """Mailboxes in header fields: From, Sender, Reply-To, To, Cc, Bcc (RFC 5322 section 3.4).
 
 Programs differ in how they read a malformed field, and that difference is how one sender poses as
-another. What two readers may take for two different addresses is refused.
+another. A field that two readers may read as two different addresses is refused.
 """
 
 import re

@@ -69,14 +69,14 @@ def has_bare_line_end(content: bytes | bytearray) -> bool:
 
 
 class Field(NamedTuple):
-    """A header field as it stands in the message (a tuple: policy makes twenty per message)."""
+    """A header field as it is in the message (a tuple: policy makes twenty per message)."""
 
     name: bytes  # in lower case; empty for a line that is no field
     raw: bytes  # all of it, with the CRLF that ends it
 
     @property
     def value(self) -> str:
-        """What stands behind the colon, unfolded, without blanks around it.
+        """The value after the colon, unfolded, without blanks around it.
 
         Octets that are not UTF-8 read as U+FFFD, so a value can be logged and stored.
         """
@@ -142,7 +142,7 @@ class Header:
         """
         end = _HEADER.match(content).end()  # type: ignore[union-attr]  # the empty string matches
         fields = _FIELD_END.split(content[:end])
-        fields.pop()  # what stands behind the last line end: nothing
+        fields.pop()  # after the last line end there is nothing
         new = tuple.__new__  # half the time of Field(...), for each field of each message
         return cls(
             tuple(

@@ -1,4 +1,4 @@
-"""A submission: one message as the client handed it in, with its envelope."""
+"""A submission: one message as the client submitted it, with its envelope."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -11,17 +11,17 @@ from posthouse.mail.lane import Lane
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What the client said about a message beside its envelope, mostly in control headers."""
+    """Data about a message beside its envelope, mostly from control headers."""
 
     tags: tuple[str, ...] = ()  # in the order given, each once
     metadata: Mapping[str, Any] = field(default_factory=dict)  # the client's own, values of JSON
     stream: str = ""  # the mailing or list it belongs to
-    # Such as "open_tracking"; what it does not name is for the profile to say.
+    # Such as "open_tracking"; the profile decides what is not named here.
     flags: Mapping[str, bool] = field(default_factory=dict)
     campaign: str = ""  # groups messages in statistics
 
     def as_json(self) -> dict[str, Any] | None:
-        """What is not empty, as the store keeps it; None when all is empty."""
+        """The fields that are not empty, as stored; None when all are empty."""
         if self is NO_ATTRIBUTES:
             return None
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name))} or None
@@ -54,7 +54,7 @@ class RecipientKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What ingest commits before it answers 250, and policy reads."""
+    """The record that ingest commits before it answers 250, and policy reads."""
 
     id: UUID  # UUIDv7: sorts by time of arrival, names the partition; quoted in the 250
     account_id: UUID

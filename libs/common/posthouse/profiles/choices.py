@@ -53,7 +53,7 @@ class RecipientPolicy(StrEnum):
 
 
 class Bcc(StrEnum):
-    """Recipients that stand in no To or Cc header (X06, X07)."""
+    """Recipients that are named in no To or Cc header (X06, X07)."""
 
     OFF = "off"
     ON = "on"
@@ -61,7 +61,7 @@ class Bcc(StrEnum):
 
 
 class Conformance(StrEnum):
-    """What becomes of a message that lacks something or has it wrong (X11)."""
+    """What happens to a message with missing or wrong parts (X11)."""
 
     REPAIR = "repair"
     REQUIRE = "require"  # refused without it
@@ -84,7 +84,7 @@ class TagCharset(StrEnum):
 
 
 class OnInvalidTag(StrEnum):
-    """What becomes of a tag outside the grammar (X09)."""
+    """What happens to a tag outside the grammar (X09)."""
 
     DROP = "drop"
     REJECT = "reject"

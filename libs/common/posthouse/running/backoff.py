@@ -1,4 +1,4 @@
-"""How long to wait before an outside thing that failed is tried again."""
+"""How long to wait before a failed outside service is tried again."""
 
 
 def wait_before_retry(
@@ -6,7 +6,7 @@ def wait_before_retry(
 ) -> float:
     """Seconds to wait after *failures* in a row (1, 2, ...), doubling from *first* to *longest*.
 
-    *chance* in [0, 1) takes away up to half, so that those who failed together do not return
+    *chance* in [0, 1) takes away up to half, so that callers that failed together do not return
     together.
     """
     doublings = min(max(failures - 1, 0), 30)

@@ -1,4 +1,4 @@
-"""The certificate that TLS is offered with, read again when its files change."""
+"""The certificate that TLS uses, read again when its files change."""
 
 import asyncio
 import ssl
@@ -51,7 +51,7 @@ class Certificate:
             if stamps == self._seen:
                 return
             self._seen = stamps
-            # Tried elsewhere first: half of a change must not spoil the context in use.
+            # Tried in another context first: half of a change must not break the context in use.
             self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
             self._load(self.context)
         except CannotUseCertificate as error:

@@ -39,7 +39,7 @@ class LogFormat(StrEnum):
 
 
 class LogAddresses(StrEnum):
-    """How much of mail addresses and user names stands in log lines."""
+    """How much of mail addresses and user names log lines show."""
 
     FULL = "full"
     DOMAIN = "domain"  # "***@example.com"
@@ -99,7 +99,7 @@ SecretKey = Annotated[SecretBytes, BeforeValidator(_key)]
 
 
 class Common(Settings):
-    """What every service can be told."""
+    """Settings of every service."""
 
     hostname: str = Field(default_factory=socket.gethostname, min_length=1, max_length=255)
     """Name this relay gives itself: in greetings, EHLO and Received fields. It should resolve
@@ -112,7 +112,7 @@ class Common(Settings):
     """json, console, or auto: console on a terminal and JSON otherwise."""
 
     log_addresses: LogAddresses = LogAddresses.FULL
-    """How mail addresses stand in log lines: full, domain (***@example.com) or none (***, user
+    """How log lines show mail addresses: full, domain (***@example.com) or none (***, user
     names too)."""
 
     health_listen: EndpointSetting = Endpoint("127.0.0.1", 9100)
@@ -155,7 +155,7 @@ class WithBroker(Settings):
 
 
 class WithSecretKey(Settings):
-    """For a service that signs, or opens what is kept sealed."""
+    """For a service that signs, or opens sealed keys."""
 
     secret_key: SecretKey
     """At least 32 random bytes in base64. Every other key is derived from it: losing it makes

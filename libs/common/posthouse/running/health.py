@@ -29,7 +29,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 BUILD = Info("posthouse_build", "Version of this program and of the Python it runs on")
 BUILD.info({"version": metadata.version("posthouse-common"), "python": platform.python_version()})
 
-# A probe gives up after a second or more; a check that takes longer is itself the finding.
+# A probe gives up after a second or more; a check that takes longer has failed.
 _CHECK_SECONDS = 2.0
 _SHUTDOWN_SECONDS = 1
 
@@ -63,11 +63,11 @@ class Health:
 
     @property
     def address(self) -> Endpoint:
-        """Where it really listens: the port chosen when port 0 was asked for."""
+        """The address it listens on, with the port chosen for port 0."""
         return self._address
 
     def drain(self) -> None:
-        """From now on not ready: send us nothing new."""
+        """Not ready from now on: no new work should come."""
         self._draining = True
 
     async def __aenter__(self) -> Self:
@@ -108,7 +108,7 @@ class Health:
         return Response(encode(registry), media_type=None, headers={"content-type": content_type})
 
     async def findings(self) -> dict[str, str]:
-        """What each check found: "ok", or what is wrong."""
+        """The result of each check: "ok", or what is wrong."""
         found = await asyncio.gather(*(_finding(check) for check in self._checks.values()))
         draining = "draining" if self._draining else "ok"
         return {**dict(zip(self._checks, found, strict=True)), "taking_work": draining}

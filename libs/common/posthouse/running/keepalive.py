@@ -1,4 +1,4 @@
-"""Noticing that the other side of a connection has gone without a word: within half a minute."""
+"""Detects within half a minute that the other side of a connection has vanished."""
 
 import socket
 
@@ -13,7 +13,7 @@ _OPTIONS = {
 
 
 def notice_loss(of: socket.socket) -> None:
-    """Have a lost peer be noticed; on a listening socket, of every connection that it takes."""
+    """Detect a lost peer; on a listening socket, for every connection that it accepts."""
     of.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _OPTIONS.items():
         if (option := getattr(socket, name, None)) is not None:

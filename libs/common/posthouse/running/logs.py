@@ -23,7 +23,7 @@ _NUMBERS = {
     LogLevel.ERROR: logging.ERROR,
 }
 
-# Libraries that narrate: below this level nothing of theirs is of use to an operator. aiosmtpd
+# Libraries that log a lot: below this level it is of no use to an operator. aiosmtpd
 # (mail.*) must never get lower: at "info" it logs each line a client sent, secrets included.
 _LOWEST_OF_OTHERS = {
     "mail.log": logging.WARNING,
@@ -72,7 +72,7 @@ def configure(
 
 
 class _Stamp:
-    """Adds when, how bad and who."""
+    """Adds time, level and service."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -93,7 +93,7 @@ class _Stamp:
 
 
 class _Redact:
-    """Leaves only as much of addresses as the setting allows, also inside of replies of servers."""
+    """Masks addresses as the setting says, also inside replies of servers."""
 
     _ADDRESS = re.compile(r"[^\s<>\"@=]+@([^\s<>\"@,;]+)")
 
@@ -128,7 +128,7 @@ def _json_line(_: WrappedLogger, __: str, event: Mapping[str, Any]) -> bytes:
     try:
         return _encode(event)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        # Lone surrogates, cycles, types that cannot be told: a poor line is better than none.
+        # Lone surrogates, cycles, types without JSON: a poor line is better than none.
         return _encode({key: _plain(value) for key, value in event.items()})
 
 

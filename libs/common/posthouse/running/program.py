@@ -1,4 +1,4 @@
-"""A service as a program of its own: its settings, what stands behind it, its wiring, its run."""
+"""A service as a program of its own: its settings, its backing, its wiring, its run."""
 
 import asyncio
 import os
@@ -43,12 +43,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Backing:
-    """What every service is wired to."""
+    """The database and broker that every service uses."""
 
     database: Postgres
     background: Postgres  # the same database; a crash may undo what was written through it
     broker: Broker
-    # What leads straight to the next service, where it is in this process.
+    # Handoffs to the next service, if that is in this process.
     accepted: DirectHandoff[ClaimedSubmission] = field(default_factory=DirectHandoff)
     prepared: DirectHandoff[ClaimedDelivery] = field(default_factory=DirectHandoff)
     disk: Path | None = None  # the data folder of PostgreSQL, if it is on this machine
@@ -63,7 +63,7 @@ class Wired:
 
 
 class ProgramSettings(Common, WithDatabase, WithBroker, WithRetention):
-    """What every service program needs."""
+    """The settings of every service program."""
 
 
 S = TypeVar("S", bound=ProgramSettings)
@@ -93,7 +93,7 @@ def database_check(behind: Backing) -> Check:
 
 
 def broker_check(broker: Broker) -> Check:
-    """Ready when the broker is there: not for what takes mail in, which goes on without it."""
+    """Ready when the broker is there; ingest and bounces go on without it."""
 
     async def check() -> None:
         if broker.state is not BrokerState.CONNECTED:
@@ -103,7 +103,7 @@ def broker_check(broker: Broker) -> Check:
 
 
 def housekeeping(settings: ProgramSettings, behind: Backing) -> Housekeeping:
-    """What every process runs beside its service; one of them all does the work."""
+    """Housekeeping, which every process runs beside its service; one of them does the work."""
     retention = Retention(
         bodies=timedelta(hours=settings.body_retention_hours),
         history=timedelta(days=settings.history_retention_days),

@@ -28,7 +28,7 @@ class Service(Protocol):
     """Something that works until it is told to stop."""
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until *stopping* is set, then finish or release what is held, and return."""
+        """Work until *stopping* is set, then finish the work or give it back, and return."""
 
 
 async def run(

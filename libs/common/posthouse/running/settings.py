@@ -44,7 +44,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """What a program was told, once and for all. Constructing one by hand reads no environment."""
+    """The settings of a program, read once. Constructing one by hand reads no environment."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load` hands over, so that nothing reads the environment behind our back."""
+        """Only the values from `load`, so that pydantic does not read the environment itself."""
         _ = settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 

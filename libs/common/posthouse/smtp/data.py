@@ -1,4 +1,4 @@
-"""Message data as it comes in: where it ends, and whether it can be accepted.
+"""Message data as it arrives: where it ends, and whether it can be accepted.
 
 Only <CR><LF>.<CR><LF> ends data. Other mail systems accept less as an end, and what follows such an
 end would be a message smuggled in under our name. So data with a bare CR, bare LF or NUL is

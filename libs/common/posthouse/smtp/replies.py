@@ -1,4 +1,4 @@
-"""What a server says about the protocol itself, and how a reply is written (RFC 5321 section 4.2).
+"""Replies about the protocol itself, and how a reply is written (RFC 5321 section 4.2).
 
 Enhanced codes are those of RFC 3463 and RFC 5248.
 """

@@ -2,8 +2,8 @@
 
 The rules (RFC 5321, PIPELINING RFC 2920, STARTTLS RFC 3207, AUTH RFC 4954):
 
-- `posthouse.smtp.verbs.VERBS` says for each verb at which stages it is open and what carries it
-  out. What a client sends is answered in its order, from this table or by the caller.
+- `posthouse.smtp.verbs.VERBS` gives for each verb the stages at which it is open and its function.
+  Commands are answered in their order, from this table or by the caller.
 - `next_event` works on what was received until the caller has to decide something: then it returns
   an event, and reads on only after the caller has answered it. None: more octets are needed.
 - Replies collect in `take_output`: those to commands that came together leave together.
@@ -159,7 +159,7 @@ class SmtpServer:
         state.closed = self._discards = True
         self._received.clear()
 
-    # What the client says.
+    # Input from the client.
 
     def _take_line(self) -> bytes | Reply | None:
         """The next line with its end; None when it has not come yet."""
@@ -221,7 +221,7 @@ class SmtpServer:
         self.lines_read += 1
         return received
 
-    # What we say.
+    # Replies.
 
     def _say(self, reply: Reply) -> None:
         self._output += replies.written(reply)

@@ -1,4 +1,4 @@
-"""What a server offers, what one of its sessions remembers, and what it asks its caller."""
+"""What a server offers, the state of one of its sessions, and the events for its caller."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -44,7 +44,7 @@ class IncomingEnvelope:
 
 @dataclass(slots=True)
 class SessionState:
-    """Everything a session remembers."""
+    """The state of a session."""
 
     max_message_octets: int
     stage: SessionStage = SessionStage.CONNECTED

@@ -1,6 +1,6 @@
-"""The verbs a server knows: at which stages each is open, and what carries it out.
+"""The verbs a server knows: the stages at which each is open, and its function.
 
-What carries a verb out reads its argument, may change the state of the session, and gives a reply
+The function of a verb reads its argument, may change the state of the session, and gives a reply
 or an event for the caller.
 """
 
@@ -183,10 +183,10 @@ VERBS: Mapping[str, Verb] = {
     "RCPT": Verb(_rcpt, SessionStage.SENDER, SessionStage.RECIPIENTS),
     "DATA": Verb(_data, SessionStage.RECIPIENTS, SessionStage.RECIPIENTS, takes_argument=False),
     "RSET": Verb(_rset, *_ANY, takes_argument=False, in_clear=True),
-    # What stands behind NOOP is ignored (RFC 5321 section 4.1.1.9).
+    # The argument of NOOP is ignored (RFC 5321 section 4.1.1.9).
     "NOOP": Verb(_always(replies.OK), *_ANY, in_clear=True),
     "HELP": Verb(_always(replies.HELP), *_ANY, in_clear=True),
-    # Nothing is told about addresses (RFC 5321 section 7.3), and there are no lists here.
+    # VRFY and EXPN reveal nothing (RFC 5321 section 7.3), and there are no lists here.
     "VRFY": Verb(_always(replies.CANNOT_VERIFY), SessionStage.READY, SessionStage.RECIPIENTS),
     "EXPN": Verb(_always(replies.NOT_IMPLEMENTED), *_ANY),
     "QUIT": Verb(_always(replies.GOODBYE), *_ANY, takes_argument=False, in_clear=True),

@@ -47,7 +47,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class SealedKey:
-    """A DKIM key as it lies in the store: readable only with the relay's own key."""
+    """A DKIM key as stored: sealed, readable only with the relay's own key."""
 
     selector: str
     algorithm: str  # "rsa-sha256" or "ed25519-sha256" (RFC 6376, RFC 8463)
@@ -74,7 +74,7 @@ class NewKey:
 
 
 class KeyState(StrEnum):
-    """Where a DKIM key is in its life; only active ones sign."""
+    """The state of a DKIM key; only active ones sign."""
 
     PUBLISHED = "published"
     ACTIVE = "active"
@@ -82,7 +82,7 @@ class KeyState(StrEnum):
 
 
 class AccountStore:
-    """What services and operators ask about accounts."""
+    """The statements about accounts, for services and operators."""
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
@@ -238,7 +238,7 @@ class AccountStore:
         return bool(rows)
 
     async def set_key_state(self, domain: str, selector: str, state: KeyState) -> bool:
-        """Have a DKIM key sign, or sign no more; False when there is none under that selector."""
+        """Let a DKIM key sign, or stop it; False when there is none under that selector."""
         rows = await self._database.fetch("set_dkim_key_state", domain, selector, state.value)
         return bool(rows)
 

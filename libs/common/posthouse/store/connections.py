@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, lent to one statement at a time.
 
-asyncpg has a pool. What it does around each statement costs three times what the statement costs
-itself, and a message needs several; here a connection is taken from a list and put back.
+asyncpg has a pool, whose work around each statement costs three times as much as the statement
+itself; a message needs several. Here a connection is taken from a list and put back.
 """
 
 import asyncio

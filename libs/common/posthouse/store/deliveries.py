@@ -15,7 +15,7 @@ from posthouse.store.group_commit import GroupCommit
 from posthouse.store.postgres import Postgres
 
 # Claims bring messages up to this size whole. The text of a larger one is read when it is sent, so
-# that what waits in memory, or hangs on the wire, is bounded by the number of deliveries alone.
+# that memory, waiting or on the wire, is limited by the number of deliveries alone.
 LARGE_OCTETS = 128 << 10
 # A claim of lane 1 or 2 keeps lower lanes waiting this long at most.
 PREEMPTION_WINDOW = timedelta(seconds=1)
@@ -28,7 +28,7 @@ _ENOUGH = 50
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
-    """A delivery that this worker holds until its lease runs out."""
+    """A delivery that is leased to this worker."""
 
     delivery: Delivery
     claim: int  # fences the result
@@ -49,7 +49,7 @@ class ClaimedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a claim brought."""
+    """The result of a claim."""
 
     deliveries: tuple[ClaimedDelivery, ...]
     due: tuple[Lane, ...]  # the lanes that had something due when it was made
@@ -94,12 +94,12 @@ class Settlement:
     suppress: bool = False  # the recipient is dead: never again
 
     def bare(self) -> "Settlement":
-        """The same result without what was said about it."""
+        """The same result without the texts of the other side."""
         return replace(self, attempt=None, detail={}, suppress=False)
 
 
 class DeliveryStore:
-    """What the dispatcher asks of the store."""
+    """The statements of the dispatcher."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class DeliveryStore:
         lease: timedelta = timedelta(seconds=20),
         window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
-        """*prepared*: what policy hands over, where it is in this process."""
+        """*prepared*: the handoff from policy, if that is in this process."""
         self._database = database
         self._background = background
         self.lease = lease
@@ -173,12 +173,12 @@ class DeliveryStore:
         return replace(claimed, header=rows[0]["header"], body=rows[0]["body"])
 
     async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
-        """Put each back until what is named with it has room; they pause no lane meanwhile."""
+        """Put each back until the limit named with it has room; they pause no lane meanwhile."""
         rows = [(c.delivery.id, c.claim, waits_for) for c, waits_for in parked]
         await self._background.run("park_deliveries", rows)
 
     async def parked_sites(self) -> list[str]:
-        """What deliveries are parked for."""
+        """The limits that deliveries are parked for."""
         return [row["site"] for row in await self._database.fetch("parked_sites")]
 
     async def settle(self, settlement: Settlement) -> bool:
@@ -236,7 +236,7 @@ def delivery_in(row: Any) -> Delivery:
 
 
 def _claims(rows: Sequence[Any]) -> Claims:
-    """Of rows that all say what is due, and one of which says nothing else if nothing came."""
+    """The claims in *rows*: each has the lanes that are due; one row without a delivery if none."""
     preempted_by = rows[0]["preempted_by"]
     return Claims(
         _claimed([row for row in rows if row["id"] is not None]),

@@ -46,7 +46,7 @@ class DirectHandoff(Generic[T]):
     def claim_ends(self, token: int, *, more: bool) -> None:
         """Open the handoff, unless something may be due: *more* says that the claim left some.
 
-        What was written as due since the claim began, the claim may not have seen.
+        The claim may not have seen rows that were written as due since it began.
         """
         self._open = not more and token == self._closings and self._take is not None
 

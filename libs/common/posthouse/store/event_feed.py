@@ -33,7 +33,7 @@ _FIRST = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class EventCursor:
-    """Where a reader stands: behind one event, in one incarnation of the database."""
+    """The position of a reader: after one event, in one incarnation of the database."""
 
     incarnation: UUID
     xid: int
@@ -55,10 +55,10 @@ class RecordedEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """The events behind a cursor, in the order of their commits; all of them are on disk."""
+    """The events after a cursor, in the order of their commits; all of them are on disk."""
 
     events: tuple[RecordedEvent, ...]
-    cursor: EventCursor  # behind the last of them
+    cursor: EventCursor  # after the last of them
     more: bool  # others can be read at once
 
 
@@ -66,7 +66,7 @@ class EventPage:
 class AnotherIncarnation:
     """The cursor is from before a restore.
 
-    Some events behind it are gone, and some that were read may be there no more.
+    Some events after it are gone, and some that were read may no longer exist.
     """
 
     start: EventCursor  # before the first event since the restore
@@ -76,7 +76,7 @@ FeedResult: TypeAlias = EventPage | AnotherIncarnation
 
 
 class EventFeed:
-    """Reads on from a cursor, which the reader keeps together with what it makes of the events."""
+    """Reads events after a cursor, which the reader stores together with its own results."""
 
     def __init__(self, database: Postgres, reader: str) -> None:
         """*database* commits synchronously. *reader* names the metric."""
@@ -91,7 +91,7 @@ class EventFeed:
         return EventCursor(row["of"], 0, _FIRST)
 
     async def read(self, after: EventCursor, limit: int = 1000) -> FeedResult:
-        """Up to *limit* events behind *after*; none when there are no others yet."""
+        """Up to *limit* events after *after*; none when there are no others yet."""
         rows = await self._database.fetch("read_events_after", after.xid, after.id, limit + 1)
         incarnation, unused = rows[0]["of"], rows[0]["unused"]
         # A server whose files were put back does not know it, until its numbers are too low.
@@ -113,7 +113,7 @@ class EventFeed:
         self._read_at = time.monotonic()
 
     def _lag_now(self) -> float:
-        """Grows while nothing is read: what came meanwhile is not known."""
+        """Grows while nothing is read: later events are not known."""
         return self._lag + time.monotonic() - self._read_at
 
 

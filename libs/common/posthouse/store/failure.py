@@ -1,4 +1,4 @@
-"""The ways in which the store can say no, and how PostgreSQL's errors map to them."""
+"""The ways in which the store fails, and how PostgreSQL's errors map to them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,14 +45,14 @@ def store_failures() -> Iterator[None]:
 
 
 def _said(error: Exception) -> str:
-    """What went wrong, without PostgreSQL's DETAIL: that quotes the row, and reasons are logged."""
+    """The error without PostgreSQL's DETAIL, which quotes the row: reasons are logged."""
     text = error.args[0] if isinstance(error, asyncpg.PostgresError) else str(error)
     return str(text) or type(error).__name__
 
 
 @contextmanager
 def connection_failures(url: str) -> Iterator[None]:
-    """Have StoreUnavailable say which database it is that could not be connected to.
+    """Name the database that could not be connected to in StoreUnavailable.
 
     A server with many more clients than it may have closes a connection before it is asked for
     anything, and its reason is lost on the way.

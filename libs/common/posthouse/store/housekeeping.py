@@ -45,7 +45,7 @@ _SHARE = 20
 _ROWS = 1_000  # changed by one statement
 _AT_ONCE = 2  # duties: one that takes long stops no other
 _COUNTING_SECONDS = 60.0
-# Less than this free, in octets, and bodies are dropped before their time.
+# With less than this free, in octets, bodies are dropped early.
 _NEARLY_FULL = 512 << 20
 _DISK_SECONDS = 1.0
 
@@ -87,7 +87,7 @@ class QueueGauges:
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Work that is done again and again. Its failure is counted and stops no other duty."""
+    """Periodic work. Its failure is counted and stops no other duty."""
 
     name: str
     every: float  # seconds from the end of one round to the next
@@ -109,7 +109,7 @@ class Duty:
         return True
 
     async def repeat(self, at_once: asyncio.Semaphore) -> None:
-        """Round after round, until cancelled; no more than *at_once* duties work together."""
+        """Repeat until cancelled; no more than *at_once* duties run together."""
         while True:
             async with at_once:
                 began = time.monotonic()
@@ -133,7 +133,7 @@ class Housekeeping:
         gauges_every: float = 15.0,
         lead_every: float = _LEAD_SECONDS,
     ) -> None:
-        """*disk*: a folder on the database's disk, where that is one of this machine.
+        """*disk*: a folder on the database's disk, if that is on this machine.
 
         Less than *least_free* octets free on it is nearly full. *..._every*: seconds.
         """
@@ -159,7 +159,7 @@ class Housekeeping:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until *stopping*; a database that is away is tried again and again."""
+        """Work until *stopping*; if the database is away, it is tried again."""
         relief = Duty("disk", _DISK_SECONDS, self.relieve_disk).repeat(asyncio.Semaphore(1))
         async with self._own, asyncio.TaskGroup() as tasks:
             beside = [tasks.create_task(relief), tasks.create_task(self._age())]
@@ -216,7 +216,7 @@ class Housekeeping:
         self._gauges.show(await self._timeline.queue(seconds=_COUNTING_SECONDS))
 
     async def _unpark_expired(self) -> None:
-        """Have parked deliveries that became too old come due, a bounded number at a time."""
+        """Make parked deliveries due that have expired, a limited number at a time."""
         while len(await self._own.fetch("unpark_expired_deliveries", _ROWS)) == _ROWS:
             continue
 

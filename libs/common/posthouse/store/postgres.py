@@ -16,7 +16,7 @@ from posthouse.store.queries import QUERIES
 
 log = structlog.get_logger()
 
-# No statement of a service takes a second; one that takes ten is stuck behind a lock.
+# No statement of a service takes a second; one that takes ten waits for a lock.
 STATEMENT_SECONDS = 10
 LOCK_SECONDS = 3
 CONNECT_SECONDS = 5
@@ -68,7 +68,7 @@ async def _prepare_connection(connection: Any) -> None:
 
 
 def _notice_a_lost_network(connection: Any) -> None:
-    """Have a server that no packet reaches be lost after five seconds, not after minutes."""
+    """Detect a server that no packet reaches after five seconds, not after minutes."""
     link = connection._transport.get_extra_info("socket")  # noqa: SLF001 -- asyncpg gives no other
     if link is None or link.family == socket.AF_UNIX:
         return
@@ -77,7 +77,7 @@ def _notice_a_lost_network(connection: Any) -> None:
 
 
 async def _refuse_what_was_restored(connection: Any) -> None:
-    """Keep everybody out of a copy until what was open in it is quarantined: see `store.restored`.
+    """Refuse to use a copy until its open mail is quarantined: see `posthouse.store.restored`.
 
     Asked of each connection, because a server may be restored under programs that wait for it.
     """

@@ -17,9 +17,9 @@ log = structlog.get_logger()
 
 
 async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
-    """Quarantine what is open if this is a copy, and give it an identity of its own.
+    """If this is a copy, quarantine its open mail and give it an identity of its own.
 
-    *folder* is what `EmbeddedPostgres.folder_identity` says, where we run the server ourselves.
+    *folder* is `EmbeddedPostgres.folder_identity`, if we run the server ourselves.
     """
     async with connection.transaction():
         known = await connection.fetchrow(QUERIES["read_witness"])
@@ -40,7 +40,7 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
 
 
 def _is_copy(known: str | None, folder: str | None) -> bool:
-    """Whether all that tells one folder from another differs.
+    """Whether all parts of the folder's identity differ.
 
     A change of owner alters one part; some file systems assign new inode numbers at each start.
     """

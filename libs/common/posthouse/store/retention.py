@@ -18,11 +18,11 @@ _BODY_UNITS = (("hour", timedelta(days=2)), ("day", timedelta.max))
 _HISTORY_UNITS = (("day", timedelta(days=14)), ("week", timedelta.max))
 _AHEAD = {"hour": 4, "day": 2, "week": 1}
 
-# What is moved to the default partition while all readers of a table wait. A partition of which
-# open work needs more stays for now.
+# Limits of a move to the default partition, during which all readers of a table wait. A partition
+# of which open work needs more stays for now.
 _MOVED_ROWS = 2_000
 _MOVED_OCTETS = 32 << 20
-# What is copied in one statement out of a partition that must stay, and how often in one round.
+# Rows copied out of a partition in one statement, and statements in one round.
 _COPIED_ROWS = 10_000
 _COPIES = 10
 # Near a full disk a copy needs room too, and nothing is written to the table while we look: less
@@ -72,7 +72,7 @@ class Partitions:
     _needed: set[str] = field(default_factory=set)
 
     async def add(self) -> None:
-        """Have partitions for now and for some time ahead."""
+        """Make partitions for now and for some time ahead."""
         for table in (*BODIES, *HISTORY):
             unit = self.retention.unit_of(table)
             for row in await self.database.fetch_within(
@@ -131,7 +131,7 @@ class Partitions:
     async def sweep(self) -> None:
         """Delete rows of the default partitions once their mail is finished and old enough.
 
-        Each round goes on where the one before ended.
+        Each round continues where the one before ended.
         """
         for table in (*BODIES, *HISTORY):
             for _ in range(_SWEPT_BATCHES):

@@ -1,4 +1,4 @@
-"""Returned mail: the delivery it speaks of, and what is written down about it."""
+"""Returned mail: the delivery it belongs to, and the record of the result."""
 
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from posthouse.store.queries import QUERIES
 
 
 class ReturnStore:
-    """What the bounces service asks of the store."""
+    """The statements of the bounces service."""
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
@@ -28,7 +28,7 @@ class ReturnStore:
         suppression that was lifted by hand does not come back by a replay.
         """
         async with self._database.connection() as connection, connection.transaction():
-            # The lock is a statement of its own: the next one then sees what a rival committed.
+            # The lock is a statement of its own: the next one then sees a concurrent commit.
             await connection.execute(QUERIES["lock_delivery"], event.delivery_id)
             rows = await connection.fetch(
                 QUERIES["record_return"],

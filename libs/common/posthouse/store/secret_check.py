@@ -22,7 +22,7 @@ async def check_secret_key(database: Postgres, secret_key: bytes) -> bool:
 
 
 async def keep_secret_check(database: Postgres, secret_key: bytes) -> None:
-    """Have the database remember *secret_key* by a value derived from it.
+    """Store a value derived from *secret_key* in the database.
 
     To be called before anything is made with the key; raises WrongSecretKey if it knows another.
     """

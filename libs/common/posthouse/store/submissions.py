@@ -21,7 +21,7 @@ CLAIMED_OCTETS = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class ClaimedSubmission:
-    """A submission that this worker holds until its lease runs out."""
+    """A submission that is leased to this worker."""
 
     submission: Submission
     claims: int  # how often it was claimed, this time included; fences the result
@@ -29,7 +29,7 @@ class ClaimedSubmission:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedSubmissions:
-    """What a claim brought."""
+    """The result of a claim."""
 
     submissions: tuple[ClaimedSubmission, ...]
     more: bool  # something may still be due that this claim did not bring
@@ -37,7 +37,7 @@ class ClaimedSubmissions:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What policy made of a submission."""
+    """The result of policy for a submission."""
 
     claimed: ClaimedSubmission
     renditions: tuple[Rendition, ...]
@@ -54,7 +54,7 @@ class Prepared:
 
 
 class SubmissionStore:
-    """What ingest and policy ask of the store."""
+    """The statements of ingest and policy."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class SubmissionStore:
         lease: timedelta = timedelta(seconds=20),
         window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
-        """*background* commits asynchronously what is done again after a crash of the server.
+        """*background* commits asynchronously: after a crash of the server its work is done again.
 
-        *accepted* and *prepared* lead to policy and dispatcher, if they are in this process.
+        *accepted* and *prepared* hand over to policy and dispatcher, if they are in this process.
         """
         self._database = database
         self._background = background
@@ -132,7 +132,7 @@ class SubmissionStore:
     async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
         """Commit the batch; a submission whose claim was lost meanwhile is left alone.
 
-        How many deliveries came due in which lane; not counted is what a dispatcher here has.
+        How many deliveries came due in which lane, without those handed over to a dispatcher here.
         """
         contents = {d.id: (d, *content) for p in prepared for d, content in p.to_send()}
         with self._prepared.reserve(len(contents)) as handed:
@@ -185,7 +185,7 @@ def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:
 
 
 def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> ClaimedDelivery:
-    """As a claim would bring it: a large message without its text."""
+    """As a claim would give it: a large message without its text."""
     size = len(header) + len(body)
     return ClaimedDelivery(
         delivery=delivery,

@@ -14,7 +14,7 @@ Addressed: TypeAlias = tuple[UUID, str]
 
 
 class SuppressionStore:
-    """Entries say why they are there, and can be removed."""
+    """Each entry has its reason and evidence, and can be removed."""
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
@@ -32,10 +32,10 @@ class SuppressionStore:
         version: str = "",
         expires_at: datetime | None = None,
     ) -> bool:
-        """Put *address* on the list *on*; False when it was there for as long or longer.
+        """Put *address* on the list *on*; False if an entry of the same or a longer time exists.
 
-        *scope*: what it applies to, such as a stream; "" for all mail of the account.
-        *rule*, *version*: what decided so. *expires_at* None: it stays until it is removed.
+        *scope*: the mail it applies to, such as a stream; "" for all mail of the account.
+        *rule*, *version*: the rule that decided. *expires_at* None: it stays until it is removed.
         """
         row = await self._database.first(
             "add_suppression",

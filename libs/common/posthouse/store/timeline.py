@@ -1,4 +1,4 @@
-"""What happened to a message, and how the queue stands: for people, pages and gauges."""
+"""The timeline of a message and the state of the queue: for people, pages and gauges."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +36,7 @@ class TimelineStore:
         self._database = database
 
     async def of_submission(self, submission_id: UUID) -> Timeline | None:
-        """The whole story of a submission, or None when there is none of that id."""
+        """The whole timeline of a submission, or None if there is none of that id."""
         row = await self._database.first("read_submission", submission_id)
         if row is None:
             return None

@@ -1,6 +1,6 @@
-"""What a reply means: outcome and scope, from the command it answers, its code and its text.
+"""The meaning of a reply: outcome and scope, from the command it answers, its code and its text.
 
-Only a recipient-scope Bounced may suppress an address, so in doubt the scope is a wider one:
+Only a recipient-scope Bounced may suppress an address, so in doubt the scope is wider:
 a wrong suppression costs a customer's customer, a missing one costs another bounce.
 """
 
@@ -38,8 +38,8 @@ _ABOUT_HOSTS = frozenset(
     }
 )
 
-# "Must issue STARTTLS first", "authentication required" (RFC 3207, RFC 4954): says how this
-# conversation was held, which a TLS failure of the moment or the operator's mistake may explain.
+# "Must issue STARTTLS first", "authentication required" (RFC 3207, RFC 4954): about how this
+# conversation was set up; the cause may be a passing TLS failure or the operator's mistake.
 _MENDABLE = frozenset({530, 535, 538})
 
 SERVICE_CLOSING = 421  # RFC 5321 section 3.8: may answer any command
@@ -145,7 +145,7 @@ def _scope_of_enhanced(subject: int, detail: int) -> Scope | None:
     return _SCOPE_BY_DETAIL.get((subject, detail)) or _SCOPE_BY_SUBJECT.get(subject)
 
 
-# RFC 5321 section 4.2.3 for RCPT: what speaks of the mailbox, and what does not.
+# RFC 5321 section 4.2.3 for RCPT: codes about the mailbox, and others.
 _SCOPE_OF_RCPT = {
     500: Scope.HOST,
     501: Scope.HOST,
@@ -218,7 +218,7 @@ def interrupted(stage: SmtpStage | None, reason: str) -> Deferred:
 
 
 def not_encrypted(reason: str) -> Deferred:
-    """The route requires TLS and there is none to be had from this host."""
+    """The route requires TLS and this host offers none."""
     return Deferred(Reply(451, reason, "4.7.4"), Scope.HOST)
 
 

@@ -1,4 +1,4 @@
-"""A message for one server: what must never leave, the commands, and the octets on the wire."""
+"""A message for one server: checks, commands, and the octets on the wire."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ PIECE = 256 * 1024
 
 Octets: TypeAlias = bytes | memoryview
 
-# What needs no second look before it stands between "<" and ">": printable ASCII without blank,
+# Addresses that go between "<" and ">" without further checks: printable ASCII without blank,
 # angle bracket and quote.
 _HARMLESS = re.compile(r"[!#-;=?-~]+@[!#-;=?A-~]+")
 
@@ -46,7 +46,7 @@ class Envelope:
 def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[SmtpStage, str]]:
     """MAIL, RCPT for each recipient, DATA, for a server that offers *extensions*.
 
-    Raises Unsendable for what must not leave, or is more than the server can take.
+    Raises Unsendable if the message must not leave, or is more than the server can take.
     """
     if problem := flaw(envelope.header, envelope.body):
         raise Unsendable(554, "5.6.0", f"the message was not sent: {problem}")
@@ -62,7 +62,7 @@ def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[Sm
 
 
 def _path(address: str) -> str:
-    """The address as it may stand in a command, with an A-label domain if that saves SMTPUTF8."""
+    """The address as written in a command, with an A-label domain if that avoids SMTPUTF8."""
     if _HARMLESS.fullmatch(address):
         return address
     try:
@@ -77,7 +77,7 @@ def _path(address: str) -> str:
 def _parameters(
     envelope: Envelope, extensions: Mapping[str, str], *, addresses_are_ascii: bool
 ) -> str:
-    """What follows the reverse-path in MAIL."""
+    """The parameters after the reverse-path in MAIL."""
     parameters = ""
     size = envelope.size
     if (limit := extensions.get("SIZE")) is not None:
@@ -113,7 +113,7 @@ def flaw(header: bytes, body: bytes) -> str | None:
 
 
 def on_the_wire(header: bytes, body: bytes) -> Iterator[tuple[Octets, ...]]:
-    """What to send after 354, header, body and final dot (RFC 5321 section 4.5.2), in portions.
+    """The data after 354, header, body and final dot (RFC 5321 section 4.5.2), in portions.
 
     *header* ends with a line end. A message of up to PIECE octets is one portion; nothing is
     copied but pieces in which a line begins with a dot.

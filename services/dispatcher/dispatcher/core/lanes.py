@@ -13,7 +13,7 @@ class InvalidLaneLimits(ValueError):
 class LaneLimits:
     """For each lane, how many transactions may be running for one more of it to start.
 
-    A higher lane may always have at least as many as a lower one: what it has more is kept free
+    A higher lane may always have at least as many as a lower one: the difference is kept free
     for it, so that an alert does not wait for a slow newsletter to leave the wire.
     """
 

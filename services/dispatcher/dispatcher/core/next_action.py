@@ -16,7 +16,7 @@ _DEAD_WITHOUT_ENHANCED = frozenset({550, 551, 553})
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
-    """What to write down."""
+    """What to record."""
 
     kind: EventKind
     wait: timedelta | None  # until the next try; None: this result is final
@@ -109,7 +109,7 @@ def wait_for_next_try(lane: Lane, tries: int, *, expired: bool, jitter: float) -
 
 # Poison messages
 
-# Abandoned twice in a row: it may be what ends the process that tries it, or it was beside that on
+# Abandoned twice in a row: it may end the process that tries it, or was beside such a delivery on
 # the wire. The claims of the store know this number.
 _SUSPECT = 2
 # Claims in a row without a result. Each may have been a delivery, so there are few of them.

@@ -37,9 +37,9 @@ _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 
 @dataclass(frozen=True, slots=True)
 class RefusedHosts:
-    """What is never connected to when DNS or an address in a domain says so."""
+    """Hosts that we never connect to, even if DNS or an address in a domain names them."""
 
-    names: frozenset[str]  # our host names, lower case: behind them mail would come back to us
+    names: frozenset[str]  # our host names, lower case: mail to them would come back to us
     networks: tuple[IpNetwork, ...] = PRIVATE
     allowed: tuple[IpNetwork, ...] = ()  # by the operator, though private
 

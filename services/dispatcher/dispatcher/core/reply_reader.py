@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from posthouse.mail.reply import Reply
 
-# RFC 5321 section 4.5.3.1.5 allows 512 octets a line; servers exceed it in links and sermons.
+# RFC 5321 section 4.5.3.1.5 allows 512 octets a line; servers exceed it with links and long texts.
 LINE_LIMIT = 4096
 # An EHLO reply has some twenty lines.
 LINES_LIMIT = 128
@@ -31,7 +31,7 @@ class ReplyReader:
     def feed(self, data: bytes) -> list[Reply]:
         """Take what arrived, return the replies it completes; raises GarbledReply.
 
-        A lone LF ends a line too: nothing hangs on it here.
+        A lone LF ends a line too: it makes no difference here.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LINE_LIMIT:

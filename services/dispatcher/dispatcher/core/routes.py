@@ -1,4 +1,4 @@
-"""Which servers take the mail of a domain: what an MX answer means, and what a site is."""
+"""The servers for the mail of a domain: the meaning of an MX answer, and of a site."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ SMTP_PORT = 25
 
 
 class TlsPolicy(StrEnum):
-    """What a route asks of the connection."""
+    """What TLS a route asks for."""
 
     NONE = "none"  # never STARTTLS
     OPPORTUNISTIC = "opportunistic"  # STARTTLS when offered, in clear when it fails (RFC 7435)
@@ -27,9 +27,9 @@ class Route:
 
     hosts: tuple[str, ...]  # names, or addresses without brackets
     port: int
-    site: str  # what is shaped together, see site_of
+    site: str  # shares limits with others of this name, see site_of
     tls: TlsPolicy
-    static: bool = False  # set by the operator, who may well mean this machine
+    static: bool = False  # set by the operator, who may mean this machine
 
     def __hash__(self) -> int:
         # Routes are keys on the hot path; what makes them differ is nearly always this.
@@ -110,7 +110,7 @@ def hosts_in_order(
         (record for record in exchangers.records if record.host), key=lambda mx: mx.preference
     )
     # "If it is found in the list, that host and all with the same or a higher preference
-    # number MUST be discarded": everything behind us would hand the mail back to us.
+    # number MUST be discarded": hosts after us would send the mail back to us.
     ours = min((mx.preference for mx in records if mx.host in refused.names), default=None)
     hosts = tuple(mx.host for mx in records if ours is None or mx.preference < ours)
     return tuple(dict.fromkeys(hosts)) or loops_back(domain)
@@ -162,7 +162,7 @@ def loops_back(domain: str) -> Deferred:
 
 
 def _only_refused(host: str, addresses: tuple[str, ...]) -> Deferred:
-    """The way to *host* leads to us or into a private network: a mistake in DNS, or an attack."""
+    """The route to *host* leads to us or into a private network: a mistake in DNS, or an attack."""
     if any(map(is_loopback, addresses)):
         return loops_back(host)
     text = f"{host} has only private addresses ({', '.join(addresses)})"

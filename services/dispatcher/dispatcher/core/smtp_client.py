@@ -2,7 +2,7 @@
 
 The rules (RFC 5321, PIPELINING RFC 2920, STARTTLS RFC 3207):
 
-- ``_awaited`` holds what replies are owed for, oldest first; the function that ``_ON_REPLY``
+- ``_awaited`` holds the commands without a reply, oldest first; the function that ``_ON_REPLY``
   names deals with a reply. Nothing awaited means idle: a transaction may begin.
 - With PIPELINING all commands of a transaction are written at once; without, ``_unsent`` holds
   those that wait for the reply before them.
@@ -137,7 +137,7 @@ class SmtpClient:
             self._break_off(reason, flushed=flushed)
         return self._taken()
 
-    # What we say
+    # Commands
 
     def _speak(self, lines: list[tuple[SmtpStage, str]]) -> None:
         if "PIPELINING" in self._extensions:
@@ -160,7 +160,7 @@ class SmtpClient:
         self._speaks = False
         return actions
 
-    # What we hear
+    # Replies
 
     def _on_reply(self, reply: Reply) -> None:
         if self._speaks:
@@ -274,7 +274,7 @@ class SmtpClient:
     def _on_quit(self, reply: Reply) -> None:
         self._close(turned_away(reply, SmtpStage.QUIT))
 
-    # How it ends
+    # The end
 
     @property
     def _current(self) -> OutboundTransaction:

@@ -13,7 +13,7 @@ class InvalidRoute(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """Where a static route points."""
+    """The target of a static route."""
 
     name: str
     port: int

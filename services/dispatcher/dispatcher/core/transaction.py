@@ -1,4 +1,4 @@
-"""What a conversation asks of its connection, and what is known of the message on its way."""
+"""The actions that a conversation asks for, and the state of its transaction."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Why a message, its sender or a login is refused, and what the client is told.
+"""Why a message, its sender or a login is refused, and the reply to the client.
 
 Enhanced codes are those of RFC 3463 and RFC 5248.
 """
@@ -43,7 +43,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the client is told, and what it is counted as."""
+    """A reply to the client, and the reason it is counted as."""
 
     reason: Reason
     reply: Reply

@@ -19,7 +19,7 @@ from posthouse.mail.submission import Delivery, Rendition, Submission
 
 @dataclass(frozen=True, slots=True)
 class PlannedRendition:
-    """A copy that is final but for its signatures."""
+    """A copy that is final except for its signatures."""
 
     id: UUID
     header: Header
@@ -29,7 +29,7 @@ class PlannedRendition:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of a submission, but for the signatures."""
+    """The decision about a submission, without the signatures."""
 
     submission: Submission
     renditions: tuple[PlannedRendition, ...]  # empty, as are the deliveries, when none is left
@@ -39,7 +39,7 @@ class Plan:
 
 
 class UnsignedRendition(NamedTuple):
-    """A rendition, and what each of its keys is to sign."""
+    """A rendition, and the data for each of its keys to sign."""
 
     submission_id: UUID
     planned: PlannedRendition
@@ -108,7 +108,7 @@ def _deliveries(
 
 
 def _detail(draft: Draft, deliveries: int, identities: Sequence[SigningIdentity]) -> dict[str, Any]:
-    """What the timeline says; the Message-ID is that of the first copy."""
+    """The detail for the timeline; the Message-ID is that of the first copy."""
     keys = dict.fromkeys([key for identity in identities for key in identity.keys])
     detail: dict[str, Any] = {
         "profile": draft.request.profile.name,
@@ -121,7 +121,7 @@ def _detail(draft: Draft, deliveries: int, identities: Sequence[SigningIdentity]
 
 
 def unsigned(plan: Plan, now: datetime) -> Iterator[UnsignedRendition]:
-    """What is to be signed of each of its renditions; the body they share is hashed once."""
+    """The data to sign of each of its renditions; the body they share is hashed once."""
     shared: bytes | None = None
     for one in plan.renditions:
         fields: tuple[dkim.Unsigned, ...] = ()

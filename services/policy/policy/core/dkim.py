@@ -15,7 +15,7 @@ from hashlib import sha256
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Field, Header
 
-# What a reader sees or acts on. Trace fields are left out: others add to them on the way.
+# Fields that a reader sees or acts on. Trace fields are left out: other servers add to them.
 SIGNED = frozenset(
     name.lower().encode()
     for name in (
@@ -64,10 +64,10 @@ _OCTETS_A_LINE = 72
 
 @dataclass(frozen=True, slots=True)
 class Unsigned:
-    """A signature field, all but the signature."""
+    """A signature field without the signature."""
 
     key: SigningKey
-    data: bytes  # what is to be signed
+    data: bytes  # to be signed
     tags: bytes
 
 
@@ -79,7 +79,7 @@ def body_hash(body: bytes) -> bytes:
 def unsigned(
     header: Header, hashed_body: bytes, keys: Sequence[SigningKey], now: datetime
 ) -> tuple[Unsigned, ...]:
-    """What each of *keys* is to sign; *hashed_body* comes from `body_hash`.
+    """The field for each of *keys* to sign; *hashed_body* comes from `body_hash`.
 
     Signing is the last change: any edit of header or body afterwards breaks the signature.
     """

@@ -1,4 +1,4 @@
-"""What is known about a message besides itself, and the choice of who signs it."""
+"""Facts about a message from elsewhere, and the choice of its signing identity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ KnownDomain: TypeAlias = DomainKeys | SigningUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """What is true of every message of this installation."""
+    """Facts about this installation, the same for every message."""
 
     hostname: str
     own: DomainKeys  # signs for domains without keys
@@ -38,7 +38,7 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was looked up for one request."""
+    """The facts looked up for one request."""
 
     relay: Relay
     domains: Mapping[str, KnownDomain]  # of the request's from_domains those that the account owns

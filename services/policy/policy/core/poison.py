@@ -2,7 +2,7 @@
 
 # Failures that were caught; the attempts are one lease apart.
 _MOST_FAILURES = 5
-# A message that takes the whole process with it leaves no failure, only claims without a result.
+# A message that ends the whole process leaves no failure, only claims without a result.
 _MOST_CLAIMS = 5
 # From the third claim without a result on it is handled alone: others in its batch would be lost
 # with it again. The statement claim_submissions has the same number.

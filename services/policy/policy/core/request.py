@@ -1,4 +1,4 @@
-"""What a submission asks for, read before anything is looked up."""
+"""The request of a submission, read before anything is looked up."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from posthouse.profiles import Profile
 
 
 class Recipient(NamedTuple):
-    """Who gets a copy, and why."""
+    """A recipient of a copy, and why it gets one."""
 
     address: str
     kind: RecipientKind = RecipientKind.TO

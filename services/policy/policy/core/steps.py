@@ -1,4 +1,4 @@
-"""What is done to a message, one step at a time; the knobs of its profile choose the steps.
+"""The steps that make a message final; the knobs of its profile choose them.
 
 A step takes a draft and facts and returns a draft or a rejection. It changes nothing in place.
 """
@@ -78,8 +78,8 @@ def from_domains(header: Header, request: Request) -> tuple[str, ...]:
 def hide_fields(draft: Draft, facts: Facts) -> Draft:
     """Remove what recipients must not see.
 
-    That is who else got the message (RFC 5322 section 3.6.3), what only the last server may write
-    (RFC 5321 section 4.4), and what a client says to us.
+    That is other recipients (RFC 5322 section 3.6.3), fields that only the last server may write
+    (RFC 5321 section 4.4), and control headers for us.
     """
     del facts
     return draft.edit_headers(_without_hidden)
@@ -178,7 +178,7 @@ def add_received(draft: Draft, facts: Facts) -> Draft:
 
 @lru_cache(maxsize=1024)  # an application's machines are few, and this costs 15 µs
 def _origin(helo: str, client: str, hostname: str, protocol: str) -> bytes:
-    """The lines of a Received field that say who gave what to whom, checked and folded."""
+    """The lines of a Received field with client, host and protocol, checked and folded."""
     return field("Received", f"from {_client(helo, client)} by {hostname} with {protocol}").raw
 
 
@@ -188,9 +188,9 @@ def _date(when: datetime) -> str:
 
 
 def _client(helo: str, client: str) -> str:
-    """The client's name for itself, with its address unless that is of no network of the world.
+    """The client's name for itself, with its address if that is a public one.
 
-    A private address tells receivers nothing and strangers how the customer's network looks.
+    A private address is of no use to receivers and reveals the customer's network.
     """
     name = helo if _HOST_NAME.fullmatch(helo) or _LITERAL.fullmatch(helo) else "unknown"
     try:
@@ -203,7 +203,7 @@ def _client(helo: str, client: str) -> str:
 
 
 def steps_for(profile: Profile) -> Iterable[Step]:
-    """What is done to a message of *profile*, in this order."""
+    """The steps for a message of *profile*, in this order."""
     yield hide_fields
     if profile.conformance.date is Conformance.REPAIR:
         yield complete_date
