@@ -207,3 +207,19 @@ def test_a_signal_before_anything_runs_ends_the_program() -> None:
         child.terminate()
 
         assert child.wait(5) == 130
+
+
+def test_a_low_limit_of_open_files_is_raised() -> None:
+    """Ingest takes 2,000 connections; a shell allows 1,024 files."""
+    code = """
+import resource
+from posthouse.running.service import main
+
+async def program():
+    return 0 if resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 2048 else 1
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048))
+raise SystemExit(main(program()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == 0
