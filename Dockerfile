@@ -24,8 +24,6 @@ RUN cd /src \
     && /opt/posthouse/bin/python -m compileall -q /opt/posthouse
 
 FROM build AS build-demo
-COPY requirements-demo.lock /src/
-RUN $INSTALL --require-hashes -r /src/requirements-demo.lock
 COPY demo /src/demo
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /src/demo-wheel /src/demo \
     && $INSTALL --no-deps /src/demo-wheel/*.whl

@@ -23,7 +23,7 @@ endif
 
 # A stamp carries the digest of what it stands for: set-up is done again when that changes.
 digest = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
-LOCKS := requirements.lock requirements-build.lock requirements-demo.lock
+LOCKS := requirements.lock requirements-build.lock
 RUNTIME := $(VENV)/.runtime-$(call digest,$(LOCKS) $(MEMBERS:%=%/pyproject.toml))
 DEVELOPMENT := $(VENV)/.development-$(call digest,requirements-dev.lock)
 
@@ -86,7 +86,6 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 lock: ## Choose the newest versions that fit requirements*.in
 	$(COMPILE) requirements.in --output-file requirements.lock
 	$(COMPILE) requirements-build.in --output-file requirements-build.lock
-	$(COMPILE) requirements-demo.in --output-file requirements-demo.lock
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.lock
 
 clean: ## Remove virtual environments and every cache; data stays

@@ -9,7 +9,7 @@ import pytest
 from bench.accounting import Account, CgroupAccount, TreeAccount, memory_octets, open_account
 from bench.children import Child, ProgramFailed
 
-# Uses so many seconds itself and as many in a child that it waits for, and then says so.
+# Uses that many seconds of CPU itself and in a child that it waits for, then prints a line.
 BUSY = """
 import os, sys, time
 def work():

@@ -79,7 +79,7 @@ async def _chaos(*, cases: str, messages: int, strikes: int, folder: Path, repor
 
 
 def _keep(folder: Path, surroundings: Surroundings, results: Sequence[Result]) -> Path:
-    """Write the report anew after each case: what was found is there whatever comes."""
+    """Write the whole report again after each case, so that no result is lost."""
     facts = {"surroundings": surroundings, "results": results}
     text = f"# Chaos\n\n{surroundings.as_markdown()}\n\n{results_as_markdown(results)}\n"
     return keep(folder, f"chaos-{surroundings.name}", facts, text)

@@ -90,7 +90,7 @@ class Flow:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def busy(self, under_way: int, within: float = 120.0) -> bool:
-        """Return as soon as so many messages are under way; False when no more may come."""
+        """Return as soon as that many messages are under way; False when no more may come."""
         async with asyncio.timeout(on_this_machine(within)):
             while (tally := self.tally).under_way < under_way:
                 self._raise_failure()
@@ -151,7 +151,7 @@ async def flowing(
     rate: float = 0.0,
     doors: Sequence[Door] = (),
 ) -> AsyncIterator[Flow]:
-    """*messages* being submitted over so many connections by a client that does not give up.
+    """*messages* being submitted over *connections* connections by a client that does not give up.
 
     What is not accepted is sent again until it is. *rate*: messages a second, 0 for as fast as
     they are taken. *doors* share messages, connections and rate; without them there is one.

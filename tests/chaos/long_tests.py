@@ -13,7 +13,7 @@ _PASSED, _NONE = 0, 5  # exit statuses
 
 
 async def run_long_tests(messages: int) -> Result:
-    """Run them with so many messages each, where they have many."""
+    """Run them with that many messages each, where they have many."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", "--quiet", "-m", "long", "tests"),
         cwd=ROOT,

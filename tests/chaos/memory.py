@@ -11,19 +11,19 @@ from pathlib import Path
 
 LIMIT = 1.0  # MB an hour
 # After a kill everybody else's queues, caches and buffers may be a little fuller than ever before,
-# so that memory grows in steps. Each part is struck once in so many minutes.
+# so that memory grows in steps. Each part is struck once in this many minutes.
 ROUND_MINUTES = 6
 # Minutes of each life that do not count: what is made at the first use is made (pools, prepared
 # statements, caches, the first partition), they are full, and each part was struck twice.
 WARM_UP = 15
 # Behind those, three rounds at least: steps cannot be told from growth by fewer. A process that is
-# struck itself never lives so long, and is not judged; that is why it has a twin.
+# struck itself never lives that long, and is not judged; therefore it has a twin.
 _LEAST_MINUTES = 20
 _MOST_ALIKE = 0.95
 
 
 class Verdict(StrEnum):
-    """What can be said about growth after so long. Doubt is not counted in its favour."""
+    """The verdict on growth after that time. In doubt it counts as growth."""
 
     HOLDS = "holds"  # under the limit, even by the slope and its error
     OPEN = "open"  # under the limit, but that may be chance
@@ -115,7 +115,7 @@ class Memory:
         self._lives: dict[tuple[str, int], dict[int, float]] = {}
 
     def look(self, processes: Mapping[str, int], seconds: float) -> None:
-        """Note what *processes* (names and ids) have, so many *seconds* after the beginning."""
+        """Note the memory of *processes* (names and ids), *seconds* after the beginning."""
         for life in processes.items():
             with suppress(OSError):  # it just ended
                 minutes = self._lives.setdefault(life, {})

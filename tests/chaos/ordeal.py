@@ -1,4 +1,4 @@
-"""One case, carried out: so many messages, so many blows, and what became of it."""
+"""One run of a case: its messages, its faults, and the result."""
 
 import asyncio
 from contextlib import suppress
@@ -13,7 +13,7 @@ from chaos.strikes import strike
 from chaos.tally import Count
 
 _LOOK_SECONDS = 5.0
-# Asking gets dearer with what there is to count: at most so much of the time.
+# Asking costs more with more rows to count: at most this share of the time.
 _LOOKING_SHARE = 0.02
 
 

@@ -56,7 +56,7 @@ class WorkerPart:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def stop(self) -> None:
-        """Stop the whole: a worker alone is nobody's to stop."""
+        """Stop the whole: no operator stops a worker alone."""
         await self._whole.stop()
 
 
@@ -84,7 +84,7 @@ class DatabasePart:
         return set(children(self._whole.pid)) - set(self._whole.workers())
 
     async def stop(self) -> None:
-        """Stop the whole: its database alone is nobody's to stop."""
+        """Stop the whole: no operator stops its database alone."""
         await self._whole.stop()
 
 

@@ -130,7 +130,7 @@ class Program:
 
 
 async def readiness(port: int) -> str:
-    """What the health check at *port* of this host answers, status line first; "" if nobody does.
+    """The answer of the health check at *port* of this host, status line first; "" without one.
 
     Ready is "HTTP/1.1 200".
     """
@@ -164,7 +164,7 @@ def _executable(pid: int) -> Path | None:
 
 
 def _surroundings() -> dict[str, str]:
-    """Ours, without the settings of whoever runs the tests."""
+    """Our environment, without the settings of the user who runs the tests."""
     return {name: value for name, value in os.environ.items() if not name.startswith("POSTHOUSE_")}
 
 

@@ -25,7 +25,7 @@ from servers.ports import lasting_ports
 from servers.rabbitmq import RabbitNode
 
 SENDER_DOMAIN = "client.example"
-# What a process that died has in hand comes due again this soon: the shortest that may be set.
+# The work of a process that died comes due again this soon: the shortest that may be set.
 LEASE_SECONDS = 5
 
 

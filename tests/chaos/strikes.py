@@ -9,7 +9,7 @@ from itertools import cycle
 from chaos.flow import Flow
 from chaos.parts import Part
 
-# So many messages accepted and not arrived: there is work in every part.
+# With this many messages accepted and not arrived there is work in every part.
 _BUSY = 5
 
 
@@ -24,7 +24,7 @@ Blow = Sequence[str]  # names of parts that are struck at the same moment
 
 
 def in_turn(victims: Mapping[str, int]) -> list[Blow]:
-    """So many blows for each of *victims*, those of each spread evenly over all."""
+    """A number of faults for each of *victims*, those of each spread evenly over all."""
     places = [
         ((number + 0.5) / times, name) for name, times in victims.items() for number in range(times)
     ]

@@ -26,7 +26,7 @@ def rabbitmq_of(relay: Split) -> RabbitPart:
 
 
 async def test_mail_moves_while_the_broker_is_away(split: Split) -> None:
-    """Intake goes on, and mail leaves: what wakes nobody is found by looking."""
+    """Intake goes on, and mail leaves: without hints work is found by looking."""
     rabbitmq = rabbitmq_of(split)
     async with flowing(split, 600, rate=150) as flow:
         await flow.reached(0.2)

@@ -37,6 +37,15 @@ def posthouse(url: str, *arguments: str, stdin: bytes = b"") -> subprocess.Compl
     )
 
 
+def put_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> Path:
+    """A `pg_dump` in PATH that says it is of that *version*."""
+    program = folder / "pg_dump"
+    program.write_text(f"#!/bin/sh\necho '{version}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return program
+
+
 @pytest_asyncio.fixture
 async def server(tmp_path: Path) -> AsyncIterator[str]:
     """A migrated database that asks for a password which is written in URLs otherwise."""
@@ -90,14 +99,32 @@ def test_a_backup_that_fails_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    nowhere = tmp_path / "file"
+    nowhere.touch()
+
+    done = posthouse("postgresql://x@127.0.0.1:1/x", "backup", str(nowhere / "mail.dump"))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"Error: cannot write")
+
+
 def test_the_newest_client_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client alone suffices, and one that is older than the server would refuse."""
-    newest = tmp_path / "pg_dump"
-    newest.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 99.1'\n")
-    newest.chmod(0o755)
     own = find_client("pg_dump")
 
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    newest = put_on_path(tmp_path, monkeypatch, "pg_dump (PostgreSQL) 99.1")
 
     assert own != newest
     assert newest == find_client("pg_dump")
+
+
+def test_of_one_version_the_installed_client_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wheel's was built without TLS."""
+    own = subprocess.run([find_client("pg_dump"), "--version"], capture_output=True, check=True)
+
+    installed = put_on_path(tmp_path, monkeypatch, own.stdout.decode().strip())
+
+    assert installed == find_client("pg_dump")

@@ -236,7 +236,7 @@ async def test_hosts_beyond_the_last_try_are_not_looked_up() -> None:
     zone = {(host, "A"): (f"127.0.0.{number}",) for number, host in enumerate(hosts, start=1)}
     elsewhere = RefusedHosts(frozenset(), networks=())
     async with mx() as server:
-        port = server.port  # nobody listens there any more
+        port = server.port  # no server listens there any more
     async with dns_stub(DnsStub(zone)) as stub:
         sender = ConnectionPool("relay.example", MxResolver([stub.address]), elsewhere)
         sent = await sender.send(Route(hosts, port, "example", TlsPolicy.NONE), MESSAGE)

@@ -98,7 +98,7 @@ def a_delivery_to(domain: str) -> ClaimedDelivery:
 async def test_only_no_such_domain_and_null_mx_are_final(
     ourselves: Mx, domain: str, kind: EventKind, enhanced: str
 ) -> None:
-    """Nobody is suppressed for it, and nothing ever connects to this machine."""
+    """No recipient is suppressed for it, and nothing ever connects to this machine."""
     servfail, silent = frozenset({"servfail.example"}), frozenset({"silent.example"})
     us = RefusedHosts(frozenset({"relay.example"}))
     async with dns_stub(DnsStub(ZONE, servfail, silent)) as stub:

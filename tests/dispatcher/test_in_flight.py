@@ -106,7 +106,7 @@ def test_an_answer_gives_its_place_to_the_next(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_alert_starts_where_bulk_may_not() -> None:
-    """What a full wire has left over is for the express."""
+    """The places left on a full wire are for higher lanes."""
     made = in_flight(Lane.BULK, Lane.VERY_HIGH, running=3)
 
     started = made.start_next()
@@ -131,7 +131,7 @@ def test_an_alert_starts_where_bulk_may_not() -> None:
 def test_what_is_worth_claiming(
     waiting: tuple[Lane, ...], running: int, reserve: int, expected: tuple[Lane, int] | None
 ) -> None:
-    """Enough to fill the wire and the reserve; with that in hand only what would overtake it."""
+    """Enough to fill the wire and the reserve; after that only what would overtake it."""
     made = InFlight(LaneLimits((5, 4, 3, 3, 3)))
     for _ in range(running):
         made.admit(lease(Lane.VERY_HIGH))
@@ -143,7 +143,7 @@ def test_what_is_worth_claiming(
 
 
 def test_a_hint_matters_when_its_lane_would_overtake() -> None:
-    """Bulk hints wake nobody who has bulk waiting."""
+    """A bulk hint does not wake a dispatcher that has bulk waiting."""
     made = in_flight(Lane.NORMAL)
 
     assert made.would_overtake(Lane.HIGH)

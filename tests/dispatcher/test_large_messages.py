@@ -94,7 +94,7 @@ async def send(port: int, body: bytes) -> Sent:
 async def test_a_large_message_is_never_copied_whole(
     server_context: ssl.SSLContext, body: bytes, *, encrypted: bool
 ) -> None:
-    """Beside the message in hand there are pieces only, however many of its lines have dots."""
+    """Beside the message itself only pieces are in memory, however many of its lines have dots."""
     sink = Sink(server_context if encrypted else None)
     sink.start()
     with closing(sink.listening), traced() as peak:

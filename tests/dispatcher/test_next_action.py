@@ -79,7 +79,7 @@ def test_a_clock_that_jumped_does_not_end_what_was_hardly_tried() -> None:
 def test_only_a_mailbox_that_does_not_exist_is_dead(
     reply: Reply, scope: Scope, *, dead: bool
 ) -> None:
-    """A reputation block or a full mailbox suppresses nobody."""
+    """A reputation block or a full mailbox does not suppress."""
     bounced = Bounced(reply, scope)
 
     assert dead is is_dead(bounced)

@@ -90,7 +90,7 @@ async def test_an_answer_whose_claim_was_lost_is_recalled_once() -> None:
 
 
 async def test_a_claim_that_is_ours_again_is_settled_under_its_new_number() -> None:
-    """Its lease ran out while the store was away, and nobody else took it."""
+    """Its lease ran out while the store was away, and no other process claimed it."""
     one = lease()
     again = replace(one.claimed, claim=2)
 

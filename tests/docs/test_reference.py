@@ -1,6 +1,6 @@
 """The tables in docs/settings.md and docs/metrics.md say what the code says.
 
-When one of these tests fails, write the tables anew and read what changed:
+When one of these tests fails, write the tables again and read what changed:
 
     POSTHOUSE_TEST_WRITE_REFERENCE=1 .venv/bin/pytest tests/docs
 """

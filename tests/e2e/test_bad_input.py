@@ -140,5 +140,5 @@ async def test_a_broken_dkim_key_sends_nothing_unsigned_and_loses_nothing(
 
 
 def content(body: bytes, times: int = 1) -> bytes:
-    """A message with *body* so many times over."""
+    """A message with *body* repeated."""
     return f"From: {SENDER}\r\nX-Bench-Id: 1\r\n\r\n".encode() + body * times

@@ -1,7 +1,7 @@
 """Strict lanes from the door to the wire, over three dispatchers (DESIGN section 4).
 
 No clock decides here: a busy machine makes everything late, and nothing wrong. What each claim saw
-is known from the database's notes, and so is what was in hand before. How soon a lane gets its
+is known from the database's notes, and so is what was claimed before. How soon a lane gets its
 turn is measured by `make bench`.
 """
 
@@ -87,7 +87,7 @@ async def all_ended(relay: Split) -> None:
 async def test_very_high_messages_overtake_bulk(
     three_dispatchers: Split, bulk_messages: int
 ) -> None:
-    """No bulk is claimed while one of them is due, little is in hand, and bulk goes on afterwards.
+    """No bulk is claimed while one of them is due, little is claimed ahead, and bulk goes on later.
 
     While they are only young a dispatcher takes bulk once in its PATIENT_SECONDS.
     """
@@ -103,7 +103,7 @@ async def test_very_high_messages_overtake_bulk(
 async def test_a_steady_trickle_of_normal_mail_leaves_bulk_its_moments(
     three_dispatchers: Split,
 ) -> None:
-    """What is on the wire pauses nobody: only what could be sent and waits does.
+    """Mail on the wire pauses no lane: only mail that could be sent and waits does.
 
     There is always some normal message on its way, and the next comes when one has arrived: however
     slow all of it is, bulk, which may use more connections, is faster.

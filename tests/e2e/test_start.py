@@ -16,7 +16,7 @@ from chaos.relay import Split
 from servers.patience import eventually
 
 PROGRAMS = ("up", "ingest", "policy", "dispatcher", "bounces")
-# Nobody listens there: port 1 of loopback belongs to a service that nobody runs (tcpmux).
+# No server listens there: port 1 of loopback belongs to a service that is not in use (tcpmux).
 NOWHERE = "127.0.0.1:1"
 
 

@@ -19,7 +19,7 @@ PORT = 5432
 
 
 def network(state: str) -> None:
-    """Set the only link there is "up" or "down"; nobody who uses it is told."""
+    """Set the only link "up" or "down"; no program that uses it is told."""
     subprocess.run(["ip", "link", "set", "lo", state], check=True)
 
 

@@ -18,7 +18,7 @@ from chaos.knock import knock
 from chaos.relay import Onebox, Relay, Split
 from servers.patience import eventually, on_this_machine
 
-# Nobody listens there. Hints go nowhere: mail is found by looking, up to ten times a second.
+# No broker listens there. Hints go nowhere: mail is found by looking, up to ten times a second.
 NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
 # What the issue promises, in seconds: to be turned away, and to see everything flow again.
 TURNED_AWAY, BACK = 1.0, 5.0

@@ -126,7 +126,7 @@ async def ordeal(
 
 @pytest.mark.parametrize("loss", [Loss.KILL, Loss.CUT])
 async def test_a_lost_node_stops_neither_intake_nor_delivery(place: Place, loss: Loss) -> None:
-    """Nobody hears a 4yz for it, mail and hints flow on within ten seconds, and all of it once."""
+    """No client hears a 4yz for it, mail and hints flow on within ten seconds, all of it once."""
     async with flowing_in_parts(place.relay, MESSAGES) as flow:
         await moves_on(flow, 0.2)
         await ordeal(place, flow, loss, (0.6, 0.9), MESSAGES)

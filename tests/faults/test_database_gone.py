@@ -1,4 +1,4 @@
-"""PostgreSQL that is gone, and comes back: nobody waits for it, and nobody has to help."""
+"""PostgreSQL that is gone, and comes back: no client waits for it, and no operator has to help."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

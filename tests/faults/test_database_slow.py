@@ -43,7 +43,7 @@ async def _got_all_locks(operator: Any) -> bool:
 
 @asynccontextmanager
 async def disk_that_hangs(url: str) -> AsyncIterator[None]:
-    """While inside, no commit comes to its end: it waits for a standby that nobody has."""
+    """While inside, no commit ends: it waits for a standby that does not exist."""
     await configure(url, "synchronous_standby_names", "nobody")
     try:
         yield
@@ -94,7 +94,7 @@ async def test_locked_tables_hold_mail_up_and_neither_lose_nor_double_any(
 
 @pytest.mark.parametrize("relay", ["onebox"], indirect=True)
 async def test_a_commit_that_takes_two_seconds_is_waited_for(relay: Onebox | Split) -> None:
-    """A disk that hangs for a moment: nobody hears 451 of a message that is kept after all."""
+    """A disk that hangs for a moment: no client hears 451 for a message that is kept after all."""
     async with flowing(relay, MESSAGES, connections=CONNECTIONS) as flow:
         await flow.reached(0.3)
         async with disk_that_hangs(relay.database_url):

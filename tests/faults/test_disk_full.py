@@ -87,7 +87,7 @@ async def test_mail_is_turned_away_before_the_database_has_no_room(
 async def test_what_was_accepted_goes_out_while_no_more_is_taken(
     onebox: Onebox, disk: Path
 ) -> None:
-    """Nobody is at its destination until the disk is full; then all of it is delivered."""
+    """No server is at its destination until the disk is full; then all of it is delivered."""
     for number in range(50):
         assert (await knock(onebox.customer.normal, number=number)).startswith("250 ")
     with filled(disk, but_for=LEAST // 2):

@@ -14,7 +14,7 @@ LINKS = ("ingest-broker", "dispatcher-broker", "dispatcher-database")
 
 
 async def parted(cut_off: Apart, link: str, seconds: float, messages: int) -> None:
-    """Cut *link* for so long while mail flows: nothing is lost, and nothing done twice."""
+    """Cut *link* for a time while mail flows: nothing is lost, and nothing done twice."""
     async with flowing(cut_off, messages, rate=RATE) as flow:
         await flow.reached(0.2)
         cut_off.cut(link)

@@ -1,4 +1,4 @@
-"""Messages that a service cannot bear: they are put aside with the reason, all others flow on."""
+"""Messages that end a service: they are quarantined with the reason, all others flow on."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ from faults.database import NO_BROKER, command
 from servers.patience import eventually
 
 MESSAGES = 1000
-# How soon the claim of an isolated attempt that died ends: nobody restarts that one.
+# How soon the claim of an isolated attempt that died ends: no process restarts that one.
 LEASE = "POSTHOUSE_LEASE_SECONDS"
 DEADLY = (sys.executable, deadly.__file__)
 QUARANTINED = """
@@ -40,7 +40,7 @@ class Deadly(Split):
         self.deaths: Counter[str] = Counter()
 
     async def supervise(self) -> None:
-        """Start again what ended, and make time go faster for whom nobody works on."""
+        """Start ended programs again, and make time go faster for mail that none works on."""
         tables = {"policy": "due_submissions", "dispatcher 1": "due_deliveries"}
         while True:
             await asyncio.sleep(0.1)

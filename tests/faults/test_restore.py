@@ -136,7 +136,7 @@ async def test_what_was_open_in_a_backup_is_not_sent_again(
 async def test_nobody_gets_at_a_database_that_was_restored_beneath_running_programs(
     tmp_path: Path,
 ) -> None:
-    """Whoever waits for it comes in only after `posthouse migrate`."""
+    """Programs that wait for it can use it only after `posthouse migrate`."""
     server = PostgresPart(tmp_path / "postgres")
     await server.start()
     try:

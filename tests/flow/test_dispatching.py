@@ -151,7 +151,7 @@ async def test_a_reply_that_the_store_cannot_keep_ends_the_delivery_all_the_same
 
 
 async def test_a_message_that_is_gone_is_bounced_and_nothing_is_sent(database: str) -> None:
-    """Past its retention there is nothing to send; nobody is suppressed for it."""
+    """Past its retention there is nothing to send; no recipient is suppressed for it."""
     world = World()
     async with open_stores(database) as stores:
         (delivery, *_) = await stores.queue(recipients=("r@a.example",))
@@ -263,7 +263,7 @@ FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = '
 
 
 async def test_results_go_before_claims_when_locked_tables_are_free_again(database: str) -> None:
-    """Leases ran out while nothing could be written; nobody takes over what is answered."""
+    """Leases ran out while nothing could be written; no process takes over answered deliveries."""
     world, rival = World(seconds=0.5), World()
     recipients = tuple(f"{number}@a.example" for number in range(20))
     async with open_stores(database) as stores, open_stores(database) as others:
@@ -329,7 +329,7 @@ async def test_the_higher_lane_goes_first(database: str) -> None:
 
 
 async def test_alerts_that_are_always_on_the_wire_do_not_starve_bulk(database: str) -> None:
-    """Bulk waits for alerts that are due; for those on the wire only so long."""
+    """Bulk waits for alerts that are due; for those on the wire only for a limited time."""
     world = World(seconds=0.4)
     async with open_stores(database) as stores:
         await stores.queue(Lane.BULK, recipients=("bulk@a.example",))

@@ -87,7 +87,7 @@ async def other_client(door: Running) -> Wire:
 async def test_the_largest_message_of_the_credential_that_holds_most_is_given_up(
     open_door: OpenDoor,
 ) -> None:
-    """M4: a credential that fills the memory stops itself, and nobody else."""
+    """M4: a credential that fills the memory stops itself, and no other one."""
     door = await open_door(octets_in_flight=100_000)
     memory = door.service._context.memory
     small, large = await door.logged_in(), await door.logged_in()

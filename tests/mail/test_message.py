@@ -1,4 +1,4 @@
-"""Splitting and editing headers without touching what nobody edited."""
+"""Splitting and editing headers without changing fields that are not edited."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Signed return paths: ours, for two weeks, and nobody else's."""
+"""Signed return paths: only ours, and for two weeks."""
 
 from datetime import date, timedelta
 from uuid import UUID

@@ -208,7 +208,7 @@ async def test_one_folder_serves_one_process(tmp_path: Path) -> None:
 async def test_a_process_id_that_now_belongs_to_a_stranger_is_no_predecessor(
     tmp_path: Path,
 ) -> None:
-    """After a restart of a container process ids begin anew."""
+    """After a restart of a container process ids begin again."""
     async with EmbeddedPostgres(tmp_path / "pg"):
         record = (tmp_path / "pg/data/postmaster.pid").read_text()
     stale = str(os.getpid()) + record[record.index("\n") :]

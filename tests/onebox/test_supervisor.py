@@ -1,4 +1,4 @@
-"""A worker of `posthouse up` that dies is replaced, and one that hangs holds nobody up."""
+"""A worker of `posthouse up` that dies is replaced, and one that hangs delays no other."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from servers.patience import eventually
 
 @pytest_asyncio.fixture(params=[1, 2])
 async def relay(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Onebox]:
-    """A relay with so many workers."""
+    """A relay with that many workers."""
     made = Onebox(tmp_path, {"POSTHOUSE_WORKERS": str(request.param)})
     try:
         await made.start()

@@ -1,4 +1,4 @@
-"""Signatures against an independent verifier, over messages nobody would write by hand."""
+"""Signatures against an independent verifier, over generated messages."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

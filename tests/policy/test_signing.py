@@ -1,4 +1,4 @@
-"""Whoever makes the signatures makes the same ones, and never a wrong one."""
+"""Both signers make the same signatures, and never a wrong one."""
 
 import ctypes
 import re

@@ -41,7 +41,7 @@ async def after_a_batch_of(
 
 
 async def turns_until_done(task: asyncio.Task[Any]) -> int:
-    """So many turns of the event loop, no more than ten: none of them takes any time."""
+    """A few turns of the event loop, no more than ten: none of them takes any time."""
     for turns in range(10):
         if task.done():
             return turns

@@ -192,7 +192,7 @@ def test_a_process_with_a_parent_breaks_off_only_when_the_parent_says_so() -> No
 
 
 def test_a_look_up_that_fails_after_its_caller_gave_up_is_no_error() -> None:
-    """Anything else that nobody retrieved is."""
+    """Any other exception that was not retrieved is."""
     with program("lookups") as child:
         seen = events(child)
 
@@ -207,3 +207,19 @@ def test_a_signal_before_anything_runs_ends_the_program() -> None:
         child.terminate()
 
         assert child.wait(5) == 130
+
+
+def test_a_low_limit_of_open_files_is_raised() -> None:
+    """Ingest takes 2,000 connections; a shell allows 1,024 files."""
+    code = """
+import resource
+from posthouse.running.service import main
+
+async def program():
+    return 0 if resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 2048 else 1
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048))
+raise SystemExit(main(program()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == 0

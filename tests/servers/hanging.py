@@ -1,4 +1,4 @@
-"""Servers that take a connection and then hardly move: what must keep no other mail waiting."""
+"""Servers that accept a connection and then barely read: no other mail may wait for them."""
 
 import asyncio
 

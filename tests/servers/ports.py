@@ -10,7 +10,7 @@ _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def lasting_ports(count: int) -> list[int]:
-    """TCP ports of 127.0.0.1 that nobody listens on, below those the system gives to clients.
+    """TCP ports of 127.0.0.1 that are free, below those the system gives to clients.
 
     A client that connects again and again to a port of that range, while its server is away, one
     day is given this very port for its own end: it is then connected to itself, and the server

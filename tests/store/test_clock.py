@@ -52,7 +52,7 @@ async def test_a_retry_waits_for_as_long_as_it_was_told_to(stores: Stores) -> No
 
 
 async def test_a_lease_is_left_to_its_holder(stores: Stores) -> None:
-    """Who lives renews it; what nobody holds any more comes due when it runs out."""
+    """A living process renews it; one without a process comes due when it runs out."""
     held = await stores.one_claimed()
     await be_ahead(stores)
     await looked(stores)
@@ -64,7 +64,7 @@ async def test_a_lease_is_left_to_its_holder(stores: Stores) -> None:
 
 
 async def test_what_a_clock_wrote_that_was_ahead_for_a_moment_is_reset(stores: Stores) -> None:
-    """Shorter than anybody looks: nothing tells of it but that no wait is so long."""
+    """Shorter than the time between looks: it shows only because no wait is that long."""
     await stores.queue()
     waiting, held = (await stores.deliveries.claim(2)).deliveries
     await stores.deliveries.settle(deferred(waiting, WAIT))

@@ -15,7 +15,7 @@ from servers.patience import until
 
 @dataclass
 class Server:
-    """Answers after so many seconds, once it is open."""
+    """Answers after a number of seconds, once it is open."""
 
     seconds: float = 0.0
     failure: Exception | None = None
@@ -86,7 +86,7 @@ async def test_a_server_that_answers_is_waited_for(
 async def test_a_server_that_says_nothing_is_given_up_until_it_answers(
     watchdog: DatabaseWatchdog, server: Server
 ) -> None:
-    """All who wait for it hear so together, whoever comes after them at once."""
+    """All callers that wait for it fail together, and later ones at once."""
     server.open.clear()
     with structlog.testing.capture_logs() as logged:
         waiting = (wait_for_commit(watchdog) for _ in range(10))
@@ -94,7 +94,7 @@ async def test_a_server_that_says_nothing_is_given_up_until_it_answers(
         assert {"no answer from the database: it fell silent"} == {str(r) for r in results}
         with pytest.raises(StoreUnavailable, match="is silent"):
             async with watchdog.deadline(60):
-                pytest.fail("nobody is to wait for it")
+                pytest.fail("no caller should wait for it")
 
         server.open.set()
         await until(lambda: logged[-1]["event"] == "database_answers")

@@ -170,7 +170,7 @@ async def test_a_prepared_delivery_goes_straight_to_the_dispatcher(
 
 
 async def test_what_is_on_its_way_is_taken_before_the_end(here: Process, stores: Stores) -> None:
-    """Nobody would send what was written as claimed for one that had gone."""
+    """No process would send items written as claimed for a step that is gone."""
     await here.submissions.accept(a_submission(recipients=ONE))
     await here.submissions.accept(a_submission(recipients=ONE))
     first, second = (prepared(claimed) for claimed in here.policy.taken)

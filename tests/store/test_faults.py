@@ -46,7 +46,7 @@ async def _say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def test_after_closing_nothing_is_opened_again(emptied: str) -> None:
-    """A result that comes too late is refused, not written by a connection nobody closes."""
+    """A result that comes too late is refused, not written by a connection that stays open."""
     async with Postgres(emptied) as database:
         await database.run("round_trip")
     with pytest.raises(StoreUnavailable, match="closed"):

@@ -228,7 +228,7 @@ async def test_a_store_that_is_away_is_told_to_the_batch_and_to_no_other(ledger:
 
 @pytest.mark.parametrize("moment", ["waiting", "underway"])
 async def test_a_caller_that_gives_up_takes_no_other_along(ledger: Ledger, moment: str) -> None:
-    """Its own item is written nevertheless: a result that nobody waits for is still true."""
+    """Its own item is written nevertheless: a result without a waiting caller is still true."""
     commit = GroupCommit(ledger.write, most_items=100)
     first = asyncio.ensure_future(commit.add("first"))
     await settle()

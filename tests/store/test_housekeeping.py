@@ -210,7 +210,7 @@ async def test_a_database_that_takes_no_changes_still_tells_how_the_queue_stands
 async def test_near_a_full_disk_bodies_of_finished_mail_go_before_their_time(
     emptied: str, tmp_path: Path
 ) -> None:
-    """Whoever sees it: the disk of this machine, or a database that has no room."""
+    """Seen on the disk of this machine, or reported by a database that has no room."""
     async with open_stores(emptied) as stores:
         for is_here in (True, False):
             await stores.sql("DELETE FROM due_submissions")

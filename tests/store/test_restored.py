@@ -24,7 +24,7 @@ async def quarantined(url: str) -> list[tuple[str, str, int]]:
 async def test_a_copy_is_used_only_after_what_was_open_is_quarantined(
     stores: Stores, postgres_server: str
 ) -> None:
-    """Leases and all: whoever held them may have sent what they were for."""
+    """Leased rows too: the process with the lease may have sent the mail."""
     await stores.queue()
     await stores.claim_one()
     await stores.submissions.accept(a_submission())
@@ -59,7 +59,7 @@ async def test_a_copy_is_used_only_after_what_was_open_is_quarantined(
     [
         pytest.param("100:200", False, id="the same"),
         pytest.param("100:201", False, id="a new owner"),
-        pytest.param("101:200", False, id="files numbered anew"),
+        pytest.param("101:200", False, id="new inode numbers"),
         pytest.param("101:201", True, id="a copy"),
         pytest.param(None, False, id="not ours to know"),
     ],
@@ -79,7 +79,7 @@ async def test_a_folder_that_was_put_back_is_a_copy(
 
 
 async def test_tables_put_back_into_the_same_database_are_a_copy(database: str) -> None:
-    """As `pg_restore --clean` does it: dropped, made anew and filled."""
+    """As `pg_restore --clean` does it: dropped, made again and filled."""
     async with open_stores(database) as stores:
         await stores.submissions.accept(a_submission())
         for statement in (

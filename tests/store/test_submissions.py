@@ -45,7 +45,7 @@ async def test_what_is_claimed_is_what_was_accepted(stores: Stores) -> None:
 
 
 async def test_a_claim_that_was_returned_does_not_count(stores: Stores) -> None:
-    """It comes due again after the delay, for another worker, as if nobody had claimed it."""
+    """It comes due again after the delay, for another worker, as if it had not been claimed."""
     await stores.submissions.accept(a_submission())
     for _ in range(7):
         (claimed,) = (await stores.submissions.claim(1)).submissions
@@ -180,7 +180,7 @@ async def test_a_lease_that_ran_out_comes_due_again_under_a_new_claim(stores: St
 async def test_what_was_taken_up_twice_without_a_result_comes_one_at_a_time(
     stores: Stores,
 ) -> None:
-    """With others, or by itself when there are no others; and not to whoever has one already."""
+    """With others, or by itself when there are no others; not to a worker that has one already."""
     doubtful = [a_submission() for _ in range(3)]
     for submission in doubtful:
         await stores.submissions.accept(submission)
@@ -266,7 +266,7 @@ async def test_quarantining_under_a_lost_claim_changes_nothing(stores: Stores) -
 
 
 async def test_a_submission_without_content_does_not_stop_the_others(stores: Stores) -> None:
-    """Its day was dropped: it is put aside, and what was claimed with it goes on."""
+    """Its partition was dropped: it is quarantined, and others of the claim go on."""
     lost, kept = a_submission(), a_submission()
     await stores.submissions.accept(lost)
     await stores.submissions.accept(kept)

