@@ -119,9 +119,7 @@ class Story:
         return sorted(accepted, key=lambda message: message.parcel.lane)
 
     def _write_to_the_dead(self, cast: Cast) -> Accepted:
-        self._output.step(
-            "One message to alice@ (exists), nobody@ (refused) and gone@ (bounces)"
-        )
+        self._output.step("One message to alice@ (exists), nobody@ (refused) and gone@ (bounces)")
         return self._submit_to_three(cast, "Are you there?")
 
     def _wait_for_deliveries(self, cast: Cast, messages: Sequence[Accepted]) -> None:
