@@ -60,7 +60,7 @@ class Supervisor:
         try:
             told = await asyncio.gather(*asking)
         except PeerGone:
-            raise NotReady("a worker ended at its start, and has said why") from None
+            raise NotReady("a worker ended at its start; its log lines say why") from None
         (bounces,) = filter(None, told)
         return Endpoint.parse(bounces)
 
