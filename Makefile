@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-# Half of the tests' time is waiting. A RabbitMQ that was given is one for all: it serves one process.
+# The tests wait half of the time. A given RabbitMQ is shared by all tests: then one process runs them.
 TEST_PROCESSES ?= $(if $(POSTHOUSE_TEST_AMQP_URL),0,4)
 DATA ?= ./data
 
@@ -14,7 +14,7 @@ VENV_CHECK :=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
-# An environment is of no use any more when its Python is gone, or has become another minor version.
+# An environment must be made again when its Python is gone, or has become another minor version.
 MADE_FOR = $(shell sed -n 's/^version[_a-z]* *= *\(3\.[0-9]*\).*/\1/p' $(VENV)/pyvenv.cfg 2>/dev/null)
 RUNS_NOW = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 ifneq ($(MADE_FOR),$(RUNS_NOW))
@@ -52,7 +52,7 @@ check: setup-dev ## Format, lint, types, boundaries and quick tests: under a min
 	$(BIN)/lint-imports
 	$(BIN)/pytest --quiet --numprocesses 2 -m "not rabbitmq and not long" $(wildcard $(PURE))
 
-format: setup-dev ## Put the code into its form
+format: setup-dev ## Format the code
 	$(BIN)/ruff format $(CHECKED)
 	$(BIN)/ruff check --fix $(CHECKED)
 

@@ -74,7 +74,7 @@ def records_of(
 def print_records(records: Sequence[Record], relay: str) -> None:
     """Print *records*, which name the host *relay*, as lines of a zone file."""
     if "." not in relay:
-        click.echo(f"; {relay} is no name for the world: set POSTHOUSE_HOSTNAME to the relay's own")
+        click.echo(f"; {relay} is no public host name: set POSTHOUSE_HOSTNAME to the relay's own")
     for record in records:
         click.echo(f"; {record.why}\n{record.zone_line}")
 

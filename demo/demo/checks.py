@@ -50,14 +50,14 @@ def signatures(message: bytes, published: Mapping[str, str]) -> Check:
 
 
 def overtaking(
-    bulk: Sequence[Accepted], express: Sequence[Accepted], started: Mapping[str, float]
+    bulk: Sequence[Accepted], urgent: Sequence[Accepted], started: Mapping[str, float]
 ) -> Check:
     """Messages of high lanes went before bulk that had been accepted earlier.
 
     *started*: by recipient, when its transaction began at the sink.
     """
     claim = "The high lanes overtook the bulk lane"
-    wanted = [m for m in express if m.parcel.lane <= Lane.HIGH]
+    wanted = [m for m in urgent if m.parcel.lane <= Lane.HIGH]
     missing = [m for m in (*bulk, *wanted) if m.parcel.recipients[0] not in started]
     if missing:
         return Check(claim, holds=False, seen=f"{len(missing)} messages never came")

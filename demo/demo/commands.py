@@ -21,7 +21,7 @@ from posthouse.running.endpoint import Endpoint
 
 @click.command
 @click.option(
-    "--compose", is_flag=True, help="Play it on the running stack of docker-compose.yml instead."
+    "--compose", is_flag=True, help="Use the running stack of docker-compose.yml instead."
 )
 @click.option(
     "--submission", default="127.0.0.1:2587", show_default=True, help="With --compose: STARTTLS."
@@ -76,9 +76,9 @@ _ENDPOINT = _EndpointType()
     type=_ENDPOINT,
     default="127.0.0.1:2680",
     show_default=True,
-    help="HTTP: /messages tells what came, /messages/N gives one.",
+    help="HTTP: /messages lists the messages, /messages/N gives one.",
 )
-@click.option("--bounces", type=_ENDPOINT, help="Where mail for gone@ is reported to.")
+@click.option("--bounces", type=_ENDPOINT, help="Where reports about gone@ are sent.")
 @click.option(
     "--delay",
     type=click.FloatRange(0, 60),

@@ -22,7 +22,7 @@ from posthouse.mail.lane import Lane
 
 _BULK = 320
 _UNDER_WAY = 40  # bulk messages at the sink before the urgent ones are submitted
-_EXPRESS = (
+_URGENT = (
     *((Lane.VERY_HIGH, f"alert{n}") for n in range(1, 5)),
     *((Lane.HIGH, f"receipt{n}") for n in range(1, 5)),
     *((Lane.NORMAL, f"letter{n}") for n in range(1, 5)),
@@ -59,14 +59,14 @@ class Story:
         """Run all steps; whether all checks passed. Raises DemoFailed, NotAccepted, StoryFailed."""
         cast = self._make_sender()
         bulk = self._send_bulk(cast)
-        express = self._send_express(cast)
+        urgent = self._send_urgent(cast)
         first = self._write_to_the_dead(cast)
-        self._wait_for_deliveries(cast, (*bulk, *express, first))
-        self._look_at_lanes(cast, bulk, express)
-        self._look_at_signatures(cast, (bulk[0], express[0]))
+        self._wait_for_deliveries(cast, (*bulk, *urgent, first))
+        self._look_at_lanes(cast, bulk, urgent)
+        self._look_at_signatures(cast, (bulk[0], urgent[0]))
         self._look_at_bounces(cast, first)
         again = self._write_again(cast)
-        self._tell_timelines((express[0], bulk[-1], first, again))
+        self._tell_timelines((urgent[0], bulk[-1], first, again))
         return self._conclude()
 
     def _make_sender(self) -> Cast:
@@ -106,20 +106,20 @@ class Story:
         self._output.fact(f"all accepted (committed, then 250) in {seconds:.1f} s, over STARTTLS")
         return accepted
 
-    def _send_express(self, cast: Cast) -> list[Accepted]:
+    def _send_urgent(self, cast: Cast) -> list[Accepted]:
         self._wait("the newsletter to be under way", lambda: len(self._arrived(cast)) >= _UNDER_WAY)
         before = len(self._arrived(cast))
-        self._output.step(f"{len(_EXPRESS)} messages in higher lanes, behind the newsletter")
+        self._output.step(f"{len(_URGENT)} messages in higher lanes, after the newsletter")
         parcels = [
             DemoMessage(lane, (f"{name}@{cast.there}",), f"{lane.label}: {name}")
-            for lane, name in _EXPRESS
+            for lane, name in _URGENT
         ]
         accepted = submit(self._stage.submission, cast.sender, parcels)
         self._output.fact(f"accepted when {before} of {_BULK} newsletters had arrived")
         return sorted(accepted, key=lambda message: message.parcel.lane)
 
     def _write_to_the_dead(self, cast: Cast) -> Accepted:
-        self._output.step("One message to three: alice exists, nobody is refused, gone comes back")
+        self._output.step("One message to alice@ (exists), nobody@ (refused) and gone@ (bounces)")
         return self._submit_to_three(cast, "Are you there?")
 
     def _wait_for_deliveries(self, cast: Cast, messages: Sequence[Accepted]) -> None:
@@ -136,12 +136,12 @@ class Story:
             self._wait("every message to arrive", arrived)
 
     def _look_at_lanes(
-        self, cast: Cast, bulk: Sequence[Accepted], express: Sequence[Accepted]
+        self, cast: Cast, bulk: Sequence[Accepted], urgent: Sequence[Accepted]
     ) -> None:
-        self._output.step("The order in which they arrived")
+        self._output.step("Order of arrival")
         started = self._arrived(cast)
         order = sorted(started.values())
-        for message in express:
+        for message in urgent:
             recipient = message.parcel.recipients[0]
             rank = order.index(started[recipient]) + 1
             after = (started[recipient] - message.at) * 1000
@@ -149,7 +149,7 @@ class Story:
                 f"{message.parcel.lane.label:<10} {recipient.partition('@')[0]:<9} "
                 f"was number {rank} of {len(order)}, {max(after, 0):.0f} ms after its 250"
             )
-        self._check(overtaking(bulk, express, started))
+        self._check(overtaking(bulk, urgent, started))
 
     def _look_at_signatures(self, cast: Cast, messages: Sequence[Accepted]) -> None:
         self._output.step("Signatures, verified by another implementation with the published keys")
@@ -163,7 +163,7 @@ class Story:
             self._check(signatures(content, cast.published))
 
     def _look_at_bounces(self, cast: Cast, first: Accepted) -> None:
-        self._output.step("What came back")
+        self._output.step("Bounces")
         dead = _dead(cast)
         timeline = self._timeline_when(
             first, "both bounces", lambda story: kinds(story, "bounced") >= dead
@@ -191,13 +191,13 @@ class Story:
             Check(
                 "The dead addresses were tried once each, not again",
                 holds=tried == len(dead),
-                seen=f"the other server heard of them {tried} times",
+                seen=f"they were tried {tried} times",
             )
         )
         return again
 
     def _tell_timelines(self, messages: Sequence[Accepted]) -> None:
-        self._output.step("Their stories, as `posthouse message ID` tells them")
+        self._output.step("Their timelines, as `posthouse message ID` prints them")
         told = self._stage.ask("message", *(message.id for message in messages))
         for story in told.replace("\nmessage ", "\n\0message ").split("\0"):
             self._output.quote(story.rstrip().splitlines())
@@ -205,7 +205,7 @@ class Story:
     def _conclude(self) -> bool:
         failed = sum(not check.holds for check in self._checks)
         total = len(self._checks)
-        self._output.step(f"{total - failed} of {total} checks hold")
+        self._output.step(f"{total - failed} of {total} checks passed")
         for check in self._checks:
             if not check.holds:
                 self._output.verdict(check)

@@ -48,7 +48,7 @@ class Sink:
         self._bounces = bounces
         self._received: deque[Received] = deque(maxlen=_KEPT)
         self._refused: deque[str] = deque(maxlen=_KEPT)
-        self._reports: set[asyncio.Task[None]] = set()
+        self._reports: set[asyncio.Future[None]] = set()
         self._servers = AsyncExitStack()
 
     async def open(self, smtp: Endpoint, report: Endpoint) -> tuple[Endpoint, Endpoint]:
@@ -73,7 +73,8 @@ class Sink:
     async def _on_http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer GET /messages with the list of all, GET /messages/N with the content of one."""
         with _until_gone(writer):
-            request = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _SMTP_SECONDS)
+            async with asyncio.timeout(_SMTP_SECONDS):
+                request = await reader.readuntil(b"\r\n\r\n")
             body = self._told(request.split(b" ")[1].decode("ascii", "replace"))
             status = "404 Not Found" if body is None else "200 OK"
             body = body or b""
@@ -125,9 +126,10 @@ class Sink:
             boundary=uuid4().hex,
             now=datetime.now(UTC),
         )
-        task = asyncio.create_task(asyncio.to_thread(_send_back, to, message.sender, report))
-        self._reports.add(task)
-        task.add_done_callback(self._reports.discard)
+        loop = asyncio.get_running_loop()
+        sending = loop.run_in_executor(None, _send_back, to, message.sender, report)
+        self._reports.add(sending)
+        sending.add_done_callback(self._reports.discard)
 
 
 class _Conversation:
@@ -144,7 +146,8 @@ class _Conversation:
     async def run(self) -> None:
         await self._say(f"220 {_NAME} ESMTP")
         while True:
-            line = await asyncio.wait_for(self._reader.readuntil(b"\r\n"), _IDLE_SECONDS)
+            async with asyncio.timeout(_IDLE_SECONDS):
+                line = await self._reader.readuntil(b"\r\n")
             verb, _, argument = line.decode("utf-8", "replace").strip().partition(" ")
             if verb.upper() == "QUIT":
                 await self._say("221 2.0.0 bye")

@@ -156,7 +156,7 @@ def _ready_line(child: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:
             ready: dict[str, Any] = json.loads(line)
             return ready
     last = log.read_text(errors="replace")[-_LAST_WORDS:].strip()
-    raise DemoFailed(f"posthouse did not start: {last or 'it said nothing'}")
+    raise DemoFailed(f"posthouse did not start: {last or 'without output'}")
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

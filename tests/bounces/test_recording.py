@@ -1,4 +1,4 @@
-"""Returned mail recorded in a real PostgreSQL, by the service as it is wired."""
+"""Returned mail recorded in a real PostgreSQL, by the service as it is built."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,14 +14,14 @@ import pytest
 from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
 from bounces.settings import BouncesSettings
-from bounces.wiring import wire
+from bounces.wiring import build
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.mail.return_path import sign
 from posthouse.mail.secret import Purpose, derive
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
 from posthouse.running.identity import new_id
-from posthouse.running.program import Backing
+from posthouse.running.program import Resources
 from posthouse.running.settings import SettingsError, load
 from posthouse.store.postgres import Postgres
 from posthouse.store.returns import ReturnStore
@@ -122,19 +122,19 @@ def settings(**given: str) -> BouncesSettings:
     return load(BouncesSettings, environ)
 
 
-async def test_wired_as_a_program_it_takes_what_policy_signed(installation: Installation) -> None:
+async def test_built_as_a_program_it_takes_what_policy_signed(installation: Installation) -> None:
     wanted = settings()
     key = derive(wanted.secret_key.get_secret_value(), Purpose.RETURN_PATHS)
     return_path = sign(installation.delivery, "b.sender.example", key, datetime.now(UTC).date())
     await installation.connection.execute("UPDATE deliveries SET return_path = $1", return_path)
 
     async with Postgres(installation.url) as database:
-        wired = wire(wanted, Backing(database, database, EmbeddedBroker()))
-        service, stopping = wired.services["bounces"], asyncio.Event()
+        built = build(wanted, Resources(database, database, EmbeddedBroker()))
+        service, stopping = built.by_name["bounces"], asyncio.Event()
         assert isinstance(service, ReturnListener)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(service.run(stopping))
-            await wired.checks["bounces"]()
+            await built.checks["bounces"]()
             address = await service.address()
             await aiosmtplib.send(
                 REPORT["user_unknown"],
@@ -155,9 +155,9 @@ def test_a_key_without_its_certificate_is_a_mistake_in_the_settings() -> None:
 def test_a_certificate_that_cannot_be_used_is_named() -> None:
     wanted = settings(POSTHOUSE_BOUNCES_TLS_CERTIFICATE="/nowhere/cert.pem")
     database = Postgres("postgresql://unused")
-    behind = Backing(database, database, EmbeddedBroker())
+    resources = Resources(database, database, EmbeddedBroker())
     with pytest.raises(CannotListen, match=r"/nowhere/cert\.pem"):
-        wire(wanted, behind)
+        build(wanted, resources)
 
 
 def test_the_port_is_only_local_unless_told_otherwise() -> None:

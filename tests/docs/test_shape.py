@@ -29,7 +29,7 @@ LONG: set[str] = {
     "demo/demo/stage.py:local_stage",
     "services/dispatcher/dispatcher/core/smtp_client.py",
     "services/ingest/ingest/service.py:__init__",
-    "services/ingest/ingest/wiring.py:wire",
+    "services/ingest/ingest/wiring.py:build",
 }
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -21,7 +21,7 @@ from e2e.conftest import DISPATCHERS, LANE_LIMITS
 from posthouse.mail.lane import Lane
 from servers.patience import eventually
 
-EXPRESS = 200
+URGENT = 200
 FIRST_EXPRESS = 1_000_000  # number of the first message that is not bulk
 BULK, TRICKLE = 120, 4  # bulk beside a trickle, and how many of that are on their way
 SINK_SECONDS = 0.05  # from a message's final dot to its 250
@@ -41,10 +41,10 @@ async def overtake(relay: Split, bulk_messages: int) -> BulkClaims:
     bulk = Load(
         Plan(relay.customer.bulk, messages=bulk_messages, connections=10, size=2048, sender=sender)
     )
-    express = Load(
+    urgent = Load(
         Plan(
             relay.customer.bulk,
-            messages=EXPRESS,
+            messages=URGENT,
             connections=4,
             size=2048,
             sender=sender,
@@ -57,10 +57,10 @@ async def overtake(relay: Split, bulk_messages: int) -> BulkClaims:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(bulk.run())
             await sink.arrived(bulk_messages // 2, patience)
-            tasks.create_task(express.run())
-        await sink.arrived(bulk_messages + EXPRESS, patience)
+            tasks.create_task(urgent.run())
+        await sink.arrived(bulk_messages + URGENT, patience)
         await all_ended(relay)
-    assert bulk_messages + EXPRESS == len({a.id for a in sink.arrivals})
+    assert bulk_messages + URGENT == len({a.id for a in sink.arrivals})
     return await bulk_claims(relay.database_url, beside=Lane.VERY_HIGH)
 
 

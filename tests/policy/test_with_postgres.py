@@ -14,7 +14,7 @@ from pydantic import SecretBytes, SecretStr
 
 from policy import gathering
 from policy.settings import PolicySettings
-from policy.wiring import wire
+from policy.wiring import build
 from posthouse.broker import Topic
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.mail.dkim_key import Algorithm, check, record
@@ -24,7 +24,7 @@ from posthouse.mail.submission import Submission
 from posthouse.profiles import resolve
 from posthouse.running.identity import new_id
 from posthouse.running.keys import generate
-from posthouse.running.program import Backing
+from posthouse.running.program import Resources
 from posthouse.store.accounts import AccountStore, NewKey
 from posthouse.store.postgres import Postgres
 from posthouse.store.submissions import SubmissionStore
@@ -55,15 +55,15 @@ def submission(account: UUID, *recipients: str) -> Submission:
 
 
 @pytest_asyncio.fixture
-async def behind(database: str) -> AsyncIterator[Backing]:
+async def resources(database: str) -> AsyncIterator[Resources]:
     async with Postgres(database) as store:
-        yield Backing(store, store, EmbeddedBroker())
+        yield Resources(store, store, EmbeddedBroker())
 
 
 @pytest_asyncio.fixture
-async def account(behind: Backing) -> UUID:
+async def account(resources: Resources) -> UUID:
     """An account that may send as sender.example, and has a key for it."""
-    accounts = AccountStore(behind.database)
+    accounts = AccountStore(resources.database)
     id_ = await accounts.create_account("shop")
     sealed = seal(KEY, derive(SECRET_KEY, Purpose.DKIM_KEYS), b"n" * 12)
     key = NewKey("s1", "rsa-sha256", sealed, DNS.decode())
@@ -72,16 +72,16 @@ async def account(behind: Backing) -> UUID:
 
 
 async def test_a_submission_becomes_deliveries_that_can_be_claimed(
-    behind: Backing, account: UUID, database: str
+    resources: Resources, account: UUID, database: str
 ) -> None:
     """Signed, without the suppressed recipient, and gone from the list of what is due."""
-    store = SubmissionStore(behind.database, behind.background)
-    await SuppressionStore(behind.database).add(account, "dead@x.example", "bounced", {})
+    store = SubmissionStore(resources.database, resources.background)
+    await SuppressionStore(resources.database).add(account, "dead@x.example", "bounced", {})
     sent = submission(account, "a@x.example", "dead@x.example", "b@x.example")
     heard: list[Lane] = []
-    behind.broker.listen(Topic.DELIVERIES, heard.append)
+    resources.broker.listen(Topic.DELIVERIES, heard.append)
 
-    async with working(behind, database):
+    async with working(resources, database):
         await store.accept(sent)
         await until(lambda: heard == [Lane.HIGH])
 
@@ -99,14 +99,14 @@ async def test_a_submission_becomes_deliveries_that_can_be_claimed(
 
 
 async def test_mail_of_a_newer_profile_waits_for_a_newer_version(
-    behind: Backing, account: UUID, database: str, monkeypatch: pytest.MonkeyPatch
+    resources: Resources, account: UUID, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An older one gives it back, however often it comes, and counts nothing against it."""
-    store = SubmissionStore(behind.database, behind.background)
+    store = SubmissionStore(resources.database, resources.background)
     sent = replace(submission(account, "a@x.example"), profile="later", profile_revision=3)
     await store.accept(sent)
 
-    async with working(behind, database):
+    async with working(resources, database):
         for _ in range(8):
             await until_row(
                 database, "due_at > now() + interval '1 s' AND NOT leased AND claim = 0"
@@ -117,14 +117,14 @@ async def test_mail_of_a_newer_profile_waits_for_a_newer_version(
     later = replace(resolve("native"), name="later", revision=3)
     monkeypatch.setattr(gathering, "resolve", lambda *_: later)
     await _rows(database, "UPDATE due_submissions SET due_at = now()")
-    async with working(behind, database):
+    async with working(resources, database):
         await until_row(database, "true", table="deliveries")
 
     [event] = await _rows(database, "SELECT detail FROM events WHERE kind = 'prepared'")
     assert '"profile": "later"' in event["detail"]
 
 
-async def test_a_database_that_cannot_be_reached_ends_nothing(behind: Backing) -> None:
+async def test_a_database_that_cannot_be_reached_ends_nothing(resources: Resources) -> None:
     """The service waits for it, and still stops when it is told to."""
     nowhere = Postgres("postgresql://nobody@127.0.0.1:1/none")
     settings = PolicySettings(
@@ -133,7 +133,7 @@ async def test_a_database_that_cannot_be_reached_ends_nothing(behind: Backing) -
         secret_key=SecretBytes(SECRET_KEY),
         hostname="relay.example",
     )
-    service = wire(settings, Backing(nowhere, nowhere, behind.broker)).services
+    service = build(settings, Resources(nowhere, nowhere, resources.broker)).by_name
     stopping = asyncio.Event()
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
@@ -144,7 +144,7 @@ async def test_a_database_that_cannot_be_reached_ends_nothing(behind: Backing) -
 
 
 @asynccontextmanager
-async def working(behind: Backing, database: str) -> AsyncIterator[None]:
+async def working(resources: Resources, database: str) -> AsyncIterator[None]:
     """Policy at work; told to stop at the end, and waited for."""
     settings = PolicySettings(
         database_url=SecretStr(database),
@@ -154,7 +154,7 @@ async def working(behind: Backing, database: str) -> AsyncIterator[None]:
     )
     stopping = asyncio.Event()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-        for service in wire(settings, behind).services.values():
+        for service in build(settings, resources).by_name.values():
             group.create_task(service.run(stopping))
         yield
         stopping.set()

@@ -52,7 +52,7 @@ def restore(file: Path) -> None:
     `posthouse queue release` sends it.
     """
     run(_put_back(installation(), file))
-    click.echo("restored; what was open in it is quarantined: see `posthouse queue quarantined`")
+    click.echo("restored; its open mail is quarantined: see `posthouse queue quarantined`")
 
 
 async def _save(where: Installation, file: Path) -> None:

@@ -50,11 +50,11 @@ class _Wanted:
 
 @credential.command
 @click.option(
-    "--account", default="default", show_default=True, metavar="NAME", help="Made when missing."
+    "--account", default="default", show_default=True, metavar="NAME", help="Made if missing."
 )
 @click.option("--username", help="Default: a random one.")
 @click.option(
-    "--lane", type=LANE, default="normal", show_default=True, help="Of messages that ask for none."
+    "--lane", type=LANE, default="normal", show_default=True, help="For messages without priority."
 )
 @click.option(
     "--highest-lane",
@@ -68,7 +68,7 @@ class _Wanted:
     "domains",
     multiple=True,
     metavar="NAME",
-    help="Sending domain of the account; made with DKIM keys when it is new. Repeatable.",
+    help="Sending domain of the account; made with DKIM keys if it is new. Repeatable.",
 )
 @click.option(
     "--profile",

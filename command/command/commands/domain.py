@@ -45,7 +45,7 @@ def domain() -> None:
     metavar="HOST",
     help="Host under the domain that returned mail comes to, so that SPF aligns.",
 )
-@click.option("--unverified", is_flag=True, help="Do not let anybody send as it yet.")
+@click.option("--unverified", is_flag=True, help="No account may send as it yet.")
 @click.option("--no-ed25519", is_flag=True, help="Sign with RSA only.")
 @spf_option
 @json_option
@@ -85,7 +85,7 @@ def add(
 
 @domain.command
 @click.argument("name")
-@click.option("--account", required=True, metavar="NAME", help="Who may use it too.")
+@click.option("--account", required=True, metavar="NAME", help="The account that may use it too.")
 @data_option
 def share(name: str, account: str) -> None:
     """Let one more account send as the domain NAME of another one, with the same DKIM keys."""
@@ -194,4 +194,4 @@ def verify(name: str, account: str) -> None:
         await accounts.verify_sending_domain(owner, name)
 
     with_store(work)
-    click.echo(f"{account} may send as {name}, on your word: DNS was not asked")
+    click.echo(f"{account} may send as {name}; DNS was not asked")

@@ -127,12 +127,10 @@ def quarantine(reason: str) -> None:
 
 def _choosing(command: Callable[..., None]) -> Callable[..., None]:
     options = (
-        click.option("--account", metavar="NAME", help="Only this account's."),
-        click.option("--reason", help='Only what is there for exactly this, such as "restored".'),
-        click.option(
-            "--older-than", type=AGE, help="Only what was accepted longer ago: 30min, 2h."
-        ),
-        click.option("--newer-than", type=AGE, help="Only what was accepted since then: 5d."),
+        click.option("--account", metavar="NAME", help="Only mail of this account."),
+        click.option("--reason", help='Only mail with exactly this reason, such as "restored".'),
+        click.option("--older-than", type=AGE, help="Only mail accepted longer ago: 30min, 2h."),
+        click.option("--newer-than", type=AGE, help="Only mail accepted since then: 5d."),
         data_option,
     )
     return reduce(lambda decorated, option: option(decorated), reversed(options), command)

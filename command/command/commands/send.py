@@ -46,13 +46,13 @@ class _Relay:
     type=click.Choice([mode.value for mode in Tls]),
     default=Tls.STARTTLS.value,
     show_default=True,
-    help="The relay's certificate is not checked: a relay of your own may have signed its own.",
+    help="The relay's certificate is not checked: it may be self-signed.",
 )
-@click.option("--username", help="Without it there is no AUTH.")
+@click.option("--username", help="Without it AUTH is not used.")
 @click.option("--secret", help="Asked for when there is a username and no secret.")
 @click.option("--from", "sender", required=True, metavar="ADDRESS")
 @click.option("--to", "recipients", required=True, multiple=True, metavar="ADDRESS")
-@click.option("--lane", type=LANE, help="Asked for by X-Priority.")
+@click.option("--lane", type=LANE, help="Sent as X-Priority.")
 @click.option("--subject", default="Posthouse test", show_default=True)
 @click.option("--body", default="This message came by Posthouse.\n", show_default=False)
 @click.option(

@@ -13,7 +13,7 @@ def _verb(name: str) -> click.Command:
     def run() -> None:
         wiring = import_module(f"{name}.wiring")
         # Services of one installation may share an environment.
-        sys.exit(run_program(name, SERVICES[name], wiring.wire, also_known=known_names))
+        sys.exit(run_program(name, SERVICES[name], wiring.build, also_known=known_names))
 
     text = f"Run the {name} service until it is stopped; everything is set by the environment."
     return click.command(name, help=text)(run)

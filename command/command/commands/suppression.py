@@ -56,7 +56,7 @@ def remove(address: str, account: str) -> None:
 
 
 @suppression.command("list")
-@click.option("--account", metavar="NAME", help="Only this account's.")
+@click.option("--account", metavar="NAME", help="Only entries of this account.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 @json_option
 @data_option

@@ -42,7 +42,7 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--data",
     type=click.Path(file_okay=False),
-    help="Folder for everything that is kept.  [env: POSTHOUSE_DATA; ./data]",
+    help="Folder for database, keys and certificate.  [env: POSTHOUSE_DATA; ./data]",
 )
 @click.option(
     "--listen",

@@ -15,19 +15,19 @@ from prometheus_client import REGISTRY, generate_latest
 from pydantic import SecretStr
 
 from bounces.return_listener import ReturnListener
-from bounces.wiring import wire as wire_bounces
-from dispatcher.wiring import wire as wire_dispatcher
+from bounces.wiring import build as build_bounces
+from dispatcher.wiring import build as build_dispatcher
 from ingest.listeners import join
-from ingest.wiring import wire as wire_ingest
+from ingest.wiring import build as build_ingest
 from onebox.all_settings import UpSettings, configure_logs, read_settings
 from onebox.channel import Channel, PeerGone
 from onebox.postgres_data import data_of
 from onebox.worker_process import BREAK_OFF, ParentLink, spawned
-from policy.wiring import wire as wire_policy
+from policy.wiring import build as build_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.running.health import CannotListen, Health
-from posthouse.running.program import backing, housekeeping, rabbitmq
+from posthouse.running.program import housekeeping, open_resources, rabbitmq
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError
 
@@ -46,20 +46,20 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.
             broker = _broker(settings)
             folder = settings.installation.database_folder
             disk = data_of(folder) if folder else None
-            behind = await stack.enter_async_context(backing(told, broker, disk=disk))
-            wired = [
-                wire_ingest(settings.ingest, behind, sockets),
-                wire_policy(settings.policy, behind),
-                wire_dispatcher(settings.dispatcher, behind),
-                *([wire_bounces(settings.bounces, behind)] if link.number == 1 else []),
+            resources = await stack.enter_async_context(open_resources(told, broker, disk=disk))
+            built = [
+                build_ingest(settings.ingest, resources, sockets),
+                build_policy(settings.policy, resources),
+                build_dispatcher(settings.dispatcher, resources),
+                *([build_bounces(settings.bounces, resources)] if link.number == 1 else []),
             ]
             services: dict[str, Service] = {"broker": broker}
-            services |= {n: s for w in wired for n, s in w.services.items()}
-            checks = {name: check for w in wired for name, check in w.checks.items()}
+            services |= {n: s for b in built for n, s in b.by_name.items()}
+            checks = {name: check for b in built for name, check in b.checks.items()}
             health = Health(told.health_listen, checks)
             returned = services.get("bounces")
             assert returned is None or isinstance(returned, ReturnListener)
-            services["housekeeping"] = housekeeping(settings.dispatcher, behind)
+            services["housekeeping"] = housekeeping(settings.dispatcher, resources)
             services["parent"] = _Parent(link.channel, number, health, returned)
             grace = told.grace_seconds
             return await run(services, health=None, grace=grace, break_off=BREAK_OFF)

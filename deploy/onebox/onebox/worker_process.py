@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from onebox.channel import Channel, PeerGone
 
 # A parent tells its workers to break off by this signal. SIGTERM and SIGINT may come to them from
-# anybody (a terminal, systemd) and only ever mean: drain.
+# others (a terminal, systemd) and always mean: drain.
 BREAK_OFF = signal.SIGUSR1
 _PR_SET_PDEATHSIG = 1
 

@@ -12,7 +12,7 @@ from posthouse.mail.events import Event
 from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Delivery
 from posthouse.running.certificate import Certificate
-from posthouse.running.program import Backing, Wired
+from posthouse.running.program import Resources, Services
 from posthouse.store.database_watchdog import DatabaseWatchdog
 from posthouse.store.returns import ReturnStore
 
@@ -38,12 +38,14 @@ class _Returns:
             return await self.store.record(event, suppress=suppress)
 
 
-def wire(settings: BouncesSettings, behind: Backing) -> Wired:
+def build(settings: BouncesSettings, resources: Resources) -> Services:
     """The listener for returned mail."""
     key = derive(settings.secret_key.get_secret_value(), Purpose.RETURN_PATHS)
-    watchdog = DatabaseWatchdog(behind.database.alone())
+    watchdog = DatabaseWatchdog(resources.database.alone())
     bounces = Bounces(
-        _Returns(ReturnStore(behind.database), watchdog), (key,), lambda: datetime.now(UTC).date()
+        _Returns(ReturnStore(resources.database), watchdog),
+        (key,),
+        lambda: datetime.now(UTC).date(),
     )
     certificate = Certificate.told(settings.bounces_tls_certificate, settings.bounces_tls_key)
     listener = ReturnListener(
@@ -57,8 +59,8 @@ def wire(settings: BouncesSettings, behind: Backing) -> Wired:
             messages_per_minute=settings.bounces_messages_per_minute,
         ),
     )
-    return Wired(
-        services={
+    return Services(
+        by_name={
             "bounces": listener,
             "bounces-watchdog": watchdog,
             **({"bounces-certificate": certificate} if certificate else {}),

@@ -3,8 +3,8 @@
 import sys
 
 from dispatcher.settings import DispatcherSettings
-from dispatcher.wiring import wire
+from dispatcher.wiring import build
 from posthouse.running.program import run_program
 
 if __name__ == "__main__":
-    sys.exit(run_program("dispatcher", DispatcherSettings, wire))
+    sys.exit(run_program("dispatcher", DispatcherSettings, build))

@@ -12,7 +12,7 @@ from dispatcher.service import Dispatcher
 from dispatcher.settings import DispatcherSettings
 from dispatcher.sites import Sites
 from posthouse.broker import Topic
-from posthouse.running.program import Backing, Wired, broker_check
+from posthouse.running.program import Resources, Services, broker_check
 from posthouse.store.clock import ClockWatch
 from posthouse.store.deliveries import DeliveryStore
 
@@ -33,14 +33,14 @@ def delivery_attempts(settings: DispatcherSettings, sites: Sites | None = None) 
     return DeliveryAttempts(router, connections, sites or Sites(settings.site_limit))
 
 
-def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
+def build(settings: DispatcherSettings, resources: Resources) -> Services:
     """The dispatcher, what wakes it, and the watch over the clock of the database."""
     sites = Sites(settings.site_limit)
     dispatcher = Dispatcher(
         DeliveryStore(
-            behind.database,
-            behind.background,
-            prepared=behind.prepared,
+            resources.database,
+            resources.background,
+            prepared=resources.prepared,
             lease=timedelta(seconds=settings.lease_seconds),
         ),
         delivery_attempts(settings, sites),
@@ -49,11 +49,13 @@ def wire(settings: DispatcherSettings, behind: Backing) -> Wired:
         sites,
         lease_seconds=settings.lease_seconds,
     )
-    behind.broker.listen(Topic.DELIVERIES, dispatcher.wake)
-    return Wired(
-        services={
+    resources.broker.listen(Topic.DELIVERIES, dispatcher.wake)
+    return Services(
+        by_name={
             "dispatcher": dispatcher,
-            "clock": ClockWatch(behind.database, lease=timedelta(seconds=settings.lease_seconds)),
+            "clock": ClockWatch(
+                resources.database, lease=timedelta(seconds=settings.lease_seconds)
+            ),
         },
-        checks={"broker": broker_check(behind.broker)},
+        checks={"broker": broker_check(resources.broker)},
     )

@@ -16,7 +16,7 @@ from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Submission
 from posthouse.running.certificate import Certificate
 from posthouse.running.identity import new_id
-from posthouse.running.program import Backing, Wired
+from posthouse.running.program import Resources, Services
 from posthouse.store import StoreFull
 from posthouse.store.accounts import AccountStore, Login
 from posthouse.store.database_watchdog import DatabaseWatchdog
@@ -63,25 +63,29 @@ def _room(disk: Path | None, message_octets: int) -> Callable[[], bool]:
     return Disk(disk, least_free(message_octets), time.monotonic).has_room
 
 
-def wire(settings: IngestSettings, behind: Backing, sockets: Sequence[socket.socket] = ()) -> Wired:
+def build(
+    settings: IngestSettings, resources: Resources, sockets: Sequence[socket.socket] = ()
+) -> Services:
     """The listeners for clients, and what tells policy. Raises CannotListen.
 
     *sockets*: those of the listeners, where they are bound already.
     """
-    submissions = SubmissionStore(behind.database, behind.background, accepted=behind.accepted)
+    submissions = SubmissionStore(
+        resources.database, resources.background, accepted=resources.accepted
+    )
     certificate = Certificate.told(settings.ingest_tls_certificate, settings.ingest_tls_key)
     limits = Limits(
         message_octets=settings.ingest_message_octets,
         connections=settings.ingest_connections,
         connections_per_address=settings.ingest_connections_per_address,
     )
-    watchdog = DatabaseWatchdog(behind.database.alone())
-    has_room = _room(behind.disk, limits.message_octets)
+    watchdog = DatabaseWatchdog(resources.database.alone())
+    has_room = _room(resources.disk, limits.message_octets)
     ingest = IngestService(
         settings.ingest_listeners,
         hostname=settings.hostname,
-        intake=_Intake(submissions, behind.broker, watchdog, limits.accept_seconds, has_room),
-        directory=_Directory(AccountStore(behind.database), watchdog, limits.directory_seconds),
+        intake=_Intake(submissions, resources.broker, watchdog, limits.accept_seconds, has_room),
+        directory=_Directory(AccountStore(resources.database), watchdog, limits.directory_seconds),
         pepper=derive(settings.secret_key.get_secret_value(), Purpose.CREDENTIALS),
         certificate=certificate,
         new_id=new_id,
@@ -91,8 +95,8 @@ def wire(settings: IngestSettings, behind: Backing, sockets: Sequence[socket.soc
         limits=limits,
     )
     ingest.bind()
-    return Wired(
-        services={
+    return Services(
+        by_name={
             "ingest": ingest,
             "ingest-watchdog": watchdog,
             **({"ingest-certificate": certificate} if certificate else {}),

@@ -3,8 +3,8 @@
 import sys
 
 from policy.settings import PolicySettings
-from policy.wiring import wire
+from policy.wiring import build
 from posthouse.running.program import run_program
 
 if __name__ == "__main__":
-    sys.exit(run_program("policy", PolicySettings, wire))
+    sys.exit(run_program("policy", PolicySettings, build))

@@ -16,7 +16,7 @@ from policy.verifying import SampleVerifier
 from posthouse.broker import Topic
 from posthouse.mail.dkim_key import SigningKey, from_pem
 from posthouse.mail.secret import Purpose, derive
-from posthouse.running.program import Backing, Wired, broker_check
+from posthouse.running.program import Resources, Services, broker_check
 from posthouse.store.accounts import AccountStore
 from posthouse.store.submissions import SubmissionStore
 from posthouse.store.suppressions import SuppressionStore
@@ -24,35 +24,35 @@ from posthouse.store.suppressions import SuppressionStore
 log = structlog.get_logger()
 
 
-def wire(settings: PolicySettings, behind: Backing) -> Wired:
+def build(settings: PolicySettings, resources: Resources) -> Services:
     """Policy, woken by hints from ingest; it announces deliveries to the dispatchers.
 
     Raises BrokenKey.
     """
     store = SubmissionStore(
-        behind.database,
-        behind.background,
-        prepared=behind.prepared,
-        accepted=behind.accepted,
+        resources.database,
+        resources.background,
+        prepared=resources.prepared,
+        accepted=resources.accepted,
         lease=timedelta(seconds=settings.lease_seconds),
     )
     service = PolicyService(
         store,
-        _gatherer(settings, behind),
+        _gatherer(settings, resources),
         _preparer(settings),
-        announce=partial(behind.broker.announce, Topic.DELIVERIES),
+        announce=partial(resources.broker.announce, Topic.DELIVERIES),
         pace=ClaimPace(batch=settings.policy_batch),
     )
-    behind.accepted.subscribe(service.work.put, room=service.work.capacity)
-    behind.broker.listen(Topic.SUBMISSIONS, service.work.wake)
-    return Wired(services={"policy": service}, checks={"broker": broker_check(behind.broker)})
+    resources.accepted.subscribe(service.work.put, room=service.work.capacity)
+    resources.broker.listen(Topic.SUBMISSIONS, service.work.wake)
+    return Services(by_name={"policy": service}, checks={"broker": broker_check(resources.broker)})
 
 
-def _gatherer(settings: PolicySettings, behind: Backing) -> Gatherer:
+def _gatherer(settings: PolicySettings, resources: Resources) -> Gatherer:
     secret_key = settings.secret_key.get_secret_value()
     return Gatherer(
-        AccountStore(behind.database),
-        SuppressionStore(behind.database),
+        AccountStore(resources.database),
+        SuppressionStore(resources.database),
         relay(settings, secret_key),
         derive(secret_key, Purpose.DKIM_KEYS),
         monotonic,

@@ -1,4 +1,4 @@
-"""A service as a program of its own: its settings, its backing, its wiring, its run."""
+"""A service as a program of its own: its settings, its resources, how it is built and run."""
 
 import asyncio
 import os
@@ -42,8 +42,8 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Backing:
-    """The database and broker that every service uses."""
+class Resources:
+    """What the services of a process share: database, broker, disk."""
 
     database: Postgres
     background: Postgres  # the same database; a crash may undo what was written through it
@@ -55,10 +55,10 @@ class Backing:
 
 
 @dataclass(frozen=True, slots=True)
-class Wired:
-    """A service ready to run, with what its readiness depends on."""
+class Services:
+    """What `build` of a service returns: all that is to run, and what its readiness depends on."""
 
-    services: Mapping[str, Service]
+    by_name: Mapping[str, Service]
     checks: Mapping[str, Check]
 
 
@@ -70,9 +70,9 @@ S = TypeVar("S", bound=ProgramSettings)
 
 
 @asynccontextmanager
-async def backing(
+async def open_resources(
     settings: ProgramSettings, broker: Broker, *, disk: Path | None = None
-) -> AsyncIterator[Backing]:
+) -> AsyncIterator[Resources]:
     """Connections to the database, beside *broker*."""
     url = settings.database_url.get_secret_value()
     size = settings.database_pool_size
@@ -80,14 +80,14 @@ async def backing(
         Postgres(url, connections=size) as database,
         Postgres(url, connections=size, background=True) as background,
     ):
-        yield Backing(database, background, broker, disk=disk)
+        yield Resources(database, background, broker, disk=disk)
 
 
-def database_check(behind: Backing) -> Check:
+def database_check(resources: Resources) -> Check:
     """Ready when the database answers."""
 
     async def check() -> None:
-        await behind.database.run("round_trip")
+        await resources.database.run("round_trip")
 
     return check
 
@@ -102,13 +102,13 @@ def broker_check(broker: Broker) -> Check:
     return check
 
 
-def housekeeping(settings: ProgramSettings, behind: Backing) -> Housekeeping:
+def housekeeping(settings: ProgramSettings, resources: Resources) -> Housekeeping:
     """Housekeeping, which every process runs beside its service; one of them does the work."""
     retention = Retention(
         bodies=timedelta(hours=settings.body_retention_hours),
         history=timedelta(days=settings.history_retention_days),
     )
-    return Housekeeping(behind.database, retention, disk=behind.disk)
+    return Housekeeping(resources.database, retention, disk=resources.disk)
 
 
 def rabbitmq(urls: Sequence[SecretStr]) -> Broker:
@@ -121,7 +121,7 @@ def rabbitmq(urls: Sequence[SecretStr]) -> Broker:
 def run_program(
     name: str,
     model: type[S],
-    wire: Callable[[S, Backing], Wired],
+    build: Callable[[S, Resources], Services],
     *,
     also_known: Callable[[], Collection[str]] = frozenset,
 ) -> int:
@@ -137,24 +137,24 @@ def run_program(
         form=settings.log_format,
         addresses=settings.log_addresses,
     )
-    return main(_run(settings, wire))
+    return main(_run(settings, build))
 
 
-async def _run(settings: S, wire: Callable[[S, Backing], Wired]) -> int:
+async def _run(settings: S, build: Callable[[S, Resources], Services]) -> int:
     broker = rabbitmq(settings.broker_url)
     try:
-        async with backing(settings, broker) as behind:
-            await behind.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
+        async with open_resources(settings, broker) as resources:
+            await resources.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
             if isinstance(settings, WithSecretKey):
-                await keep_secret_check(behind.database, settings.secret_key.get_secret_value())
-            wired = wire(settings, behind)
+                await keep_secret_check(resources.database, settings.secret_key.get_secret_value())
+            built = build(settings, resources)
             health = Health(
-                settings.health_listen, {"database": database_check(behind), **wired.checks}
+                settings.health_listen, {"database": database_check(resources), **built.checks}
             )
             services = {
                 "broker": broker,
-                **wired.services,
-                "housekeeping": housekeeping(settings, behind),
+                **built.by_name,
+                "housekeeping": housekeeping(settings, resources),
             }
             return await run(services, health=health, grace=settings.grace_seconds)
     except (StoreUnavailable, WrongSecretKey, CannotListen) as error:

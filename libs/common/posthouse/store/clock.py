@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import structlog
 
+from posthouse.running.waiting import wait_for_event
 from posthouse.store.failure import StoreRefused, StoreUnavailable
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
@@ -41,10 +42,7 @@ class ClockWatch:
                 await self.look()
             except (StoreUnavailable, StoreRefused) as error:
                 log.warning("clock_not_looked_at", reason=str(error))
-            try:
-                await asyncio.wait_for(stopping.wait(), _EVERY_SECONDS)
-            except TimeoutError:
-                continue
+            await wait_for_event(stopping, _EVERY_SECONDS)
 
     async def look(self) -> None:
         """Note the time; shift due times if the clock was set back, and reset impossible ones."""

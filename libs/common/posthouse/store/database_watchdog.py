@@ -86,18 +86,19 @@ class DatabaseWatchdog:
                 limit.reschedule(0)
 
     async def _answers(self, seconds: float) -> bool:
-        asked = asyncio.ensure_future(self._server.run("round_trip"))
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            asking = tasks.create_task(self._ask(), name="asking the database")
             for _ in range(_PIECES):
                 # In pieces: if this process itself was stopped, the answer may be there already.
-                await asyncio.wait((asked,), timeout=seconds / _PIECES)
-                if asked.done():
-                    with suppress(StoreUnavailable):
-                        asked.result()
+                await asyncio.wait((asking,), timeout=seconds / _PIECES)
+                if asking.done():
                     return True
-        finally:
-            asked.cancel()
+            asking.cancel()
         return False
+
+    async def _ask(self) -> None:
+        with suppress(StoreUnavailable):  # an error is an answer too
+            await self._server.run("round_trip")
 
 
 class WatchedWait:

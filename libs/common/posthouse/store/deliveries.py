@@ -34,7 +34,7 @@ class ClaimedDelivery:
     claim: int  # fences the result
     tries: int  # attempts that had a result, before this one
     abandoned: int  # claims in a row before this one that had no result: maybe sent already
-    expired: bool  # older than mail may become
+    expired: bool  # past its expiry time
     received_at: datetime
     expires_at: datetime
     size: int  # octets of the message

@@ -70,7 +70,9 @@ class GroupCommit(Generic[T, R]):
     def _start(self) -> None:
         if self._writers < (2 if self._urgent else 1):
             self._writers += 1
-            # Its errors go to the callers' futures; the set keeps it from being collected.
+            # Without a parent: the stores have no `run` that could have a task group, and a caller
+            # that gives up must not end a batch of others. Its errors go to the callers' futures;
+            # the set keeps it from being collected.
             task = asyncio.get_running_loop().create_task(self._drain())
             self._running.add(task)
             task.add_done_callback(self._running.discard)

@@ -2,14 +2,14 @@
 -- A batch of rows is one array of a named type, one statement and one transaction.
 --
 -- A connection plans a statement once, perhaps while the tables are empty, and the plan must be good
--- when a million rows wait. So the planner is left no choice that could read a whole table: whether
+-- when a million rows wait. So the planner must have no choice that could read a whole table: whether
 -- a lane has anything is a scalar subquery (an EXISTS would become a join), rows are looked up one by
 -- one by LATERAL behind OFFSET 0, rows to change are named by `id = ANY`, and leases are found by
 -- claim number in a CASE (a plain `leased` would invite a scan of its index). A test counts the pages
 -- that these plans read.
 
 -- name: accept_submissions
--- What is handed over is claimed at once.
+-- A submission that is handed over is written as claimed.
 WITH input AS (
     SELECT * FROM unnest($1::accept_row_1[])
 ), kept AS (
@@ -32,7 +32,7 @@ FROM input;
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
 -- may be due. One that was claimed twice without a result may kill the process that claims it:
--- such come one at a time, and none unless $4.
+-- these come one at a time, and none unless $4.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, $5::integer) AS lane
     WHERE (SELECT true FROM due_submissions d
@@ -62,7 +62,7 @@ ORDER BY s.id;
 
 -- name: prepare_submissions
 -- A delivery that is to be handed over is claimed at once, if claim_deliveries would give it to
--- anybody now: no lane above its own has anything due, nor, of the two highest, anything young.
+-- a dispatcher now: no lane above its own has anything due, nor, of the two highest, anything young.
 WITH free AS (
     SELECT COALESCE(min(lane), 5) AS lowest FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_deliveries d
@@ -110,7 +110,7 @@ WITH free AS (
 SELECT * FROM opened;
 
 -- name: return_submission_leases
--- As if they had not been claimed, but that they come due only after $2: a claim that could not
+-- As if they had not been claimed, except that they come due only after $2: a claim that could not
 -- begin does not count against a message.
 UPDATE due_submissions d SET due_at = now() + $2::interval, claim = d.claim - 1, leased = false
 FROM unnest($1::claim_row_1[]) AS t
@@ -134,13 +134,13 @@ SELECT id, account_id, lane, size, received_at, expires_at, held, $3 FROM done;
 -- Deliveries whose lease ran out come only if $7.
 -- A message of more than $5 octets comes without its text (see read_message). A message that several
 -- deliveries share comes once, with the first.
--- A lane may be taken from when no higher lane has anything due: strict lanes across all
--- dispatchers. The two highest lanes also keep the others waiting with what was claimed within the
--- window and has no result yet, and with what was accepted within it and is still with policy:
--- a burst of alerts comes in pieces, and bulk is not to slip in between. Lower lanes do not: what
--- is on the wire waits for nothing, and a steady trickle of normal mail would leave bulk no moment.
--- When nothing could be taken there is one row without an id: which lanes have something due, and
--- which lane's young claims keep them waiting.
+-- A lane gets deliveries only when no higher lane has anything due: strict lanes across all
+-- dispatchers. Lower lanes also wait while the two highest have deliveries claimed within the
+-- window and without a result, or submissions accepted within it and still with policy:
+-- a burst of alerts comes in parts, and bulk must not go in between. Other lanes pause none: mail
+-- on the wire does not wait for us, and a steady trickle of normal mail would leave bulk no time.
+-- When nothing could be claimed there is one row without an id: which lanes have something due, and
+-- which lane's young claims they wait for.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, 5) AS lane
     WHERE (SELECT true FROM due_deliveries d
@@ -235,7 +235,7 @@ LEFT JOIN LATERAL (
 ORDER BY found.lane, found.received_at;
 
 -- name: read_message
--- What claims leave out of large messages.
+-- The text of a large message, which claims leave out.
 SELECT r.header, COALESCE(r.body, c.body) AS body
 FROM renditions r
 CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 0) c
@@ -279,7 +279,7 @@ WITH input AS (
 ), kept AS (
     UPDATE due_deliveries d
     SET leased = false, tries = d.tries + 1,
-        -- Look at it when its time runs out, if that is before the next try.
+        -- Look at it when it expires, if that is before the next try.
         due_at = CASE WHEN d.expires_at BETWEEN now() AND now() + i.wait THEN d.expires_at
                       ELSE now() + i.wait END
     FROM input i
@@ -679,7 +679,7 @@ UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_b
 SET LOCAL statement_timeout = 0;
 
 -- name: shift_due_submissions
--- Due times were written by the clock that was ahead: they move back by as much. A lease gets its
+-- Due times were written while the clock was ahead: they move back by as much. A lease gets its
 -- whole time again, because its worker may still be at work and will renew it.
 UPDATE due_submissions
 SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::interval ELSE now() END),

@@ -35,7 +35,7 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
     log.warning(
         "database_restored",
         quarantined=quarantined,
-        hint="what was open in the backup is not sent again: see `posthouse queue quarantined`",
+        hint="open mail of the backup is not sent again: see `posthouse queue quarantined`",
     )
 
 

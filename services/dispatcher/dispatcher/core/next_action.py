@@ -52,7 +52,7 @@ def next_action(
 
 def expired_untried() -> NextAction:
     """For a delivery that expired before it could be tried (again)."""
-    detail = {"reply": "older than mail may become"}
+    detail = {"reply": "expired before the next attempt"}
     return NextAction(EventKind.EXPIRED, None, suppress=False, detail=detail)
 
 
