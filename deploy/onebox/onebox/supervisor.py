@@ -21,7 +21,7 @@ _LABEL = "worker"
 _ANSWER_SECONDS = 2.0  # a worker that takes longer to give its metrics is left out of them
 _START_SECONDS = 60.0  # a replacement that takes longer to start is killed
 # Waits before a worker is replaced; one that has lived this long starts with the first again.
-_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _LIVED_SECONDS = 0.2, 30.0, 60.0
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _LIVED_SECONDS = 0.2, 5.0, 60.0
 
 log = structlog.get_logger()
 
