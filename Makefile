@@ -77,7 +77,8 @@ SETUP_BENCH = $(MAKE) --no-print-directory setup-dev VENV=.venv-bench VENV_CHECK
 
 demo-compose: setup ## The demo against the containers of docker-compose.yml
 	docker compose up --build --wait
-	@$(BIN)/posthouse demo --compose $(ARGS)
+	@$(BIN)/posthouse demo --compose --submission "$$(docker compose port ingest 2587)" \
+		--report "$$(docker compose port sink 2680)" $(ARGS)
 
 UV ?= $(firstword $(shell command -v uv) $(wildcard $(BIN)/uv) uv)
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \

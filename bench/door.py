@@ -26,7 +26,7 @@ from bench.load_session import Door, Session
 
 from ingest.listeners import Listener
 from ingest.service import IngestService
-from ingest.session_context import Limits
+from ingest.session_context import Limits, SessionContext
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import hash_secret
 from posthouse.mail.submission import Submission
@@ -107,14 +107,16 @@ async def measure(cases: Sequence[Case], rounds: int) -> None:
     behind = Open()
     service = IngestService(
         [Listener.parse("127.0.0.1:0/none")],
-        hostname="relay.bench.example",
-        intake=behind,
-        directory=behind,
-        pepper=_PEPPER,
-        certificate=None,
-        new_id=new_id,
-        clock=time.monotonic,
-        limits=Limits(octets_in_flight=1 << 30),
+        SessionContext.new(
+            hostname="relay.bench.example",
+            intake=behind,
+            directory=behind,
+            pepper=_PEPPER,
+            tls=None,
+            new_id=new_id,
+            clock=time.monotonic,
+            limits=Limits(octets_in_flight=1 << 30),
+        ),
     )
     service.bind()
     stopping = asyncio.Event()

@@ -17,7 +17,7 @@ _COMMANDS = {
     "queue": ("queue", "Mail that waits, by lane and state, and quarantined mail."),
     "backup": ("backup", "Save the database into a file, while mail goes on."),
     "restore": ("backup", "Fill an empty database from such a file; nothing is sent twice."),
-    "message": ("message", "Print the timeline of one message."),
+    "message": ("message_timeline", "Print the timeline of one message."),
     "send": ("send", "Submit a test message over SMTP."),
     "config": ("config", "Check settings, and list all of them."),
     "ingest": ("services", "Run the service that accepts mail."),
@@ -27,8 +27,8 @@ _COMMANDS = {
 }
 # The same for the commands of the demo, if it is installed.
 _DEMO = {
-    "demo": ("demo.commands", "Show the whole relay at work on this machine, and check it."),
-    "sink": ("demo.commands", "Run an SMTP server that accepts mail for the demo."),
+    "demo": ("demo.demo_commands", "Show the whole relay at work on this machine, and check it."),
+    "sink": ("demo.demo_commands", "Run an SMTP server that accepts mail for the demo."),
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import dkim
 
-from demo.submission import Accepted
+from demo.application import Accepted
 from posthouse.mail.lane import Lane
 
 # The lanes promise a quarter of a second; a busy machine may take twice as long.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from demo.application import Accepted, DemoMessage, DemoSender, submit
 from demo.checks import (
     Check,
     is_finished,
@@ -17,7 +18,6 @@ from demo.checks import (
 )
 from demo.output import DemoOutput
 from demo.stage import DemoStage
-from demo.submission import Accepted, DemoMessage, DemoSender, submit
 from posthouse.mail.lane import Lane
 
 _BULK = 320

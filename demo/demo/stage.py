@@ -19,6 +19,7 @@ from typing import Any
 
 from posthouse.running.endpoint import Endpoint
 
+_POSTHOUSE = (sys.executable, "-c", "from command.cli import main; main()")
 _START_SECONDS = 90.0
 _STOP_SECONDS = 30.0
 _COMMAND_SECONDS = 60
@@ -79,44 +80,39 @@ class DemoStage:
 @contextmanager
 def local_stage() -> Iterator[DemoStage]:
     """A whole relay in a temporary folder, and a sink beside it."""
-    with ExitStack() as stack:
-        folder = Path(
-            stack.enter_context(
-                TemporaryDirectory(prefix="posthouse-demo-", ignore_cleanup_errors=True)
-            )
-        )
-        if os.geteuid() == 0:
-            folder.chmod(
-                0o711
-            )  # root's PostgreSQL may run as another user, see `Installation.ensure`
-        posthouse = (sys.executable, "-c", "from command.cli import main; main()")
+    with (
+        TemporaryDirectory(prefix="posthouse-demo-", ignore_cleanup_errors=True) as name,
+        ExitStack() as stack,
+    ):
+        folder = Path(name)
+        if os.geteuid() == 0:  # its PostgreSQL may run as another user, see `Installation.ensure`
+            folder.chmod(0o711)
         bounces = f"127.0.0.1:{_free_port()}"
-        sink = stack.enter_context(
-            _running(
-                [
-                    *(*posthouse, "sink", "--listen", "127.0.0.1:0", "--report", "127.0.0.1:0"),
-                    *("--bounces", bounces, "--delay", _SINK_DELAY),
-                ],
-                folder / "sink.log",
-            )
-        )
+        sink = stack.enter_context(_running(_sink(bounces), folder / "sink.log"))
         data = folder / "data"
         relay = stack.enter_context(
-            _running(
-                [
-                    *(*posthouse, "up", "--data", str(data)),
-                    *("--route", str(_endpoint(sink["smtp"]))),
-                    *("--listen", "127.0.0.1:0/starttls_required", "--bounce-listen", bounces),
-                    *("--health-listen", "127.0.0.1:0", "--hostname", "relay.posthouse.example"),
-                ],
-                folder / "relay.log",
-            )
+            _running(_relay(data, _endpoint(sink["smtp"]), bounces), folder / "relay.log")
         )
         yield DemoStage(
             submission=_endpoint(relay["submission"][0]),
             report=_endpoint(sink["report"]),
-            operator=(*posthouse, "--data", str(data)),
+            operator=(*_POSTHOUSE, "--data", str(data)),
         )
+
+
+def _sink(bounces: str) -> list[str]:
+    return [
+        *(*_POSTHOUSE, "sink", "--listen", "127.0.0.1:0", "--report", "127.0.0.1:0"),
+        *("--bounces", bounces, "--delay", _SINK_DELAY),
+    ]
+
+
+def _relay(data: Path, sink: Endpoint, bounces: str) -> list[str]:
+    return [
+        *(*_POSTHOUSE, "up", "--data", str(data), "--route", str(sink)),
+        *("--listen", "127.0.0.1:0/starttls_required", "--bounce-listen", bounces),
+        *("--health-listen", "127.0.0.1:0", "--hostname", "relay.posthouse.example"),
+    ]
 
 
 def compose_stage(submission: Endpoint, report: Endpoint) -> DemoStage:

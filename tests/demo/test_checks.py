@@ -6,8 +6,8 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from demo.application import Accepted, DemoMessage
 from demo.checks import is_finished, kinds, overtaking, signatures
-from demo.submission import Accepted, DemoMessage
 from posthouse.mail.dkim_key import Algorithm, SigningKey, check, record
 from posthouse.mail.lane import Lane
 from posthouse.running.keys import generate

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from ingest.backpressure import ConnectionLimiter
 from ingest.listeners import Listener, TlsMode
 from ingest.service import IngestService
+from ingest.session_context import SessionContext
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
 from posthouse.smtp.data import DataReader
@@ -323,13 +324,15 @@ def test_a_listener_that_cannot_be_read_is_quoted(text: str) -> None:
 def service(*listeners: str) -> IngestService:
     return IngestService(
         [Listener.parse(text) for text in listeners],
-        hostname="mx",
-        intake=None,  # type: ignore[arg-type]
-        directory=None,  # type: ignore[arg-type]
-        pepper=b"",
-        certificate=None,
-        new_id=None,  # type: ignore[arg-type]
-        clock=time.monotonic,
+        SessionContext.new(
+            hostname="mx",
+            intake=None,  # type: ignore[arg-type]
+            directory=None,  # type: ignore[arg-type]
+            pepper=b"",
+            tls=None,
+            new_id=None,  # type: ignore[arg-type]
+            clock=time.monotonic,
+        ),
     )
 
 

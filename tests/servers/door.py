@@ -14,7 +14,7 @@ import trustme
 
 from ingest.listeners import Listener
 from ingest.service import IngestService
-from ingest.session_context import Limits
+from ingest.session_context import Limits, SessionContext
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import hash_secret
 from posthouse.mail.submission import Submission
@@ -203,15 +203,17 @@ async def running_door(
     running: Running
     service = IngestService(
         [Listener.parse(f"127.0.0.1:0/{mode}") for mode in modes],
-        hostname="mx.posthouse.example",
-        intake=intake,
-        directory=directory,
-        pepper=PEPPER,
-        certificate=certificate,
-        new_id=new_id,
-        clock=asyncio.get_running_loop().time,
-        has_room=lambda: running.room,
-        limits=limits,
+        SessionContext.new(
+            hostname="mx.posthouse.example",
+            intake=intake,
+            directory=directory,
+            pepper=PEPPER,
+            tls=certificate.context,
+            new_id=new_id,
+            clock=asyncio.get_running_loop().time,
+            has_room=lambda: running.room,
+            limits=limits,
+        ),
     )
     service.bind()
     stopping = asyncio.Event()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from onebox.up import run_up
+from onebox.start import run_up
 
 # Flag, the variable that it sets, how its value looks, and what it is for.
 _FLAGS = (

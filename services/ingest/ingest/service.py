@@ -2,20 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
 
-from ingest.authenticator import Authenticator, Directory
-from ingest.backpressure import ConnectionLimiter, MemoryBudget, StoreBackoff
 from ingest.listeners import BACKLOG, Listener, TlsMode, addresses, bind
-from ingest.session_context import Intake, Limits, SessionContext
+from ingest.session_context import SessionContext
 from ingest.smtp_session import SmtpSession
 from ingest.smtp_wire import SmtpWire, Spawn, TlsAcceptor
-from posthouse.running.certificate import Certificate
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
 from posthouse.smtp.server import SmtpServer
@@ -38,50 +34,26 @@ def _count_command(verb: str, code: int) -> None:
 
 
 class IngestService:
-    """Takes mail in on *listeners* and hands it to *intake*."""
+    """Takes mail in on *listeners* and hands it to the intake of *context*."""
 
     def __init__(
         self,
         listeners: Sequence[Listener],
+        context: SessionContext,
         *,
-        hostname: str,
-        intake: Intake,
-        directory: Directory,
-        pepper: bytes,
-        certificate: Certificate | None,
-        new_id: Callable[[], UUID],
-        clock: Callable[[], float],
-        has_room: Callable[[], bool] = lambda: True,  # while it is False, mail is turned away
-        limits: Limits = Limits(),  # noqa: B008 - frozen
         sockets: Sequence[socket.socket] = (),
     ) -> None:
-        """*pepper* keys the hashes of secrets, *clock* tells monotonic seconds.
-
-        *sockets*: of the listeners, if they are bound already.
+        """*sockets*: of the listeners, if they are bound already.
 
         Raises CannotListen when a listener needs a certificate and there is none.
         """
         for listener in listeners:
-            if listener.tls.needs_certificate and certificate is None:
+            if listener.tls.needs_certificate and context.tls is None:
                 raise CannotListen(f"{listener} needs a TLS certificate, and none is set")
         self._listeners = tuple(listeners)
         self._sockets = list(sockets)
         self._addresses = addresses(sockets)
-        self._context = SessionContext(
-            hostname=hostname,
-            limits=limits,
-            intake=intake,
-            authenticator=Authenticator(directory, pepper, clock, limits.directory_seconds),
-            connections=ConnectionLimiter(
-                total=limits.connections, per_address=limits.connections_per_address
-            ),
-            memory=MemoryBudget(limits.octets_in_flight),
-            store_backoff=StoreBackoff(),
-            clock=clock,
-            has_room=has_room,
-            new_id=new_id,
-            tls=certificate.context if certificate else None,
-        )
+        self._context = context
 
     def bind(self) -> None:
         """Take the addresses; clients that connect before `run` are served then.

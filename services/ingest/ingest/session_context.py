@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from ingest.authenticator import Authenticator
+from ingest.authenticator import Authenticator, Directory
 from ingest.backpressure import ConnectionLimiter, MemoryBudget, StoreBackoff
 from posthouse.mail.submission import Submission
 
@@ -58,3 +58,33 @@ class SessionContext:
     has_room: Callable[[], bool]  # for another message, on the disk of the database
     new_id: Callable[[], UUID]
     tls: ssl.SSLContext | None  # None: only listeners without TLS
+
+    @classmethod
+    def new(
+        cls,
+        *,
+        hostname: str,
+        intake: Intake,
+        directory: Directory,
+        pepper: bytes,
+        tls: ssl.SSLContext | None,
+        new_id: Callable[[], UUID],
+        clock: Callable[[], float],
+        has_room: Callable[[], bool] = lambda: True,
+        limits: Limits = Limits(),
+    ) -> "SessionContext":
+        """The context of a service that starts; *pepper* keys the hashes of secrets."""
+        total, per_address = limits.connections, limits.connections_per_address
+        return cls(
+            hostname=hostname,
+            limits=limits,
+            intake=intake,
+            authenticator=Authenticator(directory, pepper, clock, limits.directory_seconds),
+            connections=ConnectionLimiter(total=total, per_address=per_address),
+            memory=MemoryBudget(limits.octets_in_flight),
+            store_backoff=StoreBackoff(),
+            clock=clock,
+            has_room=has_room,
+            new_id=new_id,
+            tls=tls,
+        )

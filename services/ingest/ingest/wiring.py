@@ -1,6 +1,7 @@
 """Builds ingest from its settings."""
 
 import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from ingest.core.room import least_free
 from ingest.disk import Disk
 from ingest.service import IngestService
-from ingest.session_context import Limits
+from ingest.session_context import Limits, SessionContext
 from ingest.settings import IngestSettings
 from posthouse.broker import Broker, Topic
 from posthouse.mail.secret import Purpose, derive
@@ -70,30 +71,11 @@ def build(
 
     *sockets*: those of the listeners, where they are bound already.
     """
-    submissions = SubmissionStore(
-        resources.database, resources.background, accepted=resources.accepted
-    )
     certificate = Certificate.told(settings.ingest_tls_certificate, settings.ingest_tls_key)
-    limits = Limits(
-        message_octets=settings.ingest_message_octets,
-        connections=settings.ingest_connections,
-        connections_per_address=settings.ingest_connections_per_address,
-    )
     watchdog = DatabaseWatchdog(resources.database.alone())
-    has_room = _room(resources.disk, limits.message_octets)
-    ingest = IngestService(
-        settings.ingest_listeners,
-        hostname=settings.hostname,
-        intake=_Intake(submissions, resources.broker, watchdog, limits.accept_seconds, has_room),
-        directory=_Directory(AccountStore(resources.database), watchdog, limits.directory_seconds),
-        pepper=derive(settings.secret_key.get_secret_value(), Purpose.CREDENTIALS),
-        certificate=certificate,
-        new_id=new_id,
-        clock=time.monotonic,
-        has_room=has_room,
-        sockets=sockets,
-        limits=limits,
-    )
+    tls = certificate.context if certificate else None
+    context = _context(settings, resources, watchdog, tls)
+    ingest = IngestService(settings.ingest_listeners, context, sockets=sockets)
     ingest.bind()
     return Services(
         by_name={
@@ -102,4 +84,31 @@ def build(
             **({"ingest-certificate": certificate} if certificate else {}),
         },
         checks={},
+    )
+
+
+def _context(
+    settings: IngestSettings,
+    resources: Resources,
+    watchdog: DatabaseWatchdog,
+    tls: ssl.SSLContext | None,
+) -> SessionContext:
+    database = resources.database
+    submissions = SubmissionStore(database, resources.background, accepted=resources.accepted)
+    limits = Limits(
+        message_octets=settings.ingest_message_octets,
+        connections=settings.ingest_connections,
+        connections_per_address=settings.ingest_connections_per_address,
+    )
+    has_room = _room(resources.disk, limits.message_octets)
+    return SessionContext.new(
+        hostname=settings.hostname,
+        intake=_Intake(submissions, resources.broker, watchdog, limits.accept_seconds, has_room),
+        directory=_Directory(AccountStore(database), watchdog, limits.directory_seconds),
+        pepper=derive(settings.secret_key.get_secret_value(), Purpose.CREDENTIALS),
+        tls=tls,
+        new_id=new_id,
+        clock=time.monotonic,
+        has_room=has_room,
+        limits=limits,
     )

@@ -115,7 +115,7 @@ class Common(Settings):
     """How log lines show mail addresses: full, domain (***@example.com) or none (***, user
     names too)."""
 
-    health_listen: EndpointSetting = Endpoint("127.0.0.1", 9100)
+    health_listen: EndpointSetting = Endpoint("127.0.0.1", 9180)
     """HOST:PORT for /healthz/live, /healthz/ready and /metrics; port 0 takes any free one."""
 
     grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 20.0

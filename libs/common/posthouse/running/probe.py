@@ -7,7 +7,7 @@ import urllib.request
 _SECONDS = 5
 
 
-def main(url: str = "http://127.0.0.1:9100/healthz/ready") -> int:
+def main(url: str = "http://127.0.0.1:9180/healthz/ready") -> int:
     """0 when *url* answers 200; otherwise what it said goes to standard error."""
     try:
         with urllib.request.urlopen(url, timeout=_SECONDS):  # noqa: S310 -- an http URL by default

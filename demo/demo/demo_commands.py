@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
+from demo.application import NotAccepted
 from demo.output import DemoOutput
 from demo.script import Story, StoryFailed
 from demo.sink import Sink
 from demo.stage import DemoFailed, DemoStage, compose_stage, local_stage
-from demo.submission import NotAccepted
 from posthouse.running import logs
 from posthouse.running.endpoint import Endpoint
 
