@@ -13,8 +13,8 @@ from servers.hanging import greets_late, reads_slowly
 from servers.mx import Mx, mx, polite
 from servers.patience import eventually, until
 
-LARGE = 10
 LINES = 340_000  # of 72 octets: nearly the largest message that is taken
+LARGE = 4  # 98 MB: twice what large messages of these lanes may hold on the wire
 PARKED = "SELECT count(*) FROM due_deliveries WHERE parked_at LIKE '%(large)'"
 SUSPECTS = "SELECT count(*) FROM due_deliveries WHERE leased AND abandoned >= 2"
 
