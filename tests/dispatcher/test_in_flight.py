@@ -66,7 +66,7 @@ def test_a_suspect_keeps_nobody_waiting() -> None:
     assert [None, None] == [made.admit(once), made.admit(alert)]
 
     assert [alert, None] == [made.start_next(), made.start_next()]
-    assert (2, [suspect]) == (made.waiting, list(made.isolated.values()))
+    assert (2, [suspect]) == (made.waiting, list(made.isolated))
     made.answered(suspect)
     made.finish(suspect)
     assert suspect not in made.leases
@@ -90,7 +90,7 @@ def test_an_answer_gives_its_place_to_the_next(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(in_flight_module, "MOST_UNWRITTEN", 3)
     made = in_flight(*[Lane.BULK] * 4, running=3)
     assert made.start_next() is None
-    answered = list(made.on_wire.values())
+    answered = list(made.on_wire)
     for one in answered:
         made.answered(one)
     following = [made.start_next() for _ in range(4)]
@@ -157,10 +157,10 @@ def test_lost_leases_leave_and_renewed_ones_last_longer() -> None:
     kept, lost = lease(), lease()
     made.admit(kept)
     made.admit(lost)
-    running = next(iter(made.on_wire.values()))
+    running = next(iter(made.on_wire))
 
     made.extend({kept.claimed.delivery.id, running.claimed.delivery.id}, start_before=9.0)
-    made.drop_waiting({lost.claimed.delivery.id})
+    made.drop_waiting([lost.claimed])
 
     assert (9.0, 9.0, 1.0) == (kept.start_before, running.start_before, lost.start_before)
     assert [kept] == made.take_waiting()
@@ -173,7 +173,7 @@ def test_lost_leases_do_not_change_the_order_of_the_others() -> None:
     many = [lease() for _ in range(20)]
     for one in many:
         made.admit(one)
-    made.drop_waiting({one.id for one in many[::3]})
+    made.drop_waiting([one.claimed for one in many[::3]])
     made.limits = LaneLimits((99,) * 5)
 
     kept = [one for number, one in enumerate(many) if number % 3]
@@ -183,7 +183,7 @@ def test_lost_leases_do_not_change_the_order_of_the_others() -> None:
 def test_what_is_in_flight_goes_on_under_its_new_claim() -> None:
     """A lease of ours that ran out and came back to us starts nothing twice."""
     made = in_flight(running=1)
-    running = next(iter(made.on_wire.values()))
+    running = next(iter(made.on_wire))
     again = replace(running.claimed, claim=2)
 
     made.admit(Lease(again, start_before=5.0))
@@ -192,3 +192,33 @@ def test_what_is_in_flight_goes_on_under_its_new_claim() -> None:
     assert (again, 5.0) == (running.claimed, running.start_before)
     made.finish(running)
     assert [] == made.leases
+
+
+def test_what_was_parked_and_is_claimed_again_starts_again() -> None:
+    """Also when we hear of the new claim first, and only then that it was parked."""
+    made = in_flight(running=1)
+    parked = next(iter(made.on_wire))
+    made.answered(parked)
+    parked.parked = True
+    again = Lease(replace(parked.claimed, claim=2), start_before=5.0)
+
+    made.admit(again)
+    assert again is made.start_next()
+    made.finish(parked)
+
+    assert ({again}, [again], 0) == (made.on_wire, made.leases, made.unwritten)
+    made.finish(again)
+    assert [] == made.leases
+
+
+def test_what_waits_under_a_newer_claim_is_not_lost_with_an_older_one() -> None:
+    """A renewal of the older one found it gone, because we had claimed it again meanwhile."""
+    made = in_flight()
+    waiting = lease()
+    made.admit(waiting)
+    older = waiting.claimed
+    made.admit(Lease(replace(older, claim=2), start_before=5.0))
+
+    made.drop_waiting([older])
+
+    assert [waiting] == made.take_waiting()

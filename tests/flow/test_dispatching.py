@@ -1,7 +1,7 @@
 """The dispatcher over the real store: what is claimed, sent and written down."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,7 +18,7 @@ from dispatcher.sites import Sites
 from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope
 from posthouse.mail.reply import Reply
-from posthouse.store.deliveries import DeliveryStore
+from posthouse.store.deliveries import ClaimedDelivery, DeliveryStore
 from posthouse.store.queries import QUERIES
 from servers.isolation import NoIsolation
 from servers.patience import eventually, until
@@ -57,12 +57,18 @@ class World:
         """Nothing is kept."""
 
 
-def dispatcher_of(stores: Stores, world: World, connections: int, site_limit: int) -> Dispatcher:
+def dispatcher_of(
+    stores: Stores,
+    world: World,
+    connections: int,
+    site_limit: int,
+    store: type[DeliveryStore] = DeliveryStore,
+) -> Dispatcher:
     """A dispatcher that sends to *world*."""
     sites = Sites(site_limit)
     attempts = DeliveryAttempts(ByDomain(), world, sites)
     return Dispatcher(
-        DeliveryStore(stores.database, stores.database, lease=timedelta(seconds=LEASE)),
+        store(stores.database, stores.database, lease=timedelta(seconds=LEASE)),
         attempts,
         NoIsolation(attempts),
         LaneLimits((connections,) * 5),
@@ -73,10 +79,15 @@ def dispatcher_of(stores: Stores, world: World, connections: int, site_limit: in
 
 @asynccontextmanager
 async def dispatching(
-    stores: Stores, world: World, *, connections: int = 20, site_limit: int = 20
+    stores: Stores,
+    world: World,
+    *,
+    connections: int = 20,
+    site_limit: int = 20,
+    store: type[DeliveryStore] = DeliveryStore,
 ) -> AsyncIterator[asyncio.Event]:
     """A dispatcher at work; set what is given to stop it early."""
-    dispatcher = dispatcher_of(stores, world, connections, site_limit)
+    dispatcher = dispatcher_of(stores, world, connections, site_limit, store)
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(dispatcher.run(stopping))
@@ -181,6 +192,37 @@ async def test_a_full_site_delays_no_other_and_gets_everything(database: str) ->
     assert sorted(slow + quick) == sorted(world.ended)
     after_quick = world.ended[max(world.ended.index(r) for r in quick) :]
     assert any(r in slow for r in after_quick)
+
+
+class AnswersLate(DeliveryStore):
+    """Says that a delivery was parked only when that was claimed again."""
+
+    async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
+        """See `posthouse.store.deliveries`."""
+        await super().park(parked)
+        self.claimed_again = asyncio.Event()
+        await self.claimed_again.wait()
+
+    async def claim_parked(self, waits_for: str, limit: int) -> tuple[ClaimedDelivery, ...]:
+        """See `posthouse.store.deliveries`."""
+        claimed = await super().claim_parked(waits_for, limit)
+        if claimed:
+            self.claimed_again.set()
+        return claimed
+
+
+async def test_a_parked_delivery_that_is_claimed_before_we_hear_that_it_is_parked_is_sent(
+    database: str,
+) -> None:
+    """Two connections to the store: the answer on one may overtake the answer on the other."""
+    world = World(seconds=0.2)
+    async with open_stores(database) as stores:
+        await stores.queue(recipients=("r1@slow.example", "r2@slow.example"))
+        async with dispatching(stores, world, site_limit=1, store=AnswersLate):
+            await until_open(stores, 0)
+        outcomes = await stores.sql("SELECT outcome FROM attempts")
+
+    assert ["delivered"] * 2 == [row["outcome"] for row in outcomes]
 
 
 async def test_stopping_finishes_what_is_on_the_wire_and_gives_back_the_rest(database: str) -> None:

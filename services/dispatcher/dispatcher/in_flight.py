@@ -1,5 +1,6 @@
 """The deliveries that this process has claimed: waiting, on the wire, answered, or isolated."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -22,6 +23,7 @@ class Lease:
 
     claimed: ClaimedDelivery
     start_before: float  # loop time
+    parked: bool = False  # not tried; the store may have put it back before we hear that it has
 
     @property
     def id(self) -> UUID:
@@ -43,8 +45,8 @@ class InFlight:
     """
 
     limits: LaneLimits
-    on_wire: dict[UUID, Lease] = field(default_factory=dict)
-    isolated: dict[UUID, Lease] = field(default_factory=dict)
+    on_wire: set[Lease] = field(default_factory=set)
+    isolated: set[Lease] = field(default_factory=set)
     unwritten: int = 0  # answered, and the result not yet written down
     _leases: dict[UUID, Lease] = field(default_factory=dict)  # all of them
     _waiting: list[tuple[int, int, Lease]] = field(default_factory=list)
@@ -54,15 +56,16 @@ class InFlight:
         """Take *lease* in; it is returned if it is a suspect, which starts now.
 
         A delivery that is here already goes on under its new claim: the lease ran out while the
-        store was away, and no other process took it.
+        store was away, and no other process took it. One that was parked starts again: the store
+        has put it back, and the answer to the next claim overtook the answer to that.
         """
         known = self._leases.get(lease.id)
-        if known is not None:
+        if known is not None and not known.parked:
             known.claimed, known.start_before = lease.claimed, lease.start_before
             return None
         self._leases[lease.id] = lease
         if is_suspect(lease.claimed.abandoned):
-            self.isolated[lease.id] = lease
+            self.isolated.add(lease)
             return lease
         heappush(self._waiting, (lease.lane, next(self._arrivals), lease))
         return None
@@ -76,19 +79,25 @@ class InFlight:
         if not self._waiting or not self.limits.free(self._waiting[0][2].lane, self._places_taken):
             return None
         lease = heappop(self._waiting)[2]
-        self.on_wire[lease.id] = lease
+        self.on_wire.add(lease)
         return lease
 
     def answered(self, lease: Lease) -> None:
         """Take *lease* off the wire; its result is still to be written down."""
-        if self.on_wire.pop(lease.id, None) is not None:
+        if lease in self.on_wire:
+            self.on_wire.remove(lease)
             self.unwritten += 1
 
     def finish(self, lease: Lease) -> None:
         """Forget *lease*, which was started: its result is written down, or there is none."""
-        if self.isolated.pop(lease.id, None) is None and self.on_wire.pop(lease.id, None) is None:
+        if lease in self.isolated:
+            self.isolated.remove(lease)
+        elif lease in self.on_wire:
+            self.on_wire.remove(lease)
+        else:
             self.unwritten -= 1
-        del self._leases[lease.id]
+        if self._leases[lease.id] is lease:  # or it is here again, under its next claim
+            del self._leases[lease.id]
 
     @property
     def any_started(self) -> bool:
@@ -122,12 +131,19 @@ class InFlight:
         for id_ in renewed & self._leases.keys():
             self._leases[id_].start_before = start_before
 
-    def drop_waiting(self, lost: set[UUID]) -> None:
-        """Forget those of *lost* that have not started: another process has claimed them."""
-        kept = [entry for entry in self._waiting if entry[2].id not in lost]
-        for *_, lease in self._waiting:
-            if lease.id in lost:
-                del self._leases[lease.id]
+    def drop_waiting(self, lost: Sequence[ClaimedDelivery]) -> None:
+        """Forget those of *lost* that have not started: another process has claimed them.
+
+        One that we have claimed again is not lost.
+        """
+        claims = {(claimed.delivery.id, claimed.claim) for claimed in lost}
+        kept = []
+        for entry in self._waiting:
+            claimed = entry[2].claimed
+            if (claimed.delivery.id, claimed.claim) in claims:
+                del self._leases[claimed.delivery.id]
+            else:
+                kept.append(entry)
         heapify(kept)
         self._waiting = kept
 

@@ -166,6 +166,7 @@ class Dispatcher:
                     self._results.announce(result)
                     await self._results.commit(lease, result)
                 case Parked(waits_for):
+                    lease.parked = True
                     await self._parking.park(lease.claimed, waits_for)
         finally:
             self._in_flight.finish(lease)
@@ -212,31 +213,30 @@ class Dispatcher:
                 await asyncio.sleep(READ_AGAIN_SECONDS)
 
     async def _quarantine(self, claimed: ClaimedDelivery, reason: str) -> None:
-        id_ = claimed.delivery.id.hex
         try:
             await self._deliveries.quarantine(claimed, reason)
-            log.warning("quarantined", delivery=id_, reason=reason)
+            log.warning("quarantined", delivery=claimed.delivery.id.hex, reason=reason)
         except StoreUnavailable as error:
             # Its lease runs out, and the next process that claims it quarantines it.
-            log.warning("not_quarantined", delivery=id_, reason=str(error))
+            log.warning("not_quarantined", delivery=claimed.delivery.id.hex, reason=str(error))
 
     # Leases
 
     async def _renew_forever(self) -> None:
         while True:
             await asyncio.sleep(self._lease_seconds / 4)
-            leases = self._in_flight.leases
-            if not leases:
+            claims = [lease.claimed for lease in self._in_flight.leases]
+            if not claims:
                 continue
             start_before = _now() + self._lease_seconds - LEASE_MARGIN_SECONDS
             try:
-                renewed = await self._deliveries.renew([lease.claimed for lease in leases])
+                renewed = await self._deliveries.renew(claims)
             except StoreUnavailable as error:
                 log.warning("renewing_interrupted", reason=str(error))
                 continue
             self._in_flight.extend(renewed, start_before)
             # Those that have ended are gone already; another process has claimed the rest.
-            self._in_flight.drop_waiting({lease.id for lease in leases} - renewed)
+            self._in_flight.drop_waiting([c for c in claims if c.delivery.id not in renewed])
 
     async def _give_back(self, waiting: Sequence[Lease]) -> None:
         if waiting:

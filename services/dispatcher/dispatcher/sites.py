@@ -180,6 +180,7 @@ class Parking:
         self._admit = admit
         self._capacity = capacity
         self._room = asyncio.Event()
+        self._ask_again_at = 0.0  # loop time: when to ask what other processes have parked
         self._writing = GroupCommit(self._write, most_items=_PARKED_AT_ONCE)
 
     def look(self) -> None:
@@ -193,11 +194,11 @@ class Parking:
 
     async def park(self, claimed: ClaimedDelivery, waits_for: str) -> None:
         """Put it back until *waits_for* has room, in one statement with others of the moment."""
-        self._sites.parked(waits_for)
         try:
             await self._writing.add((claimed, waits_for))
         except StoreUnavailable as error:
             log.warning("not_parked", delivery=claimed.delivery.id.hex, reason=str(error))
+        self._sites.parked(waits_for)
 
     async def _write(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> Sequence[None]:
         await self._deliveries.park(parked)
@@ -206,21 +207,28 @@ class Parking:
     async def run(self, stopping: asyncio.Event) -> None:
         """Fetch what has room, until *stopping*, after which `wake` is to be called."""
         while not stopping.is_set():
-            self._room.clear()
             try:
                 await self._fetch(stopping)
             except StoreUnavailable:
                 await asyncio.sleep(PARKED_SECONDS)
 
     async def _fetch(self, stopping: asyncio.Event) -> None:
-        if not await wait_for_event(self._room, PARKED_SECONDS):
+        await wait_for_event(self._room, max(self._ask_again_at - _now(), 0))
+        self._room.clear()  # what ends while we claim is to be looked at after that
+        if _now() >= self._ask_again_at:
+            self._ask_again_at = _now() + PARKED_SECONDS
             self._sites.parked(*await self._deliveries.parked_sites())
         for waits_for, room in self._sites.with_room():
             limit = min(room, self._capacity())
             if stopping.is_set() or limit <= 0:
                 return
-            asked = asyncio.get_running_loop().time()
+            asked = _now()
+            self._sites.emptied(waits_for)  # but for what is parked from now on
             claimed = await self._deliveries.claim_parked(waits_for, limit)
-            if len(claimed) < limit:
-                self._sites.emptied(waits_for)
+            if len(claimed) == limit:
+                self._sites.parked(waits_for)
             self._admit(claimed, asked)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
