@@ -16,7 +16,7 @@ from ingest.core.message_checks import (
     first_refusal,
     requested_lane,
 )
-from ingest.core.room import least_free
+from ingest.disk import least_free
 from posthouse.mail.address import Address
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header

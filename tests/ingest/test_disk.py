@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.core.room import least_free, room
-from ingest.disk import Disk, segments_ahead
+from ingest.disk import Disk, least_free, room, segments_ahead
 
 SEGMENT = 16 << 20
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from posthouse.running.backoff import wait_before_retry
 from posthouse.running.identity import earliest_id, new_id
+from posthouse.running.waiting import wait_before_retry
 
 
 def test_ids_are_uuid_version_7_in_increasing_order() -> None:

@@ -27,8 +27,7 @@ from onebox.postgres_folder import (
 )
 from onebox.postgres_process import POLL_SECONDS, Child, Runner, ServerLog, ended, find_runner
 from onebox.postgres_wal import is_scarce, reuse
-from posthouse.running.backoff import wait_before_retry
-from posthouse.running.waiting import wait_for_event
+from posthouse.running.waiting import wait_before_retry, wait_for_event
 
 __all__ = ["DidNotStart", "EmbeddedPostgres", "FolderInUse", "NoPostgres", "PostgresError", "dsn"]
 

@@ -12,10 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from onebox.channel import PeerGone
 from onebox.worker_process import BREAK_OFF, NotReady, WorkerProcess
-from posthouse.running.backoff import wait_before_retry
 from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import Check
-from posthouse.running.waiting import wait_for_event
+from posthouse.running.waiting import wait_before_retry, wait_for_event
 
 _LABEL = "worker"
 _ANSWER_SECONDS = 2.0  # a worker that takes longer to give its metrics is left out of them

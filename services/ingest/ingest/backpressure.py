@@ -100,12 +100,12 @@ class MemoryBudget:
 
     def __init__(self, octets: int) -> None:
         self._octets = octets
-        self._held: dict[Receiving, int] = {}
+        self._kept: dict[Receiving, int] = {}
         self._can_give_up: set[Receiving] = set()
         self._by_credential: Counter[str] = Counter()
         self.total = 0
 
-    def hold(self, session: Receiving, octets: int) -> None:
+    def keep(self, session: Receiving, octets: int) -> None:
         """*session* is receiving a message and keeps *octets* of it now."""
         self._can_give_up.add(session)
         self._count(session, octets)
@@ -136,25 +136,25 @@ class MemoryBudget:
         candidates = [
             session
             for session in self._can_give_up
-            if self._held.get(session) and (all_are_over or session.credential == credential)
+            if self._kept.get(session) and (all_are_over or session.credential == credential)
         ]
         if not candidates:
             return False
         largest = max(
-            candidates, key=lambda one: (self._by_credential[one.credential], self._held[one])
+            candidates, key=lambda one: (self._by_credential[one.credential], self._kept[one])
         )
         largest.give_up_message()
         self.release(largest)
         return True
 
     def _count(self, session: Receiving, octets: int) -> None:
-        more = octets - self._held.get(session, 0)
+        more = octets - self._kept.get(session, 0)
         self.total += more
         self._by_credential[session.credential] += more
         if octets:
-            self._held[session] = octets
+            self._kept[session] = octets
             return
-        self._held.pop(session, None)
+        self._kept.pop(session, None)
         if not self._by_credential[session.credential]:
             del self._by_credential[session.credential]
 

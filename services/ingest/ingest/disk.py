@@ -6,10 +6,10 @@ from pathlib import Path
 
 import structlog
 
-from ingest.core.room import room
-
 log = structlog.get_logger()
 
+_SEGMENT = 16 << 20  # octets: PostgreSQL ends when it cannot begin a segment of its log
+_SEGMENTS = 3  # one being written, one made ahead, one for deliveries meanwhile
 # The room kept free is larger than what is written in this time.
 _LOOK_SECONDS = 0.25
 _SEGMENT_NAME = 24  # hexadecimal digits
@@ -65,3 +65,20 @@ def segments_ahead(folder: Path) -> int:
         segments = [(e.stat().st_mtime_ns, e.name) for e in entries if len(e.name) == _SEGMENT_NAME]
     _, in_use = max(segments, default=(0, ""))
     return sum(name > in_use for _, name in segments)
+
+
+def least_free(message_octets: int) -> int:
+    """Octets of room that one more message of up to *message_octets* needs.
+
+    It is written into the log and into a table; delivering accepted mail afterwards
+    needs room too.
+    """
+    return _SEGMENTS * _SEGMENT + message_octets * 3 // 2
+
+
+def room(free: int, segments_ahead: int) -> int:
+    """Octets of room: *free* ones, and segments of the log that will be written over.
+
+    More segments than the log needs are no room for anything else.
+    """
+    return free + min(segments_ahead, _SEGMENTS) * _SEGMENT

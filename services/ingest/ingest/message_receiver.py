@@ -82,7 +82,7 @@ class MessageReceiver:
         assert data is not None
         if data.kept_octets > _COUNTED_OCTETS or self._is_counted:
             self._is_counted = True
-            self._context.memory.hold(self, data.kept_octets)
+            self._context.memory.keep(self, data.kept_octets)
         if data.received_octets - self._progress <= _PROGRESS_OCTETS:
             return False
         self._progress = data.received_octets

@@ -18,8 +18,7 @@ from policy.preparing import PreparationFailed, Preparer, Result, Signed
 from policy.reporting import Reporter
 from policy.work_source import ClaimQueue, WorkSource
 from posthouse.mail.lane import Lane
-from posthouse.running.backoff import wait_before_retry
-from posthouse.running.waiting import wait_for_event
+from posthouse.running.waiting import wait_before_retry, wait_for_event
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 

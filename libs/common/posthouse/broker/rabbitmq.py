@@ -14,8 +14,7 @@ from prometheus_client import Counter, Gauge
 from posthouse.broker import BrokerState, Heard, Topic
 from posthouse.broker.rabbitmq_session import Key, Session
 from posthouse.mail.lane import Lane
-from posthouse.running.backoff import wait_before_retry
-from posthouse.running.waiting import wait_for_event
+from posthouse.running.waiting import wait_before_retry, wait_for_event
 
 log = structlog.get_logger()
 

@@ -82,12 +82,12 @@ def _read(value: str, separators: str) -> tuple[Mailbox, ...]:
     before: list[str] = []  # a display name up to its unquoted commas
     for element, separator in _elements(value, separators):
         text = "".join([token.text for token in element if not token.is_comment])
-        holds_address = "@" in text
+        has_address = "@" in text
         if separator == ":":
-            if holds_address:
+            if has_address:
                 raise _refused(value, "an address stands before a colon")
             before.clear()  # the name of a group
-        elif not holds_address and (separator or (is_lenient and not text.strip())):
+        elif not has_address and (separator or (is_lenient and not text.strip())):
             before.append(text)
         else:
             found.append(_mailbox(value, element, before, allow_route=is_lenient))
@@ -114,8 +114,8 @@ def _mailbox(
     phrase = ",".join([*before, own_phrase]).strip(" ,\t")
     mailbox = Mailbox(Address.parse(inside), phrase)
     # Some readers take the first address they see. The same one twice is common, and safe.
-    holds_address = any("@" in text for text in texts[:begin] if not text.startswith('"'))
-    if holds_address and own_phrase.strip().lower() != inside.lower():
+    has_address = any("@" in text for text in texts[:begin] if not text.startswith('"'))
+    if has_address and own_phrase.strip().lower() != inside.lower():
         raise _refused(value, "its display name holds an address")
     return mailbox
 

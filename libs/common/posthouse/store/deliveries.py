@@ -202,9 +202,9 @@ class DeliveryStore:
         kept = {(row["id"], latest[row["id"]].claimed.claim) for row in settled}
         return [(s.claimed.delivery.id, s.claimed.claim) in kept for s in batch]
 
-    async def renew(self, held: Sequence[ClaimedDelivery]) -> set[UUID]:
+    async def renew(self, claimed: Sequence[ClaimedDelivery]) -> set[UUID]:
         """Extend the leases; returns the ids that are still ours."""
-        rows = [(c.delivery.id, c.claim) for c in held]
+        rows = [(c.delivery.id, c.claim) for c in claimed]
         renewed = await self._background.fetch("renew_deliveries", rows, self.lease)
         return {row["id"] for row in renewed}
 
@@ -214,9 +214,9 @@ class DeliveryStore:
             "quarantine_claimed_delivery", claimed.delivery.id, claimed.claim, reason
         )
 
-    async def return_leases(self, held: Sequence[ClaimedDelivery]) -> None:
+    async def return_leases(self, claimed: Sequence[ClaimedDelivery]) -> None:
         """Return claims untried; they are due at once."""
-        rows = [(c.delivery.id, c.claim) for c in held]
+        rows = [(c.delivery.id, c.claim) for c in claimed]
         await self._database.run("return_leases", rows)
 
 
