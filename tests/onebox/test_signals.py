@@ -119,10 +119,12 @@ async def test_a_second_ctrl_c_breaks_off_without_a_traceback(relay: Onebox) -> 
         program.type(INTERRUPT)
         await until(lambda: "stopping" in program._log.read_text())
         await asyncio.sleep(SAME_STOP_SECONDS + 0.2)
+        ended = program._log.read_text().count('"stopped"')  # a worker that had nothing to send
         program.type(INTERRUPT)
 
         await program.ended(10)
     said = program._log.read_text()
-    assert said.count('"broken_off"') == 3  # the parent and two workers
+    assert ended < 2
+    assert said.count('"broken_off"') == 3 - ended  # the parent and the workers that still send
     assert "Traceback" not in said
     assert "exception" not in said
