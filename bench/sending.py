@@ -28,8 +28,7 @@ from bench.children import PYTHON, Child
 from dispatcher.connection_pool import ConnectionPool, ReusePolicy
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.core.static_routes import StaticRoutes
+from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.mx_resolver import MxResolver
 from dispatcher.results import Results

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.core.static_routes import StaticRoutes
+from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
 from dispatcher.mx_resolver import MxResolver, TtlCache, system_addresses
 from dispatcher.router import Router
 from posthouse.mail.outcome import Bounced, Deferred, Scope

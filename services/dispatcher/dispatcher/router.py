@@ -7,7 +7,9 @@ from dispatcher.core.routes import (
     SMTP_PORT,
     Exchangers,
     LookupFailed,
+    NextHop,
     Route,
+    StaticRoutes,
     TlsPolicy,
     address_in_literal,
     hosts_in_order,
@@ -15,7 +17,6 @@ from dispatcher.core.routes import (
     site_of,
     without_exchangers,
 )
-from dispatcher.core.static_routes import NextHop, StaticRoutes
 from dispatcher.mx_resolver import FAILURE_TTL, LONGEST_TTL, SHORTEST_TTL, MxResolver, TtlCache
 from posthouse.mail.outcome import Bounced, Deferred
 
