@@ -12,7 +12,7 @@ from dispatcher.connection_pool import ConnectionPool, ReusePolicy
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.mx_resolver import MxResolver
+from dispatcher.router import MxResolver
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Deferred, Delivered, Outcome, Scope, Uncertain
 from servers.mx import Manners, Peer, mx, polite

@@ -15,7 +15,7 @@ from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.mx_resolver import MxResolver
+from dispatcher.router import MxResolver
 from posthouse.mail.outcome import Bounced, Delivered
 
 # Dots at line starts, lines of the greatest length there is, octets above 127, no text at all.

@@ -7,8 +7,7 @@ import pytest
 
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
-from dispatcher.mx_resolver import MxResolver, TtlCache, system_addresses
-from dispatcher.router import Router
+from dispatcher.router import MxResolver, Router, TtlCache, system_addresses
 from posthouse.mail.outcome import Bounced, Deferred, Scope
 from servers.dns_stub import DnsStub, dns_stub
 
