@@ -26,9 +26,9 @@ import uvloop
 from bench.children import PYTHON, Child
 
 from dispatcher.connection_pool import ConnectionPool, ReusePolicy
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
+from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.results import Results
 from dispatcher.router import MxResolver, Router

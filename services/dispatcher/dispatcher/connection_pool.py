@@ -9,10 +9,10 @@ import structlog
 from prometheus_client import Counter
 
 from dispatcher.core.classify import not_encrypted, unreachable
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy, addresses_of
 from dispatcher.core.smtp_client import SmtpClient
+from dispatcher.core.transaction import Envelope
 from dispatcher.outbound_connection import (
     HandshakeFailed,
     OutboundConnection,
