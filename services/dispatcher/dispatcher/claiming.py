@@ -9,8 +9,7 @@ from prometheus_client import Counter
 
 from dispatcher.in_flight import InFlight
 from posthouse.mail.lane import Lane
-from posthouse.running.polling import Polling
-from posthouse.running.waiting import wait_for_event
+from posthouse.running.waiting import Polling, wait_for_event
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Claims
 

@@ -21,7 +21,7 @@ from dispatcher.core.transaction import (
 )
 from dispatcher.timeouts import Deadline, Timeouts
 from posthouse.mail.outcome import Deferred
-from posthouse.running.keepalive import bear_with, notice_loss
+from posthouse.running.tcp import bear_with, notice_loss
 
 # Octets that a server's kernel takes in, whether or not its program reads.
 _ANY_WINDOW = 32 * 1024
