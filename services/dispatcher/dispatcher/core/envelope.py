@@ -19,6 +19,9 @@ Octets: TypeAlias = bytes | memoryview
 # angle bracket and quote.
 _HARMLESS = re.compile(r"[!#-;=?-~]+@[!#-;=?A-~]+")
 
+_RECEIVED = re.compile(rb"^received:(?:[^\r\n]|\r\n[ \t])*", re.IGNORECASE | re.MULTILINE)
+_WITH_UTF8SMTP = re.compile(rb"\swith\s+UTF8SMTP")
+
 
 class Unsendable(Exception):
     """This message must not or cannot be sent over this conversation; *outcome* says why."""
@@ -91,12 +94,27 @@ def _parameters(
         if "8BITMIME" not in extensions:
             raise Unsendable(554, "5.6.3", "8-bit content, and the host does not offer 8BITMIME")
         parameters += " BODY=8BITMIME"
-    if not (header_is_ascii and addresses_are_ascii):
+    if not addresses_are_ascii or (not header_is_ascii and _is_internationalized(envelope.header)):
         if "SMTPUTF8" not in extensions:
             what, enhanced = ("header", "5.6.9") if addresses_are_ascii else ("address", "5.6.7")
             raise Unsendable(553, enhanced, f"UTF-8 {what}, and the host does not offer SMTPUTF8")
         parameters += " SMTPUTF8"
     return parameters
+
+
+def _is_internationalized(header: bytes) -> bool:
+    """Whether the client asked for SMTPUTF8: our trace field, the topmost, says so (RFC 6531 4.3).
+
+    Octets that are not UTF-8 must not be declared as such, whatever the client said.
+    """
+    received = _RECEIVED.search(header)
+    if received is None or _WITH_UTF8SMTP.search(received[0]) is None:
+        return False
+    try:
+        header.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def flaw(header: bytes, body: bytes) -> str | None:
