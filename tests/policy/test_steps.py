@@ -67,6 +67,14 @@ def native(header: bytes) -> bytes:
     return after(run_steps(steps_for(NATIVE), draft(header), FACTS))
 
 
+def test_8_bit_text_is_encoded_unless_the_client_asked_for_smtputf8() -> None:
+    header = "From: Jürgen <news@sender.example>\r\nSubject: Grüße\r\n\r\n".encode()
+    assert native(header).isascii()
+    asked = after(run_steps(steps_for(NATIVE), draft(header, smtputf8=True), FACTS))
+    assert "Subject: Grüße\r\n".encode() in asked
+    assert "with UTF8SMTPSA" in asked.decode()
+
+
 def received(some: Draft) -> str:
     result = add_received(some, FACTS)
     value = result.copies[0].header.first("Received")
