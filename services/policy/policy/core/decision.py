@@ -11,7 +11,7 @@ from policy.core import dkim
 from policy.core.facts import Facts, SigningIdentity, SigningUnavailable, signing_identity
 from policy.core.request import Request
 from policy.core.steps import Copy, Draft, Rejection, from_domains, run_steps, steps_for
-from posthouse.mail import return_path
+from posthouse.mail import return_path, signed_id
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Header
 from posthouse.mail.submission import Delivery, Rendition, Submission
@@ -70,7 +70,9 @@ def decide(request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]) -
         if isinstance(identity, SigningUnavailable):
             return identity
         identities.append(identity)
-        planned = PlannedRendition(next(ids), copy.header, copy.body, identity.keys)
+        id_ = next(ids)
+        header = _identified(copy.header, request.submission, id_, facts, now)
+        planned = PlannedRendition(id_, header, copy.body, identity.keys)
         renditions.append(planned)
         key = facts.relay.return_path_key
         to_host = partial(
@@ -84,6 +86,14 @@ def decide(request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]) -
         suppressed=draft.suppressed,
         detail=_detail(draft, len(deliveries), identities),
     )
+
+
+def _identified(
+    header: Header, submission: Submission, rendition_id: UUID, facts: Facts, now: datetime
+) -> Header:
+    key = facts.relay.signed_id_key
+    field = signed_id.sign(submission.account_id, submission.id, rendition_id, key, now.date())
+    return Header((*header.fields, field))
 
 
 def _deliveries(
