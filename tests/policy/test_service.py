@@ -16,11 +16,10 @@ from structlog.testing import capture_logs
 
 from policy.core import decision
 from policy.core.facts import DomainKeys, Facts, Relay
-from policy.core.poison import is_suspect
 from policy.core.steps import Draft, Rejection, steps_for
 from policy.gathering import Gatherer
 from policy.preparing import Preparer
-from policy.service import ClaimPace, PolicyService
+from policy.service import ClaimPace, PolicyService, is_suspect
 from policy.signing import OneByOne
 from policy.verifying import SampleVerifier
 from posthouse.mail.dkim_key import Algorithm
