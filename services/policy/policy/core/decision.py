@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -70,15 +70,12 @@ def decide(request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]) -
         if isinstance(identity, SigningUnavailable):
             return identity
         identities.append(identity)
-        id_ = next(ids)
-        header = _identified(copy.header, request.submission, id_, facts, now)
-        planned = PlannedRendition(id_, header, copy.body, identity.keys)
-        renditions.append(planned)
-        key = facts.relay.return_path_key
-        to_host = partial(
-            return_path.sign, host=identity.return_path_host, key=key, today=now.date()
-        )
-        deliveries += _deliveries(request, copy, planned.id, to_host, ids)
+        id_, today = next(ids), now.date()
+        header = _identified(copy.header, request.submission, id_, facts, today)
+        renditions.append(PlannedRendition(id_, header, copy.body, identity.keys))
+        host, key = identity.return_path_host, facts.relay.return_path_key
+        to_host = partial(return_path.sign, host=host, key=key, today=today)
+        deliveries += _deliveries(request, copy, id_, to_host, ids)
     return Plan(
         submission=request.submission,
         renditions=tuple(renditions),
@@ -89,10 +86,10 @@ def decide(request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]) -
 
 
 def _identified(
-    header: Header, submission: Submission, rendition_id: UUID, facts: Facts, now: datetime
+    header: Header, submission: Submission, rendition_id: UUID, facts: Facts, today: date
 ) -> Header:
     key = facts.relay.signed_id_key
-    field = signed_id.sign(submission.account_id, submission.id, rendition_id, key, now.date())
+    field = signed_id.sign(submission.account_id, submission.id, rendition_id, key, today)
     return Header((*header.fields, field))
 
 
