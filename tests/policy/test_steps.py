@@ -46,7 +46,7 @@ SUBMISSION = Submission(
 NATIVE = resolve("native")
 OWN = DomainKeys("sender.example", None, ())
 FACTS = Facts(
-    Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32),
+    Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32),
     {"sender.example": OWN},
     {},
 )
