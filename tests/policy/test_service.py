@@ -37,7 +37,7 @@ from servers.stores import a_submission
 ACCOUNT = UUID(int=1)
 SEALING_KEY = b"s" * 32
 RSA = generate(Algorithm.RSA)
-RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32)
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
 
 
 def submission(**changes: Any) -> Submission:

@@ -40,7 +40,7 @@ SUBMISSION = a_submission(
 NATIVE = resolve("native")
 OWN = DomainKeys("sender.example", None, ())
 FACTS = Facts(
-    Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32),
+    Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32),
     {"sender.example": OWN},
     {},
 )

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 
+from posthouse.mail import signed_id
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Field, Header
 
@@ -28,8 +29,10 @@ OVERSIGNED = (
     b"mime-version",
     b"content-type",
     b"content-transfer-encoding",
+    signed_id.FIELD.lower().encode(),
 )
-# Fields that a reader sees or acts on. Trace fields are left out: other servers add to them.
+# Fields that a reader sees or acts on, and our id. Trace fields are left out: other servers add to
+# them.
 SIGNED = frozenset(
     (
         *OVERSIGNED,
