@@ -127,6 +127,11 @@ class SuppressionKnobs:
     check_complaints: bool
     scope: SuppressionScope
     override_allowed: bool  # by flags of a message; never for complaints
+    # When failures put an address on the bounce list (E07, M23); a limit of 0 never does.
+    hard_limit: int  # deliveries whose mailbox does not exist: it stays until it is removed
+    soft_limit: int  # days with a soft bounce: it stays for soft_days
+    counted_days: int  # older ones do not count
+    soft_days: int
 
 
 @dataclass(frozen=True, slots=True)
