@@ -10,6 +10,8 @@ from posthouse.mail.address_failure import FailureWeight, Objection
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.suppression_list import SuppressionList
 from posthouse.store.accounts import AccountStore
+from posthouse.store.housekeeping import Housekeeping
+from posthouse.store.retention import Retention
 from posthouse.store.returns import ReturnStore
 from posthouse.store.suppressions import SuppressionStore
 from servers.stores import ACCOUNT, Stores, a_failure, bounced, delivered, open_stores
@@ -231,3 +233,17 @@ async def test_a_report_that_was_believed_counts_like_a_reply(stores: Stores) ->
     failure = a_failure(HARD, stage="report")
     assert await ReturnStore(stores.database).record(event, recipient=ANN, against=failure)
     assert [("no such mailbox", True)] == await listed(stores)
+
+
+async def test_old_counts_are_forgotten_by_housekeeping(stores: Stores) -> None:
+    """What stays on a list stays; what a profile may still count does too."""
+    await fail(stores, SOFT)
+    await later(stores, 91)
+    suppressions = SuppressionStore(stores.database)
+    await suppressions.add(ACCOUNT, "dead@dest.example", "bounced", {}, on=SuppressionList.BOUNCE)
+    await stores.queue(recipients=("bob@dest.example",))
+    await stores.deliveries.settle(bounced(await stores.claim_one(), SOFT))
+    duties = {d.name: d for d in Housekeeping(stores.database, Retention()).duties}
+    assert await duties["bounce_counts"].run_once()
+    left = await stores.sql("SELECT normal FROM suppressions ORDER BY normal")
+    assert ["bob@dest.example", "dead@dest.example"] == [row["normal"] for row in left]

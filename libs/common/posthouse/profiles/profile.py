@@ -28,6 +28,8 @@ from posthouse.profiles.choices import (
 )
 
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
+_MOST_COUNTED_DAYS = 90  # what is older is deleted
+_MOST_COUNTED_BOUNCES = 100
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -132,6 +134,14 @@ class SuppressionKnobs:
     soft_limit: int  # days with a soft bounce: it stays for soft_days
     counted_days: int  # older ones do not count
     soft_days: int
+
+    def __post_init__(self) -> None:
+        for days in (self.counted_days, self.soft_days):
+            if not 1 <= days <= _MOST_COUNTED_DAYS:
+                raise ValueError(f"{days} is not a number of days from 1 to {_MOST_COUNTED_DAYS}")
+        for limit in (self.hard_limit, self.soft_limit):
+            if limit > _MOST_COUNTED_BOUNCES:
+                raise ValueError(f"{limit} is more than {_MOST_COUNTED_BOUNCES}")
 
 
 @dataclass(frozen=True, slots=True)

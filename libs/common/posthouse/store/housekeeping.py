@@ -156,6 +156,7 @@ class Housekeeping:
             Duty("bodies", 30.0, lambda: partitions.retire(BODIES)),
             Duty("history", 600.0, lambda: partitions.retire(HISTORY)),
             Duty("default_partitions", 60.0, partitions.sweep),
+            Duty("bounce_counts", 3600.0, self._forget_counts),
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -218,6 +219,11 @@ class Housekeeping:
     async def _unpark_expired(self) -> None:
         """Make parked deliveries due that have expired, a limited number at a time."""
         while len(await self._own.fetch("unpark_expired_deliveries", _ROWS)) == _ROWS:
+            continue
+
+    async def _forget_counts(self) -> None:
+        """Delete counts of bounces, and soft entries, that are older than any profile counts."""
+        while len(await self._own.fetch("forget_counted_bounces", _ROWS)) == _ROWS:
             continue
 
     async def relieve_disk(self) -> None:

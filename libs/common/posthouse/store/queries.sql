@@ -521,6 +521,16 @@ WHERE COALESCE(s.account_id = $1, true) AND COALESCE(position($2 IN s.normal) > 
   AND COALESCE(s.reason = $5, true) AND COALESCE(s.expires_at > now(), true)
 ORDER BY s.created_at DESC LIMIT $6;
 
+-- name: forget_counted_bounces
+-- No profile counts what is older.
+DELETE FROM suppressions WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM suppressions
+    WHERE list = 'bounce' AND expires_at < now() - interval '90 days'
+      AND COALESCE((evidence->'bounces'->-1->>'at')::timestamptz < now() - interval '90 days', true)
+    LIMIT $1
+))
+RETURNING normal;
+
 -- name: write_audit
 INSERT INTO audit (actor, action, account_id, detail) VALUES ($1, $2, $3, $4);
 

@@ -5,6 +5,11 @@
 -- failures that count: weight (hard, gone, soft), kind, answer, stage, rule, rules, delivery, at.
 -- `normal` is '@' and a domain where an entry is for all addresses in it.
 
+-- Every delivery looks whether it ends a count. There are few counts, so that this index is small and in
+-- memory, however long the lists are.
+CREATE INDEX suppressions_counted ON suppressions (account_id, normal)
+    WHERE list = 'bounce' AND expires_at IS NOT NULL;
+
 CREATE TYPE failure_row_1 AS (
     address text, normal text, reason text, rule text, version text, bounce jsonb,
     hard_limit integer, soft_limit integer, counted interval, soft_stay interval
@@ -33,7 +38,8 @@ BEGIN
     -- One for each delivery, of soft ones one for each day: there are never many.
     WITH known AS (
         SELECT b, b->>'weight' AS weight, (b->>'at')::timestamptz AS at
-        FROM jsonb_array_elements(COALESCE(entry.evidence->'bounces', '[]')) AS b
+        FROM jsonb_array_elements(CASE jsonb_typeof(entry.evidence->'bounces')
+            WHEN 'array' THEN entry.evidence->'bounces' ELSE '[]' END) AS b
         UNION ALL
         SELECT f.bounce || jsonb_build_object('delivery', delivery, 'at', now()),
                f.bounce->>'weight', now()
@@ -51,8 +57,8 @@ BEGIN
            count(*) FILTER (WHERE weight = 'soft')
     INTO bounces, hard, soft FROM each;
 
-    -- One that has ended and was followed by no delivery needs no second series of failures.
-    IF f.hard_limit > 0 AND hard >= f.hard_limit THEN
+    -- A soft entry that has ended without a delivery since comes back with one more failure.
+    IF f.hard_limit > 0 AND f.bounce->>'weight' <> 'soft' AND hard >= f.hard_limit THEN
         listed := 'hard';
     ELSIF f.soft_limit > 0 AND f.bounce->>'weight' = 'soft' AND entry.expires_at <= now()
           AND (soft >= f.soft_limit OR entry.expires_at > now() - f.counted) THEN
