@@ -8,9 +8,18 @@ from uuid import UUID
 import asyncpg
 
 from chaos.tally import Records
+from servers.patience import eventually
 
 _OPEN = """
 SELECT (SELECT count(*) FROM due_submissions) + (SELECT count(*) FROM due_deliveries)
+"""
+_OPEN_ROWS = """
+SELECT * FROM (
+    SELECT 'policy' AS stage, id, due_at, claim, 0 AS tries, leased, held, NULL AS parked_at
+    FROM due_submissions
+    UNION ALL
+    SELECT 'delivery', id, due_at, claim, tries, leased, held, parked_at FROM due_deliveries
+) AS rows ORDER BY due_at LIMIT 10
 """
 _EVENTS = "SELECT kind, count(*) AS n FROM events WHERE at >= $1 GROUP BY kind"
 _UNCERTAIN = """
@@ -46,6 +55,18 @@ class Ledger:
     async def open_items(self) -> int:
         """How many submissions and deliveries have no final result yet."""
         return int((await self._rows(_OPEN))[0][0])
+
+    async def drained(self, within: float = 15.0) -> None:
+        """Return when nothing is open; a failure says what is."""
+
+        async def nothing_open() -> bool:
+            return not await self.open_items()
+
+        try:
+            await eventually(nothing_open, within)
+        except AssertionError as error:
+            rows = "\n".join(str(dict(row)) for row in await self._rows(_OPEN_ROWS))
+            raise AssertionError(f"{await self.open_items()} are open, such as\n{rows}") from error
 
     async def events(self, since: datetime) -> Counter[str]:
         """How many events of each kind there were."""

@@ -10,11 +10,10 @@ import pytest
 import trustme
 
 from dispatcher.connection_pool import ConnectionPool, ReusePolicy, Sent
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.mx_resolver import MxResolver
-from dispatcher.router import Router
+from dispatcher.core.transaction import Envelope
+from dispatcher.router import MxResolver, Router
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
 from servers.dns_stub import DnsStub, dns_stub

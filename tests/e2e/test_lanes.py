@@ -19,7 +19,6 @@ from dispatcher.claiming import AHEAD_SECONDS, PATIENT_SECONDS
 from e2e.claims_noted import BulkClaims, bulk_claims, note_claims
 from e2e.conftest import DISPATCHERS, LANE_LIMITS
 from posthouse.mail.lane import Lane
-from servers.patience import eventually
 
 URGENT = 200
 FIRST_EXPRESS = 1_000_000  # number of the first message that is not bulk
@@ -28,7 +27,7 @@ SINK_SECONDS = 0.05  # from a message's final dot to its 250
 SLOW = Manners(delay=0.3)  # so slow that something of a trickle is on the wire at every moment
 # A dispatcher's bulk on the wire, as much again that was answered and is being written down, and
 # what it claims ahead: no transaction is shorter than the sink takes, so that many end a second.
-ON_WIRE = LANE_LIMITS.of(Lane.BULK)
+ON_WIRE = LANE_LIMITS.free(Lane.BULK, 0)
 MOST_IN_HAND = DISPATCHERS * (2 * ON_WIRE + int(ON_WIRE / SINK_SECONDS * AHEAD_SECONDS))
 PATIENCE = 300.0  # seconds for what takes ten: only a relay that stands still fails by it
 
@@ -59,19 +58,9 @@ async def overtake(relay: Split, bulk_messages: int) -> BulkClaims:
             await sink.arrived(bulk_messages // 2, patience)
             tasks.create_task(urgent.run())
         await sink.arrived(bulk_messages + URGENT, patience)
-        await all_ended(relay)
+        await Ledger(relay.database_url).drained(PATIENCE)
     assert bulk_messages + URGENT == len({a.id for a in sink.arrivals})
     return await bulk_claims(relay.database_url, beside=Lane.VERY_HIGH)
-
-
-async def all_ended(relay: Split) -> None:
-    """Return when everything has its result."""
-    ledger = Ledger(relay.database_url)
-
-    async def nothing_open() -> bool:
-        return not await ledger.open_items()
-
-    await eventually(nothing_open, PATIENCE)
 
 
 @pytest.mark.parametrize(

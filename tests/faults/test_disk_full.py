@@ -13,7 +13,7 @@ from chaos.program import POSTHOUSE
 from chaos.relay import Onebox, Relay
 from faults.database import BACK, Brokerless, flows
 from faults.disk import filled, small_disk
-from ingest.disk import least_free
+from ingest.backpressure import least_free
 from servers.patience import eventually
 
 FULL = "452 4.3.1"
@@ -58,16 +58,6 @@ async def submit_until_refused(relay: Relay) -> tuple[set[int], set[str]]:
     return accepted, refusals
 
 
-async def all_through(relay: Relay, within: float) -> None:
-    """Return when nothing is left to do."""
-    ledger = Ledger(relay.database_url)
-
-    async def nothing_open() -> bool:
-        return not await ledger.open_items()
-
-    await eventually(nothing_open, within)
-
-
 async def test_mail_is_turned_away_before_the_database_has_no_room(
     onebox: Onebox, disk: Path
 ) -> None:
@@ -79,7 +69,7 @@ async def test_mail_is_turned_away_before_the_database_has_no_room(
         assert accepted
         assert {FULL} == refusals
         await flows(onebox, sink, number=MOST)
-        await all_through(onebox, within=30)
+        await Ledger(onebox.database_url).drained(within=30)
         assert accepted | {MOST} == {int(arrival.id) for arrival in sink.arrivals}
     assert postgres == (disk / "data/postgres/data/postmaster.pid").read_text()
 
@@ -125,7 +115,7 @@ async def test_once_drained_it_takes_mail_again_within_a_minute(onebox: Onebox, 
 
             await eventually(delivered, within=120)
             await eventually(taken, within=60)
-            await all_through(onebox, within=30)
+            await Ledger(onebox.database_url).drained(within=30)
             assert accepted | {MOST} == {int(arrival.id) for arrival in sink.arrivals}
 
 
@@ -139,7 +129,7 @@ async def test_a_database_elsewhere_says_itself_that_it_is_full(disk: Path) -> N
                 accepted, refusals = await submit_until_refused(relay)
             assert {FULL} == refusals
             await flows(relay, sink, number=MOST, within=2 * BACK)
-            await all_through(relay, within=30)
+            await Ledger(relay.database_url).drained(within=30)
             assert accepted | {MOST} == {int(arrival.id) for arrival in sink.arrivals}
     finally:
         await relay.close()

@@ -23,7 +23,7 @@ from chaos.relay import Onebox
 from onebox.postgres_binaries import find_binaries
 from posthouse.store import StoreUnavailable
 from posthouse.store.postgres import Postgres
-from servers.patience import eventually, on_this_machine
+from servers.patience import on_this_machine
 
 MESSAGES = 300
 # Some is put off, so that it is still to be sent when the backup is made.
@@ -116,12 +116,7 @@ async def test_what_was_open_in_a_backup_is_not_sent_again(
     async with Sink(port=relay.sink_port) as sink:
         assert (await knock(relay.customer.normal, number=NEW)).startswith("250 ")
         await sink.arrived(1)
-        ledger = Ledger(relay.database_url)
-
-        async def nothing_open() -> bool:
-            return not await ledger.open_items()
-
-        await eventually(nothing_open)
+        await Ledger(relay.database_url).drained()
         assert [str(NEW)] == [arrival.id for arrival in sink.arrivals]
 
         quarantined = _posthouse(relay, "queue", "quarantined")

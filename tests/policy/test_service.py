@@ -16,11 +16,10 @@ from structlog.testing import capture_logs
 
 from policy.core import decision
 from policy.core.facts import DomainKeys, Facts, Relay
-from policy.core.poison import is_suspect
 from policy.core.steps import Draft, Rejection, steps_for
 from policy.gathering import Gatherer
 from policy.preparing import Preparer
-from policy.service import ClaimPace, PolicyService
+from policy.service import ClaimPace, PolicyService, is_suspect
 from policy.signing import OneByOne
 from policy.verifying import SampleVerifier
 from posthouse.mail.dkim_key import Algorithm
@@ -38,7 +37,7 @@ from servers.patience import until
 ACCOUNT = UUID(int=1)
 SEALING_KEY = b"s" * 32
 RSA = generate(Algorithm.RSA)
-RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32)
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
 
 
 def submission(**changes: Any) -> Submission:

@@ -51,7 +51,7 @@ SUBMISSION = Submission(
 NATIVE = resolve("native")
 OWN = DomainKeys("sender.example", None, ())
 FACTS = Facts(
-    Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32),
+    Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32),
     {"sender.example": OWN},
     {},
 )
@@ -70,6 +70,14 @@ def after(result: Draft | Rejection) -> bytes:
 
 def native(header: bytes) -> bytes:
     return after(run_steps(steps_for(NATIVE), draft(header), FACTS))
+
+
+def test_8_bit_text_is_encoded_unless_the_client_asked_for_smtputf8() -> None:
+    header = "From: Jürgen <news@sender.example>\r\nSubject: Grüße\r\n\r\n".encode()
+    assert native(header).isascii()
+    asked = after(run_steps(steps_for(NATIVE), draft(header, smtputf8=True), FACTS))
+    assert "Subject: Grüße\r\n".encode() in asked
+    assert "with UTF8SMTPSA" in asked.decode()
 
 
 def received(some: Draft) -> str:

@@ -13,7 +13,7 @@ from posthouse.running.service import SAME_STOP_SECONDS
 
 PROGRAM = """
 import asyncio, signal, socket, sys
-from posthouse.running.endpoint import Endpoint
+from posthouse.running.tcp import Endpoint
 from posthouse.running.health import Health
 from posthouse.running.logs import configure
 from posthouse.running.service import main, run

@@ -1,9 +1,11 @@
 """The folder of an embedded PostgreSQL: its lock, and what a predecessor left in it."""
 
+import ctypes
 import fcntl
 import os
 import shutil
 import stat
+import struct
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +16,8 @@ NAME = "posthouse"  # of the database and of its owner
 PORT = 5432  # only names the socket
 # An address of a local socket holds 107 bytes (unix(7)); the server puts a lock beside it.
 _LONGEST_SOCKET_FOLDER = 107 - len(f"/.s.PGSQL.{PORT}.lock")
+_AT_FDCWD, _STATX_BTIME = -100, 0x800  # statx(2)
+_STATX_OCTETS, _BTIME_OFFSET = 256, 80
 
 
 class FolderInUse(PostgresError):
@@ -62,6 +66,33 @@ def made_by(data: Path) -> int | None:
         return int((data / "PG_VERSION").read_text())
     except FileNotFoundError:
         return None
+
+
+def identity(data: Path) -> str:
+    """Differs in both of its parts where *data* is a copy of another folder, or was put back.
+
+    When a file in it was made, and when its state last changed. No tool sets either. Where the
+    file system does not know the first, the inode number stands in for it. That is weaker: the
+    number of a deleted file is soon that of a new one.
+    """
+    file = data / "PG_VERSION"
+    state = file.stat()
+    return f"{_birth_time_ns(file) or state.st_ino}:{state.st_ctime_ns}"
+
+
+def _birth_time_ns(file: Path) -> int | None:
+    """When *file* was made, None where that is not known. `os.stat` does not tell it on Linux."""
+    answer = ctypes.create_string_buffer(_STATX_OCTETS)
+    try:
+        statx = ctypes.CDLL(None).statx
+    except AttributeError:
+        return None
+    failed = statx(_AT_FDCWD, os.fsencode(file), 0, _STATX_BTIME, answer)
+    (known,) = struct.unpack_from("=I", answer)
+    if failed or not known & _STATX_BTIME:
+        return None
+    seconds, nanoseconds = struct.unpack_from("=qI", answer, _BTIME_OFFSET)
+    return int(seconds * 10**9 + nanoseconds) or None
 
 
 def survivor(data: Path) -> int | None:

@@ -19,6 +19,7 @@ from onebox.postgres_folder import (
     NAME,
     FolderInUse,
     dsn,
+    identity,
     lock,
     made_by,
     remove_socket_folder,
@@ -98,8 +99,7 @@ class EmbeddedPostgres:
     @property
     def folder_identity(self) -> str:
         """Differs in all its parts where the folder is a copy of another one."""
-        state = (self._data / "PG_VERSION").stat()
-        return f"{state.st_ino}:{state.st_ctime_ns}"
+        return identity(self._data)
 
     @property
     def pid(self) -> int:

@@ -10,9 +10,9 @@ from typing import Protocol, TypeAlias
 from prometheus_client import Histogram
 
 from dispatcher.connection_pool import Sent
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untried, next_action
 from dispatcher.core.routes import Route
+from dispatcher.core.transaction import Envelope
 from dispatcher.sites import Full, Sites
 from posthouse.mail.address import domain_of
 from posthouse.mail.address_failure import AddressFailure, FailureWeight

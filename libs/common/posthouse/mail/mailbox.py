@@ -41,7 +41,7 @@ class Mailbox:
         """The display name as a reader sees it, "" for none; it holds no control characters."""
         text = self.phrase
         if '"' in text or "\\" in text:
-            text = "".join(_unquoted(token) for token in _TOKEN.findall(text))
+            text = "".join(unquoted(token) for token in _TOKEN.findall(text))
         return " ".join(decoded(text).split())
 
 
@@ -71,8 +71,11 @@ def _usual(value: str) -> tuple[Mailbox, ...]:
     return (Mailbox(Address.parse(usual[1] or usual[3]), (usual[2] or "").strip()),)
 
 
-class _Token(NamedTuple):
-    text: str
+class Token(NamedTuple):
+    """A piece of a value: a quoted string, a comment, a special, or what is between them."""
+
+    text: str  # of a comment: what is between its parentheses, unquoted
+    raw: str  # as written
     is_comment: bool = False
 
 
@@ -96,7 +99,7 @@ def _read(value: str, separators: str) -> tuple[Mailbox, ...]:
 
 
 def _mailbox(
-    value: str, element: Sequence[_Token], before: Sequence[str], *, allow_route: bool
+    value: str, element: Sequence[Token], before: Sequence[str], *, allow_route: bool
 ) -> Mailbox:
     """The mailbox in *element*; *before* is what unquoted commas cut off its display name."""
     texts = [" " if token.is_comment else token.text for token in element]
@@ -120,11 +123,11 @@ def _mailbox(
     return mailbox
 
 
-def _elements(value: str, separators: str) -> Iterator[tuple[list[_Token], str]]:
+def _elements(value: str, separators: str) -> Iterator[tuple[list[Token], str]]:
     """The tokens between *separators* outside of angle brackets, and the one behind; "" at last."""
-    element: list[_Token] = []
+    element: list[Token] = []
     in_angle = False
-    for token in _tokens(value):
+    for token in tokens(value):
         if token.is_comment:
             pass
         elif token.text in ("<", ">"):
@@ -141,22 +144,22 @@ def _elements(value: str, separators: str) -> Iterator[tuple[list[_Token], str]]
     yield element, ""
 
 
-def _tokens(value: str) -> Iterator[_Token]:
-    """*value* cut into quoted strings, comments, specials and what is between them."""
+def tokens(value: str) -> Iterator[Token]:
+    """*value* cut into pieces; raises InvalidAddress if a quote or parenthesis is alone."""
     at = 0
     while at < len(value):
         match = _TOKEN.match(value, at)
         assert match is not None  # every character begins a token
-        text, at = match[0], match.end()
+        begin, text, at = at, match[0], match.end()
         if text == "(":
             text, at = _comment(value, at)
-            yield _Token(text, is_comment=True)
+            yield Token(text, value[begin:at], is_comment=True)
         elif text == ")":
             raise _refused(value, "its comments are not balanced")
         elif text == '"':
             raise _refused(value, "a quoted string does not end")
         else:
-            yield _Token(text)
+            yield Token(text, text)
 
 
 def _comment(value: str, begin: int) -> tuple[str, int]:
@@ -171,7 +174,8 @@ def _comment(value: str, begin: int) -> tuple[str, int]:
     return _QUOTED_PAIR.sub(r"\1", value[begin : at - 1]), at
 
 
-def _unquoted(token: str) -> str:
+def unquoted(token: str) -> str:
+    """The text that *token*, a quoted string or another piece, stands for."""
     text = token[1:-1] if token.startswith('"') and len(token) > 1 else token
     return _QUOTED_PAIR.sub(r"\1", text)
 

@@ -42,7 +42,8 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
 def _is_copy(known: str | None, folder: str | None) -> bool:
     """Whether all parts of the folder's identity differ.
 
-    A change of owner alters one part; some file systems assign new inode numbers at each start.
+    A change of owner alters one part. The other may be an inode number, and some file systems
+    assign new ones at each start.
     """
     if known is None or folder is None:
         return False

@@ -12,10 +12,12 @@ from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 
+from posthouse.mail import signed_id
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Field, Header
 
-# Fields that a reader sees or acts on. Trace fields are left out: other servers add to them.
+# Fields that a reader sees or acts on, and our id. Trace fields are left out: other servers add to
+# them.
 SIGNED = frozenset(
     name.lower().encode()
     for name in (
@@ -35,6 +37,7 @@ SIGNED = frozenset(
         "List-Id",
         "List-Unsubscribe",
         "List-Unsubscribe-Post",
+        signed_id.FIELD,
     )
 )
 # Named once more than they occur, present or not: a second one, which some readers would show, does
@@ -52,6 +55,7 @@ OVERSIGNED = tuple(
         "MIME-Version",
         "Content-Type",
         "Content-Transfer-Encoding",
+        signed_id.FIELD,
     )
 )
 

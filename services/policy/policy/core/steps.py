@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from policy.core.facts import Facts, naming_domain
 from policy.core.request import Recipient, Request, author_field, domains_by_preference
+from posthouse.mail.header_text import encode_text
 from posthouse.mail.message import Field, Header, field
 from posthouse.mail.suppression_list import (
     SuppressedRecipient,
@@ -100,6 +101,18 @@ def _without_hidden(header: Header) -> Header:
         f for f in header.fields if f.name not in _HIDDEN and not f.name.startswith(_HIDDEN_PREFIX)
     ]
     return header if len(kept) == len(header.fields) else Header(tuple(kept))
+
+
+def encode_header_text(draft: Draft, facts: Facts) -> Draft:
+    """Write 8-bit text as encoded words (RFC 2047), if the client did not ask for SMTPUTF8.
+
+    No server needs an extension for such a header. Octets that are not UTF-8 stay as they came.
+    """
+    del facts
+    submission = draft.request.submission
+    if submission.smtputf8 or submission.header.isascii():
+        return draft
+    return draft.edit_headers(lambda h: Header(tuple([encode_text(f) for f in h.fields])))
 
 
 def complete_date(draft: Draft, facts: Facts) -> Draft:
@@ -220,6 +233,7 @@ def _client(helo: str, client: str) -> str:
 def steps_for(profile: Profile) -> Iterable[Step]:
     """The steps for a message of *profile*, in this order."""
     yield hide_fields
+    yield encode_header_text
     if profile.conformance.date is Conformance.REPAIR:
         yield complete_date
     if profile.conformance.message_id is Conformance.REPAIR:
