@@ -50,7 +50,7 @@ class RememberedReturns:
         return self.deliveries.get(delivery_id)
 
     async def record(
-        self, event: Event, *, recipient: str = "", against: AgainstAddress | None = None
+        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
     ) -> bool:
         """Keep *event* unless there is one of its kind for its delivery."""
         if self.failure:
@@ -59,5 +59,5 @@ class RememberedReturns:
             return False
         self.events.append(event)
         if against is not None:
-            self.suppressed.append(recipient)
+            self.suppressed.append(delivery.recipient)
         return True

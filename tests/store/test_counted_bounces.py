@@ -211,7 +211,7 @@ async def test_a_complaint_lists_at_once_with_its_report(stores: Stores) -> None
         EventKind.COMPLAINED, ACCOUNT, delivery.submission_id, delivery.id, {"subject": "abuse"}
     )
     against = Objection(SuppressionList.COMPLAINT, rule="arf", rules="2")
-    assert await returns.record(event, recipient=delivery.recipient, against=against)
+    assert await returns.record(event, delivery, against)
     suppressions = SuppressionStore(stores.database)
     (entry,) = await suppressions.entries()
     assert ("complaint", "complained", "arf", "2", delivery.id) == (
@@ -221,7 +221,7 @@ async def test_a_complaint_lists_at_once_with_its_report(stores: Stores) -> None
     assert {"subject": "abuse", "listed": "complaint"} == last["detail"]
 
     await suppressions.remove(ACCOUNT, delivery.recipient)
-    assert not await returns.record(event, recipient=delivery.recipient, against=against)
+    assert not await returns.record(event, delivery, against)
     assert [] == await suppressions.entries()
 
 
@@ -231,7 +231,7 @@ async def test_a_report_that_was_believed_counts_like_a_reply(stores: Stores) ->
     (delivery,) = await stores.queue(recipients=(ANN,), **mail)
     event = Event(EventKind.BOUNCED, ACCOUNT, delivery.submission_id, delivery.id, {})
     failure = a_failure(HARD, stage="report")
-    assert await ReturnStore(stores.database).record(event, recipient=ANN, against=failure)
+    assert await ReturnStore(stores.database).record(event, delivery, failure)
     assert [("no such mailbox", True)] == await listed(stores)
 
 

@@ -27,9 +27,7 @@ async def test_a_delivery_is_found_by_its_id(stores: Stores) -> None:
 async def test_a_bounce_suppresses_with_its_evidence(stores: Stores) -> None:
     (delivery, _) = await stores.queue()
     returns = ReturnStore(stores.database)
-    assert await returns.record(
-        came_back(delivery), recipient=delivery.recipient, against=a_failure()
-    )
+    assert await returns.record(came_back(delivery), delivery, a_failure())
     (entry,) = await SuppressionStore(stores.database).entries()
     assert (delivery.recipient, delivery.id, "no such mailbox", "r", "7") == (
         entry["address"], entry["delivery_id"], entry["reason"], entry["rule"], entry["version"],
@@ -42,7 +40,7 @@ async def test_a_bounce_suppresses_with_its_evidence(stores: Stores) -> None:
 async def test_what_suppresses_nobody_is_an_event_alone(stores: Stores) -> None:
     (delivery, _) = await stores.queue()
     returns = ReturnStore(stores.database)
-    assert await returns.record(came_back(delivery, EventKind.DELAYED))
+    assert await returns.record(came_back(delivery, EventKind.DELAYED), delivery)
     assert await SuppressionStore(stores.database).entries() == []
 
 
@@ -50,23 +48,21 @@ async def test_a_second_one_of_the_same_kind_writes_nothing(stores: Stores) -> N
     """So that a suppression that was lifted by hand does not come back by a replay."""
     (delivery, _) = await stores.queue()
     returns, suppressions = ReturnStore(stores.database), SuppressionStore(stores.database)
-    await returns.record(came_back(delivery), recipient=delivery.recipient, against=a_failure())
+    await returns.record(came_back(delivery), delivery, a_failure())
     await suppressions.remove(ACCOUNT, delivery.recipient)
-    assert not await returns.record(
-        came_back(delivery), recipient=delivery.recipient, against=a_failure()
-    )
+    assert not await returns.record(came_back(delivery), delivery, a_failure())
     assert await suppressions.entries() == []
 
 
 async def test_kinds_and_deliveries_are_told_apart(stores: Stores) -> None:
     (ann, bob) = await stores.queue()
     returns = ReturnStore(stores.database)
-    for event in (
-        came_back(ann, EventKind.DELAYED),
-        came_back(ann, EventKind.BOUNCED),
-        came_back(bob, EventKind.BOUNCED),
+    for delivery, kind in (
+        (ann, EventKind.DELAYED),
+        (ann, EventKind.BOUNCED),
+        (bob, EventKind.BOUNCED),
     ):
-        assert await returns.record(event)
+        assert await returns.record(came_back(delivery, kind), delivery)
 
 
 async def test_replays_at_once_give_one_event(emptied: str) -> None:
@@ -75,10 +71,7 @@ async def test_replays_at_once_give_one_event(emptied: str) -> None:
         (delivery, _) = await one.queue()
         stores = [ReturnStore(one.database), ReturnStore(two.database)] * 8
         new = await asyncio.gather(
-            *(
-                s.record(came_back(delivery), recipient=delivery.recipient, against=a_failure())
-                for s in stores
-            )
+            *(s.record(came_back(delivery), delivery, a_failure()) for s in stores)
         )
         assert sorted(new) == [False] * 15 + [True]
         assert (await one.kinds(delivery.submission_id)).count("bounced") == 1

@@ -42,9 +42,9 @@ class Returns(Protocol):
         """The delivery with that id; None if there is none, or none any longer."""
 
     async def record(
-        self, event: Event, *, recipient: str = "", against: AgainstAddress | None = None
+        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
     ) -> bool:
-        """Commit *event*, and what it says *against* its *recipient*; True if new.
+        """Commit *event* of *delivery*, and what it says *against* its recipient; True if new.
 
         Both are written in one transaction. One event is kept for each delivery and kind. A second
         one writes nothing and gives False: an entry that was removed by hand does not come back
@@ -94,9 +94,7 @@ class Bounces:
         report, verdict = await _report_and_verdict(content, delivery)
         event = _event(delivery, report, verdict, client)
         new = event is not None and await self._returns.record(
-            event,
-            recipient=delivery.recipient,
-            against=_against(report, verdict) if isinstance(verdict, Suppress) else None,
+            event, delivery, _against(report, verdict) if isinstance(verdict, Suppress) else None
         )
 
         result = "repeated" if event is not None and not new else _word(verdict)

@@ -34,11 +34,11 @@ class _Returns:
             return await self.store.find(delivery_id)
 
     async def record(
-        self, event: Event, *, recipient: str = "", against: AgainstAddress | None = None
+        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
     ) -> bool:
         """See `bounces.service.Returns`."""
         async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
-            return await self.store.record(event, recipient=recipient, against=against)
+            return await self.store.record(event, delivery, against)
 
 
 def build(settings: BouncesSettings, resources: Resources) -> Services:

@@ -7,24 +7,38 @@ from uuid import UUID
 
 from posthouse.mail.address import normal_form
 from posthouse.mail.address_failure import NEVER_LISTED, AddressFailure, BounceLimits
+from posthouse.mail.submission import Delivery
 from posthouse.profiles import InvalidOverride, UnknownProfile, resolve
 from posthouse.store.postgres import Postgres
 
 
-class BounceLimitStore:
-    """Asked only about mail that failed."""
+class FailureRows:
+    """Makes the rows that count failures; asks only about mail that failed."""
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
 
-    async def of_submissions(self, ids: Collection[UUID]) -> dict[UUID, BounceLimits]:
-        """The limits of each; NEVER_LISTED where this program does not know its profile."""
-        rows = await self._database.fetch("find_submission_profiles", list(set(ids)))
-        return {row["id"]: _limits(row) for row in rows}
+    async def of(
+        self, failures: Collection[tuple[Delivery, AddressFailure]]
+    ) -> dict[UUID, tuple[Any, ...]]:
+        """A failure_row_1 for each delivery, by its id.
+
+        The limits are those of NEVER_LISTED where this program does not know the profile.
+        """
+        if not failures:
+            return {}
+        ids = list({delivery.submission_id for delivery, _ in failures})
+        rows = await self._database.fetch("find_submission_profiles", ids)
+        limits = {row["id"]: _limits(row) for row in rows}
+        return {
+            delivery.id: _row(
+                failure, delivery.recipient, limits.get(delivery.submission_id, NEVER_LISTED)
+            )
+            for delivery, failure in failures
+        }
 
 
-def failure_row(failure: AddressFailure, address: str, limits: BounceLimits) -> tuple[Any, ...]:
-    """A failure_row_1."""
+def _row(failure: AddressFailure, address: str, limits: BounceLimits) -> tuple[Any, ...]:
     return (
         address, normal_form(address), failure.kind, failure.rule, failure.rules,
         failure.as_json(), limits.hard, limits.soft, limits.counted, limits.soft_stay,

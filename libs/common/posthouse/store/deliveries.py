@@ -1,17 +1,17 @@
 """Deliveries: claimed, parked and settled by the dispatcher."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from posthouse.mail.address import normal_form
-from posthouse.mail.address_failure import NEVER_LISTED, AddressFailure, BounceLimits
+from posthouse.mail.address_failure import AddressFailure
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, RecipientKind
-from posthouse.store.bounce_limits import BounceLimitStore, failure_row
+from posthouse.store.bounce_limits import FailureRows
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.postgres import Postgres
@@ -117,7 +117,7 @@ class DeliveryStore:
         self._background = background
         self.lease = lease
         self._window = window
-        self._limits = BounceLimitStore(database)
+        self._failures = FailureRows(database)
         self.prepared = prepared or DirectHandoff()
         self._settling = GroupCommit(
             self._settle, most_items=200, linger_seconds=_LINGER_SECONDS, enough=_ENOUGH
@@ -200,9 +200,10 @@ class DeliveryStore:
             known = latest.get(s.claimed.delivery.id)
             if known is None or known.claimed.claim < s.claimed.claim:
                 latest[s.claimed.delivery.id] = s
-        failed = [s.claimed.delivery.submission_id for s in latest.values() if s.failure]
-        limits = await self._limits.of_submissions(failed) if failed else {}
-        rows = [_row(s, limits) for s in latest.values()]
+        failures = await self._failures.of(
+            [(s.claimed.delivery, s.failure) for s in latest.values() if s.failure]
+        )
+        rows = [_row(s, failures.get(id_)) for id_, s in latest.items()]
         settled = await self._database.fetch("settle_deliveries", rows)
         kept = {(row["id"], latest[row["id"]].claimed.claim) for row in settled}
         return [(s.claimed.delivery.id, s.claimed.claim) in kept for s in batch]
@@ -273,7 +274,7 @@ def _claimed(rows: Sequence[Any]) -> tuple[ClaimedDelivery, ...]:
     )
 
 
-def _row(s: Settlement, limits: Mapping[UUID, BounceLimits]) -> tuple[Any, ...]:
+def _row(s: Settlement, failure: tuple[Any, ...] | None) -> tuple[Any, ...]:
     """A result_row_2."""
     d, a = s.claimed.delivery, s.attempt
     tried = (
@@ -281,11 +282,7 @@ def _row(s: Settlement, limits: Mapping[UUID, BounceLimits]) -> tuple[Any, ...]:
         if a
         else (None,) * 9
     )
-    normal, failure = None, None
-    if s.failure is not None:
-        failure = failure_row(s.failure, d.recipient, limits.get(d.submission_id, NEVER_LISTED))
-    elif s.kind is EventKind.DELIVERED:
-        normal = normal_form(d.recipient)
+    normal = normal_form(d.recipient) if s.kind is EventKind.DELIVERED else None
     return (
         d.id, s.claimed.claim, s.wait, d.account_id, d.submission_id, s.kind, s.detail, normal,
         failure, a is not None, *tried,

@@ -143,12 +143,11 @@ class Housekeeping:
         self._own = database.alone(connections=_AT_ONCE + 2)
         self._timeline = TimelineStore(self._own)
         self._gauges = QueueGauges()
-        self._partitions = Partitions(self._own, retention)
+        self._partitions = partitions = Partitions(self._own, retention)
         self._disk = disk
         self._least_free = least_free
         self._gauges_every = gauges_every
         self._lead_every = lead_every
-        partitions = self._partitions
         self.duties: tuple[Duty, ...] = (
             Duty("queue_gauges", gauges_every, self._show_queue),
             Duty("parked_expiry", 15.0, self._unpark_expired),

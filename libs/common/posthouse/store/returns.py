@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from posthouse.mail.address import normal_form
-from posthouse.mail.address_failure import NEVER_LISTED, AddressFailure, AgainstAddress, Objection
+from posthouse.mail.address_failure import AddressFailure, AgainstAddress, Objection
 from posthouse.mail.events import Event
 from posthouse.mail.submission import Delivery
-from posthouse.store.bounce_limits import BounceLimitStore, failure_row
+from posthouse.store.bounce_limits import FailureRows
 from posthouse.store.deliveries import delivery_in
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
@@ -19,7 +19,7 @@ class ReturnStore:
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
-        self._limits = BounceLimitStore(database)
+        self._failures = FailureRows(database)
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
         """The delivery of that id, None once it is unknown or past retention."""
@@ -27,19 +27,18 @@ class ReturnStore:
         return None if row is None else delivery_in(row)
 
     async def record(
-        self, event: Event, *, recipient: str = "", against: AgainstAddress | None = None
+        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
     ) -> bool:
-        """Commit *event*, and what it says *against* its *recipient*; True if new.
+        """Commit *event* of *delivery*, and what it says *against* its recipient; True if new.
 
         The lists change in the same transaction: a failure is counted by the limits of the mail's
         profile, an objection lists the recipient at once. One event is kept per delivery and kind:
         a second one writes nothing, so that an entry that was removed by hand does not come back
         by a replay.
         """
-        failure: tuple[Any, ...] | None = None
+        failures = {}
         if isinstance(against, AddressFailure):
-            limits = await self._limits.of_submissions([event.submission_id])
-            failure = failure_row(against, recipient, limits.get(event.submission_id, NEVER_LISTED))
+            failures = await self._failures.of([(delivery, against)])
         elif against is not None:
             event = replace(event, detail={**event.detail, "listed": against.list.value})
         async with self._database.connection() as connection, connection.transaction():
@@ -52,11 +51,11 @@ class ReturnStore:
                 event.delivery_id,
                 event.kind,
                 event.detail,
-                failure,
+                failures.get(delivery.id),
             )
             if new and isinstance(against, Objection):
                 await connection.execute(
-                    QUERIES["add_suppression"], *_objection(event, recipient, against)
+                    QUERIES["add_suppression"], *_objection(event, delivery.recipient, against)
                 )
             return bool(new)
 
