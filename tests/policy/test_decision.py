@@ -22,6 +22,7 @@ from posthouse.mail.submission import RecipientKind, Submission
 from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import resolve
 from posthouse.running.keys import generate
+from servers.stores import a_submission
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, generate(Algorithm.RSA))
@@ -29,17 +30,12 @@ SENDER = DomainKeys("sender.example", "bounce.sender.example", (KEY,))
 RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
 BOUNCED = (Suppression(SuppressionList.BOUNCE, ""),)
 CAME = NOW - timedelta(minutes=2)
-SUBMISSION = Submission(
+SUBMISSION = a_submission(
+    Lane.HIGH,
     id=UUID(int=(int(CAME.timestamp() * 1000) << 80) | 7 << 76 | 2 << 62 | 1),
-    account_id=UUID(int=1),
-    credential_id=UUID(int=2),
-    profile="native",
-    lane=Lane.HIGH,
     sender="news@sender.example",
     recipients=("a@there.example", "b@there.example"),
-    smtputf8=False,
     client="8.8.4.4",
-    helo="app.sender.example",
     tls="TLSv1.3",
     header=b"From: news@sender.example\r\nSubject: Hi\r\n\r\n",
     body=b"Hello\r\n",

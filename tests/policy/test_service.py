@@ -27,12 +27,12 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.secret import seal
 from posthouse.mail.submission import Submission
 from posthouse.mail.suppression_list import Suppression, SuppressionList
-from posthouse.running.identity import new_id
 from posthouse.running.keys import generate
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.accounts import AccountProfile, SealedKey, SendingDomain
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 from servers.patience import until
+from servers.stores import a_submission
 
 ACCOUNT = UUID(int=1)
 SEALING_KEY = b"s" * 32
@@ -41,22 +41,13 @@ RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32,
 
 
 def submission(**changes: Any) -> Submission:
-    plain = Submission(
-        id=new_id(),
-        account_id=ACCOUNT,
-        credential_id=UUID(int=2),
-        profile="native",
-        lane=Lane.NORMAL,
-        sender="news@sender.example",
-        recipients=("a@there.example",),
-        smtputf8=False,
-        client="10.0.0.1",
-        helo="app",
-        tls="",
-        header=b"From: news@sender.example\r\n\r\n",
-        body=b"Hello\r\n",
-    )
-    return replace(plain, **changes)
+    plain = {
+        "sender": "news@sender.example",
+        "recipients": ("a@there.example",),
+        "header": b"From: news@sender.example\r\n\r\n",
+        "body": b"Hello\r\n",
+    }
+    return a_submission(**(plain | changes))
 
 
 @dataclass

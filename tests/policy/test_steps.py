@@ -22,9 +22,8 @@ from policy.core.steps import (
     run_steps,
     steps_for,
 )
-from posthouse.mail.lane import Lane
 from posthouse.mail.message import split
-from posthouse.mail.submission import Attributes, Submission
+from posthouse.mail.submission import Attributes
 from posthouse.mail.suppression_list import (
     Suppression,
     SuppressionList,
@@ -32,18 +31,13 @@ from posthouse.mail.suppression_list import (
     tag_scope,
 )
 from posthouse.profiles import Profile, resolve
+from servers.stores import a_submission
 
-SUBMISSION = Submission(
+SUBMISSION = a_submission(
     id=UUID("0195ab00-0000-7000-8000-000000000001"),
-    account_id=UUID(int=1),
-    credential_id=UUID(int=2),
-    profile="native",
-    lane=Lane.NORMAL,
     sender="news@sender.example",
     recipients=("a@there.example", "b@there.example"),
-    smtputf8=False,
     client="8.8.4.4",
-    helo="app.sender.example",
     tls="TLSv1.3",
     header=b"From: news@sender.example\r\n\r\n",
     body=b"Hello\r\n",
