@@ -44,7 +44,7 @@ async def account_id(accounts: AccountStore, name: str) -> UUID:
     """The account called *name*; raises NoAccount, which names all accounts."""
     found = await accounts.account(name)
     if found is None:
-        known = ", ".join(repr(name) for name, _ in await accounts.accounts()) or "none yet"
+        known = ", ".join(repr(row["name"]) for row in await accounts.accounts()) or "none yet"
         raise NoAccount(f"no account is called {name!r}; there is: {known}")
     return found
 

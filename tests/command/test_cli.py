@@ -156,6 +156,22 @@ def test_a_domain_belongs_to_one_account_until_the_operator_shares_it(posthouse:
     assert "no account has the domain y.example" in unknown
 
 
+async def test_a_user_of_a_parent_sends_for_its_children(posthouse: Command, database: str) -> None:
+    posthouse("account", "create", "group")
+    posthouse("account", "create", "shop", "--parent", "group")
+    posthouse("credential", "create", "--account", "group", "--username", "all")
+    posthouse("domain", "add", "x.example", "--account", "shop")
+    async with Postgres(database) as store:
+        login = await AccountStore(store).login("all")
+        assert login is not None
+        assert {"x.example": await AccountStore(store).account("shop")} == login.child_domains
+    listed = json.loads(posthouse("account", "list", "--json").stdout)
+    assert [("group", None), ("shop", "group")] == [(a["name"], a["parent"]) for a in listed]
+    assert "child of group" in posthouse("account", "list").stdout
+    refused = posthouse("account", "create", "y", "--parent", "nobody", status=1).stderr
+    assert "no account is called 'nobody'; there is: 'group', 'shop'" in refused
+
+
 def test_another_secret_key_is_refused_before_anything_is_made_with_it(
     posthouse: Command, database: str
 ) -> None:
