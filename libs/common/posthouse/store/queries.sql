@@ -480,7 +480,7 @@ RETURNING d.id;
 
 -- name: list_sending_domains
 SELECT a.name AS account, d.name, d.return_path_host, d.verified_at, k.selector, k.algorithm,
-       k.record, k.state
+       k.record, k.state, COALESCE(k.retired_at, k.activated_at, k.created_at) AS since
 FROM sending_domains d JOIN domain_accounts o ON o.domain_id = d.id
 JOIN accounts a ON a.id = o.account_id
 LEFT JOIN dkim_keys k ON k.domain_id = d.id
