@@ -256,6 +256,28 @@ def test_another_secret_key_is_refused_before_anything_is_made_with_it(
     assert json.loads(posthouse("credential", "list", "--json").stdout) == []
 
 
+def test_a_lost_secret_key_is_told_before_anything_is_made(
+    posthouse: Command, database: str, tmp_path: Path
+) -> None:
+    """A new key would hide that the old one is gone: logins and DKIM keys need that one."""
+    posthouse("init")
+    for command in ("init", "up"):
+        environ = {"POSTHOUSE_DATABASE_URL": database, "POSTHOUSE_DATA": str(tmp_path / "data")}
+        refused = call(command, **environ)
+        assert refused.returncode != 0
+        assert "secret.key is missing, and the database was set up with a secret" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert not (tmp_path / "data").exists()
+
+
+def test_a_new_database_elsewhere_gets_a_new_key(empty_database: str, tmp_path: Path) -> None:
+    environ = {"POSTHOUSE_DATABASE_URL": empty_database, "POSTHOUSE_DATA": str(tmp_path / "data")}
+    for _ in range(2):
+        made = call("init", **environ)
+        assert made.returncode == 0, made.stderr
+    assert (tmp_path / "data" / "secret.key").exists()
+
+
 def test_suppressions_are_managed_by_hand(posthouse: Command) -> None:
     """LESSONS 8: an operator can add, see and remove."""
     posthouse("account", "create", "default")
