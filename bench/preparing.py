@@ -37,7 +37,7 @@ MESSAGES = 200  # a round
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, generate(Algorithm.RSA))
 SENDER = DomainKeys("sender.example", "bounce.sender.example", (KEY,))
-RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32)
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
 FACTS = Facts(RELAY, {SENDER.domain: SENDER}, {})
 NATIVE = resolve("native")
 

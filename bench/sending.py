@@ -26,14 +26,12 @@ import uvloop
 from bench.children import PYTHON, Child
 
 from dispatcher.connection_pool import ConnectionPool, ReusePolicy
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.core.static_routes import StaticRoutes
+from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
+from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
-from dispatcher.mx_resolver import MxResolver
 from dispatcher.results import Results
-from dispatcher.router import Router
+from dispatcher.router import MxResolver, Router
 from dispatcher.sites import Sites
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane

@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 
 from posthouse.mail.lane import Lane
-from posthouse.running.endpoint import Endpoint
+from posthouse.running.tcp import Endpoint
 
 _SECONDS = 30
 _CONNECTIONS = 8

@@ -16,7 +16,7 @@ from demo.script import Story, StoryFailed
 from demo.sink import Sink
 from demo.stage import DemoFailed, DemoStage, compose_stage, local_stage
 from posthouse.running import logs
-from posthouse.running.endpoint import Endpoint
+from posthouse.running.tcp import Endpoint
 
 
 @click.command

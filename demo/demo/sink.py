@@ -17,7 +17,7 @@ from uuid import uuid4
 import structlog
 
 from demo.non_delivery import non_delivery
-from posthouse.running.endpoint import Endpoint
+from posthouse.running.tcp import Endpoint
 
 log = structlog.get_logger()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from posthouse.running.endpoint import Endpoint
+from posthouse.running.tcp import Endpoint
 
 _POSTHOUSE = (sys.executable, "-c", "from command.cli import main; main()")
 _START_SECONDS = 90.0

@@ -18,11 +18,11 @@ from bounces.wiring import build
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.mail.return_path import sign
 from posthouse.mail.secret import Purpose, derive
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
 from posthouse.running.identity import new_id
 from posthouse.running.program import Resources
 from posthouse.running.settings import SettingsError, load
+from posthouse.running.tcp import Endpoint
 from posthouse.store.postgres import Postgres
 from posthouse.store.returns import ReturnStore
 from servers.returned_mail import REPORTS

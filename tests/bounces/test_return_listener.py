@@ -21,8 +21,8 @@ from bounces.service import Bounces
 from chaos.program import readiness
 from posthouse.mail.events import EventKind
 from posthouse.mail.return_path import sign
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen, Health
+from posthouse.running.tcp import Endpoint
 from posthouse.store import StoreRefused, StoreUnavailable
 from servers.patience import eventually
 from servers.returned_mail import OURS, REPORTS, RememberedReturns

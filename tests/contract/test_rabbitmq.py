@@ -112,7 +112,7 @@ async def test_a_host_without_an_address_is_not_connected_to(
 ) -> None:
     """A look-up inside of uvloop's connect outlives its time limit, and logs "never retrieved"."""
     connecting = []
-    monkeypatch.setattr(aio_pika, "connect", lambda *_, **__: connecting.append(1))
+    monkeypatch.setattr(aio_pika.Connection, "connect", lambda *_: connecting.append(1))
     with capture_logs() as logs:
         broker = RabbitMqBroker("amqp://guest:guest@nowhere.invalid:5672/")
         async with running(broker, connected=False):
@@ -134,7 +134,7 @@ async def test_it_ends_though_the_library_answers_that_with_a_failure(
         except asyncio.CancelledError:
             raise ConnectionError("refused") from None
 
-    monkeypatch.setattr(aio_pika, "connect", connect)
+    monkeypatch.setattr(aio_pika.Connection, "connect", connect)
     async with asyncio.timeout(15), running(RabbitMqBroker(NOBODY), connected=False):
         await called.wait()
 

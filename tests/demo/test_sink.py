@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from demo.sink import Sink
-from posthouse.running.endpoint import Endpoint
+from posthouse.running.tcp import Endpoint
 
 FREE = Endpoint("127.0.0.1", 0)
 TEXT = b"From: a@x.example\r\nSubject: x\r\n\r\n.dots and all\r\n"

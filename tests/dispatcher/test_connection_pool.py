@@ -10,11 +10,10 @@ import pytest
 import trustme
 
 from dispatcher.connection_pool import ConnectionPool, ReusePolicy, Sent
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.mx_resolver import MxResolver
-from dispatcher.router import Router
+from dispatcher.core.transaction import Envelope
+from dispatcher.router import MxResolver, Router
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
 from servers.dns_stub import DnsStub, dns_stub
@@ -82,15 +81,25 @@ async def test_messages_at_once_take_a_connection_each() -> None:
     assert len(server.messages) == 10
 
 
-async def until_dot(peer: Peer) -> None:
-    """Take a message, and hang up instead of answering."""
+async def cut_before_dot(peer: Peer) -> None:
+    """Hang up on DATA."""
     await peer.greet("PIPELINING")
     for _ in range(2):
         await peer.hear()
         await peer.say("250 ok")
+
+
+async def taken(peer: Peer) -> bytes:
+    """Take a message, and do not answer its dot."""
+    await cut_before_dot(peer)
     await peer.hear()
     await peer.say("354 go")
-    await peer.take_content()
+    return await peer.take_content()
+
+
+async def until_dot(peer: Peer) -> None:
+    """Take a message, and hang up instead of answering."""
+    await taken(peer)
 
 
 async def test_a_cut_after_the_dot_is_uncertain_and_nobody_else_is_asked() -> None:
@@ -131,14 +140,6 @@ async def closes_at_mail(peer: Peer) -> None:
     await peer.greet()
     await peer.hear()
     await peer.say("421 4.3.2 going down")
-
-
-async def cut_before_dot(peer: Peer) -> None:
-    """Hang up on DATA."""
-    await peer.greet("PIPELINING")
-    for _ in range(2):
-        await peer.hear()
-        await peer.say("250 ok")
 
 
 async def no_service(peer: Peer) -> None:
@@ -273,13 +274,7 @@ async def test_only_recipients_in_trouble_go_on_to_the_next_host() -> None:
 
 async def one_message(peer: Peer, then: Callable[[Peer], Any]) -> None:
     """Take one message; *then* decides how the next one is met."""
-    await peer.greet("PIPELINING")
-    for _ in range(2):
-        await peer.hear()
-        await peer.say("250 ok")
-    await peer.hear()
-    await peer.say("354 go")
-    peer.mx.messages.append(await peer.take_content())
+    peer.mx.messages.append(await taken(peer))
     await peer.say("250 2.0.0 queued")
     await then(peer)
 
@@ -389,21 +384,18 @@ async def test_clear_text_behind_the_answer_to_starttls_is_ignored(
     assert server.heard[:3] == ["EHLO relay.example", "STARTTLS", "EHLO relay.example"]
 
 
-async def broken_tls(peer: Peer) -> None:
-    """Offer STARTTLS, and then speak something else."""
-    await peer.greet("STARTTLS")
-    await peer.hear()
-    await peer.say("220 go")
-    await peer.reader.read(100)
-    await peer.say("this is not TLS at all")
-
-
 async def hangs_up_on_tls(peer: Peer) -> None:
     """Offer STARTTLS, and leave."""
     await peer.greet("STARTTLS")
     await peer.hear()
     await peer.say("220 go")
     await peer.reader.read(100)
+
+
+async def broken_tls(peer: Peer) -> None:
+    """Offer STARTTLS, and then speak something else."""
+    await hangs_up_on_tls(peer)
+    await peer.say("this is not TLS at all")
 
 
 async def stalls_on_tls(peer: Peer) -> None:

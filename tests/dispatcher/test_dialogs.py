@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
-from dispatcher.core.transaction import Action, Closed, Finished, Ready, Send, SendContent, StartTls
+from dispatcher.core.transaction import (
+    Action,
+    Closed,
+    Envelope,
+    Finished,
+    Ready,
+    Send,
+    SendContent,
+    StartTls,
+)
 from posthouse.mail.outcome import Outcome
 
 DIALOGS = sorted((Path(__file__).parents[1] / "dialogs").glob("*.smtp"))

@@ -9,8 +9,7 @@ import pytest
 from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.delivery_attempt import DeliveryAttempts
-from dispatcher.mx_resolver import MxResolver
-from dispatcher.router import Router
+from dispatcher.router import MxResolver, Router
 from dispatcher.sites import Sites
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane

@@ -7,8 +7,7 @@ from uuid import UUID
 import pytest
 
 from dispatcher import in_flight as in_flight_module
-from dispatcher.core.lanes import LaneLimits
-from dispatcher.in_flight import InFlight, Lease
+from dispatcher.in_flight import InFlight, LaneLimits, Lease
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
 from posthouse.running.identity import new_id

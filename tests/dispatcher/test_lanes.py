@@ -2,7 +2,8 @@
 
 import pytest
 
-from dispatcher.core.lanes import InvalidLaneLimits, LaneLimits, worth_holding
+from dispatcher.claiming import worth_holding
+from dispatcher.in_flight import InvalidLaneLimits, LaneLimits
 from posthouse.mail.lane import Lane
 
 LIMITS = LaneLimits((24, 22, 20, 20, 20))

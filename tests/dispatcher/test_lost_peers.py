@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from dispatcher.connection_pool import ConnectionPool, ReusePolicy
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.mx_resolver import MxResolver
+from dispatcher.core.transaction import Envelope
+from dispatcher.router import MxResolver
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Deferred, Delivered, Outcome, Scope, Uncertain
 from servers.mx import Manners, Peer, mx, polite

@@ -12,10 +12,10 @@ from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as Received
 
 from dispatcher.connection_pool import ConnectionPool
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.mx_resolver import MxResolver
+from dispatcher.core.transaction import Envelope
+from dispatcher.router import MxResolver
 from posthouse.mail.outcome import Bounced, Delivered
 
 # Dots at line starts, lines of the greatest length there is, octets above 127, no text at all.

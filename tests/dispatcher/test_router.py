@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.core.static_routes import StaticRoutes
-from dispatcher.mx_resolver import MxResolver, TtlCache, system_addresses
-from dispatcher.router import Router
+from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
+from dispatcher.router import MxResolver, Router, TtlCache, system_addresses
 from posthouse.mail.outcome import Bounced, Deferred, Scope
 from servers.dns_stub import DnsStub, dns_stub
 

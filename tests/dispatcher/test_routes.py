@@ -7,17 +7,19 @@ from dispatcher.core.routes import (
     AddressAnswer,
     Addresses,
     Exchangers,
+    InvalidRoute,
     LookupFailed,
     MailExchanger,
+    NextHop,
     NoRecords,
     NoSuchName,
+    StaticRoutes,
     address_in_literal,
     addresses_of,
     hosts_in_order,
     site_of,
     without_exchangers,
 )
-from dispatcher.core.static_routes import InvalidRoute, NextHop, StaticRoutes
 from posthouse.mail.outcome import Bounced, Deferred, Scope
 
 OURS = RefusedHosts(frozenset({"relay.example"}))

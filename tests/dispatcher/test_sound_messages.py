@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from dispatcher.connection_pool import Sent
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.sites import Sites
 from posthouse.mail.lane import Lane

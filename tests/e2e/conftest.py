@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from chaos.relay import Split
-from dispatcher.core.lanes import LaneLimits
+from dispatcher.in_flight import LaneLimits
 from servers.rabbitmq import RabbitServer
 
 DISPATCHERS = 3

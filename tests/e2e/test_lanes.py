@@ -27,7 +27,7 @@ SINK_SECONDS = 0.05  # from a message's final dot to its 250
 SLOW = Manners(delay=0.3)  # so slow that something of a trickle is on the wire at every moment
 # A dispatcher's bulk on the wire, as much again that was answered and is being written down, and
 # what it claims ahead: no transaction is shorter than the sink takes, so that many end a second.
-ON_WIRE = LANE_LIMITS.of(Lane.BULK)
+ON_WIRE = LANE_LIMITS.free(Lane.BULK, 0)
 MOST_IN_HAND = DISPATCHERS * (2 * ON_WIRE + int(ON_WIRE / SINK_SECONDS * AHEAD_SECONDS))
 PATIENCE = 300.0  # seconds for what takes ten: only a relay that stands still fails by it
 

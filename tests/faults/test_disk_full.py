@@ -13,7 +13,7 @@ from chaos.program import POSTHOUSE
 from chaos.relay import Onebox, Relay
 from faults.database import BACK, Brokerless, flows
 from faults.disk import filled, small_disk
-from ingest.disk import least_free
+from ingest.backpressure import least_free
 from servers.patience import eventually
 
 FULL = "452 4.3.1"

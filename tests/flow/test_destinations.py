@@ -6,11 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from dispatcher.connection_pool import ConnectionPool
-from dispatcher.core.lanes import TO_MANY
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.delivery_attempt import DeliveryAttempts
-from dispatcher.mx_resolver import MxResolver
-from dispatcher.router import Router
+from dispatcher.in_flight import TO_MANY
+from dispatcher.router import MxResolver, Router
 from dispatcher.service import Dispatcher
 from dispatcher.settings import DispatcherSettings
 from dispatcher.sites import Sites

@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 
 from dispatcher.connection_pool import Sent
-from dispatcher.core.envelope import Envelope
-from dispatcher.core.lanes import LaneLimits
 from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
+from dispatcher.in_flight import LaneLimits
 from dispatcher.service import Dispatcher
 from dispatcher.sites import Sites
 from posthouse.mail.lane import Lane

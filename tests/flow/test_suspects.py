@@ -1,10 +1,10 @@
 """The store and the services agree from which claim on an item is a suspect.
 
-The claims of the store have the number in an index, the services in their cores.
+The claims of the store have the number in an index, the services in their code.
 """
 
 from dispatcher.core import next_action
-from policy.core import poison
+from policy import service as policy_service
 from servers.stores import a_submission, open_stores
 
 
@@ -13,10 +13,10 @@ async def test_a_submission_is_a_suspect_to_both_from_the_same_claim_on(database
         await stores.submissions.accept(a_submission())
         claims = 1
         while (await stores.submissions.claim(1, suspects=False)).submissions:
-            assert not poison.is_suspect(claims)
+            assert not policy_service.is_suspect(claims)
             await stores.run_out()
             claims += 1
-    assert poison.is_suspect(claims)
+    assert policy_service.is_suspect(claims)
 
 
 async def test_a_delivery_is_a_suspect_to_both_from_the_same_claim_on(database: str) -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from ingest.backpressure import StoreBackoff, client_address, network_of
+from ingest.backpressure import StoreBackoff, client_address, least_free, network_of
 from ingest.core import refusals
 from ingest.core.message_checks import (
     MessageHead,
@@ -17,7 +17,6 @@ from ingest.core.message_checks import (
     first_refusal,
     requested_lane,
 )
-from ingest.disk import least_free
 from posthouse.mail.address import Address
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header

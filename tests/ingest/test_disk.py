@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.disk import Disk, least_free, room, segments_ahead
+from ingest.backpressure import Disk, least_free, room, segments_ahead
 
 SEGMENT = 16 << 20
 

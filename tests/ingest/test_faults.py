@@ -12,8 +12,8 @@ from ingest.backpressure import ConnectionLimiter
 from ingest.listeners import Listener, TlsMode
 from ingest.service import IngestService
 from ingest.session_context import SessionContext
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
+from posthouse.running.tcp import Endpoint
 from posthouse.smtp.data import DataReader
 from posthouse.store import StoreFull, StoreRefused, StoreUnavailable
 from servers.door import PLAIN, OpenDoor, Running, Wire

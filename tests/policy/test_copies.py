@@ -35,7 +35,7 @@ KEYS = {
     for name in NAMES
 }
 FACTS = Facts(
-    Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32),
+    Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32),
     {name: DomainKeys(name, f"bounce.{name}", (KEYS[name],)) for name in NAMES},
     {},
 )

@@ -14,6 +14,7 @@ from policy.core.facts import DomainKeys, Facts, KnownDomain, Relay, SigningUnav
 from policy.core.request import read
 from policy.core.steps import Draft, Rejection
 from policy.signing import OneByOne
+from posthouse.mail import signed_id
 from posthouse.mail.dkim_key import Algorithm, SigningKey, record
 from posthouse.mail.lane import Lane
 from posthouse.mail.return_path import verify
@@ -21,24 +22,20 @@ from posthouse.mail.submission import RecipientKind, Submission
 from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import resolve
 from posthouse.running.keys import generate
+from servers.stores import a_submission
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, generate(Algorithm.RSA))
 SENDER = DomainKeys("sender.example", "bounce.sender.example", (KEY,))
-RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32)
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
 BOUNCED = (Suppression(SuppressionList.BOUNCE, ""),)
 CAME = NOW - timedelta(minutes=2)
-SUBMISSION = Submission(
+SUBMISSION = a_submission(
+    Lane.HIGH,
     id=UUID(int=(int(CAME.timestamp() * 1000) << 80) | 7 << 76 | 2 << 62 | 1),
-    account_id=UUID(int=1),
-    credential_id=UUID(int=2),
-    profile="native",
-    lane=Lane.HIGH,
     sender="news@sender.example",
     recipients=("a@there.example", "b@there.example"),
-    smtputf8=False,
     client="8.8.4.4",
-    helo="app.sender.example",
     tls="TLSv1.3",
     header=b"From: news@sender.example\r\nSubject: Hi\r\n\r\n",
     body=b"Hello\r\n",
@@ -79,6 +76,19 @@ def test_each_return_path_leads_back_to_its_delivery() -> None:
 
         assert host == "bounce.sender.example"
         assert verify(local, [b"k" * 32], NOW.date()) == delivery.id
+
+
+def test_each_copy_carries_an_id_that_is_its_own_whatever_the_client_wrote() -> None:
+    """All recipients of a copy share it, and its signature."""
+    header = b"x-posthouse-ID: forged\r\n" + SUBMISSION.header
+    result = planned(replace(SUBMISSION, header=header))
+    (copy,) = result.renditions
+    (value,) = copy.header.values(signed_id.FIELD)
+    found = signed_id.verify(value, [b"i" * 32], NOW.date())
+
+    assert (found.account_id, found.submission_id) == (SUBMISSION.account_id, SUBMISSION.id)
+    assert found.is_of(copy.id)
+    assert not found.is_of(result.deliveries[0].id)
 
 
 def test_date_and_trace_tell_when_the_message_came_not_when_it_was_prepared() -> None:

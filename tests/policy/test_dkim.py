@@ -164,7 +164,7 @@ def test_the_field_says_what_was_signed_when_and_for_whom() -> None:
     assert f"d=sender.example; s=r1; t={int(NOW.timestamp())};" in top
     assert (
         "h=subject:to:from:from:to:cc:subject:date:message-id:reply-to:"
-        "mime-version:content-type:content-transfer-encoding;"
+        "mime-version:content-type:content-transfer-encoding:x-posthouse-id;"
     ) in top.replace("\t", "")
     assert "a=ed25519-sha256;" in second
 

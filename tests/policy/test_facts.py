@@ -35,7 +35,7 @@ def facts(
     """What is known of the two domains."""
     known = zip(BOTH, (author, envelope), strict=True)
     domains = {name: domain for name, domain in known if domain is not None}
-    return Facts(Relay("mail.relay.example", relay, b"k" * 32), domains, {})
+    return Facts(Relay("mail.relay.example", relay, b"k" * 32, b"i" * 32), domains, {})
 
 
 def identity(

@@ -28,7 +28,7 @@ KEYS = tuple(
     for name, algorithm in (("r", Algorithm.RSA), ("e", Algorithm.ED25519))
 )
 SENDER = SendingDomain("sender.example", "b.example", KEYS)
-RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32)
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
 BOUNCED = (Suppression(SuppressionList.BOUNCE, ""),)
 
 

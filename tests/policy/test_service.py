@@ -16,11 +16,10 @@ from structlog.testing import capture_logs
 
 from policy.core import decision
 from policy.core.facts import DomainKeys, Facts, Relay
-from policy.core.poison import is_suspect
 from policy.core.steps import Draft, Rejection, steps_for
 from policy.gathering import Gatherer
 from policy.preparing import Preparer
-from policy.service import ClaimPace, PolicyService
+from policy.service import ClaimPace, PolicyService, is_suspect
 from policy.signing import OneByOne
 from policy.verifying import SampleVerifier
 from posthouse.mail.dkim_key import Algorithm
@@ -28,36 +27,27 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.secret import seal
 from posthouse.mail.submission import Submission
 from posthouse.mail.suppression_list import Suppression, SuppressionList
-from posthouse.running.identity import new_id
 from posthouse.running.keys import generate
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.accounts import AccountProfile, SealedKey, SendingDomain
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 from servers.patience import until
+from servers.stores import a_submission
 
 ACCOUNT = UUID(int=1)
 SEALING_KEY = b"s" * 32
 RSA = generate(Algorithm.RSA)
-RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32)
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
 
 
 def submission(**changes: Any) -> Submission:
-    plain = Submission(
-        id=new_id(),
-        account_id=ACCOUNT,
-        credential_id=UUID(int=2),
-        profile="native",
-        lane=Lane.NORMAL,
-        sender="news@sender.example",
-        recipients=("a@there.example",),
-        smtputf8=False,
-        client="10.0.0.1",
-        helo="app",
-        tls="",
-        header=b"From: news@sender.example\r\n\r\n",
-        body=b"Hello\r\n",
-    )
-    return replace(plain, **changes)
+    plain = {
+        "sender": "news@sender.example",
+        "recipients": ("a@there.example",),
+        "header": b"From: news@sender.example\r\n\r\n",
+        "body": b"Hello\r\n",
+    }
+    return a_submission(**(plain | changes))
 
 
 @dataclass

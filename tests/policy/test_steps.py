@@ -22,23 +22,17 @@ from policy.core.steps import (
     run_steps,
     steps_for,
 )
-from posthouse.mail.lane import Lane
 from posthouse.mail.message import split
-from posthouse.mail.submission import Attributes, Submission
+from posthouse.mail.submission import Attributes
 from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import Profile, resolve
+from servers.stores import a_submission
 
-SUBMISSION = Submission(
+SUBMISSION = a_submission(
     id=UUID("0195ab00-0000-7000-8000-000000000001"),
-    account_id=UUID(int=1),
-    credential_id=UUID(int=2),
-    profile="native",
-    lane=Lane.NORMAL,
     sender="news@sender.example",
     recipients=("a@there.example", "b@there.example"),
-    smtputf8=False,
     client="8.8.4.4",
-    helo="app.sender.example",
     tls="TLSv1.3",
     header=b"From: news@sender.example\r\n\r\n",
     body=b"Hello\r\n",
@@ -46,7 +40,7 @@ SUBMISSION = Submission(
 NATIVE = resolve("native")
 OWN = DomainKeys("sender.example", None, ())
 FACTS = Facts(
-    Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32),
+    Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32),
     {"sender.example": OWN},
     {},
 )

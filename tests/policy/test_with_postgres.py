@@ -22,7 +22,6 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive, seal
 from posthouse.mail.submission import Submission
 from posthouse.profiles import resolve
-from posthouse.running.identity import new_id
 from posthouse.running.keys import generate
 from posthouse.running.program import Resources
 from posthouse.store.accounts import AccountStore, NewKey
@@ -30,6 +29,7 @@ from posthouse.store.postgres import Postgres
 from posthouse.store.submissions import SubmissionStore
 from posthouse.store.suppressions import SuppressionStore
 from servers.patience import eventually, until
+from servers.stores import a_submission
 
 SECRET_KEY = b"k" * 32
 KEY = generate(Algorithm.RSA)
@@ -37,18 +37,12 @@ DNS = record(check(Algorithm.RSA, KEY)).encode()
 
 
 def submission(account: UUID, *recipients: str) -> Submission:
-    return Submission(
-        id=new_id(),
+    return a_submission(
+        Lane.HIGH,
         account_id=account,
-        credential_id=new_id(),
-        profile="native",
-        lane=Lane.HIGH,
         sender="news@sender.example",
         recipients=recipients,
-        smtputf8=False,
         client="10.0.0.1",
-        helo="app",
-        tls="",
         header=b"From: news@sender.example\r\nBcc: b@x.example\r\nSubject: Hi\r\n\r\n",
         body=b"Hello  there \r\n\r\n",
     )

@@ -6,8 +6,8 @@ import socket
 import msgspec
 import pytest
 
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen, Health
+from posthouse.running.tcp import Endpoint
 
 ANY = Endpoint("127.0.0.1", 0)
 

@@ -1,6 +1,6 @@
 """How often a worker looks for work without having heard a hint."""
 
-from posthouse.running.polling import Polling
+from posthouse.running.waiting import Polling
 
 SOMETHING, NOTHING = True, False
 

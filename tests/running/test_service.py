@@ -13,7 +13,7 @@ from posthouse.running.service import SAME_STOP_SECONDS
 
 PROGRAM = """
 import asyncio, signal, socket, sys
-from posthouse.running.endpoint import Endpoint
+from posthouse.running.tcp import Endpoint
 from posthouse.running.health import Health
 from posthouse.running.logs import configure
 from posthouse.running.service import main, run
@@ -145,14 +145,19 @@ def test_signals_at_the_same_time_are_one_stop() -> None:
     assert logged(seen)[-3:] == ["finished", "drained", "stopped"]
 
 
+def after_two_signals(child: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    """What it logs after the first of two signals that mean two stops."""
+    events(child, until="started")
+    child.terminate()
+    events(child, until="stopping")
+    time.sleep(SAME_STOP_SECONDS + 0.2)
+    child.terminate()
+    return events(child)
+
+
 def test_a_second_signal_later_ends_the_grace_period() -> None:
     with program("60", "hangs") as child:
-        events(child, until="started")
-        child.terminate()
-        events(child, until="stopping")
-        time.sleep(SAME_STOP_SECONDS + 0.2)
-        child.terminate()
-        seen = events(child)
+        seen = after_two_signals(child)
 
         assert child.wait(5) == 0
     assert logged(seen) == ["signal_received", "broken_off", "drained", "stopped"]
@@ -160,12 +165,7 @@ def test_a_second_signal_later_ends_the_grace_period() -> None:
 
 def test_what_fails_because_of_the_second_signal_is_one_line() -> None:
     with program("60", "hangs", "fails when cancelled") as child:
-        events(child, until="started")
-        child.terminate()
-        events(child, until="stopping")
-        time.sleep(SAME_STOP_SECONDS + 0.2)
-        child.terminate()
-        seen = events(child)
+        seen = after_two_signals(child)
 
         assert child.wait(5) == 1
     (line,) = [event for event in seen if event["event"] == "service_broken_off"]

@@ -15,8 +15,8 @@ from posthouse.running.common_settings import (
     WithDatabase,
     WithSecretKey,
 )
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.settings import SettingsError, describe, effective, load, names
+from posthouse.running.tcp import Endpoint
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 URL = "postgresql://mail:hunter2@db.example/mail?sslmode=require"

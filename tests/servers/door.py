@@ -19,8 +19,8 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.secret import hash_secret
 from posthouse.mail.submission import Submission
 from posthouse.running.certificate import Certificate
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.identity import new_id
+from posthouse.running.tcp import Endpoint
 from posthouse.store.accounts import Login
 
 PEPPER = b"p" * 32

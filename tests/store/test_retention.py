@@ -252,20 +252,27 @@ async def test_history_of_open_work_moves_too_so_that_its_story_is_whole(fresh: 
     assert 1 == await quarantine.discard(Choice())
 
 
+async def add_contents(stores: Stores, moment: datetime, count: int, one_open_in: int = 1) -> None:
+    """Write *count* contents of *moment*, of which one in *one_open_in* has a due row."""
+    await stores.sql(
+        """
+        WITH made AS (
+            SELECT (left($1::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid AS id, n
+            FROM generate_series(1, $2::int) AS n
+        ), kept AS (INSERT INTO contents SELECT id, 'h', 'b' FROM made)
+        INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at)
+        SELECT id, id, 3, 1, now(), now() + interval '5 days' FROM made WHERE n % $3::int = 0
+        """,
+        earliest_id(moment),
+        count,
+        one_open_in,
+    )
+
+
 async def test_a_partition_of_which_much_is_open_stays_until_little_is(fresh: Stores) -> None:
     moment = await add_past(fresh, 5 * HOUR)
     (name,) = [n for n in await names(fresh, "contents") if n == f"{moment:%Y%m%d_%H}"]
-    await fresh.sql(
-        """
-        WITH made AS (
-            SELECT (left($1::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid AS id
-            FROM generate_series(1, 2500) AS n
-        ), kept AS (INSERT INTO contents SELECT id, 'h', 'b' FROM made)
-        INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at)
-        SELECT id, id, 3, 1, now(), now() + interval '5 days' FROM made
-        """,
-        earliest_id(moment),
-    )
+    await add_contents(fresh, moment, 2500)
     await kept(fresh).retire(BODIES)
     assert name in await names(fresh, "contents")
     await fresh.sql(
@@ -280,17 +287,7 @@ async def test_a_partition_that_must_stay_gives_back_what_nothing_needs(fresh: S
     """In batches, while claims go on; and what is open then is found where it was."""
     moment = await add_past(fresh, 5 * HOUR)
     name = f"contents_{moment:%Y%m%d_%H}"
-    await fresh.sql(
-        """
-        WITH made AS (
-            SELECT (left($1::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid AS id, n
-            FROM generate_series(1, 12000) AS n
-        ), kept AS (INSERT INTO contents SELECT id, 'h', 'b' FROM made)
-        INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at)
-        SELECT id, id, 3, 1, now(), now() + interval '5 days' FROM made WHERE n % 5 = 0
-        """,
-        earliest_id(moment),
-    )
+    await add_contents(fresh, moment, 12000, one_open_in=5)
     assert [False, False, True] == [
         await fresh.value("SELECT thin_partition('contents', $1, 1000)", name) for _ in range(3)
     ]
@@ -310,17 +307,7 @@ async def test_a_partition_that_must_stay_gives_back_what_nothing_needs(fresh: S
 async def test_thinning_is_part_of_a_round_and_leaves_nothing_behind(fresh: Stores) -> None:
     moment = await add_past(fresh, 5 * HOUR)
     name = f"{moment:%Y%m%d_%H}"
-    await fresh.sql(
-        """
-        WITH made AS (
-            SELECT (left($1::uuid::text, 24) || lpad(to_hex(n), 12, '0'))::uuid AS id, n
-            FROM generate_series(1, 12000) AS n
-        ), kept AS (INSERT INTO contents SELECT id, 'h', 'b' FROM made)
-        INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at)
-        SELECT id, id, 3, 1, now(), now() + interval '5 days' FROM made WHERE n % 5 = 0
-        """,
-        earliest_id(moment),
-    )
+    await add_contents(fresh, moment, 12000, one_open_in=5)
     await fresh.value("SELECT thin_partition('contents', $1, 1000)", f"contents_{name}")
     await kept(fresh).retire(BODIES)
     assert 2400 == await fresh.value("SELECT count(*) FROM contents")

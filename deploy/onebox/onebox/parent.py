@@ -24,9 +24,9 @@ from onebox.postgres_server import EmbeddedPostgres, PostgresError
 from onebox.supervisor import Supervisor
 from onebox.worker import work
 from onebox.worker_process import NotReady, ParentLink, WorkerProcess, fork, spawn
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen, Check, Health
 from posthouse.running.service import Service, main, run
+from posthouse.running.tcp import Endpoint
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from onebox.channel import PeerGone
 from onebox.worker_process import BREAK_OFF, NotReady, WorkerProcess
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import Check
+from posthouse.running.tcp import Endpoint
 from posthouse.running.waiting import wait_before_retry, wait_for_event
 
 _LABEL = "worker"

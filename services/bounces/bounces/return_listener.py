@@ -10,9 +10,8 @@ import structlog
 from bounces.open_connections import ClientLimits, OpenConnections
 from bounces.return_connection import ReturnConnection, ReturnHandler
 from bounces.service import Bounces
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
-from posthouse.running.keepalive import notice_loss
+from posthouse.running.tcp import Endpoint, notice_loss
 
 log = structlog.get_logger()
 

@@ -6,9 +6,9 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from posthouse.running.common_settings import EndpointSetting, WithSecretKey
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import Settings
+from posthouse.running.tcp import Endpoint
 
 
 class WithBounces(Settings):

@@ -7,11 +7,9 @@ from typing import Protocol
 import structlog
 from prometheus_client import Counter
 
-from dispatcher.core.lanes import worth_holding
 from dispatcher.in_flight import InFlight
 from posthouse.mail.lane import Lane
-from posthouse.running.polling import Polling
-from posthouse.running.waiting import wait_for_event
+from posthouse.running.waiting import Polling, wait_for_event
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery, Claims
 
@@ -191,6 +189,15 @@ class Claiming:
 
     def _let_results_go_first(self) -> None:
         self._lapsed_from = _now() + STORE_BACK_SECONDS
+
+
+def worth_holding(rate: float, seconds: float, most: int) -> int:
+    """How many deliveries to claim beyond those on the wire, at *rate* transactions a second.
+
+    Only what will start within *seconds*: what waits in one process's memory can neither be taken
+    by an idle one nor be overtaken by it.
+    """
+    return min(most, int(rate * seconds))
 
 
 def _now() -> float:

@@ -9,11 +9,10 @@ import structlog
 from prometheus_client import Counter
 
 from dispatcher.core.classify import not_encrypted, unreachable
-from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy, addresses_of
 from dispatcher.core.smtp_client import SmtpClient
-from dispatcher.mx_resolver import MxResolver, system_addresses
+from dispatcher.core.transaction import Envelope
 from dispatcher.outbound_connection import (
     HandshakeFailed,
     OutboundConnection,
@@ -21,6 +20,7 @@ from dispatcher.outbound_connection import (
     opportunistic_context,
     said,
 )
+from dispatcher.router import MxResolver, system_addresses
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Deferred, Outcome, Scope
 

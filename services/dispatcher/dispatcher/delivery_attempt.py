@@ -11,9 +11,9 @@ from prometheus_client import Histogram
 
 from dispatcher.connection_pool import Sent
 from dispatcher.core.classify import unsendable
-from dispatcher.core.envelope import Envelope, flaw
 from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untried, next_action
 from dispatcher.core.routes import Route
+from dispatcher.core.transaction import Envelope, flaw
 from dispatcher.sites import Full, Sites
 from posthouse.mail.address import domain_of
 from posthouse.mail.lane import Lane

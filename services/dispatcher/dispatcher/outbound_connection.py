@@ -6,13 +6,22 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never, cast
 
-from dispatcher.core.envelope import Envelope, Octets
 from dispatcher.core.routes import is_address
 from dispatcher.core.smtp_client import SmtpClient
-from dispatcher.core.transaction import Action, Closed, Finished, Ready, Send, SendContent, StartTls
+from dispatcher.core.transaction import (
+    Action,
+    Closed,
+    Envelope,
+    Finished,
+    Octets,
+    Ready,
+    Send,
+    SendContent,
+    StartTls,
+)
 from dispatcher.timeouts import Deadline, Timeouts
 from posthouse.mail.outcome import Deferred
-from posthouse.running.keepalive import bear_with, notice_loss
+from posthouse.running.tcp import bear_with, notice_loss
 
 # Octets that a server's kernel takes in, whether or not its program reads.
 _ANY_WINDOW = 32 * 1024

@@ -1,25 +1,194 @@
-"""The route of a domain's mail: the operator's routes first, then DNS."""
+"""The route of a domain's mail: the operator's routes first, then DNS, cached while valid."""
 
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
 import idna
 
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import (
     SMTP_PORT,
+    AddressAnswer,
+    Addresses,
     Exchangers,
     LookupFailed,
+    MailExchanger,
+    MxAnswer,
+    NextHop,
+    NoRecords,
+    NoSuchName,
     Route,
+    StaticRoutes,
     TlsPolicy,
     address_in_literal,
     hosts_in_order,
+    is_address,
     lookup_failed,
     site_of,
     without_exchangers,
 )
-from dispatcher.core.static_routes import NextHop, StaticRoutes
-from dispatcher.mx_resolver import FAILURE_TTL, LONGEST_TTL, SHORTEST_TTL, MxResolver, TtlCache
 from posthouse.mail.outcome import Bounced, Deferred
 
+DNS_PORT = 53
+
+# One question to one name server, and a whole lookup with its repetitions, in seconds.
+QUESTION_TIMEOUT = 3.0
+LOOKUP_TIMEOUT = 10.0
+
+# How long an answer is cached at least and at most, whatever its TTL says.
+SHORTEST_TTL = 5.0
+LONGEST_TTL = 3600.0
+# Seconds for which "there is nothing" and "no answer" are cached.
+NOTHING_TTL = 60.0
+FAILURE_TTL = 5.0
+
 MOST_DOMAINS = 50_000
+MOST_HOSTS = 20_000
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class TtlCache(Generic[Key, Value]):
+    """Remembers values for their time to live; asks once for all who ask at the same time."""
+
+    def __init__(self, *, most: int, shortest: float, longest: float) -> None:
+        self._most = most
+        self._shortest = shortest
+        self._longest = longest
+        self._known: dict[Key, tuple[float, Value]] = {}
+        self._asked: dict[Key, asyncio.Event] = {}
+
+    def known(self, key: Key) -> Value | None:
+        """The value of *key*, if it is remembered."""
+        known = self._known.get(key)
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
+    async def get(self, key: Key, ask: Callable[[Key], Awaitable[tuple[Value, float]]]) -> Value:
+        """The value of *key*; *ask* gives it with its time to live in seconds."""
+        while True:
+            if (known := self.known(key)) is not None:
+                return known
+            asked = self._asked.get(key)
+            if asked is None:
+                return await self._ask(key, ask)
+            # The caller that asks may be cancelled or fail; then one of those that waited asks.
+            await asked.wait()
+
+    async def _ask(self, key: Key, ask: Callable[[Key], Awaitable[tuple[Value, float]]]) -> Value:
+        self._asked[key] = answered = asyncio.Event()
+        try:
+            value, seconds = await ask(key)
+        finally:
+            del self._asked[key]
+            answered.set()
+        self._known.pop(key, None)
+        if len(self._known) >= self._most:
+            # The one learnt first: close enough to the one to expire first.
+            del self._known[next(iter(self._known))]
+        seconds = min(max(seconds, self._shortest), self._longest)
+        self._known[key] = (time.monotonic() + seconds, value)
+        return value
+
+
+class MxResolver:
+    """Asks the given name servers ("192.0.2.1" or "127.0.0.1:5353"), or the system's.
+
+    A lookup with all its repetitions takes at most *timeout* seconds.
+    """
+
+    def __init__(self, nameservers: Sequence[str] = (), *, timeout: float = LOOKUP_TIMEOUT) -> None:
+        self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+        if nameservers:
+            self._resolver.nameservers = [_nameserver(text) for text in nameservers]
+        self._resolver.timeout = QUESTION_TIMEOUT
+        self._resolver.lifetime = timeout
+        self._addresses: TtlCache[str, AddressAnswer] = TtlCache(
+            most=MOST_HOSTS, shortest=SHORTEST_TTL, longest=LONGEST_TTL
+        )
+
+    async def exchangers(self, domain: str) -> tuple[MxAnswer, float]:
+        """The MX records of *domain* (ASCII), and for how many seconds they are valid."""
+        answer = await self._ask(domain, dns.rdatatype.MX)
+        if not isinstance(answer, dns.resolver.Answer):
+            return answer, FAILURE_TTL if isinstance(answer, LookupFailed) else NOTHING_TTL
+        records = tuple(MailExchanger(mx.preference, _host(mx.exchange)) for mx in answer)
+        return Exchangers(records), _ttl(answer)
+
+    async def addresses(self, host: str) -> AddressAnswer:
+        """The addresses of *host* (ASCII), IPv4 first; an address is its own."""
+        if is_address(host):
+            return Addresses((host,))
+        return await self._addresses.get(host, self._ask_for_addresses)
+
+    async def _ask_for_addresses(self, host: str) -> tuple[AddressAnswer, float]:
+        answers = await asyncio.gather(
+            self._ask(host, dns.rdatatype.A), self._ask(host, dns.rdatatype.AAAA)
+        )
+        found = [answer for answer in answers if isinstance(answer, dns.resolver.Answer)]
+        if found:
+            addresses = tuple(record.address for answer in found for record in answer)
+            return Addresses(addresses), min(map(_ttl, found))
+        for answer in answers:
+            if isinstance(answer, LookupFailed):
+                return answer, FAILURE_TTL
+        # A name without records of one type exists, even if the other answer denies it.
+        return NoRecords() if NoRecords() in answers else NoSuchName(), NOTHING_TTL
+
+    async def _ask(
+        self, name: str, kind: dns.rdatatype.RdataType
+    ) -> dns.resolver.Answer | NoSuchName | NoRecords | LookupFailed:
+        try:
+            # From the root: a search domain must not turn another's name into one of ours.
+            question = dns.name.from_text(name, dns.name.root)
+            return await self._resolver.resolve(question, kind)
+        except dns.resolver.NXDOMAIN:
+            return NoSuchName()
+        except dns.resolver.NoAnswer:
+            return NoRecords()
+        except (dns.exception.DNSException, OSError) as error:
+            return LookupFailed(f"{kind.name}: {' '.join(str(error).split())}")
+
+
+async def system_addresses(host: str) -> AddressAnswer:
+    """The addresses of *host* as this machine sees it: hosts file, search domains and all.
+
+    For hosts that the operator named; others are looked up in DNS alone.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(LOOKUP_TIMEOUT):
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        return LookupFailed("timed out")
+    except (OSError, UnicodeError) as error:
+        return LookupFailed(str(error))
+    return Addresses(tuple(dict.fromkeys(str(address[0]) for *_, address in found)))
+
+
+def _nameserver(text: str) -> dns.nameserver.Do53Nameserver:
+    """A name server from "192.0.2.1", "192.0.2.1:5353", "2001:db8::1" or "[2001:db8::1]:5353"."""
+    if is_address(text):
+        return dns.nameserver.Do53Nameserver(text, DNS_PORT)
+    address, _, port = text.rpartition(":")
+    return dns.nameserver.Do53Nameserver(address.strip("[]"), int(port))
+
+
+def _host(name: dns.name.Name) -> str:
+    return "" if name == dns.name.root else name.to_text(omit_final_dot=True).lower()
+
+
+def _ttl(answer: dns.resolver.Answer) -> float:
+    return float(answer.chaining_result.minimum_ttl)
 
 
 class Router:

@@ -9,10 +9,9 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from dispatcher.claiming import MOST_AHEAD, ClaimDeliveries, Claiming
-from dispatcher.core.lanes import LaneLimits
 from dispatcher.core.next_action import is_last_fault, should_quarantine
 from dispatcher.delivery_attempt import AttemptResult, DeliveryAttempts, Parked
-from dispatcher.in_flight import InFlight, Lease
+from dispatcher.in_flight import InFlight, LaneLimits, Lease
 from dispatcher.isolation import Isolation
 from dispatcher.results import Results
 from dispatcher.sites import ParkedDeliveries, Parking, Sites

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from dispatcher.core.lanes import TO_A_SMARTHOST, TO_MANY, LaneLimits
-from dispatcher.core.static_routes import StaticRoutes
+from dispatcher.core.routes import StaticRoutes
+from dispatcher.in_flight import TO_A_SMARTHOST, TO_MANY, LaneLimits
 from posthouse.running.common_settings import Separated
 from posthouse.running.program import ProgramSettings
 

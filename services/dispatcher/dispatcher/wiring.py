@@ -6,8 +6,7 @@ from dispatcher.connection_pool import ConnectionPool, ReusePolicy
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.isolation import ProcessIsolation
-from dispatcher.mx_resolver import MxResolver
-from dispatcher.router import Router
+from dispatcher.router import MxResolver, Router
 from dispatcher.service import Dispatcher
 from dispatcher.settings import DispatcherSettings
 from dispatcher.sites import Sites

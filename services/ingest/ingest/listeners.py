@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
-from posthouse.running.keepalive import notice_loss
+from posthouse.running.tcp import Endpoint, notice_loss
 
 BACKLOG = 512
 

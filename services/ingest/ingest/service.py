@@ -12,8 +12,8 @@ from ingest.listeners import BACKLOG, Listener, TlsMode, addresses, bind
 from ingest.session_context import SessionContext
 from ingest.smtp_session import SmtpSession
 from ingest.smtp_wire import SmtpWire, Spawn, TlsAcceptor
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.health import CannotListen
+from posthouse.running.tcp import Endpoint
 from posthouse.smtp.server import SmtpServer
 from posthouse.smtp.session_state import ServerConfig
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.disk import Disk, least_free
+from ingest.backpressure import Disk, least_free
 from ingest.service import IngestService
 from ingest.session_context import Limits, SessionContext
 from ingest.settings import IngestSettings

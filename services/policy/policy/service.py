@@ -10,7 +10,6 @@ from typing import Protocol, TypeVar, assert_never
 
 import structlog
 
-from policy.core.poison import is_last_failure, is_suspect, poison_reason
 from policy.core.request import Request, read
 from policy.core.steps import Rejection
 from policy.gathering import Gatherer
@@ -25,6 +24,15 @@ from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, P
 _LONGEST_PAUSE = 2.0  # seconds: a store that is back is noticed within this time
 # A submission whose profile we do not know comes due again after this time, for a newer worker.
 _LEFT_FOR = timedelta(seconds=10)
+
+# A poison message fails, or ends the process, each time it is prepared. Failures that were caught,
+# one lease apart, after which a message is quarantined:
+_MOST_FAILURES = 5
+# A message that ends the whole process leaves no failure, only claims without a result.
+_MOST_CLAIMS = 5
+# From the third claim without a result on it is handled alone: others in its batch would be lost
+# with it again. The statement claim_submissions has the same number.
+_SUSPECT_CLAIMS = 3
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -66,6 +74,11 @@ class ClaimPace:
 
 class _Abandoned(Exception):
     """Told to stop while the store was away: the leases of the batch run out by themselves."""
+
+
+def is_suspect(claims: int) -> bool:
+    """Whether a submission claimed for the *claims*-th time is handled alone."""
+    return claims >= _SUSPECT_CLAIMS
 
 
 class PolicyService:
@@ -148,7 +161,8 @@ class PolicyService:
         for claimed, profile in zip(batch, profiles, strict=True):
             if profile is None:
                 unknown.append(claimed)
-            elif reason := poison_reason(claimed.claims):
+            elif claimed.claims > _MOST_CLAIMS:
+                reason = f"claimed {_MOST_CLAIMS} times without a result"
                 await self._quarantine(claimed, reason)
             else:
                 todo.append(claimed)
@@ -200,7 +214,7 @@ class PolicyService:
 
     async def _postpone(self, claimed: ClaimedSubmission, reason: str) -> None:
         """Let it come due again when its lease runs out; quarantine it after the last failure."""
-        if is_last_failure(claimed.claims):
+        if claimed.claims >= _MOST_FAILURES:
             await self._quarantine(claimed, reason)
             return
         self._report.postponed(claimed, reason)

@@ -76,4 +76,5 @@ def relay(settings: PolicySettings, secret_key: bytes) -> Relay:
         hostname=settings.hostname,
         own=DomainKeys(domain, settings.return_path_host or settings.hostname, keys),
         return_path_key=derive(secret_key, Purpose.RETURN_PATHS),
+        signed_id_key=derive(secret_key, Purpose.SIGNED_IDS),
     )

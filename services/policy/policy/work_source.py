@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from posthouse.mail.lane import Lane
-from posthouse.running.polling import Polling
-from posthouse.running.waiting import wait_for_event
+from posthouse.running.waiting import Polling, wait_for_event
 from posthouse.store.submissions import CLAIMED_OCTETS, ClaimedSubmission, ClaimedSubmissions
 
 Claim = Callable[[Lane], Awaitable[ClaimedSubmissions]]

@@ -2,7 +2,7 @@
 
 PostgreSQL keeps the work; a hint only wakes waiting workers. It says that something in a lane
 may be due. It carries no id, no count and no body. It may be lost, doubled or late, because workers
-also look for work by themselves: see `posthouse.running.polling`.
+also look for work by themselves: see `posthouse.running.waiting`.
 """
 
 import asyncio

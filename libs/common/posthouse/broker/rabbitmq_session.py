@@ -6,31 +6,27 @@ it ends with the connection and can be declared on any node. It holds one messag
 of a lane are alike. What else comes under such a key, from a newer version perhaps, is a hint too.
 
 Built on aio-pika's plain connection. Its robust one leaves consumers behind after some losses
-(mosquito/aio-pika#231, #632) and does not notice a cancelled one (#334).
+(mosquito/aio-pika#231, #632) and does not notice a cancelled one (#334). Hints themselves pass by
+it, in and out: see `posthouse.broker.hint_wire`.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 from urllib.parse import urlsplit
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
+from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from aiormq import spec
-from aiormq.abc import (
-    AbstractChannel,
-    ArgumentsType,
-    ChannelFrame,
-    ConsumerCallback,
-    DeliveredMessage,
-)
+from aiormq.abc import AbstractChannel, ArgumentsType, ChannelFrame, DeliveredMessage
 from pamqp.header import ContentHeader
 from prometheus_client import Counter
 
 from posthouse.broker import BrokerUnavailable, Heard, Topic
+from posthouse.broker.hint_wire import HintWire
 from posthouse.mail.lane import Lane
 
 RECEIVED = Counter("posthouse_amqp_hints_received_total", "Hints from RabbitMQ", ["topic"])
@@ -52,14 +48,18 @@ _CLOSE_SECONDS = 1.0
 class Session:
     """A connection with one channel, subscribed for all listeners."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, url: str) -> None:
         self.lost = asyncio.Event()
         self.trouble = "the connection was closed"
         self.blocked = False  # RabbitMQ has an alarm and reads nothing from us
-        self._connection = connection
+        self._heard: dict[bytes, Callable[[], None]] = {}  # by the consumer's tag
+        self._wire = HintWire(self._heard)
+        address = make_url(url, heartbeat=_HEARTBEAT, name="posthouse")
+        self._connection = aio_pika.Connection(address)
+        self._connection.kwargs["transport_factory"] = self._wire
         self._channel: AbstractChannel
         self._bindings: dict[str, Key] = {}  # by the queue's name
-        self._frames: dict[Key, ChannelFrame] = {}
+        self._frames: dict[Key, bytes] = {}
         self._checked = time.monotonic()
 
     @classmethod
@@ -68,25 +68,21 @@ class Session:
         """A session with the node at *url*; raises within ten seconds whatever is in the way."""
         async with _within(_ANSWER_SECONDS):
             await _find_host(url)
-            connection = await aio_pika.connect(url, heartbeat=_HEARTBEAT, name="posthouse")
-        session = cls(connection)
+            session = cls(url)
+            await session._connection.connect()
         try:
             async with _within(_ANSWER_SECONDS):
                 await session._subscribe(listeners)
             yield session
         finally:
-            await _close(connection)
+            await _close(session._connection)
 
     def send(self, key: Key) -> bool:
-        """Hand the hint to the connection's writer; False if RabbitMQ would not take it."""
+        """Hand the hint to the socket; False if RabbitMQ would not take it."""
         if self.blocked or self.lost.is_set():
             return False
-        try:
-            # Not `basic_publish`: it may wait, and encodes again what is always the same.
-            self._channel.connection.write_queue.put_nowait(self._frames[key])
-        except asyncio.QueueFull:
-            return False
-        return True
+        # Not `basic_publish`: it may wait, and encodes again what is always the same.
+        return self._wire.write(self._frames[key])
 
     async def check(self) -> None:
         """See whether there is an alarm, and every three seconds whether RabbitMQ answers.
@@ -113,16 +109,15 @@ class Session:
             for topic in Topic
             for lane in Lane
         }
-        consumers: dict[str, ConsumerCallback] = {}
         for topic, heard in listeners:
             for lane in Lane:
                 declared = await self._channel.queue_declare(exclusive=True, arguments=_QUEUE)
                 assert declared.queue is not None
                 self._bindings[declared.queue] = topic, lane
-                consumers[declared.queue] = _consumer(topic, lane, heard)
+                self._heard[declared.queue.encode()] = _consumer(topic, lane, heard)
         await self._declare()
-        for queue, consumer in consumers.items():
-            await self._channel.basic_consume(queue, consumer, no_ack=True)
+        for queue in self._bindings:
+            await self._channel.basic_consume(queue, _unheard, no_ack=True, consumer_tag=queue)
 
     async def _declare(self) -> None:
         await self._channel.exchange_declare(EXCHANGE, exchange_type="direct", durable=True)
@@ -144,20 +139,24 @@ def routing_key(topic: Topic, lane: Lane) -> str:
     return f"{topic.value}.{lane.value}"
 
 
-def _frame(channel: int, topic: Topic, lane: Lane) -> ChannelFrame:
+def _frame(channel: int, topic: Topic, lane: Lane) -> bytes:
     publish = spec.Basic.Publish(exchange=EXCHANGE, routing_key=routing_key(topic, lane))
     header = ContentHeader(properties=spec.Basic.Properties(delivery_mode=_TRANSIENT))
-    return ChannelFrame.marshall(channel, [publish, header])
+    return ChannelFrame.marshall(channel, [publish, header]).payload
 
 
-def _consumer(topic: Topic, lane: Lane, heard: Heard) -> ConsumerCallback:
+def _consumer(topic: Topic, lane: Lane, heard: Heard) -> Callable[[], None]:
     received = RECEIVED.labels(topic.value)
 
-    async def consume(_: DeliveredMessage) -> None:
+    def consume() -> None:
         received.inc()
         heard(lane)
 
     return consume
+
+
+async def _unheard(_: DeliveredMessage) -> None:
+    """Never called: the wire hears messages, the library only subscribes to them."""
 
 
 @asynccontextmanager
@@ -181,7 +180,7 @@ async def _find_host(url: str) -> None:
     await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port)
 
 
-async def _is_blocked(connection: AbstractConnection) -> bool:
+async def _is_blocked(connection: aio_pika.Connection) -> bool:
     """Whether `ready`, which returns at once on a connection that may publish, does not."""
     transport = connection.transport
     if transport is None:
@@ -194,7 +193,7 @@ async def _is_blocked(connection: AbstractConnection) -> bool:
     return False
 
 
-async def _close(connection: AbstractConnection) -> None:
+async def _close(connection: aio_pika.Connection) -> None:
     with suppress(*CONNECTION_EXCEPTIONS):
         async with asyncio.timeout(_CLOSE_SECONDS):
             await connection.close()

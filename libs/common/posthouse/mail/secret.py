@@ -27,6 +27,7 @@ class Purpose(StrEnum):
     CREDENTIALS = "credentials"  # pepper of `hash_secret`
     DKIM_KEYS = "dkim-keys"  # `seal` and `unseal`
     RETURN_PATHS = "return-paths"  # `posthouse.mail.return_path`
+    SIGNED_IDS = "signed-ids"  # `posthouse.mail.signed_id`
 
 
 def derive(master: bytes, purpose: str) -> bytes:

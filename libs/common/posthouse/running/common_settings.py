@@ -15,8 +15,8 @@ from pydantic import (
     SecretStr,
 )
 
-from posthouse.running.endpoint import Endpoint
 from posthouse.running.settings import Settings
+from posthouse.running.tcp import Endpoint
 
 _SHORTEST_KEY = 32
 

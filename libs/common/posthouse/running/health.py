@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from posthouse.running.endpoint import Endpoint
+from posthouse.running.tcp import Endpoint
 
 log = structlog.get_logger()
 

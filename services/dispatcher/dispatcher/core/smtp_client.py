@@ -24,18 +24,21 @@ from dispatcher.core.classify import (
     turned_away,
     unanswered,
 )
-from dispatcher.core.envelope import Envelope, Unsendable, commands, on_the_wire
 from dispatcher.core.reply_reader import GarbledReply, ReplyReader
 from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.transaction import (
     Action,
     Closed,
+    Envelope,
     Finished,
     OutboundTransaction,
     Ready,
     Send,
     SendContent,
     StartTls,
+    Unsendable,
+    commands,
+    on_the_wire,
 )
 from posthouse.mail.outcome import Deferred
 from posthouse.mail.reply import Reply

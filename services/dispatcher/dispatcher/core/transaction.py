@@ -1,55 +1,172 @@
-"""The actions that a conversation asks for, and the state of its transaction."""
+"""One message for one server: its envelope, commands and octets, and what became of it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dispatcher.core.classify import SmtpStage, classify_refusal, classify_reply
-from dispatcher.core.envelope import Envelope, Octets
-from posthouse.mail.outcome import Deferred, Outcome
+from dispatcher.core.classify import SmtpStage, classify_refusal, classify_reply, unsendable
+from posthouse.mail.address import Address, InvalidAddress
+from posthouse.mail.message import has_bare_line_end
+from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.reply import Reply
 
+# What is written in one go; of more, this much at most is copied at a time.
+PIECE = 256 * 1024
 
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Write this."""
+Octets: TypeAlias = bytes | memoryview
 
-    octets: bytes
+# Addresses that go between "<" and ">" without further checks: printable ASCII without blank,
+# angle bracket and quote.
+_HARMLESS = re.compile(r"[!#-;=?-~]+@[!#-;=?A-~]+")
 
-
-@dataclass(frozen=True, slots=True)
-class SendContent:
-    """Write these portions in this order, each when the one before it has left us."""
-
-    portions: Iterator[tuple[Octets, ...]]
+_RECEIVED = re.compile(rb"^received:(?:[^\r\n]|\r\n[ \t])*", re.IGNORECASE | re.MULTILINE)
+_WITH_UTF8SMTP = re.compile(rb"\swith\s+UTF8SMTP")
 
 
-@dataclass(frozen=True, slots=True)
-class StartTls:
-    """Begin the TLS handshake, then call tls_started()."""
+class Unsendable(Exception):
+    """This message must not or cannot be sent over this conversation; *outcome* says why."""
 
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Greetings are exchanged; transactions may begin."""
+    def __init__(self, code: int, enhanced: str, text: str) -> None:
+        super().__init__(text)
+        self.outcome: Bounced = unsendable(code, enhanced, text)
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """The transaction is over."""
+class Envelope:
+    """One message for one server."""
 
-    outcomes: tuple[Outcome, ...]  # in the order of the recipients
-    untouched: bool = False  # the server left before it answered anything of it
+    sender: str  # "" for the null reverse-path
+    recipients: tuple[str, ...]  # at least one
+    header: bytes  # with the empty line that ends it
+    body: bytes
+    is_sound: bool = False  # `flaw` was asked before, and has none
+
+    @property
+    def size(self) -> int:
+        """Octets of the message, before dots are doubled."""
+        return len(self.header) + len(self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The conversation is over; nothing more may be written."""
+def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[SmtpStage, str]]:
+    """MAIL, RCPT for each recipient, DATA, for a server that offers *extensions*.
 
-    reason: Deferred
+    Raises Unsendable if the message must not leave, or is more than the server can take.
+    """
+    if not envelope.is_sound and (problem := flaw(envelope.header, envelope.body)):
+        raise Unsendable(554, "5.6.0", problem)
+    sender = _path(envelope.sender) if envelope.sender else ""
+    recipients = [_path(recipient) for recipient in envelope.recipients]
+    addresses_are_ascii = sender.isascii() and all(map(str.isascii, recipients))
+    parameters = _parameters(envelope, extensions, addresses_are_ascii=addresses_are_ascii)
+    return [
+        (SmtpStage.MAIL, f"MAIL FROM:<{sender}>{parameters}\r\n"),
+        *[(SmtpStage.RCPT, f"RCPT TO:<{path}>\r\n") for path in recipients],
+        (SmtpStage.DATA, "DATA\r\n"),
+    ]
 
 
-Action: TypeAlias = Send | SendContent | StartTls | Ready | Finished | Closed
+def _path(address: str) -> str:
+    """The address as written in a command, with an A-label domain if that avoids SMTPUTF8."""
+    if _HARMLESS.fullmatch(address):
+        return address
+    try:
+        parsed = Address.parse(address)
+    except InvalidAddress as error:
+        raise Unsendable(553, "5.1.3", f"the message was not sent: {error}") from error
+    if parsed.local.isascii():
+        return f"{parsed.local}@{parsed.ascii_domain}"
+    return str(parsed)
+
+
+def _parameters(
+    envelope: Envelope, extensions: Mapping[str, str], *, addresses_are_ascii: bool
+) -> str:
+    """The parameters after the reverse-path in MAIL."""
+    parameters = ""
+    size = envelope.size
+    if (limit := extensions.get("SIZE")) is not None:
+        # RFC 1870 section 3: no number, or 0, is no fixed limit.
+        if limit.isdigit() and 0 < int(limit) < size:
+            raise Unsendable(552, "5.3.4", f"{size} octets, and the host takes {limit}")
+        parameters += f" SIZE={size}"
+    header_is_ascii = envelope.header.isascii()
+    if not (header_is_ascii and envelope.body.isascii()):
+        # RFC 6152 section 3: without the extension 8-bit content must not be sent.
+        if "8BITMIME" not in extensions:
+            raise Unsendable(554, "5.6.3", "8-bit content, and the host does not offer 8BITMIME")
+        parameters += " BODY=8BITMIME"
+    if not addresses_are_ascii or (not header_is_ascii and _is_internationalized(envelope.header)):
+        if "SMTPUTF8" not in extensions:
+            what, enhanced = ("header", "5.6.9") if addresses_are_ascii else ("address", "5.6.7")
+            raise Unsendable(553, enhanced, f"UTF-8 {what}, and the host does not offer SMTPUTF8")
+        parameters += " SMTPUTF8"
+    return parameters
+
+
+def _is_internationalized(header: bytes) -> bool:
+    """Whether the client asked for SMTPUTF8: our trace field, the topmost, says so (RFC 6531 4.3).
+
+    Octets that are not UTF-8 must not be declared as such, whatever the client said.
+    """
+    received = _RECEIVED.search(header)
+    if received is None or _WITH_UTF8SMTP.search(received[0]) is None:
+        return False
+    try:
+        header.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def flaw(header: bytes, body: bytes) -> str | None:
+    """Why this message must not leave, or None.
+
+    A bare CR, a bare LF or a NUL lets a receiver see another end of data than we do (SMTP
+    smuggling), so each may only occur as CRLF or not at all (RFC 5321 section 2.3.8).
+    """
+    if has_bare_line_end(header) or has_bare_line_end(body):
+        return "the message was not sent: it holds a bare CR or LF, or a NUL"
+    if not header.endswith(b"\r\n"):
+        return "the message was not sent: its header does not end with a line end"
+    return None
+
+
+def on_the_wire(header: bytes, body: bytes) -> Iterator[tuple[Octets, ...]]:
+    """The data after 354, header, body and final dot (RFC 5321 section 4.5.2), in portions.
+
+    *header* ends with a line end. A message of up to PIECE octets is one portion; nothing is
+    copied but pieces in which a line begins with a dot.
+    """
+    end = b".\r\n" if body.endswith(b"\r\n") or not body else b"\r\n.\r\n"
+    if len(body) <= PIECE:
+        return iter(((_stuffed(header), _stuffed(body), end),))
+    return _in_pieces(_stuffed(header), body, end)
+
+
+def _in_pieces(header: bytes, body: bytes, end: bytes) -> Iterator[tuple[Octets, ...]]:
+    yield (header,)
+    for start in range(0, len(body), PIECE):
+        yield (_piece(body, start),)
+    yield (end,)
+
+
+def _stuffed(part: bytes) -> bytes:
+    # It begins at the start of a line. Searching backwards takes half the time.
+    if part.rfind(b"\r\n.") >= 0:
+        part = part.replace(b"\r\n.", b"\r\n..")
+    return b"." + part if part.startswith(b".") else part
+
+
+def _piece(body: bytes, start: int) -> Octets:
+    """The piece of *body* from *start* on, stuffed, wherever lines were cut."""
+    if not start:
+        return _stuffed(body[:PIECE])
+    end = start + PIECE
+    line_end = start - 2  # a dot that begins the piece may begin a line
+    if body.rfind(b"\r\n.", line_end, end) < 0:
+        return memoryview(body)[start:end]
+    return body[line_end:end].replace(b"\r\n.", b"\r\n..")[2:]
 
 
 class OutboundTransaction:
@@ -100,3 +217,48 @@ class OutboundTransaction:
     def on_dot(self, reply: Reply) -> None:
         """The server answered the final dot."""
         self.settle(classify_reply(reply, SmtpStage.DOT, recipients=self.accepted))
+
+
+# What a conversation asks for
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write this."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendContent:
+    """Write these portions in this order, each when the one before it has left us."""
+
+    portions: Iterator[tuple[Octets, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Begin the TLS handshake, then call tls_started()."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Greetings are exchanged; transactions may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The transaction is over."""
+
+    outcomes: tuple[Outcome, ...]  # in the order of the recipients
+    untouched: bool = False  # the server left before it answered anything of it
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The conversation is over; nothing more may be written."""
+
+    reason: Deferred
+
+
+Action: TypeAlias = Send | SendContent | StartTls | Ready | Finished | Closed

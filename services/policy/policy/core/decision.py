@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -11,7 +11,7 @@ from policy.core import dkim
 from policy.core.facts import Facts, SigningIdentity, SigningUnavailable, signing_identity
 from policy.core.request import Request
 from policy.core.steps import Copy, Draft, Rejection, from_domains, run_steps, steps_for
-from posthouse.mail import return_path
+from posthouse.mail import return_path, signed_id
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Header
 from posthouse.mail.submission import Delivery, Rendition, Submission
@@ -70,13 +70,12 @@ def decide(request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]) -
         if isinstance(identity, SigningUnavailable):
             return identity
         identities.append(identity)
-        planned = PlannedRendition(next(ids), copy.header, copy.body, identity.keys)
-        renditions.append(planned)
-        key = facts.relay.return_path_key
-        to_host = partial(
-            return_path.sign, host=identity.return_path_host, key=key, today=now.date()
-        )
-        deliveries += _deliveries(request, copy, planned.id, to_host, ids)
+        id_, today = next(ids), now.date()
+        header = _identified(copy.header, request.submission, id_, facts, today)
+        renditions.append(PlannedRendition(id_, header, copy.body, identity.keys))
+        host, key = identity.return_path_host, facts.relay.return_path_key
+        to_host = partial(return_path.sign, host=host, key=key, today=today)
+        deliveries += _deliveries(request, copy, id_, to_host, ids)
     return Plan(
         submission=request.submission,
         renditions=tuple(renditions),
@@ -84,6 +83,14 @@ def decide(request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]) -
         suppressed=draft.suppressed,
         detail=_detail(draft, len(deliveries), identities),
     )
+
+
+def _identified(
+    header: Header, submission: Submission, rendition_id: UUID, facts: Facts, today: date
+) -> Header:
+    key = facts.relay.signed_id_key
+    field = signed_id.sign(submission.account_id, submission.id, rendition_id, key, today)
+    return Header((*header.fields, field))
 
 
 def _deliveries(

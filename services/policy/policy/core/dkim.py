@@ -12,46 +12,36 @@ from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 
+from posthouse.mail import signed_id
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Field, Header
 
-# Fields that a reader sees or acts on. Trace fields are left out: other servers add to them.
-SIGNED = frozenset(
-    name.lower().encode()
-    for name in (
-        "From",
-        "To",
-        "Cc",
-        "Subject",
-        "Date",
-        "Message-ID",
-        "Reply-To",
-        "Sender",
-        "MIME-Version",
-        "Content-Type",
-        "Content-Transfer-Encoding",
-        "In-Reply-To",
-        "References",
-        "List-Id",
-        "List-Unsubscribe",
-        "List-Unsubscribe-Post",
-    )
-)
 # Named once more than they occur, present or not: a second one, which some readers would show, does
 # not verify (RFC 6376 section 8.15). Not what mailing lists add to mail that they leave as it is.
-OVERSIGNED = tuple(
-    name.lower().encode()
-    for name in (
-        "From",
-        "To",
-        "Cc",
-        "Subject",
-        "Date",
-        "Message-ID",
-        "Reply-To",
-        "MIME-Version",
-        "Content-Type",
-        "Content-Transfer-Encoding",
+OVERSIGNED = (
+    b"from",
+    b"to",
+    b"cc",
+    b"subject",
+    b"date",
+    b"message-id",
+    b"reply-to",
+    b"mime-version",
+    b"content-type",
+    b"content-transfer-encoding",
+    signed_id.FIELD.lower().encode(),
+)
+# Fields that a reader sees or acts on, and our id. Trace fields are left out: other servers add to
+# them.
+SIGNED = frozenset(
+    (
+        *OVERSIGNED,
+        b"sender",
+        b"in-reply-to",
+        b"references",
+        b"list-id",
+        b"list-unsubscribe",
+        b"list-unsubscribe-post",
     )
 )
 

@@ -34,6 +34,7 @@ class Relay:
     hostname: str
     own: DomainKeys  # signs for domains without keys
     return_path_key: bytes
+    signed_id_key: bytes
 
 
 @dataclass(frozen=True, slots=True)

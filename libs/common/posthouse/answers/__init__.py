@@ -1,0 +1,17 @@
+"""The one judge of what a remote mail system says: in a reply, in a report, in free text."""
+
+from posthouse.answers.answer import Answer, AnswerClass, Evidence, Judgement, Stage
+from posthouse.answers.judging import judge
+from posthouse.answers.reply_codes import read_answer
+from posthouse.answers.rule_table import RULES_VERSION
+
+__all__ = [
+    "RULES_VERSION",
+    "Answer",
+    "AnswerClass",
+    "Evidence",
+    "Judgement",
+    "Stage",
+    "judge",
+    "read_answer",
+]

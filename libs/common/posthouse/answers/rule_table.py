@@ -1,0 +1,97 @@
+"""The rules of rules.toml, read and compiled once."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from posthouse.answers.answer import AnswerClass, Evidence, Stage
+from posthouse.answers.wording import plain
+from posthouse.mail.outcome import Scope
+
+_DATA = tomllib.loads((files(__package__) / "rules.toml").read_text())
+
+# Changes with every change of the rules; stored with each judgement.
+RULES_VERSION: int = _DATA["version"]
+
+_GAP = "(?: [^ .]++){0,4} "  # up to four words of one sentence
+_FIRST_WITHOUT_BLANKS = "\u2e80"  # from here on: scripts that put no blanks between words
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What words or a code mean, before stage and severity are looked at."""
+
+    rule: str
+    kind: AnswerClass
+    scope: Scope | None  # None: as wide as the stage
+    permanent: bool | None  # None: as the codes say
+    evidence: Evidence
+    weak: bool  # a code that says too little to contradict words
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordRule:
+    """What answers mean whose words match."""
+
+    meaning: Meaning
+    pattern: re.Pattern[str]
+    example: str
+    stage: Stage  # of the example
+
+
+def _meaning(rule: str, entry: Mapping[str, Any]) -> Meaning:
+    kind = AnswerClass(entry["class"])
+    usual = _DATA["class"][kind]
+    scope = entry.get("scope", usual["scope"])
+    return Meaning(
+        rule,
+        kind,
+        Scope(scope) if scope else None,
+        entry.get("permanent", usual.get("permanent")),
+        Evidence(entry.get("evidence", usual.get("evidence", Evidence.NONE))),
+        entry.get("weak", False),
+        entry.get("why", usual["why"]),
+    )
+
+
+def _compiled(words: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(_bounded(_expanded(phrase)) for phrase in words))
+
+
+def _expanded(phrase: str) -> str:
+    """*phrase* with the names in braces replaced by their vocabulary, and its gaps."""
+    for name, words in _DATA["vocabulary"].items():
+        phrase = phrase.replace(f"{{{name}}}", f"(?:{'|'.join(words)})")
+    return _GAP.join(map(plain, phrase.split(" … ")))
+
+
+def _bounded(phrase: str) -> str:
+    if any(letter >= _FIRST_WITHOUT_BLANKS for letter in phrase):
+        return phrase
+    return rf"(?<!\w)(?:{phrase})(?!\w)"
+
+
+def _word_rule(entry: Mapping[str, Any]) -> WordRule:
+    meaning = _meaning(entry["name"], entry)
+    stage = Stage(entry.get("stage", Stage.RCPT))
+    return WordRule(meaning, _compiled(entry["words"]), entry["example"], stage)
+
+
+# The first one whose words match counts.
+WORD_RULES: tuple[WordRule, ...] = tuple(map(_word_rule, _DATA["rule"]))
+
+# By subject and detail of an enhanced code ("1.1"), or by subject alone ("1").
+BY_ENHANCED: Mapping[str, Meaning] = {
+    code: _meaning(f"code x.{code}", entry) for code, entry in _DATA["enhanced"].items()
+}
+# By code of the reply, or by the stage and the code ("RCPT 552").
+BY_CODE: Mapping[str, Meaning] = {
+    code: _meaning(f"code {code}", entry) for code, entry in _DATA["code"].items()
+}
+BY_CLASS: Mapping[AnswerClass, Meaning] = {
+    kind: _meaning(kind, {"class": kind}) for kind in AnswerClass
+}
