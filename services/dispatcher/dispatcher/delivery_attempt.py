@@ -16,6 +16,7 @@ from dispatcher.core.routes import Route
 from dispatcher.core.transaction import Envelope, flaw
 from dispatcher.sites import Full, Sites
 from posthouse.mail.address import domain_of
+from posthouse.mail.address_failure import AddressFailure, FailureWeight
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Scope
 from posthouse.mail.reply import Reply
 from posthouse.store.deliveries import Attempt, ClaimedDelivery, Settlement
@@ -175,4 +176,16 @@ def _settlement(
     detail = {"recipient": claimed.delivery.recipient, **action.detail}
     if attempt is not None:
         detail["host"] = attempt.host
-    return Settlement(claimed, action.kind, action.wait, attempt, detail, action.suppress)
+    failure = _no_such_mailbox(attempt) if attempt is not None and action.suppress else None
+    return Settlement(claimed, action.kind, action.wait, attempt, detail, failure)
+
+
+def _no_such_mailbox(attempt: Attempt) -> AddressFailure:
+    said = (str(attempt.code), attempt.enhanced, attempt.reply)
+    return AddressFailure(
+        FailureWeight.HARD,
+        kind="no such mailbox",
+        answer=" ".join(part for part in said if part),
+        stage="RCPT",
+        source={"host": attempt.host},
+    )
