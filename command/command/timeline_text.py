@@ -99,7 +99,7 @@ def _described(detail: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {value}"
         for name, value in detail.items()
-        if name != "recipient" and value not in (None, "", [], {})
+        if name not in ("recipient", "digest") and value not in (None, "", [], {})
     )
 
 
