@@ -542,6 +542,40 @@ DELETE FROM suppressions WHERE ctid = ANY(ARRAY(
 ))
 RETURNING normal;
 
+-- name: begin_import
+CREATE TEMP TABLE imported_suppressions (
+    normal text, list text, scope text, address text, reason text, evidence jsonb, rule text,
+    version text, delivery_id uuid, created_at timestamptz, expires_at timestamptz
+);
+
+-- name: take_import
+-- Of two entries for the same the one that lasts longer stays. In the order in which bounces are
+-- counted, so that neither waits for the other in a circle.
+WITH written AS (
+    INSERT INTO suppressions (account_id, normal, list, scope, address, reason, evidence, rule,
+                              version, delivery_id, created_at, expires_at)
+    SELECT DISTINCT ON (normal, list, scope) $1::uuid, normal, list, scope, address, reason,
+           evidence, rule, version, delivery_id, COALESCE(created_at, now()), expires_at
+    FROM imported_suppressions
+    ORDER BY normal, list, scope, COALESCE(expires_at, 'infinity') DESC
+    ON CONFLICT (account_id, normal, list, scope) DO UPDATE
+    SET address = EXCLUDED.address, reason = EXCLUDED.reason, evidence = EXCLUDED.evidence,
+        rule = EXCLUDED.rule, version = EXCLUDED.version, delivery_id = EXCLUDED.delivery_id,
+        created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at
+    WHERE COALESCE(EXCLUDED.expires_at, 'infinity') > COALESCE(suppressions.expires_at, 'infinity')
+    RETURNING 1
+)
+SELECT count(*) FROM written;
+
+-- name: end_import
+DROP TABLE IF EXISTS imported_suppressions;
+
+-- name: export_suppressions
+SELECT address, list, scope, reason, created_at, expires_at, rule, version, delivery_id, evidence
+FROM suppressions
+WHERE account_id = $1 AND COALESCE(list = $2, true) AND COALESCE(expires_at > now(), true)
+ORDER BY account_id, normal, list, scope;
+
 -- name: write_audit
 INSERT INTO audit (actor, action, account_id, detail) VALUES ($1, $2, $3, $4);
 
@@ -707,6 +741,9 @@ UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_b
 
 -- name: disable_statement_timeout
 SET LOCAL statement_timeout = 0;
+
+-- name: disable_idle_timeout
+SET LOCAL idle_in_transaction_session_timeout = 0;
 
 -- name: shift_due_submissions
 -- Due times were written while the clock was ahead: they move back by as much. A lease gets its
