@@ -292,6 +292,55 @@ def test_suppressions_are_managed_by_hand(posthouse: Command) -> None:
     assert "no account is called 'acme'; there is: 'default'" in other.stderr
 
 
+def test_an_entry_for_a_domain_and_one_for_a_tag(posthouse: Command) -> None:
+    """What was done is in the audit."""
+    posthouse("account", "create", "default")
+    posthouse("suppression", "add", "@Y.Example", "--days", "7", "--tag", "news")
+    posthouse("suppression", "add", "a@y.example", "--list", "unsubscribe")
+    shown = posthouse("suppression", "search", "Y.example").stdout
+    assert "tag:news" in shown
+    assert "unsubscribe" in shown
+    assert "nothing" in posthouse("suppression", "search", "other.example").stdout
+    posthouse("suppression", "remove", "@y.example", "--stream", "news", status=1)
+    posthouse("suppression", "remove", "@y.example", "--tag", "news")
+    wrong = posthouse("suppression", "add", "a@y.example", "--list", "junk", status=2)
+    assert "'junk' is not one of: bounce, complaint, unsubscribe, manual" in wrong.stderr
+    both = posthouse("suppression", "add", "a@y.example", "--tag", "a", "--stream", "b", status=2)
+    assert "an entry holds for one of them" in both.stderr
+    (removed, *added) = json.loads(posthouse("audit", "--json").stdout)
+    assert ["suppression add"] * 2 == [line["action"] for line in added]
+    assert "@y.example" == removed["detail"]["entries"][0]["address"]
+    assert "@y.example" in posthouse("audit").stdout
+
+
+def test_suppressions_are_imported_and_exported(posthouse: Command, tmp_path: Path) -> None:
+    """A bad line stops all of it; what is exported can be imported again."""
+    posthouse("account", "create", "default")
+    given, out = tmp_path / "old.csv", tmp_path / "new.jsonl"
+    given.write_bytes(b"address,reason\r\na@x.example,=1+1\r\nnobody,\r\nb@x.example,\xff\r\n")
+    refused = posthouse("suppression", "import", str(given), status=1).stderr
+    assert "2 lines are no entries, nothing was imported (1 are good)" in refused
+    assert "line 3: 'nobody' is not a mail address" in refused
+    assert "line 4: reason is" in refused
+    assert "nothing" in posthouse("suppression", "list").stdout
+
+    given.write_text("address,reason\na@x.example,=1+1\n@dest.example,\n")
+    done = posthouse("suppression", "import", str(given), "--list", "unsubscribe").stdout
+    assert "2 entries read, 2 new or longer for default" in done
+    printed = posthouse("suppression", "export")
+    assert "2 entries written" in printed.stderr
+    header, domain, ann = printed.stdout.splitlines()
+    assert header.startswith("address,list,")
+    assert domain.startswith("'@dest.example,unsubscribe,")
+    assert ",'=1+1," in ann
+
+    posthouse("suppression", "export", str(out))
+    posthouse("account", "create", "other")
+    assert "2 new" in posthouse("suppression", "import", str(out), "--account", "other").stdout
+    missing = posthouse("suppression", "import", str(tmp_path / "none.csv"), status=1)
+    assert "cannot be read: No such file" in missing.stderr
+
+
 def test_an_empty_queue_and_an_unknown_message_are_told_plainly(posthouse: Command) -> None:
     assert posthouse("queue").stdout == "nothing waits\n"
     assert json.loads(posthouse("queue", "--json").stdout) == []

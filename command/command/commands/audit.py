@@ -6,7 +6,7 @@ import click
 
 from command.context import data_option, json_option, print_json, with_store
 from command.table import print_table
-from posthouse.store.audit import AuditStore
+from posthouse.store.audit_log import AuditStore
 from posthouse.store.postgres import Postgres
 
 

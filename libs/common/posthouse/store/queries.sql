@@ -314,6 +314,7 @@ WITH input AS (
     SELECT new_id(), account_id, submission_id, id, kind,
            CASE WHEN (failure).normal IS NULL THEN detail
                 ELSE detail || jsonb_strip_nulls(jsonb_build_object(
+                    'rule', (failure).rule, 'rules', (failure).version,
                     'listed', count_bounce(account_id, id, failure))) END
     FROM done
     -- Two batches that name the same addresses must not wait for each other.

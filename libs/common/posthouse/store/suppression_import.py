@@ -8,7 +8,7 @@ from uuid import UUID
 
 from posthouse.mail.suppression_file import BadLine, Line, ListedAddress
 from posthouse.mail.suppression_list import SuppressionList
-from posthouse.store.audit import write_audit
+from posthouse.store.audit_log import write_audit
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
