@@ -10,7 +10,8 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from bounces.core.dsn import RecipientStatus, Report, ReportKind, read
+from bounces.core.reading import read
+from bounces.core.report import RecipientStatus, Report, ReportKind
 from bounces.core.verdict import RULES, Ignore, Note, Suppress, Verdict, decide
 from posthouse.mail.address_failure import AddressFailure, AgainstAddress, FailureWeight
 from posthouse.mail.events import Event, EventKind
