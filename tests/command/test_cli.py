@@ -16,6 +16,7 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive, secret_matches, unseal
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
+from servers.stores import bounced, open_stores
 
 KEY = bytes(range(32))
 Run: TypeAlias = subprocess.CompletedProcess[str]
@@ -339,6 +340,34 @@ def test_suppressions_are_imported_and_exported(posthouse: Command, tmp_path: Pa
     assert "2 new" in posthouse("suppression", "import", str(out), "--account", "other").stdout
     missing = posthouse("suppression", "import", str(tmp_path / "none.csv"), status=1)
     assert "cannot be read: No such file" in missing.stderr
+
+
+async def test_a_corrected_rule_lifts_what_it_would_not_have_listed(
+    posthouse: Command, database: str
+) -> None:
+    """Entries made by a wrong rule are shown, then lifted in one action, and kept in the audit."""
+    async with open_stores(database) as stores:
+        for name, said in (("ann", "Sender verify failed"), ("bob", "no such user")):
+            await stores.queue(recipients=(f"{name}@dest.example",))
+            failed = bounced(await stores.claim_one(), answer=said, code=550)
+            await stores.deliveries.settle(failed)
+        posthouse("suppression", "add", "eve@dest.example", "--account", "shop")
+
+        shown = posthouse("suppression", "recheck").stdout
+        assert "ann@dest.example" in shown
+        assert "sender verification" in shown
+        assert "1 entries; --lift removes them" in shown
+        assert 3 == len(json.loads(posthouse("suppression", "list", "--json").stdout))
+
+        (wrong,) = json.loads(posthouse("suppression", "recheck", "--lift", "--json").stdout)
+        assert "ann@dest.example" == wrong["address"]
+        left = json.loads(posthouse("suppression", "list", "--json").stdout)
+        assert {"bob@dest.example", "eve@dest.example"} == {entry["address"] for entry in left}
+        line = json.loads(posthouse("audit", "--json").stdout)[0]
+        assert ("suppression recheck", "shop") == (line["action"], line["account"])
+        (entry,) = line["detail"]["entries"]
+        assert "Sender verify failed" == entry["evidence"]["bounces"][0]["answer"]
+        assert "0 lifted" in posthouse("suppression", "recheck", "--lift").stdout
 
 
 def test_an_empty_queue_and_an_unknown_message_are_told_plainly(posthouse: Command) -> None:

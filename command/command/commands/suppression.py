@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 
+from command.commands.recheck import recheck
 from command.commands.suppression_files import account_option, export_, import_, list_option
 from command.context import actor, data_option, friendly_errors, json_option, print_json, with_store
 from command.provisioning import account_id
@@ -31,6 +32,7 @@ def suppression() -> None:
 
 suppression.add_command(import_)
 suppression.add_command(export_)
+suppression.add_command(recheck)
 
 
 def _scoped(command: Callable[..., T]) -> Callable[..., T]:

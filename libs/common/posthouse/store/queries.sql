@@ -577,6 +577,21 @@ FROM suppressions
 WHERE account_id = $1 AND COALESCE(list = $2, true) AND COALESCE(expires_at > now(), true)
 ORDER BY account_id, normal, list, scope;
 
+-- name: read_bounce_list
+SELECT s.account_id, a.name AS account, s.address, s.normal, s.list, s.scope, s.reason, s.evidence,
+       s.rule, s.version, s.delivery_id, s.created_at, s.expires_at
+FROM suppressions s JOIN accounts a ON a.id = s.account_id
+WHERE s.list = 'bounce' AND COALESCE(s.account_id = $1, true) AND COALESCE(s.expires_at > now(), true);
+
+-- name: lift_bounces
+DELETE FROM suppressions s
+USING ROWS FROM (unnest($1::address_row_1[]), unnest($2::timestamptz[]))
+    AS t(account_id, normal, created_at)
+WHERE s.account_id = t.account_id AND s.normal = t.normal AND s.list = 'bounce' AND s.scope = ''
+  AND s.created_at = t.created_at
+RETURNING s.account_id, s.address, s.reason, s.evidence, s.rule, s.version, s.delivery_id,
+          s.created_at, s.expires_at;
+
 -- name: write_audit
 INSERT INTO audit (actor, action, account_id, detail) VALUES ($1, $2, $3, $4);
 
