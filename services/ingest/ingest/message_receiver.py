@@ -7,8 +7,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from ingest.core import refusals
-from ingest.core.acceptance import Client, submission_or_refusal
-from ingest.core.message_checks import SessionFacts
+from ingest.core.message_checks import Client, SessionFacts, submission_or_refusal
 from ingest.core.refusals import Reason, Refusal
 from ingest.session_context import SessionContext
 from posthouse.mail.reply import Reply
