@@ -116,12 +116,26 @@ def recipients_in(
     if not chosen and not failed:
         named = named_addresses(notice.lines, ())  # mail to oneself comes back too
         chosen = _chosen(named, ())
-    if not chosen:
-        addresses = tuple(failed) or _by_local_part(notice, sent_to, domain)
-        if not addresses and len(sent_to) == 1:
-            addresses = tuple(sent_to)
-        return tuple((address, notice.text[:_LONGEST_PROSE]) for address in addresses)
-    return tuple(_with_prose(notice.lines, named, chosen))
+    found = tuple(_with_prose(notice.lines, named, chosen)) if chosen else ()
+    if failed:
+        return (*found, *_not_named(notice, failed, chosen))
+    if found:
+        return found
+    addresses = _by_local_part(notice, sent_to, domain)
+    if not addresses and len(sent_to) == 1:
+        addresses = tuple(sent_to)
+    return tuple((address, notice.text[:_LONGEST_PROSE]) for address in addresses)
+
+
+def _not_named(
+    notice: Notice, failed: Sequence[str], chosen: Sequence[Named]
+) -> Iterator[tuple[str, str]]:
+    """Those of *failed* that the text does not name; if it is one alone, the text is about it."""
+    seen = {name.address.lower() for name in chosen}
+    about = notice.text[:_LONGEST_PROSE] if len(failed) == 1 else ""
+    for address in failed:
+        if address.lower() not in seen:
+            yield address, about
 
 
 def _by_local_part(notice: Notice, sent_to: Sequence[str], domain: str) -> tuple[str, ...]:
@@ -166,8 +180,6 @@ def _chosen(named: Sequence[Named], failed: Sequence[str]) -> list[Named]:
     first: dict[str, Named] = {}
     for name in naming:
         first.setdefault(name.address.lower(), name)
-    if failed and len(first) < len({address.lower() for address in failed}):
-        return []
     return list(first.values())[:_MOST_RECIPIENTS]
 
 

@@ -30,6 +30,7 @@ _MOST_OCTETS_OF_TEXT = 1 << 16  # of readable text; what follows is ignored
 _MOST_OCTETS_OF_HTML = 1 << 18
 _MOST_OCTETS_OF_STATUS = 1 << 20
 _MOST_PROSE = 4000  # characters about one recipient
+_MOST_EXPLAINED = 50  # recipients of a report that its text is searched for
 _MOST_TEXTS = 3  # parts of readable text that are looked at
 _MOST_CHARACTERS_OF_EXCERPT = 1000  # kept of a message that was not recognised
 
@@ -109,28 +110,18 @@ def _explained(
     """*recipients* with what the readable text says about each, and an address if it has none."""
     if not notices:
         return recipients
-    text = notices[0]
+    text, ours = notices[0], _ours(header, original)
     listed = tuple(address for status in recipients if (address := status.address))
-    ours = _ours(header, original)
-    said = dict(recipients_in(text, listed[:50], ours, ())) if listed else {}
-    one = len(recipients) == 1
-    if one and not listed:
-        named = recipients_in(text, failed_in(header), ours, _sent_to(original))
-        if len(named) == 1:
-            return (
-                replace(
-                    recipients[0],
-                    final_recipient=named[0][0],
-                    prose=clean_lines(named[0][1], _MOST_PROSE),
-                ),
-            )
-    return tuple(
-        replace(
-            status,
-            prose=clean_lines(said.get(status.address, text.text if one else ""), _MOST_PROSE),
-        )
-        for status in recipients
-    )
+    if listed:
+        named = recipients_in(text, listed[:_MOST_EXPLAINED], ours, ())
+        prose = {address: clean_lines(words, _MOST_PROSE) for address, words in named}
+        return tuple(replace(one, prose=prose.get(one.address, "")) for one in recipients)
+    named = recipients_in(text, failed_in(header), ours, _sent_to(original))
+    if len(recipients) > 1 or len(named) != 1:
+        return recipients
+    ((address, words),) = named
+    prose_of_one = clean_lines(words, _MOST_PROSE)
+    return (replace(recipients[0], final_recipient=address, prose=prose_of_one),)
 
 
 def _in_words(header: Mapping[str, str], parts: tuple[Part, ...], subject: str) -> Report:
