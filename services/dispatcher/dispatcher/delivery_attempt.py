@@ -10,12 +10,13 @@ from typing import Protocol, TypeAlias
 from prometheus_client import Histogram
 
 from dispatcher.connection_pool import Sent
+from dispatcher.core.classify import unsendable
 from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untried, next_action
 from dispatcher.core.routes import Route
-from dispatcher.core.transaction import Envelope
+from dispatcher.core.transaction import Envelope, flaw
 from dispatcher.sites import Full, Sites
 from posthouse.mail.address import domain_of
-from posthouse.mail.lane import Lane
+from posthouse.mail.address_failure import AddressFailure, FailureWeight
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Scope
 from posthouse.mail.reply import Reply
 from posthouse.store.deliveries import Attempt, ClaimedDelivery, Settlement
@@ -27,12 +28,8 @@ QUEUE_TIME = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600),
 )
 
-
-# Finding a metric by its labels costs more than moving it.
-@cache
-def _queue_time(lane: Lane) -> Histogram:
-    return QUEUE_TIME.labels(lane.label)
-
+# Looking a metric up costs more than moving it: each is kept.
+_queue_time = cache(QUEUE_TIME.labels)
 
 _utc_now = partial(datetime.now, UTC)
 
@@ -89,6 +86,7 @@ class DeliveryAttempts:
         self._sites = sites
         self._now = now
         self._chance = chance
+        self._sound = b"", b""  # the header and body that were last looked through and have no flaw
 
     async def run(
         self, claimed: ClaimedDelivery, read: ReadMessage = has_its_message
@@ -102,7 +100,7 @@ class DeliveryAttempts:
         started = self._now()
         if not claimed.tries:
             age = (started - claimed.received_at).total_seconds()
-            _queue_time(claimed.delivery.lane).observe(max(age, 0))
+            _queue_time(claimed.delivery.lane.label).observe(max(age, 0))
         route = await self._resolver.route(domain_of(claimed.delivery.recipient))
         if not isinstance(route, Route):
             return self._settled(claimed, route, started)
@@ -121,10 +119,16 @@ class DeliveryAttempts:
     async def _send(self, route: Route, claimed: ClaimedDelivery) -> Sent:
         if not claimed.header:
             return Sent((_PAST_RETENTION,))
-        delivery = claimed.delivery
+        delivery, message = claimed.delivery, (claimed.header, claimed.body)
+        # Deliveries that share a message come one after the other, and share its octets: they are
+        # looked through once. Of a large one each reads a copy of its own.
+        if message[0] is not self._sound[0] or message[1] is not self._sound[1]:
+            if problem := flaw(*message):
+                return Sent((unsendable(554, "5.6.0", problem),))
+            if not claimed.is_large:
+                self._sound = message
         return await self._sender.send(
-            route,
-            Envelope(delivery.return_path, (delivery.recipient,), claimed.header, claimed.body),
+            route, Envelope(delivery.return_path, (delivery.recipient,), *message, is_sound=True)
         )
 
     def broken(self, claimed: ClaimedDelivery, reason: str) -> Settlement:
@@ -172,4 +176,16 @@ def _settlement(
     detail = {"recipient": claimed.delivery.recipient, **action.detail}
     if attempt is not None:
         detail["host"] = attempt.host
-    return Settlement(claimed, action.kind, action.wait, attempt, detail, action.suppress)
+    failure = _no_such_mailbox(attempt) if attempt is not None and action.suppress else None
+    return Settlement(claimed, action.kind, action.wait, attempt, detail, failure)
+
+
+def _no_such_mailbox(attempt: Attempt) -> AddressFailure:
+    said = (str(attempt.code), attempt.enhanced, attempt.reply)
+    return AddressFailure(
+        FailureWeight.HARD,
+        kind="no such mailbox",
+        answer=" ".join(part for part in said if part),
+        stage="RCPT",
+        source={"host": attempt.host},
+    )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 from uuid import UUID
 
 from policy.core.facts import DomainKeys, Facts, KnownDomain, Relay, SigningUnavailable
@@ -13,13 +13,10 @@ from posthouse.mail.secret import UnsealError, unseal
 from posthouse.mail.submission import Submission
 from posthouse.mail.suppression_list import Suppression
 from posthouse.profiles import InvalidOverride, Profile, UnknownProfile, resolve
-from posthouse.store.accounts import AccountProfile, Owned, SendingDomain
+from posthouse.store.accounts import AccountProfile, Owned, ProfileKey, SendingDomain
 from posthouse.store.suppressions import Addressed
 
 _MOST_KEPT = 10_000  # domains, and profiles
-
-ProfileKey: TypeAlias = tuple[UUID, str, int]
-"""An account, and name and revision of a profile."""
 
 
 class AccountDirectory(Protocol):
@@ -31,7 +28,7 @@ class AccountDirectory(Protocol):
         """Those of *wanted* that are verified domains of their account, with active keys."""
 
     async def profiles(self, wanted: Collection[ProfileKey]) -> Mapping[ProfileKey, AccountProfile]:
-        """Those of *wanted* that are profiles of an account."""
+        """Those of *wanted* that are profiles of the credential's account."""
 
 
 class SuppressionLists(Protocol):
@@ -82,7 +79,7 @@ class Gatherer:
 
         Raises StoreUnavailable.
         """
-        keys = [(s.account_id, s.profile, s.profile_revision) for s in submissions]
+        keys = [(s.credential_id, s.profile, s.profile_revision) for s in submissions]
         if new := {key for key in keys if key not in self._profiles}:
             await self._learn_profiles(new)
         return [self._profiles.get(key) for key in keys]

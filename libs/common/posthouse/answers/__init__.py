@@ -4,6 +4,7 @@ from posthouse.answers.answer import Answer, AnswerClass, Evidence, Judgement, S
 from posthouse.answers.judging import judge
 from posthouse.answers.reply_codes import read_answer
 from posthouse.answers.rule_table import RULES_VERSION
+from posthouse.answers.weighing import failure_of, weight_of
 
 __all__ = [
     "RULES_VERSION",
@@ -12,6 +13,8 @@ __all__ = [
     "Evidence",
     "Judgement",
     "Stage",
+    "failure_of",
     "judge",
     "read_answer",
+    "weight_of",
 ]
