@@ -103,7 +103,6 @@ def _failure(report: Report, verdict: Suppress | Note, recipient: str) -> Addres
     failure = failure_of(
         _answer(status, judgement),
         judgement,
-        status=status.status,
         reporting_mta=report.reporting_mta,
         remote_mta=status.remote_mta,
     )
