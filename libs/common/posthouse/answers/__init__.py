@@ -2,8 +2,8 @@
 
 from posthouse.answers.answer import Answer, AnswerClass, Evidence, Judgement, Stage
 from posthouse.answers.judging import judge
-from posthouse.answers.reply_codes import read_answer
-from posthouse.answers.rule_table import RULES_VERSION
+from posthouse.answers.reply_codes import enhanced_codes, read_answer
+from posthouse.answers.rule_table import RULES_VERSION, provider_of
 
 __all__ = [
     "RULES_VERSION",
@@ -12,6 +12,8 @@ __all__ = [
     "Evidence",
     "Judgement",
     "Stage",
+    "enhanced_codes",
     "judge",
+    "provider_of",
     "read_answer",
 ]
