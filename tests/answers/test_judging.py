@@ -4,7 +4,7 @@ import pytest
 
 from posthouse.answers import AnswerClass, Evidence, Stage, judge, read_answer
 from posthouse.answers.rule_table import WORD_RULES, WordRule
-from posthouse.mail.outcome import Scope
+from posthouse.mail.scope import Scope
 
 CALLOUT = """550-Verification failed for <a@relay.example>
 550-No Such User Here

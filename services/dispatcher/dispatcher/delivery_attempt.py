@@ -16,8 +16,9 @@ from dispatcher.core.transaction import Envelope
 from dispatcher.sites import Full, Sites
 from posthouse.mail.address import domain_of
 from posthouse.mail.lane import Lane
-from posthouse.mail.outcome import Bounced, Deferred, Outcome, Scope
+from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.reply import Reply
+from posthouse.mail.scope import Scope
 from posthouse.store.deliveries import Attempt, ClaimedDelivery, Settlement
 
 QUEUE_TIME = Histogram(

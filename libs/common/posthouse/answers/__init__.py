@@ -1,12 +1,14 @@
 """The one judge of what a remote mail system says: in a reply, in a report, in free text."""
 
 from posthouse.answers.answer import Answer, AnswerClass, Evidence, Judgement, Stage
-from posthouse.answers.judging import judge
+from posthouse.answers.judging import ABOUT_HOSTS, SERVICE_CLOSING, judge
 from posthouse.answers.reply_codes import enhanced_codes, read_answer
 from posthouse.answers.rule_table import RULES_VERSION, provider_of
 
 __all__ = [
+    "ABOUT_HOSTS",
     "RULES_VERSION",
+    "SERVICE_CLOSING",
     "Answer",
     "AnswerClass",
     "Evidence",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from posthouse.mail.outcome import Scope
+from posthouse.mail.scope import Scope
 
 
 class Stage(StrEnum):

@@ -11,7 +11,7 @@ from functools import lru_cache
 from posthouse.answers.answer import Answer, AnswerClass, Evidence, Judgement, Stage
 from posthouse.answers.rule_table import BY_CODE, BY_ENHANCED, UNCLEAR, WORD_RULES, Meaning
 from posthouse.answers.wording import MOST_READ, words_of
-from posthouse.mail.outcome import Scope
+from posthouse.mail.scope import Scope
 
 SERVICE_CLOSING = 421  # RFC 5321 section 3.8: may answer any command
 
@@ -37,58 +37,46 @@ _TEMPORARY, _PERMANENT = 4, 5
 
 def judge(answer: Answer) -> Judgement:
     """What *answer* means. Never raises, and takes time linear in its length."""
-    return _judge(
-        answer.stage,
-        answer.code,
-        answer.enhanced,
-        words_of(answer.text),
-        answer.provider,
-        answer.recipients > 1,
-        len(answer.text) > MOST_READ,
-    )
+    words = words_of(answer.text)
+    judged = _judge(replace(answer, text=words, recipients=min(answer.recipients, 2)))
+    if len(answer.text) > MOST_READ and judged.evidence is Evidence.HARD:
+        return replace(judged, evidence=Evidence.SOFT)  # what was not read might contradict
+    return judged
 
 
 # A server says the same few things for every message.
 @lru_cache(maxsize=1024)
-def _judge(  # noqa: PLR0913
-    stage: Stage,
-    code: int | None,
-    enhanced: tuple[str, ...],
-    words: str,
-    provider: str,
-    several: bool,
-    cut: bool,
-) -> Judgement:
-    meaning = _meaning(stage, code, enhanced, words, provider)
-    if meaning.kind is _GONE and cut:
-        meaning = UNCLEAR  # what was not read might speak against it
-    scope = _scope(meaning, stage, code)
+def _judge(said: Answer) -> Judgement:
+    """What an answer means that has only its words as text."""
+    meaning = _meaning(said)
+    scope = _scope(meaning, said)
+    several = said.recipients > 1
     if several and scope is Scope.RECIPIENT:
         # One answer for several mailboxes cannot say which of them is meant.
         scope = Scope.MESSAGE
-    permanent = _is_permanent(meaning, stage, code, enhanced)
+    permanent = _is_permanent(meaning, said)
     evidence = meaning.evidence
     if several or scope is Scope.SENDER or (evidence is Evidence.HARD and not permanent):
         evidence = Evidence.NONE
     return Judgement(meaning.kind, scope, permanent, evidence, meaning.rule, meaning.why)
 
 
-def _meaning(
-    stage: Stage, code: int | None, enhanced: tuple[str, ...], words: str, provider: str
-) -> Meaning:
-    if code is not None and code // 100 not in (_TEMPORARY, _PERMANENT):
+def _meaning(said: Answer) -> Meaning:
+    if said.code is not None and said.code // 100 not in (_TEMPORARY, _PERMANENT):
         return BY_CODE["out of step"]
-    spoken = next(_spoken(words, provider), None)
-    coded = min(_coded(enhanced), key=_clarity, default=None)
+    spoken = next(_spoken(said.text, said.provider), None)
+    coded = min(_coded(said.enhanced), key=_clarity, default=None)
     if spoken is not None and spoken.kind is _GONE:
         if coded is not None and coded.kind is not _GONE and not coded.weak:
             return coded
         confirmed = coded is not None and coded.kind is _GONE
-        return _gone(spoken, stage, confirmed=confirmed or spoken.sure)
-    found = spoken or coded or _by_code(stage, code)
+        return _gone(spoken, said.stage, confirmed=confirmed or spoken.sure)
+    found = spoken or coded or _by_code(said)
+    if coded is not None and coded.kind is found.kind:
+        found = replace(found, scope=found.scope or coded.scope)
     if found.kind is not _GONE:
         return found
-    return BY_CODE["not by words"] if stage in _AFTER_CONTENT else _gone(found, stage)
+    return BY_CODE["not by words"] if said.stage in _AFTER_CONTENT else _gone(found, said.stage)
 
 
 def _spoken(words: str, provider: str) -> Iterator[Meaning]:
@@ -124,27 +112,26 @@ def _gone(found: Meaning, stage: Stage, *, confirmed: bool = True) -> Meaning:
     return found
 
 
-def _by_code(stage: Stage, code: int | None) -> Meaning:
-    return BY_CODE.get(f"{stage} {code}") or BY_CODE.get(str(code)) or UNCLEAR
+def _by_code(said: Answer) -> Meaning:
+    return BY_CODE.get(f"{said.stage} {said.code}") or BY_CODE.get(str(said.code)) or UNCLEAR
 
 
-def _scope(meaning: Meaning, stage: Stage, code: int | None) -> Scope:
-    scope = meaning.scope or _SCOPE_OF_STAGE.get(stage, Scope.HOST)
-    if (stage in ABOUT_HOSTS or code == SERVICE_CLOSING) and scope is not Scope.SENDER:
+def _scope(meaning: Meaning, said: Answer) -> Scope:
+    scope = meaning.scope or _SCOPE_OF_STAGE.get(said.stage, Scope.HOST)
+    about_hosts = said.stage in ABOUT_HOSTS or said.code == SERVICE_CLOSING
+    if about_hosts and (scope is not Scope.SENDER or meaning.kind is AnswerClass.TLS):
         # Hosts that turn us away before RCPT may do so for our address, never for a mailbox.
         return Scope.HOST
-    if scope is Scope.RECIPIENT and stage is Stage.MAIL:
+    if scope is Scope.RECIPIENT and said.stage is Stage.MAIL:
         return Scope.SENDER  # no recipient was named yet: the address meant is ours
     return scope
 
 
-def _is_permanent(
-    meaning: Meaning, stage: Stage, code: int | None, enhanced: tuple[str, ...]
-) -> bool:
+def _is_permanent(meaning: Meaning, said: Answer) -> bool:
     """Whether all codes say so, and in our own dialogue the words too; without codes the words."""
-    severities = {int(text[0]) for text in enhanced}
-    if code is not None:
-        severities.add(code // 100)
-    if severities and (stage in _REPORTED or meaning.permanent):
+    severities = {int(text[0]) for text in said.enhanced}
+    if said.code is not None:
+        severities.add(said.code // 100)
+    if severities and (said.stage in _REPORTED or meaning.permanent):
         return severities == {_PERMANENT}
     return meaning.permanent

@@ -9,7 +9,7 @@ from typing import Any
 
 from posthouse.answers.answer import AnswerClass, Evidence, Stage
 from posthouse.answers.wording import plain
-from posthouse.mail.outcome import Scope
+from posthouse.mail.scope import Scope
 
 _DATA = tomllib.loads((files(__package__) / "rules.toml").read_text())
 

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 
 # The words of longer texts are not looked at.
-MOST_READ = 1 << 13
+MOST_READ = 1 << 12
 
 _EXCHANGE = re.compile(r"\b(?:RESOLVER|ROUTING|STOREDRV|SMTPSEND|SMTP)(?:\.\w+){1,5}")
 # Links, and single words in brackets or quotes: names, which must not be read as words.
@@ -20,7 +20,7 @@ _CODE = re.compile(r"#?[245]\d\d(?:-.*)?|#?\d{1,3}\.\d{1,3}\.\d{1,3}\S*")
 _HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.[a-z][a-z0-9-]+")
 
 _LAST_LATIN = 0x24F
-_WITHOUT_PARTS = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "ı": "i", "æ": "ae", "đ": "d"})
+_WITHOUT_PARTS = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "\u0131": "i", "æ": "ae"})
 
 
 def plain(text: str) -> str:

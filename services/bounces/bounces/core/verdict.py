@@ -12,7 +12,7 @@ from typing import TypeAlias, assert_never
 
 from bounces.core.dsn import CODE, Action, RecipientStatus, Report, ReportKind
 from posthouse.mail.events import EventKind
-from posthouse.mail.outcome import Scope
+from posthouse.mail.scope import Scope
 from posthouse.mail.submission import Delivery
 
 RULES = 1  # version of the rules below; stored with every verdict

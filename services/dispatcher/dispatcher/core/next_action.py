@@ -4,14 +4,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_never
 
+from posthouse.answers import RULES_VERSION
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
-
-# Addresses that are wrong or gone (RFC 3463 section 3.2 and 3.3). A full mailbox (5.2.2) is the
-# recipient's too, and may be emptied.
-_DEAD = frozenset({"5.1.1", "5.1.3", "5.1.6", "5.2.1"})
-_DEAD_WITHOUT_ENHANCED = frozenset({550, 551, 553})
+from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +29,13 @@ def next_action(
     match outcome:
         case Delivered():
             return NextAction(EventKind.DELIVERED, None, suppress=False, detail=detail)
-        case Bounced(scope=scope):
-            detail["scope"] = scope.value
-            return NextAction(EventKind.BOUNCED, None, suppress=is_dead(outcome), detail=detail)
-        case Deferred(scope=scope):
-            detail["scope"] = scope.value
+        case Bounced(judged=judged):
+            dead = judged is not None and judged.suppresses
+            return NextAction(
+                EventKind.BOUNCED, None, suppress=dead, detail=detail | _judged(outcome)
+            )
+        case Deferred():
+            detail |= _judged(outcome)
             again = EventKind.DEFERRED
         case Uncertain():
             again = EventKind.UNCERTAIN
@@ -56,14 +54,16 @@ def expired_untried() -> NextAction:
     return NextAction(EventKind.EXPIRED, None, suppress=False, detail=detail)
 
 
-def is_dead(bounced: Bounced) -> bool:
-    """Whether the reply says that this very mailbox does not exist: the only ground to suppress."""
-    if bounced.scope is not Scope.RECIPIENT:
-        return False
-    reply = bounced.reply
-    if reply.enhanced is None:
-        return reply.code in _DEAD_WITHOUT_ENHANCED
-    return reply.enhanced in _DEAD
+def _judged(outcome: Bounced | Deferred) -> dict[str, Any]:
+    """What the outcome applies to and, where it was judged by an answer, class and rule."""
+    said: dict[str, Any] = {"scope": outcome.scope.value}
+    if outcome.judged is not None:
+        said |= {
+            "class": outcome.judged.kind.value,
+            "rule": outcome.judged.rule,
+            "rules": RULES_VERSION,
+        }
+    return said
 
 
 # When to try again
