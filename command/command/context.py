@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from command.dns_records import UnusableSpf
-from command.provisioning import NameTaken, NoAccount, NoDomain
+from command.provisioning import NameTaken, NoAccount, NoDomain, NoKey
 from onebox.installation import Installation, InstallationSettings, NoInstallation
 from onebox.postgres_binaries import PostgresError
 from posthouse.mail.address import InvalidAddress
@@ -132,7 +132,9 @@ def friendly_errors() -> Iterator[None]:
         raise click.ClickException(f"the database refused this: {error}") from error
     except (NoInstallation, PostgresError, SettingsError, WrongSecretKey) as error:
         raise click.ClickException(str(error)) from error
-    except (NoAccount, NoDomain, NameTaken, InvalidAddress, UnusableSpf, UnknownProfile) as error:
+    except (NoAccount, NoDomain, NoKey, NameTaken, InvalidAddress) as error:
+        raise click.ClickException(str(error)) from error
+    except (UnusableSpf, UnknownProfile) as error:
         raise click.ClickException(str(error)) from error
 
 

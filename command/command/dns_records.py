@@ -37,31 +37,38 @@ def records_for(
     domain: str,
     *,
     relay: str,
-    dkim: Sequence[tuple[str, str]],
+    dkim: Sequence[tuple[str, str, str]],
     return_path_host: str | None,
     published_spf: Sequence[str] = (),
 ) -> tuple[Record, ...]:
     """The records to publish for *domain* so that the host *relay* may send for it.
 
-    *dkim* is selector and text of each key, *published_spf* what *domain* has now. Raises
+    *dkim* is selector, text and state of each key, *published_spf* what *domain* has now. Raises
     UnusableSpf.
     """
     spf = merge_spf(published_spf, f"a:{relay}")
     return (
         Record(domain, "TXT", spf, "SPF: the only such record of this name; replace, do not add"),
-        *(
-            Record(f"{selector}._domainkey.{domain}", "TXT", text, "DKIM key")
-            for selector, text in dkim
-        ),
+        *(key_record(domain, *key) for key in dkim),
         *(() if return_path_host is None else _return_path(return_path_host, relay)),
     )
+
+
+def key_record(domain: str, selector: str, text: str, state: str) -> Record:
+    """The record of a DKIM key."""
+    why = {
+        "published": "DKIM key that does not sign yet",
+        "active": "DKIM key",
+        "retired": "DKIM key that signs no more: remove it a week after it was retired",
+    }[state]
+    return Record(f"{selector}._domainkey.{domain}", "TXT", text, why)
 
 
 def records_of(
     rows: Sequence[Any], relay: str, published_spf: Sequence[str] = ()
 ) -> tuple[Record, ...]:
     """What to publish for the domain that *rows* (one a key) are about; raises UnusableSpf."""
-    keys = [(row["selector"], row["record"]) for row in rows if row["selector"] is not None]
+    keys = [(r["selector"], r["record"], r["state"]) for r in rows if r["selector"] is not None]
     return records_for(
         rows[0]["name"],
         relay=relay,

@@ -3,9 +3,10 @@
 import base64
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.secret import KEY_OCTETS, NONCE_OCTETS, Purpose, derive, hash_secret, seal
 from posthouse.running.keys import generate
 from posthouse.store import StoreRefused
-from posthouse.store.accounts import AccountStore, NewKey
+from posthouse.store.accounts import AccountStore, KeyState, NewKey
 
 _USERNAME_OCTETS = 5  # eight base32 digits
 
@@ -26,6 +27,10 @@ class NoAccount(Exception):
 
 class NoDomain(Exception):
     """Not a domain, or none of that account."""
+
+
+class NoKey(Exception):
+    """The domain has no such DKIM key, or the key cannot get that state."""
 
 
 class NameTaken(Exception):
@@ -44,7 +49,7 @@ async def account_id(accounts: AccountStore, name: str) -> UUID:
     """The account called *name*; raises NoAccount, which names all accounts."""
     found = await accounts.account(name)
     if found is None:
-        known = ", ".join(repr(name) for name, _ in await accounts.accounts()) or "none yet"
+        known = ", ".join(repr(row["name"]) for row in await accounts.accounts()) or "none yet"
         raise NoAccount(f"no account is called {name!r}; there is: {known}")
     return found
 
@@ -120,6 +125,53 @@ async def add_domain(
     return keys
 
 
+async def domain_keys(accounts: AccountStore, name: str) -> list[Any]:
+    """The DKIM keys of the domain *name*, by selector; raises NoDomain when no account has it."""
+    rows = {r["selector"]: r for r in await accounts.sending_domains() if r["name"] == name}
+    if not rows:
+        raise NoDomain(f"no account has the domain {name}; `posthouse domain add` makes it")
+    return [row for selector, row in rows.items() if selector is not None]
+
+
+async def add_keys(
+    accounts: AccountStore,
+    name: str,
+    secret_key: bytes,
+    *,
+    algorithms: Iterable[Algorithm],
+    today: date,
+) -> tuple[NewKey, ...]:
+    """Give the domain *name* a key for each of *algorithms* that does not sign yet."""
+    taken = {row["selector"] for row in await domain_keys(accounts, name)}
+    sealing_key = derive(secret_key, Purpose.DKIM_KEYS)
+    keys = tuple(_new_key(algorithm, sealing_key, today, taken) for algorithm in algorithms)
+    for key in keys:
+        try:
+            await accounts.add_key(name, key)
+        except StoreRefused as error:  # another command was faster
+            raise NameTaken(f"{name} has a key {key.selector} already") from error
+    return keys
+
+
+async def change_key_state(
+    accounts: AccountStore, name: str, selector: str, state: KeyState
+) -> None:
+    """Let a DKIM key sign, or stop it; raises NoKey, also for the last one that signs."""
+    states = {row["selector"]: row["state"] for row in await domain_keys(accounts, name)}
+    if selector not in states:
+        known = ", ".join(f"{one} ({state})" for one, state in states.items()) or "none"
+        raise NoKey(f"{name} has no key {selector!r}; its keys: {known}")
+    if states[selector] == state:
+        raise NoKey(f"the key {selector} of {name} is {state} already")
+    others = [one for one, state in states.items() if state == KeyState.ACTIVE and one != selector]
+    if state is KeyState.RETIRED and not others:
+        raise NoKey(
+            f"without {selector} no key of {name} would be active, and its mail would not be "
+            f"signed; activate another one first: `posthouse domain keys add {name}`"
+        )
+    await accounts.set_key_state(name, selector, state)
+
+
 async def share_domain(accounts: AccountStore, account: UUID, name: str) -> None:
     """Let *account* send as a domain of another account, with its keys; raises NoDomain."""
     if not await accounts.share_sending_domain(account, name):
@@ -178,11 +230,15 @@ def domain_name(text: str) -> str:
     return address.ascii_domain
 
 
-def _new_key(algorithm: Algorithm, sealing_key: bytes, today: date) -> NewKey:
+def _new_key(
+    algorithm: Algorithm, sealing_key: bytes, today: date, taken: Collection[str] = ()
+) -> NewKey:
     pkcs8 = generate(algorithm)
+    # The month tells, at rotation, which of the published keys is the old one.
+    kind = algorithm.partition("-")[0]
+    names = (f"ph{today:%Y%m}{'' if n == 1 else f'-{n}'}-{kind}" for n in count(1))
     return NewKey(
-        # The month tells, at rotation, which of the published keys is the old one.
-        selector=f"ph{today:%Y%m}-{algorithm.partition('-')[0]}",
+        selector=next(name for name in names if name not in taken),
         algorithm=algorithm.value,
         sealed=seal(pkcs8, sealing_key, os.urandom(NONCE_OCTETS)),
         record=record(check(algorithm, pkcs8)),

@@ -156,6 +156,84 @@ def test_a_domain_belongs_to_one_account_until_the_operator_shares_it(posthouse:
     assert "no account has the domain y.example" in unknown
 
 
+async def test_keys_are_rotated_without_an_unsigned_message(
+    posthouse: Command, database: str
+) -> None:
+    """Published, active, retired; keys of one month get selectors of their own."""
+    posthouse("domain", "add", "x.example", "--no-ed25519")
+
+    def states() -> dict[str, str]:
+        listed = json.loads(posthouse("domain", "keys", "list", "x.example", "--json").stdout)
+        return {key["selector"]: key["state"] for key in listed}
+
+    async def signing() -> list[str]:
+        async with Postgres(database) as store:
+            accounts = AccountStore(store)
+            account = await accounts.account("default")
+            assert account is not None
+            found = await accounts.find_sending_domains([(account, "x.example")])
+        (domain,) = found.values()
+        return [key.selector for key in domain.keys]
+
+    ((old, state),) = states().items()
+    assert "active" == state
+    made = json.loads(posthouse("domain", "keys", "add", "x.example", "--json").stdout)
+    new, ed25519 = made["selectors"]
+    assert [f"{s}._domainkey.x.example" for s in (new, ed25519)] == [
+        record["name"] for record in made["records"]
+    ]
+    assert {old: "active", new: "published", ed25519: "published"} == states()
+    assert [old] == await signing()
+
+    last = posthouse("domain", "keys", "retire", "x.example", old, status=1).stderr
+    assert f"without {old} no key of x.example would be active" in last
+    posthouse("domain", "keys", "activate", "x.example", new)
+    assert {old, new} == set(await signing())
+    posthouse("domain", "keys", "retire", "x.example", old)
+    assert [new] == await signing()
+    assert {old: "retired", new: "active", ed25519: "published"} == states()
+    shown = posthouse("domain", "records", "x.example").stdout
+    assert "does not sign yet" in shown
+    assert "signs no more" in shown
+    assert "retired" in posthouse("domain", "keys", "list", "x.example").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("list", "y.example"), "no account has the domain y.example; `posthouse domain add`"),
+        (("add", "y.example"), "no account has the domain y.example"),
+        (("activate", "x.example", "s9"), "x.example has no key 's9'; its keys: ph"),
+        (("retire", "x.example", "s9"), "x.example has no key 's9'; its keys: ph"),
+        (("activate", "x.example", "{active}"), "is active already"),
+        (("list", "x"), "'x' is not a domain"),
+    ],
+)
+def test_a_key_that_cannot_be_changed_is_told_why(
+    posthouse: Command, arguments: tuple[str, ...], complaint: str
+) -> None:
+    posthouse("domain", "add", "x.example", "--no-ed25519")
+    (key,) = json.loads(posthouse("domain", "keys", "list", "x.example", "--json").stdout)
+    filled = [argument.replace("{active}", key["selector"]) for argument in arguments]
+    assert complaint in posthouse("domain", "keys", *filled, status=1).stderr
+
+
+async def test_a_user_of_a_parent_sends_for_its_children(posthouse: Command, database: str) -> None:
+    posthouse("account", "create", "group")
+    posthouse("account", "create", "shop", "--parent", "group")
+    posthouse("credential", "create", "--account", "group", "--username", "all")
+    posthouse("domain", "add", "x.example", "--account", "shop")
+    async with Postgres(database) as store:
+        login = await AccountStore(store).login("all")
+        assert login is not None
+        assert {"x.example": await AccountStore(store).account("shop")} == login.child_domains
+    listed = json.loads(posthouse("account", "list", "--json").stdout)
+    assert [("group", None), ("shop", "group")] == [(a["name"], a["parent"]) for a in listed]
+    assert "child of group" in posthouse("account", "list").stdout
+    refused = posthouse("account", "create", "y", "--parent", "nobody", status=1).stderr
+    assert "no account is called 'nobody'; there is: 'group', 'shop'" in refused
+
+
 def test_another_secret_key_is_refused_before_anything_is_made_with_it(
     posthouse: Command, database: str
 ) -> None:
@@ -176,6 +254,28 @@ def test_another_secret_key_is_refused_before_anything_is_made_with_it(
         assert refused.returncode == 1, command
         assert "the secret key is not the one that this database" in refused.stderr + refused.stdout
     assert json.loads(posthouse("credential", "list", "--json").stdout) == []
+
+
+def test_a_lost_secret_key_is_told_before_anything_is_made(
+    posthouse: Command, database: str, tmp_path: Path
+) -> None:
+    """A new key would hide that the old one is gone: logins and DKIM keys need that one."""
+    posthouse("init")
+    for command in ("init", "up"):
+        environ = {"POSTHOUSE_DATABASE_URL": database, "POSTHOUSE_DATA": str(tmp_path / "data")}
+        refused = call(command, **environ)
+        assert refused.returncode != 0
+        assert "secret.key is missing, and the database was set up with a secret" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert not (tmp_path / "data").exists()
+
+
+def test_a_new_database_elsewhere_gets_a_new_key(empty_database: str, tmp_path: Path) -> None:
+    environ = {"POSTHOUSE_DATABASE_URL": empty_database, "POSTHOUSE_DATA": str(tmp_path / "data")}
+    for _ in range(2):
+        made = call("init", **environ)
+        assert made.returncode == 0, made.stderr
+    assert (tmp_path / "data" / "secret.key").exists()
 
 
 def test_suppressions_are_managed_by_hand(posthouse: Command) -> None:

@@ -51,7 +51,7 @@ def test_a_record_that_asks_too_much_of_receivers_is_refused() -> None:
 def test_long_keys_are_split_for_the_zone_file_only() -> None:
     text = "v=DKIM1; k=rsa; p=" + "A" * 392
     records = records_for(
-        "x.example", relay="relay.example", dkim=[("s", text)], return_path_host=None
+        "x.example", relay="relay.example", dkim=[("s", text, "active")], return_path_host=None
     )
     (key,) = (record for record in records if record.name == "s._domainkey.x.example")
     assert text == key.value

@@ -12,6 +12,7 @@ from ingest.core.message_checks import (
     SessionFacts,
     check_sender,
     checks,
+    choose_account,
     choose_lane,
     first_refusal,
     requested_lane,
@@ -26,6 +27,7 @@ FACTS = SessionFacts(
     credential_id=UUID(int=2),
     username="user",
     domains={"a.example"},
+    child_domains={},
     lane=Lane.NORMAL,
     highest_lane=Lane.VERY_HIGH,
     profile=resolve("native"),
@@ -125,6 +127,36 @@ def test_every_author_has_to_be_at_a_verified_domain() -> None:
     refusal = first_refusal(message, FACTS)
     assert refusal is not None
     assert refusal.reply.text.startswith("From domain b.example is not one of")
+
+
+PARENT, CHILD, OTHER_CHILD = FACTS.account_id, UUID(int=11), UUID(int=12)
+
+
+@pytest.mark.parametrize(
+    ("author", "sender", "account"),
+    [
+        ("jo@a.example", "jo@a.example", PARENT),
+        ("jo@child.example", "jo@a.example", CHILD),
+        ("jo@a.example", "jo@child.example", PARENT),
+        ("jo@elsewhere.example", "jo@child.example", CHILD),
+        ("jo@elsewhere.example", "jo@elsewhere.example", PARENT),
+        ("jo@bücher.example", "jo@a.example", OTHER_CHILD),
+        ("al@other.example, jo@child.example", "jo@a.example", OTHER_CHILD),
+    ],
+)
+def test_a_message_belongs_to_the_account_that_has_the_domain_of_its_author(
+    author: str, sender: str, account: UUID
+) -> None:
+    """The account of the credential, or a child of it; the sender decides where From cannot."""
+    children = {
+        "child.example": CHILD,
+        "other.example": OTHER_CHILD,
+        "xn--bcher-kva.example": OTHER_CHILD,
+    }
+    facts = replace(FACTS, domains={"a.example", *children}, child_domains=children)
+    message = head(f"From: {author}\r\n\r\n".encode())
+    assert account == choose_account(message, sender, facts)
+    assert PARENT == choose_account(message, sender, FACTS)
 
 
 @pytest.mark.parametrize(

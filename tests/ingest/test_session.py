@@ -4,6 +4,7 @@ import asyncio
 import smtplib
 from dataclasses import replace
 from email.message import EmailMessage
+from uuid import UUID
 
 import aiosmtplib
 import pytest
@@ -42,6 +43,19 @@ async def test_a_message_is_accepted_under_the_id_that_the_reply_names(
     assert not submission.smtputf8
     assert submission.header == b"From: Jo <jo@a.example>\r\nSubject: hello\r\n\r\n"
     assert submission.body == b"Body\r\n"
+
+
+async def test_a_message_from_the_domain_of_a_child_is_the_childs(door: Running) -> None:
+    child = UUID(int=9)
+    door.directory.logins["user"] = replace(LOGIN, child_domains={"child.example": child})
+    client = await door.logged_in()
+    for domain in ("child.example", "a.example"):
+        await client.envelope(f"jo@{domain}")
+        assert (await client.say("DATA")).startswith("354 ")
+        reply = await client.message_end(f"From: jo@{domain}\r\n\r\n.\r\n".encode())
+        assert reply.startswith("250 ")
+    assert [child, LOGIN.account_id] == [mail.account_id for mail in door.intake.accepted]
+    assert {LOGIN.credential_id} == {mail.credential_id for mail in door.intake.accepted}
 
 
 async def test_no_reply_to_data_before_the_message_is_committed(

@@ -18,10 +18,10 @@ from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import resolve
 from posthouse.running.keys import generate
 from posthouse.store import StoreUnavailable
-from posthouse.store.accounts import AccountProfile, SealedKey, SendingDomain
+from posthouse.store.accounts import AccountProfile, ProfileKey, SealedKey, SendingDomain
 from servers.stores import a_submission
 
-ONE, OTHER = UUID(int=1), UUID(int=2)
+ONE, OTHER, CREDENTIAL = UUID(int=1), UUID(int=2), UUID(int=3)
 KEY = b"s" * 32
 KEYS = tuple(
     SealedKey(name, algorithm, seal(generate(algorithm), KEY, b"n" * 12))
@@ -37,7 +37,7 @@ class Store:
     """Both ports; knows domains, profiles and suppressions, and what it was asked."""
 
     domains: dict[tuple[UUID, str], SendingDomain] = field(default_factory=dict)
-    own: dict[tuple[UUID, str, int], AccountProfile] = field(default_factory=dict)
+    own: dict[ProfileKey, AccountProfile] = field(default_factory=dict)
     suppressed: set[tuple[UUID, str]] = field(default_factory=set)
     asked: list[tuple[str, set[Any]]] = field(default_factory=list)
     running: int = 0
@@ -110,6 +110,20 @@ async def test_a_batch_asks_one_question_of_each_kind_at_the_same_time() -> None
     assert [set(f.domains) for f in facts] == [{"sender.example"}, {"sender.example"}, set(),
                                                {"sender.example"}]  # fmt: skip
     assert [f.suppressions for f in facts] == [{}, {}, {"ann@dest.example": BOUNCED}, {}]
+
+
+async def test_who_is_known_to_be_on_no_list_is_not_asked_for() -> None:
+    store = Store(suppressed={(OTHER, "ann@dest.example")})
+    some = gatherer(store)
+    clear, other = request(ONE), request(OTHER)
+
+    facts = await some.facts([clear, other], {clear.submission.id})
+    assert [f.suppressions for f in facts] == [{}, {"ann@dest.example": BOUNCED}]
+    assert {account for account, _ in dict(store.asked)["suppressions"]} == {OTHER}
+
+    store.asked.clear()
+    await some.facts([clear], {clear.submission.id})
+    assert store.asked == []
 
 
 async def test_keys_come_loaded_and_the_domain_is_kept_for_some_seconds() -> None:
@@ -186,17 +200,19 @@ async def test_a_preset_is_known_without_a_question() -> None:
 
 
 async def test_the_profile_of_an_account_is_its_preset_with_its_knobs() -> None:
-    """Asked for once: a revision never changes."""
+    """Asked for once: a revision never changes. The credential's, also in mail for a child."""
     own = AccountProfile(ONE, "shop", 3, "native", 1, {"tags.max_count": 3})
-    store = Store(own={(ONE, "shop", 3): own})
+    store = Store(own={(CREDENTIAL, "shop", 3): own})
     some = gatherer(store)
-    mine = a_submission(profile="shop", profile_revision=3)
+    mine = a_submission(
+        account_id=OTHER, credential_id=CREDENTIAL, profile="shop", profile_revision=3
+    )
 
     for _ in range(2):
         first, second = await some.profiles([mine, mine])
 
     assert first == second == resolve("native", 1, {"tags.max_count": 3})
-    assert store.asked == [("profiles", {(ONE, "shop", 3)})]
+    assert store.asked == [("profiles", {(CREDENTIAL, "shop", 3)})]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +226,9 @@ async def test_the_profile_of_an_account_is_its_preset_with_its_knobs() -> None:
     ids=["preset", "revision of the preset", "knob", "of another account"],
 )
 async def test_what_only_a_newer_version_can_know_is_unknown(own: AccountProfile) -> None:
-    store = Store(own={(own.account_id, own.name, own.revision): own})
-    later = [a_submission(profile="shop", profile_revision=3), a_submission(profile_revision=99)]
+    credential = CREDENTIAL if own.account_id == ONE else OTHER
+    store = Store(own={(credential, own.name, own.revision): own})
+    ours = a_submission(credential_id=CREDENTIAL, profile="shop", profile_revision=3)
+    later = [ours, a_submission(profile_revision=99)]
 
     assert [None, None] == await gatherer(store).profiles(later)

@@ -138,14 +138,35 @@ async def test_only_active_keys_sign(accounts: AccountStore, shop: UUID) -> None
 
 
 async def test_a_parents_key_may_send_for_its_children(accounts: AccountStore, shop: UUID) -> None:
+    """With their verified domains; one that the parent has too is the parent's."""
     child = await accounts.create_account("branch", parent=shop)
+    grandchild = await accounts.create_account("stall", parent=child)
+    await accounts.create_sending_domain(shop, "shoes.example", (), verified=True)
+    await accounts.create_sending_domain(child, "boots.example", (), verified=True)
+    await accounts.create_sending_domain(child, "later.example", (), verified=False)
+    await accounts.create_sending_domain(grandchild, "socks.example", (), verified=True)
+    await accounts.share_sending_domain(child, "shoes.example")
     await accounts.create_credential(shop, "shoes-1", b"hash")
     await accounts.create_credential(child, "branch-1", b"hash")
     parents, childs = await accounts.login("shoes-1"), await accounts.login("branch-1")
     assert parents is not None
-    assert (shop, child) == parents.account_ids
+    assert {"shoes.example"} == parents.domains
+    assert {"boots.example": child} == parents.child_domains
     assert childs is not None
-    assert (child,) == childs.account_ids
+    assert {"shoes.example", "boots.example"} == childs.domains
+    assert {"socks.example": grandchild} == childs.child_domains
+
+
+async def test_of_several_children_with_one_domain_the_oldest_counts(
+    accounts: AccountStore, shop: UUID
+) -> None:
+    older, younger = [await accounts.create_account(name, parent=shop) for name in ("b", "a")]
+    await accounts.create_sending_domain(younger, "boots.example", (), verified=True)
+    await accounts.share_sending_domain(older, "boots.example")
+    await accounts.create_credential(shop, "shoes-1", b"hash")
+    login = await accounts.login("shoes-1")
+    assert login is not None
+    assert {"boots.example": older} == login.child_domains
 
 
 async def test_a_new_credential_may_not_claim_the_lane_that_stops_all_others(
@@ -176,7 +197,8 @@ async def test_a_login_has_the_newest_revision_of_its_accounts_profile(
     login = await accounts.login("shoes-1")
     assert login is not None
     assert second == login.own_profile
-    wanted = [(shop, "careful", 1), (shop, "careful", 2), (shop, "native", 1)]
+    by = login.credential_id
+    wanted = [(by, "careful", 1), (by, "careful", 2), (by, "native", 1), (shop, "careful", 1)]
     assert {wanted[0]: first, wanted[1]: second} == await accounts.profiles(wanted)
     with pytest.raises(StoreRefused):
         await accounts.create_profile(shop, "native", preset="native", preset_revision=1, knobs={})
@@ -196,7 +218,7 @@ async def test_lists_are_complete_and_without_secrets(accounts: AccountStore, sh
     await accounts.create_credential(shop, "shoes-1", b"hash")
     await accounts.create_sending_domain(shop, "shoes.example", [RSA, ED25519])
     await accounts.create_sending_domain(shop, "hats.example", ())
-    assert [name for name, _ in await accounts.accounts()] == ["shop", "shop of shoes"]
+    assert [row["name"] for row in await accounts.accounts()] == ["shop", "shop of shoes"]
     (credential,) = await accounts.credentials()
     assert "secret_hash" not in credential
     domains = await accounts.sending_domains()

@@ -1,8 +1,11 @@
 """`posthouse account`."""
 
+from typing import Any
+
 import click
 
 from command.context import data_option, json_option, print_json, with_store
+from command.provisioning import account_id
 from posthouse.store import StoreRefused
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
@@ -15,13 +18,16 @@ def account() -> None:
 
 @account.command
 @click.argument("name")
+@click.option("--parent", metavar="NAME", help="An account whose users may send for this one too.")
 @data_option
-def create(name: str) -> None:
+def create(name: str, parent: str | None) -> None:
     """Create the account NAME."""
 
     async def work(database: Postgres) -> None:
+        accounts = AccountStore(database)
+        owner = None if parent is None else await account_id(accounts, parent)
         try:
-            await AccountStore(database).create_account(name)
+            await accounts.create_account(name, parent=owner)
         except StoreRefused as error:
             raise click.ClickException(f"there is an account called {name!r} already") from error
 
@@ -35,13 +41,16 @@ def create(name: str) -> None:
 def list_(*, as_json: bool) -> None:
     """List all accounts."""
 
-    async def work(database: Postgres) -> list[tuple[str, str]]:
+    async def work(database: Postgres) -> list[dict[str, Any]]:
         found = await AccountStore(database).accounts()
-        return [(name, created.isoformat(timespec="seconds")) for name, created in found]
+        return [
+            {**row, "created_at": row["created_at"].isoformat(timespec="seconds")} for row in found
+        ]
 
     rows = with_store(work)
     if as_json:
-        print_json([{"name": name, "created_at": created} for name, created in rows])
+        print_json(rows)
         return
-    for name, created in rows:
-        click.echo(f"{name}  (since {created})")
+    for row in rows:
+        parent = f", child of {row['parent']}" if row["parent"] else ""
+        click.echo(f"{row['name']}  (since {row['created_at']}{parent})")

@@ -151,7 +151,7 @@ def _show(
         click.echo("\nRecords to publish:")
         print_records(records, settings().hostname)
     else:
-        click.echo(f"It may send as every verified domain of the account {wanted.account}.")
+        click.echo(f"It may send as every verified domain of {wanted.account} and its children.")
 
 
 @credential.command("list")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from command.commands.domain_keys import keys
 from command.context import (
     data_option,
     friendly_errors,
@@ -35,6 +36,9 @@ spf_option = click.option(
 @click.group
 def domain() -> None:
     """Domains that an account may send as."""
+
+
+domain.add_command(keys)
 
 
 @domain.command

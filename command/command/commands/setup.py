@@ -2,6 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 import click
 
@@ -13,6 +16,8 @@ from posthouse.store.migrate import migrate as apply_migrations
 from posthouse.store.postgres import Postgres
 from posthouse.store.secret_check import keep_secret_check
 
+T = TypeVar("T")
+
 _PAUSE_SECONDS = 0.5
 _WAIT_SECONDS = 60.0
 
@@ -22,11 +27,12 @@ _WAIT_SECONDS = 60.0
 def init() -> None:
     """Make the parts of an installation that are missing; existing ones stay as they are."""
     where = installation()
+    run(_answered(where.refuse_lost_key, _WAIT_SECONDS))
     with friendly_errors():
         made = where.ensure(settings().hostname)
     for path in made:
         click.echo(f"made {path}")
-    run(_migrate(where, _WAIT_SECONDS, keep_key=True))
+    run(_answered(partial(_migrate, where, keep_key=True), _WAIT_SECONDS))
     click.echo(f"the database has schema {NEEDED_VERSION}")
     if where.given_key is None:
         click.echo(
@@ -47,24 +53,27 @@ def init() -> None:
 @data_option
 def migrate(seconds: float) -> None:
     """Apply the migrations that the configured database lacks; safe to run at any time."""
-    done = run(_migrate(installation(), seconds))
+    done = run(_answered(partial(_migrate, installation()), seconds))
     for migration in done:
         click.echo(f"applied {migration.version:04} {migration.name}")
     click.echo(f"the database has schema {NEEDED_VERSION}")
 
 
-async def _migrate(
-    where: Installation, seconds: float, *, keep_key: bool = False
-) -> list[Migration]:
+async def _migrate(where: Installation, *, keep_key: bool = False) -> list[Migration]:
+    async with where.open_database() as (url, _):
+        done = await apply_migrations(url)
+        if keep_key:
+            async with Postgres(url, connections=1) as database:
+                await keep_secret_check(database, where.secret_key)
+        return done
+
+
+async def _answered(work: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """The result of *work*, which is tried for *seconds* while the database does not answer."""
     end = time.monotonic() + seconds
     while True:
         try:
-            async with where.open_database() as (url, _):
-                done = await apply_migrations(url)
-                if keep_key:
-                    async with Postgres(url, connections=1) as database:
-                        await keep_secret_check(database, where.secret_key)
-                return done
+            return await work()
         except StoreUnavailable:
             if time.monotonic() > end:
                 raise

@@ -24,6 +24,7 @@ from posthouse.running.common_settings import DatabaseUrl, SecretKey
 from posthouse.running.settings import Settings
 from posthouse.store.migrate import NEEDED_VERSION, migrate
 from posthouse.store.postgres import Postgres
+from posthouse.store.secret_check import knows_secret_key
 
 _CONNECT_SECONDS = 5.0
 _STARTING_SECONDS = 60.0  # how long another process may take to start the database
@@ -115,6 +116,19 @@ class Installation:
         if len(key) < KEY_OCTETS:
             raise NoInstallation(f"{self.secret_key_file} is damaged: it holds {len(key)} octets")
         return key
+
+    async def refuse_lost_key(self) -> None:
+        """Raise NoInstallation if the secret key of a database elsewhere is not here any more.
+
+        To be called before `ensure`, which would make another one. Raises StoreUnavailable.
+        """
+        if self.given_key is not None or self.secret_key_file.exists():
+            return
+        if self.database_url is not None and await knows_secret_key(self.database_url):
+            raise NoInstallation(
+                f"{self.secret_key_file} is missing, and the database was set up with a secret "
+                "key: put your copy back; nothing was made"
+            )
 
     def ensure(self, hostname: str) -> tuple[Path, ...]:
         """Make folder, secret key and certificate if they are missing; the names of those made.

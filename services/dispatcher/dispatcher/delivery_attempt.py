@@ -10,9 +10,10 @@ from typing import Protocol, TypeAlias
 from prometheus_client import Histogram
 
 from dispatcher.connection_pool import Sent
+from dispatcher.core.classify import unsendable
 from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untried, next_action
 from dispatcher.core.routes import Route
-from dispatcher.core.transaction import Envelope
+from dispatcher.core.transaction import Envelope, flaw
 from dispatcher.sites import Full, Sites
 from posthouse.mail.address import domain_of
 from posthouse.mail.lane import Lane
@@ -90,6 +91,7 @@ class DeliveryAttempts:
         self._sites = sites
         self._now = now
         self._chance = chance
+        self._sound = b"", b""  # the header and body that were last looked through and have no flaw
 
     async def run(
         self, claimed: ClaimedDelivery, read: ReadMessage = has_its_message
@@ -122,10 +124,16 @@ class DeliveryAttempts:
     async def _send(self, route: Route, claimed: ClaimedDelivery) -> Sent:
         if not claimed.header:
             return Sent((_PAST_RETENTION,))
-        delivery = claimed.delivery
+        delivery, message = claimed.delivery, (claimed.header, claimed.body)
+        # Deliveries that share a message come one after the other, and share its octets: they are
+        # looked through once. Of a large one each reads a copy of its own.
+        if message[0] is not self._sound[0] or message[1] is not self._sound[1]:
+            if problem := flaw(*message):
+                return Sent((unsendable(554, "5.6.0", problem),))
+            if not claimed.is_large:
+                self._sound = message
         return await self._sender.send(
-            route,
-            Envelope(delivery.return_path, (delivery.recipient,), claimed.header, claimed.body),
+            route, Envelope(delivery.return_path, (delivery.recipient,), *message, is_sound=True)
         )
 
     def broken(self, claimed: ClaimedDelivery, reason: str) -> Settlement:

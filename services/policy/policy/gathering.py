@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 from uuid import UUID
 
 from policy.core.facts import DomainKeys, Facts, KnownDomain, Relay, SigningUnavailable
@@ -13,13 +13,10 @@ from posthouse.mail.secret import UnsealError, unseal
 from posthouse.mail.submission import Submission
 from posthouse.mail.suppression_list import Suppression
 from posthouse.profiles import InvalidOverride, Profile, UnknownProfile, resolve
-from posthouse.store.accounts import AccountProfile, Owned, SendingDomain
+from posthouse.store.accounts import AccountProfile, Owned, ProfileKey, SendingDomain
 from posthouse.store.suppressions import Addressed
 
 _MOST_KEPT = 10_000  # domains, and profiles
-
-ProfileKey: TypeAlias = tuple[UUID, str, int]
-"""An account, and name and revision of a profile."""
 
 
 class AccountDirectory(Protocol):
@@ -31,7 +28,7 @@ class AccountDirectory(Protocol):
         """Those of *wanted* that are verified domains of their account, with active keys."""
 
     async def profiles(self, wanted: Collection[ProfileKey]) -> Mapping[ProfileKey, AccountProfile]:
-        """Those of *wanted* that are profiles of an account."""
+        """Those of *wanted* that are profiles of the credential's account."""
 
 
 class SuppressionLists(Protocol):
@@ -53,7 +50,8 @@ class _Kept:
 class Gatherer:
     """Asks at most one question of each kind for a batch, and those at the same time.
 
-    Sending domains are kept for some seconds; suppressions are asked for each time.
+    Sending domains are kept for some seconds; suppressions are asked for each time, except where
+    the claim of a submission has shown that there are none.
     """
 
     def __init__(
@@ -81,7 +79,7 @@ class Gatherer:
 
         Raises StoreUnavailable.
         """
-        keys = [(s.account_id, s.profile, s.profile_revision) for s in submissions]
+        keys = [(s.credential_id, s.profile, s.profile_revision) for s in submissions]
         if new := {key for key in keys if key not in self._profiles}:
             await self._learn_profiles(new)
         return [self._profiles.get(key) for key in keys]
@@ -100,11 +98,21 @@ class Gatherer:
             if profile is not None:
                 self._profiles[key] = profile
 
-    async def facts(self, requests: Sequence[Request]) -> list[Facts]:
-        """The facts about each. Raises StoreUnavailable."""
+    async def facts(
+        self, requests: Sequence[Request], unlisted: Collection[UUID] = ()
+    ) -> list[Facts]:
+        """The facts about each; no recipient of the submissions *unlisted* is suppressed.
+
+        Raises StoreUnavailable.
+        """
         now = self._clock()
         owned = {(r.submission.account_id, name) for r in requests for name in r.from_domains}
-        addressed = {(r.submission.account_id, to.address) for r in requests for to in r.recipients}
+        addressed = {
+            (r.submission.account_id, to.address)
+            for r in requests
+            if r.submission.id not in unlisted
+            for to in r.recipients
+        }
         stale = [
             one for one in owned if one not in self._domains or self._domains[one].until <= now
         ]
@@ -115,14 +123,19 @@ class Gatherer:
         self, stale: Collection[Owned], addressed: Collection[Addressed]
     ) -> Mapping[Addressed, tuple[Suppression, ...]]:
         if not stale:
-            return await self._suppressions.find(addressed)
+            return await self._suppressed(addressed)
         try:
             async with asyncio.TaskGroup() as questions:
                 questions.create_task(self._learn_domains(stale))
-                found = questions.create_task(self._suppressions.find(addressed))
+                found = questions.create_task(self._suppressed(addressed))
         except ExceptionGroup as group:  # the store is away for one as for the other
             raise group.exceptions[0] from group
         return found.result()
+
+    async def _suppressed(
+        self, addressed: Collection[Addressed]
+    ) -> Mapping[Addressed, tuple[Suppression, ...]]:
+        return await self._suppressions.find(addressed) if addressed else {}
 
     async def _learn_domains(self, wanted: Collection[Owned]) -> None:
         found = await self._accounts.find_sending_domains(wanted)

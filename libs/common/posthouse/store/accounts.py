@@ -1,8 +1,7 @@
 """Accounts, their credentials, profiles and sending domains."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
 from operator import itemgetter
@@ -15,6 +14,9 @@ from posthouse.store.queries import QUERIES
 
 Owned: TypeAlias = tuple[UUID, str]
 """An account, and the name of a domain that it may own."""
+
+ProfileKey: TypeAlias = tuple[UUID, str, int]
+"""A credential, and name and revision of a profile that its messages have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,10 @@ class Login:
     profile: str
     lane: Lane  # default of its messages
     highest_lane: Lane  # what its messages may claim at most
-    domains: frozenset[str]  # verified; the only ones it may send as
+    domains: frozenset[str]  # verified ones of its account
     own_profile: AccountProfile | None = None  # what *profile* names; None: a preset
-    account_ids: tuple[UUID, ...] = ()  # that it may send for: its own first, then the children's
+    # Verified domains that only a child of its account has, and that child: it sends for them too.
+    child_domains: Mapping[str, UUID] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,12 @@ class AccountStore:
             lane=Lane(row["lane"]),
             highest_lane=Lane(row["highest_lane"]),
             domains=frozenset(row["domains"]),
+            child_domains={
+                name: UUID(child)
+                for name, child in (row["child_domains"] or {}).items()
+                if name not in row["domains"]
+            },
             own_profile=None if row["revision"] is None else _own_profile(row, row["profile"]),
-            account_ids=tuple(row["account_ids"]),
         )
 
     async def create_profile(
@@ -124,13 +131,13 @@ class AccountStore:
         revision: int = rows[0]["revision"]
         return revision
 
-    async def profiles(
-        self, wanted: Iterable[tuple[UUID, str, int]]
-    ) -> dict[tuple[UUID, str, int], AccountProfile]:
-        """Those of *wanted* (account, name, revision) that are profiles of an account."""
+    async def profiles(self, wanted: Iterable[ProfileKey]) -> dict[ProfileKey, AccountProfile]:
+        """Those of *wanted* that are profiles of the credential's account."""
         rows = await self._database.fetch("find_profiles", list(wanted))
-        found = [_own_profile(row, row["name"]) for row in rows]
-        return {(p.account_id, p.name, p.revision): p for p in found}
+        return {
+            (row["credential_id"], row["name"], row["revision"]): _own_profile(row, row["name"])
+            for row in rows
+        }
 
     async def find_sending_domains(self, wanted: Collection[Owned]) -> dict[Owned, SendingDomain]:
         """Those of *wanted* that are verified domains the account may use, with active keys."""
@@ -159,9 +166,9 @@ class AccountStore:
         id_: UUID = rows[0]["id"]
         return id_
 
-    async def accounts(self) -> list[tuple[str, datetime]]:
-        """Name and day of every account."""
-        return [(r["name"], r["created_at"]) for r in await self._database.fetch("list_accounts")]
+    async def accounts(self) -> list[Any]:
+        """Every account: its name, its parent's, and when it was made."""
+        return await self._database.fetch("list_accounts")
 
     async def create_credential(
         self,

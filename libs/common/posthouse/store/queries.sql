@@ -32,7 +32,8 @@ FROM input;
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
 -- may be due. One that was claimed twice without a result may kill the process that claims it:
--- these come one at a time, and none unless $4.
+-- these come one at a time, and none unless $4. `listed`: a recipient, as it is written, is on a list
+-- of the account, perhaps no longer.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, $5::integer) AS lane
     WHERE (SELECT true FROM due_submissions d
@@ -53,6 +54,9 @@ WITH due AS (
     RETURNING id, claim
 )
 SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim,
+    COALESCE((SELECT true FROM unnest(s.recipients) AS recipient CROSS JOIN LATERAL (
+        SELECT FROM suppressions e WHERE e.account_id = s.account_id AND e.normal = recipient OFFSET 0
+    ) e LIMIT 1), false) AS listed,
     (SELECT cardinality(lanes) > 1 FROM due)
     OR (SELECT count(*) FROM picked) = $1
     OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
@@ -383,13 +387,16 @@ WITH told AS (
 SELECT id FROM told;
 
 -- name: find_login
--- The account itself comes first, then its children; the newest revision of a profile of its own.
+-- With the domains of the account's children (of several that may use one, the oldest), and the
+-- newest revision of a profile of its own.
 SELECT c.id AS credential_id, c.account_id, c.username, c.secret_hash, c.profile, c.lane,
        c.highest_lane, p.revision, p.preset, p.preset_revision, p.knobs,
-       c.account_id || ARRAY(SELECT id FROM accounts a WHERE a.parent_id = c.account_id ORDER BY id)
-           AS account_ids,
        ARRAY(SELECT d.name FROM domain_accounts o JOIN sending_domains d ON d.id = o.domain_id
-             WHERE o.account_id = c.account_id AND d.verified_at IS NOT NULL) AS domains
+             WHERE o.account_id = c.account_id AND d.verified_at IS NOT NULL) AS domains,
+       (SELECT jsonb_object_agg(d.name, a.id ORDER BY a.id DESC)
+        FROM accounts a JOIN domain_accounts o ON o.account_id = a.id
+        JOIN sending_domains d ON d.id = o.domain_id
+        WHERE a.parent_id = c.account_id AND d.verified_at IS NOT NULL) AS child_domains
 FROM credentials c LEFT JOIN LATERAL (
     SELECT * FROM profiles p WHERE p.account_id = c.account_id AND p.name = c.profile
     ORDER BY p.revision DESC LIMIT 1
@@ -421,14 +428,18 @@ FROM profiles WHERE account_id = $1 AND name = $2
 RETURNING revision;
 
 -- name: find_profiles
-SELECT p.account_id, p.name, p.revision, p.preset, p.preset_revision, p.knobs
-FROM unnest($1::profile_row_1[]) AS t JOIN profiles p USING (account_id, name, revision);
+-- A message has the profile of its credential, whose account may be the parent of the message's.
+SELECT t.credential_id, p.account_id, p.name, p.revision, p.preset, p.preset_revision, p.knobs
+FROM unnest($1::profile_row_1[]) AS t(credential_id, name, revision)
+JOIN credentials c ON c.id = t.credential_id
+JOIN profiles p ON (p.account_id, p.name, p.revision) = (c.account_id, t.name, t.revision);
 
 -- name: find_account
 SELECT id, name, created_at FROM accounts WHERE name = $1;
 
 -- name: list_accounts
-SELECT id, name, created_at FROM accounts ORDER BY name;
+SELECT a.name, p.name AS parent, a.created_at
+FROM accounts a LEFT JOIN accounts p ON p.id = a.parent_id ORDER BY a.name;
 
 -- name: create_credential
 INSERT INTO credentials (account_id, username, secret_hash, profile, lane, highest_lane, note)
@@ -473,7 +484,7 @@ RETURNING d.id;
 
 -- name: list_sending_domains
 SELECT a.name AS account, d.name, d.return_path_host, d.verified_at, k.selector, k.algorithm,
-       k.record, k.state
+       k.record, k.state, COALESCE(k.retired_at, k.activated_at, k.created_at) AS since
 FROM sending_domains d JOIN domain_accounts o ON o.domain_id = d.id
 JOIN accounts a ON a.id = o.account_id
 LEFT JOIN dkim_keys k ON k.domain_id = d.id

@@ -2,12 +2,31 @@
 
 import hmac
 
+import asyncpg
+
 from posthouse.mail.secret import Purpose, derive
+from posthouse.store.failure import connection_failures, store_failures
 from posthouse.store.postgres import Postgres
+from posthouse.store.queries import QUERIES
 
 
 class WrongSecretKey(Exception):
     """The secret key is not the one that this database was set up with."""
+
+
+async def knows_secret_key(url: str) -> bool:
+    """Whether the database was set up with a secret key, so that a new one would be another.
+
+    It may have no schema yet, or be a copy that was not migrated. Raises StoreUnavailable.
+    """
+    with connection_failures(url):
+        connection = await asyncpg.connect(url, timeout=10)
+    with store_failures():
+        try:
+            table = await connection.fetchval("SELECT to_regclass('secret_check')::text")
+            return table is not None and bool(await connection.fetch(QUERIES["read_secret_check"]))
+        finally:
+            await connection.close()
 
 
 async def check_secret_key(database: Postgres, secret_key: bytes) -> bool:

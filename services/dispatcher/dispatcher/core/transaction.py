@@ -41,6 +41,7 @@ class Envelope:
     recipients: tuple[str, ...]  # at least one
     header: bytes  # with the empty line that ends it
     body: bytes
+    is_sound: bool = False  # `flaw` was asked before, and has none
 
     @property
     def size(self) -> int:
@@ -53,8 +54,8 @@ def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[St
 
     Raises Unsendable if the message must not leave, or is more than the server can take.
     """
-    if problem := flaw(envelope.header, envelope.body):
-        raise Unsendable(554, "5.6.0", f"the message was not sent: {problem}")
+    if not envelope.is_sound and (problem := flaw(envelope.header, envelope.body)):
+        raise Unsendable(554, "5.6.0", problem)
     sender = _path(envelope.sender) if envelope.sender else ""
     recipients = [_path(recipient) for recipient in envelope.recipients]
     addresses_are_ascii = sender.isascii() and all(map(str.isascii, recipients))
@@ -126,9 +127,9 @@ def flaw(header: bytes, body: bytes) -> str | None:
     smuggling), so each may only occur as CRLF or not at all (RFC 5321 section 2.3.8).
     """
     if has_bare_line_end(header) or has_bare_line_end(body):
-        return "it holds a bare CR or LF, or a NUL"
+        return "the message was not sent: it holds a bare CR or LF, or a NUL"
     if not header.endswith(b"\r\n"):
-        return "its header does not end with a line end"
+        return "the message was not sent: its header does not end with a line end"
     return None
 
 

@@ -4,7 +4,13 @@ from typing import NamedTuple, assert_never
 from uuid import UUID
 
 from ingest.core import refusals
-from ingest.core.message_checks import SessionFacts, choose_lane, first_refusal, head_and_body
+from ingest.core.message_checks import (
+    SessionFacts,
+    choose_account,
+    choose_lane,
+    first_refusal,
+    head_and_body,
+)
 from ingest.core.refusals import Refusal
 from posthouse.mail.submission import Submission
 from posthouse.smtp.data import LINE_LIMIT, Flaw
@@ -33,7 +39,7 @@ def submission_or_refusal(
         return refusal
     return Submission(
         id=id_,
-        account_id=facts.account_id,
+        account_id=choose_account(head, message.envelope.sender, facts),
         credential_id=facts.credential_id,
         profile=facts.profile_name,
         profile_revision=facts.profile_revision,

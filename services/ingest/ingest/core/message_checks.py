@@ -4,7 +4,7 @@ A check takes the head of a message and facts about its session, and gives a ref
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
@@ -60,7 +60,8 @@ class SessionFacts:
     account_id: UUID
     credential_id: UUID
     username: str
-    domains: Collection[str]  # the account's verified ones
+    domains: Collection[str]  # the account's verified ones, and its children's
+    child_domains: Mapping[str, UUID]  # those of them that only a child has, and that child
     lane: Lane  # default
     highest_lane: Lane  # that messages may claim
     profile: Profile
@@ -161,6 +162,24 @@ class RequireAuthor:
                 if refusal := _check_domain(author.address, facts, Reason.AUTHOR):
                     return refusal
         return None
+
+
+# The account. The key of a parent may send for its children.
+
+
+def choose_account(head: MessageHead, sender: str, facts: SessionFacts) -> UUID:
+    """The account that has the domain of From, or else of MAIL FROM; the credential's own first.
+
+    Lists, DKIM keys and events of the message are those of that account.
+    """
+    if not facts.child_domains:
+        return facts.account_id
+    authors = mailboxes(head.fields(b"from")[0].value)
+    for address in (*(author.address for author in authors), Address.parse(sender)):
+        for domain in (address.domain, address.ascii_domain):
+            if domain in facts.domains:
+                return facts.child_domains.get(domain, facts.account_id)
+    return facts.account_id
 
 
 # The lane (DESIGN section 4, RULES U08 to U10).
