@@ -10,6 +10,8 @@ SENTENCES = {
         "550 5.1.1 The mailbox that you wanted to reach does not exist. Please check the address.",
         "550-5.1.1 The account you tried\n550-5.1.1 to reach does\n550 5.1.1 not exist. See help",
         "550 <ann@dest.example>... User Unknown",
+        "550-User unknown\n550 ask your postmaster",
+        "550 User unknown.Please check the address",
         "550 5.1.1 ann... User unknown",
         "550 Invalid recipient ann@dest.example (#5.1.1)",
         "553 sorry, there's no mailbox here by that name",

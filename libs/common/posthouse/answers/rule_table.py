@@ -105,7 +105,10 @@ BY_ENHANCED: Mapping[str, Meaning] = {
 BY_CODE: Mapping[str, Meaning] = {
     code: _meaning(f"code {code}", entry) for code, entry in _DATA["code"].items()
 }
-UNCLEAR = _meaning("unclear", {"class": AnswerClass.UNCLEAR})
+BY_CLASS: Mapping[AnswerClass, Meaning] = {
+    kind: _meaning(kind, {"class": kind}) for kind in AnswerClass
+}
+UNCLEAR = BY_CLASS[AnswerClass.UNCLEAR]
 
 _PROVIDER_BY_DOMAIN: Mapping[str, str] = {
     domain: name for name, domains in _DATA["provider"].items() for domain in domains

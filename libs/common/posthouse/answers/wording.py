@@ -16,8 +16,10 @@ _NOT = re.compile(
 )
 _BETWEEN = re.compile(r"[\s\"(){}\[\],;:|*=<>]+")
 _INSIDE = re.compile(r"[-_/.'`\u2019]+")
-_CODE = re.compile(r"#?[245]\d\d(?:-.*)?|#?\d{1,3}\.\d{1,3}\.\d{1,3}\S*")
-_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.[a-z][a-z0-9-]+")
+_REPLY_CODE = re.compile(r"^#?[245]\d\d(?:-+|$)")
+_HOST = re.compile(
+    r"[\w.-]+\.(?:[a-z]{2}|com|net|org|edu|gov|mil|info|biz|arpa|local|lan|example|test|invalid)"
+)
 
 _LAST_LATIN = 0x24F
 _WITHOUT_PARTS = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "\u0131": "i", "æ": "ae"})
@@ -46,8 +48,9 @@ def _words(text: str) -> Iterator[str]:
         if not word or "@" in word or word.startswith("www.") or word.endswith("..."):
             continue
         ends = word[-1] in ".!?"
-        word = word.rstrip(".!?")
-        if not (_CODE.fullmatch(word) or _HOST.fullmatch(word)):
+        word = _REPLY_CODE.sub("", word.rstrip(".!?"), 1)
+        # More than one dot: an enhanced code, an IP address, a version or a host.
+        if word.count(".") < 2 and not _HOST.fullmatch(word):  # noqa: PLR2004
             yield from filter(None, _INSIDE.split(word))
         if ends:
             yield "."
