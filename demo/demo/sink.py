@@ -10,40 +10,49 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import structlog
 
 from demo.non_delivery import non_delivery
+from posthouse.mail.address import Address
+from posthouse.mail.reply import Reply
 from posthouse.running.tcp import Endpoint
+from posthouse.smtp.commands import Mail
+from posthouse.smtp.data import Flaw
+from posthouse.smtp.server import SmtpServer
+from posthouse.smtp.session_state import DataRequest, MessageReceived, ServerConfig
 
 log = structlog.get_logger()
 
 _KEPT = 5_000  # messages
-_LONGEST_LINE = 1 << 20
+_MOST_OCTETS = 50 << 20  # of a message
+_READ_OCTETS = 65_536  # at once
 _IDLE_SECONDS = 300.0
 _SMTP_SECONDS = 10
 _NAME = "sink.posthouse.example"
-_EXTENSIONS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Received:
     """A message that was taken; times in seconds since 1970."""
 
     sender: str
+    recipients: tuple[str, ...]
     started: float  # when its MAIL command came
-    recipients: list[str] = field(default_factory=list)
-    finished: float = 0.0  # when its final dot was answered
-    content: bytes = b""
+    finished: float  # when its final dot was answered
+    content: bytes
 
 
 class Sink:
     """Answers each message after *delay* seconds; sends reports to *bounces*, if there is one."""
 
     def __init__(self, *, delay: float, bounces: Endpoint | None) -> None:
+        self._config = ServerConfig(
+            _NAME, _MOST_OCTETS, requires_auth=False, refuse_recipient=self._refuse
+        )
         self._delay = delay
         self._bounces = bounces
         self._received: deque[Received] = deque(maxlen=_KEPT)
@@ -53,9 +62,7 @@ class Sink:
 
     async def open(self, smtp: Endpoint, report: Endpoint) -> tuple[Endpoint, Endpoint]:
         """Listen; the address and port in use. Raises OSError."""
-        takes = await asyncio.start_server(
-            self._on_smtp, smtp.host, smtp.port, limit=_LONGEST_LINE, backlog=512
-        )
+        takes = await asyncio.start_server(self._on_smtp, smtp.host, smtp.port, backlog=512)
         self._servers.push_async_callback(_close, takes)
         tells = await asyncio.start_server(self._on_http, report.host, report.port)
         self._servers.push_async_callback(_close, tells)
@@ -67,8 +74,26 @@ class Sink:
         await asyncio.gather(*self._reports)
 
     async def _on_smtp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server, started = SmtpServer(self._config, lambda _, __: None), 0.0
+        server.greet()
         with _until_gone(writer):
-            await _Conversation(reader, writer, self).run()
+            while True:
+                match server.next_event():
+                    case Mail() as mail:
+                        started = time.time()
+                        server.accept_sender(mail)
+                    case DataRequest():
+                        server.begin_data()
+                    case MessageReceived() as message:
+                        server.answer(await self._take(message, started))
+                    case _:
+                        writer.write(server.take_output())
+                        await writer.drain()
+                        async with asyncio.timeout(_IDLE_SECONDS):
+                            octets = b"" if server.state.closed else await reader.read(_READ_OCTETS)
+                        if not octets:
+                            return
+                        server.receive(octets)
 
     async def _on_http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer GET /messages with the list of all, GET /messages/N with the content of one."""
@@ -100,22 +125,26 @@ class Sink:
             return None
         return self._received[int(number)].content
 
-    async def take(self, message: Received) -> None:
+    async def _take(self, message: MessageReceived, started: float) -> Reply:
         """Keep *message*; recipients called gone@ are reported a moment later."""
+        if isinstance(message.content, Flaw):
+            return Reply(550, f"not taken: {message.content.name.lower()}", "5.6.0")
         await asyncio.sleep(self._delay)
-        message.finished = time.time()
-        self._received.append(message)
-        gone = [r for r in message.recipients if r.startswith("gone@")]
-        if gone and message.sender and self._bounces is not None:
-            for recipient in gone:
-                self._report(message, recipient, self._bounces)
+        envelope, content = message.envelope, b"".join(message.content)
+        recipients = tuple(envelope.recipients)
+        kept = Received(envelope.sender, recipients, started, time.time(), content)
+        self._received.append(kept)
+        if kept.sender and self._bounces is not None:
+            for recipient in recipients:
+                if recipient.startswith("gone@"):
+                    self._report(kept, recipient, self._bounces)
+        return Reply(250, "taken", "2.0.0")
 
-    def refuse(self, recipient: str) -> bool:
-        """Whether there is no such *recipient*."""
-        if not recipient.startswith("nobody@"):
-            return False
-        self._refused.append(recipient)
-        return True
+    def _refuse(self, recipient: Address) -> Reply | None:
+        if recipient.local != "nobody":
+            return None
+        self._refused.append(str(recipient))
+        return Reply(550, "no such mailbox here", "5.1.1")
 
     def _report(self, message: Received, recipient: str, to: Endpoint) -> None:
         report = non_delivery(
@@ -132,78 +161,9 @@ class Sink:
         sending.add_done_callback(self._reports.discard)
 
 
-class _Conversation:
-    """One client's connection."""
-
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sink: Sink
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._sink = sink
-        self._message: Received | None = None
-
-    async def run(self) -> None:
-        await self._say(f"220 {_NAME} ESMTP")
-        while True:
-            async with asyncio.timeout(_IDLE_SECONDS):
-                line = await self._reader.readuntil(b"\r\n")
-            verb, _, argument = line.decode("utf-8", "replace").strip().partition(" ")
-            if verb.upper() == "QUIT":
-                await self._say("221 2.0.0 bye")
-                return
-            await self._say(await self._answer(verb.upper(), argument))
-
-    async def _answer(self, verb: str, argument: str) -> str:
-        match verb:
-            case "EHLO":
-                lines = [_NAME, *_EXTENSIONS]
-                return "\r\n".join([*(f"250-{text}" for text in lines[:-1]), f"250 {lines[-1]}"])
-            case "MAIL":
-                self._message = Received(_path(argument), time.time())
-                return "250 2.1.0 ok"
-            case "RCPT":
-                return self._recipient(_path(argument))
-            case "DATA":
-                return await self._data()
-            case "HELO" | "RSET" | "NOOP":
-                self._message = None if verb == "RSET" else self._message
-                return "250 2.0.0 ok"
-            case _:
-                return "502 5.5.1 not implemented"
-
-    def _recipient(self, address: str) -> str:
-        if self._message is None:
-            return "503 5.5.1 MAIL first"
-        if self._sink.refuse(address):
-            return "550 5.1.1 no such mailbox here"
-        self._message.recipients.append(address)
-        return "250 2.1.5 ok"
-
-    async def _data(self) -> str:
-        message, self._message = self._message, None
-        if message is None or not message.recipients:
-            return "554 5.5.1 no valid recipients"
-        await self._say("354 go on")
-        lines = []
-        while (line := await self._reader.readuntil(b"\r\n")) != b".\r\n":
-            lines.append(line.removeprefix(b"."))
-        message.content = b"".join(lines)
-        await self._sink.take(message)
-        return "250 2.0.0 taken"
-
-    async def _say(self, reply: str) -> None:
-        self._writer.write(reply.encode() + b"\r\n")
-        await self._writer.drain()
-
-
-def _path(argument: str) -> str:
-    return argument.partition("<")[2].partition(">")[0]
-
-
 @contextmanager
 def _until_gone(writer: asyncio.StreamWriter) -> Iterator[None]:
-    """Close the connection of clients that hang up, time out or send endless lines."""
+    """Close the connection of clients that hang up, time out or send endless HTTP headers."""
     try:
         yield
     except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from posthouse.answers import Stage, enhanced_codes, judge, read_answer, reply_codes, wording
+from posthouse.answers import Stage, judge, read_answer, reply_codes, wording
 from posthouse.answers.rule_table import WORD_RULES
 from posthouse.answers.wording import MOST_READ, words_of
 
@@ -58,7 +58,7 @@ def test_the_words_of_words_are_the_same() -> None:
     for _ in range(1000):
         words = words_of("".join(chance.choices(CHUNKS, k=20)))
         assert words == " ".join(words.split())
-        assert not enhanced_codes(words)
+        assert not read_answer(words, Stage.RCPT).enhanced
 
 
 def test_what_is_not_read_to_its_end_does_not_suppress() -> None:

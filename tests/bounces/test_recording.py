@@ -11,6 +11,8 @@ import aiosmtplib
 import asyncpg
 import pytest
 
+from bounces.core.reading import read
+from bounces.core.verdict import decide
 from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
 from bounces.settings import BouncesSettings
@@ -84,7 +86,8 @@ async def test_replays_side_by_side_are_one_event_and_lift_no_lifted_suppression
         bounces = Bounces(returns, (b"k" * 32,), lambda: pytest.fail("nothing is verified here"))
         taking = (bounces.take(delivery, REPORT["forwarded"], "192.0.2.1") for _ in range(100))
         await asyncio.gather(*taking)
-        assert await events(installation) == [("bounced", "mailbox unknown by code")]
+        rule = decide(read(REPORT["forwarded"]), delivery).rule
+        assert await events(installation) == [("bounced", rule)]
         assert await suppressions(installation) == [
             (installation.account, "ann@dest.example", installation.delivery)
         ]

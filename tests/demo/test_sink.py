@@ -72,6 +72,27 @@ async def test_what_it_takes_it_can_show_octet_for_octet(
         await asyncio.to_thread(get, http, "/messages/1")
 
 
+async def test_it_is_a_server_like_the_products_own(
+    sinks: tuple[Endpoint, Endpoint, Endpoint],
+) -> None:
+    """It says no to what the relay must not send, and keeps nothing of it."""
+    smtp, http, _ = sinks
+
+    def smuggle() -> tuple[int, bytes]:
+        with smtplib.SMTP(smtp.host, smtp.port, timeout=10) as client:
+            client.helo("relay.example")
+            assert client.docmd("RCPT TO:<a@y.example>")[0] == 503
+            client.mail("a@x.example")
+            client.rcpt("a@y.example")
+            assert client.docmd("DATA")[0] == 354
+            client.send(b"A: b\r\n\r\ntext\n.\r\nmore\r\n.\r\n")
+            return client.getreply()
+
+    assert await asyncio.to_thread(smuggle) == (550, b"5.6.0 not taken: bare_line_end")
+    told = json.loads(await asyncio.to_thread(get, http, "/messages"))
+    assert {"messages": [], "refused": []} == told
+
+
 async def test_gone_comes_back_as_a_report_to_the_return_path(
     sinks: tuple[Endpoint, Endpoint, Endpoint],
 ) -> None:

@@ -109,6 +109,6 @@ async def test_only_no_such_domain_and_null_mx_are_final(
 
     assert isinstance(settlement, Settlement)
     assert (kind, enhanced) == (settlement.kind, settlement.detail["enhanced"])
-    assert not settlement.suppress
+    assert not settlement.failure
     assert (settlement.wait is None) is (kind is EventKind.BOUNCED)
     assert ourselves.connections == 0

@@ -30,7 +30,7 @@ def test_delivered_is_the_last_word() -> None:
     """Nothing comes after a 250 to the dot."""
     found = concluded(Delivered(Reply(250, "taken", "2.0.0")))
 
-    assert (EventKind.DELIVERED, None, False) == (found.kind, found.wait, found.suppress)
+    assert (EventKind.DELIVERED, None) == (found.kind, found.wait)
     assert "taken" == found.detail["reply"]
 
 
@@ -83,9 +83,11 @@ def test_only_a_mailbox_that_does_not_exist_is_dead(
     reply: Reply, stage: Stage, *, dead: bool
 ) -> None:
     """A block, a full mailbox or a callout of our own address does not suppress."""
-    found = concluded(classify_refusal(reply, stage))
+    refused = classify_refusal(reply, stage)
 
-    assert (EventKind.BOUNCED, None, dead) == (found.kind, found.wait, found.suppress)
+    assert refused.judged is not None
+    assert dead is refused.judged.suppresses
+    assert (EventKind.BOUNCED, None) == (concluded(refused).kind, concluded(refused).wait)
 
 
 def test_the_event_says_class_rule_and_version() -> None:
@@ -110,8 +112,4 @@ def test_a_failure_without_an_answer_has_no_class() -> None:
 
 def test_too_old_to_be_tried_is_expired() -> None:
     """A delivery that waited past its time ends without an attempt."""
-    assert (EventKind.EXPIRED, None, False) == (
-        expired_untried().kind,
-        expired_untried().wait,
-        expired_untried().suppress,
-    )
+    assert (EventKind.EXPIRED, None) == (expired_untried().kind, expired_untried().wait)

@@ -104,14 +104,14 @@ def test_a_suppressed_recipient_gets_no_delivery() -> None:
     result = planned(suppressed=("a@there.example",))
 
     assert [d.recipient for d in result.deliveries] == ["b@there.example"]
-    assert result.suppressed == ("a@there.example",)
+    assert result.suppressed == (("a@there.example", *BOUNCED),)
 
 
 def test_when_all_are_suppressed_there_is_nothing_to_send() -> None:
     result = planned(suppressed=SUBMISSION.recipients)
 
     assert result.deliveries == ()
-    assert result.suppressed == SUBMISSION.recipients
+    assert tuple(r.address for r in result.suppressed) == SUBMISSION.recipients
 
 
 def test_the_rendition_is_the_edited_message_with_a_signature_that_verifies() -> None:

@@ -24,7 +24,12 @@ from policy.core.steps import (
 )
 from posthouse.mail.message import split
 from posthouse.mail.submission import Attributes
-from posthouse.mail.suppression_list import Suppression, SuppressionList
+from posthouse.mail.suppression_list import (
+    Suppression,
+    SuppressionList,
+    stream_scope,
+    tag_scope,
+)
 from posthouse.profiles import Profile, resolve
 from servers.stores import a_submission
 
@@ -135,11 +140,12 @@ def suppressing(*entries: tuple[SuppressionList, str]) -> Facts:
 def test_suppressed_recipients_are_set_apart() -> None:
     result = drop_suppressed(draft(b"\r\n"), suppressing((SuppressionList.BOUNCE, "")))
 
+    assert isinstance(result, Draft)
     assert [r.address for r in result.copies[0].recipients] == ["b@there.example"]
-    assert result.suppressed == ("a@there.example",)
+    assert result.suppressed == (("a@there.example", Suppression(SuppressionList.BOUNCE, "")),)
 
 
-UNSUBSCRIBED_FROM_NEWS = (SuppressionList.UNSUBSCRIBE, "news")
+UNSUBSCRIBED_FROM_NEWS = (SuppressionList.UNSUBSCRIBE, stream_scope("news"))
 NEWS = Attributes(stream="news", tags=("march",))
 
 
@@ -154,8 +160,13 @@ NEWS = Attributes(stream="news", tags=("march",))
         ((SuppressionList.MANUAL, ""), {"suppression.scope": "list"}, True),
         (UNSUBSCRIBED_FROM_NEWS, {}, False),
         (UNSUBSCRIBED_FROM_NEWS, {"suppression.scope": "list"}, True),
-        ((SuppressionList.UNSUBSCRIBE, "offers"), {"suppression.scope": "list"}, False),
-        ((SuppressionList.UNSUBSCRIBE, "march"), {"suppression.scope": "tag"}, True),
+        (
+            (SuppressionList.UNSUBSCRIBE, stream_scope("offers")),
+            {"suppression.scope": "list"},
+            False,
+        ),
+        ((SuppressionList.UNSUBSCRIBE, tag_scope("march")), {"suppression.scope": "tag"}, True),
+        ((SuppressionList.UNSUBSCRIBE, tag_scope("news")), {"suppression.scope": "list"}, False),
         (UNSUBSCRIBED_FROM_NEWS, {"suppression.scope": "tag"}, False),
     ],
 )
@@ -167,7 +178,54 @@ def test_the_profile_says_which_suppressions_count(
 
     result = drop_suppressed(some, suppressing(entry))
 
-    assert dropped is (result.suppressed == ("a@there.example",))
+    assert isinstance(result, Draft)
+    assert dropped is (["a@there.example"] == [r.address for r in result.suppressed])
+
+
+OVERRIDES = {"suppression.override_allowed": True}
+
+
+@pytest.mark.parametrize(
+    ("on", "knobs", "flags", "dropped"),
+    [
+        (SuppressionList.BOUNCE, OVERRIDES, {"check_bounces": False}, False),
+        (SuppressionList.BOUNCE, {}, {"check_bounces": False}, True),
+        (SuppressionList.UNSUBSCRIBE, OVERRIDES, {"check_unsubscribes": False}, False),
+        (SuppressionList.UNSUBSCRIBE, OVERRIDES, {}, True),
+        (
+            SuppressionList.UNSUBSCRIBE,
+            {**OVERRIDES, "suppression.check_unsubscribes": False},
+            {"check_unsubscribes": True},
+            True,
+        ),
+        (SuppressionList.COMPLAINT, OVERRIDES, {"check_complaints": False}, True),
+        (SuppressionList.MANUAL, OVERRIDES, {"check_bounces": False}, True),
+    ],
+)
+def test_flags_of_a_message_override_where_the_profile_allows_it(
+    on: SuppressionList, knobs: dict[str, object], flags: dict[str, bool], *, dropped: bool
+) -> None:
+    """M17, M19; a complaint is never overridden (X19)."""
+    profile = resolve("native", overrides=knobs)
+    some = draft(b"\r\n", profile, attributes=Attributes(flags=flags))
+
+    result = drop_suppressed(some, suppressing((on, "")))
+
+    assert isinstance(result, Draft)
+    assert dropped is bool(result.suppressed)
+
+
+def test_untagged_mail_has_the_default_tag_of_its_profile() -> None:
+    """So an unsubscribe from it stops other untagged mail, and no tagged mail (C25)."""
+    profile = resolve("native", overrides={"suppression.scope": "tag", "tags.default": "default"})
+    unsubscribed = suppressing((SuppressionList.UNSUBSCRIBE, tag_scope("default")))
+
+    untagged = drop_suppressed(draft(b"\r\n", profile), unsubscribed)
+    tagged = drop_suppressed(draft(b"\r\n", profile, attributes=NEWS), unsubscribed)
+
+    assert isinstance(untagged, Draft)
+    assert isinstance(tagged, Draft)
+    assert ([1, 0]) == [len(untagged.suppressed), len(tagged.suppressed)]
 
 
 def test_a_from_that_nothing_was_gathered_for_is_a_mistake_of_ours() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 from bounces.core.verdict import Ignore, Note, Suppress, Verdict
+from posthouse.mail.address_failure import AgainstAddress
 from posthouse.mail.events import Event
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
@@ -48,13 +49,15 @@ class RememberedReturns:
             raise self.failure
         return self.deliveries.get(delivery_id)
 
-    async def record(self, event: Event, *, suppress: str | None) -> bool:
+    async def record(
+        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
+    ) -> bool:
         """Keep *event* unless there is one of its kind for its delivery."""
         if self.failure:
             raise self.failure
         if any((event.delivery_id, event.kind) == (e.delivery_id, e.kind) for e in self.events):
             return False
         self.events.append(event)
-        if suppress is not None:
-            self.suppressed.append(suppress)
+        if against is not None:
+            self.suppressed.append(delivery.recipient)
         return True

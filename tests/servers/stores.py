@@ -9,9 +9,11 @@ from uuid import UUID
 
 import asyncpg
 
+from posthouse.mail.address_failure import AddressFailure, FailureWeight
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, Rendition, Submission
+from posthouse.mail.suppression_list import SuppressedRecipient, Suppression, SuppressionList
 from posthouse.running.identity import new_id
 from posthouse.store.deliveries import Attempt, ClaimedDelivery, DeliveryStore, Settlement
 from posthouse.store.postgres import Postgres
@@ -19,6 +21,7 @@ from posthouse.store.submissions import ClaimedSubmission, Prepared, SubmissionS
 from posthouse.store.timeline import Timeline, TimelineStore
 
 ACCOUNT = UUID(int=1)
+ON_BOUNCE_LIST = Suppression(SuppressionList.BOUNCE, "")
 
 
 def a_submission(lane: Lane = Lane.NORMAL, **changes: Any) -> Submission:
@@ -50,7 +53,8 @@ def prepared(claimed: ClaimedSubmission, *suppressed: str) -> Prepared:
         for r in s.recipients
         if r not in suppressed
     )
-    return Prepared(claimed, (rendition,), deliveries, suppressed, {"profile": "native"})
+    listed = tuple(SuppressedRecipient(r, ON_BOUNCE_LIST) for r in suppressed)
+    return Prepared(claimed, (rendition,), deliveries, listed, {"profile": "native"})
 
 
 def an_attempt(outcome: str = "delivered", code: int = 250) -> Attempt:
@@ -78,10 +82,21 @@ def deferred(claimed: ClaimedDelivery, wait: timedelta = timedelta()) -> Settlem
     return Settlement(claimed, EventKind.DEFERRED, wait, an_attempt("deferred", 450))
 
 
-def bounced(claimed: ClaimedDelivery, **evidence: str) -> Settlement:
-    """The recipient is dead."""
-    attempt = an_attempt("bounced", 550)
-    return Settlement(claimed, EventKind.BOUNCED, None, attempt, dict(evidence), suppress=True)
+def a_failure(weight: FailureWeight = FailureWeight.HARD, **changes: Any) -> AddressFailure:
+    """What a remote system said against the recipient."""
+    kind = {"hard": "no such mailbox", "gone": "domain gone", "soft": "mailbox full"}[weight]
+    said = AddressFailure(weight, kind, "550 5.1.1 no such user", "RCPT", rule="r", rules="7")
+    return replace(said, **changes)
+
+
+def bounced(
+    claimed: ClaimedDelivery, weight: FailureWeight = FailureWeight.HARD, **changes: Any
+) -> Settlement:
+    """Refused for good, for what the recipient's address is."""
+    failure = a_failure(weight, **changes)
+    return Settlement(
+        claimed, EventKind.BOUNCED, None, an_attempt("bounced", 550), {}, failure=failure
+    )
 
 
 @dataclass

@@ -54,10 +54,10 @@ ROWS = {
     "addresses": ("address_row_1", "'{id}', 'u1@dest.example'"),
     "parked": ("park_row_1", "'{id}', 1, 'full.example'"),
     "results": (
-        "result_row_1",
+        "result_row_2",
         (
-            "'{id}', 1, '1 h', '{id}', '{id}', 'deferred', '{{}}', '', NULL, true, now(), "
-            "'deferred', NULL, '', '', '', 450, NULL, ''"
+            "'{id}', 1, '1 h', '{id}', '{id}', 'delivered', '{{}}', 'u1@dest.example', NULL, "
+            "true, now(), 'deferred', NULL, '', '', '', 450, NULL, ''"
         ),
     ),
     "renditions": ("rendition_row_1", "'{new}', '{id}', '', ''"),

@@ -43,12 +43,17 @@ async def test_a_final_result_ends_the_work_and_tells_the_story(stores: Stores) 
 
 async def test_a_dead_recipient_is_suppressed_with_the_evidence(stores: Stores) -> None:
     claimed = await stores.one_claimed()
-    await stores.deliveries.settle(bounced(claimed, reply="550 5.1.1 no such user"))
+    await stores.deliveries.settle(bounced(claimed, answer="550 5.1.1 no such user"))
     (row,) = await stores.sql("SELECT * FROM suppressions")
-    assert (ACCOUNT, "ann@dest.example", "bounced", claimed.delivery.id) == (
+    assert (ACCOUNT, "ann@dest.example", "no such mailbox", claimed.delivery.id) == (
         row["account_id"], row["address"], row["reason"], row["delivery_id"],
     )  # fmt: skip
-    assert row["evidence"] == {"reply": "550 5.1.1 no such user"}
+    (bounce,) = row["evidence"]["bounces"]
+    assert ("550 5.1.1 no such user", "RCPT", "hard", str(claimed.delivery.id)) == (
+        bounce["answer"], bounce["stage"], bounce["weight"], bounce["delivery"],
+    )  # fmt: skip
+    last = (await stores.story(claimed.delivery.submission_id)).events[-1]
+    assert ("bounced", {"listed": "hard"}) == (last["kind"], last["detail"])
 
 
 async def test_a_dead_recipient_is_suppressed_for_good(stores: Stores) -> None:
@@ -61,7 +66,7 @@ async def test_a_dead_recipient_is_suppressed_for_good(stores: Stores) -> None:
     )
     await asyncio.gather(*(stores.deliveries.settle(bounced(c)) for c in claimed))
     (entry,) = await suppressions.entries(ACCOUNT)
-    assert ("bounced", None) == (entry["reason"], entry["expires_at"])
+    assert ("no such mailbox", None) == (entry["reason"], entry["expires_at"])
 
 
 async def test_a_recipient_that_is_already_suppressed_bounces_all_the_same(stores: Stores) -> None:

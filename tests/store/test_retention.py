@@ -18,7 +18,16 @@ from posthouse.store.quarantine import Choice, Quarantine
 from posthouse.store.retention import BODIES, HISTORY, Partitions, Retention
 from posthouse.store.returns import ReturnStore
 from servers.patience import eventually
-from servers.stores import ACCOUNT, Stores, a_submission, deferred, delivered, open_stores, prepared
+from servers.stores import (
+    ACCOUNT,
+    Stores,
+    a_failure,
+    a_submission,
+    deferred,
+    delivered,
+    open_stores,
+    prepared,
+)
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -479,6 +488,6 @@ async def test_a_report_is_understood_after_the_body_has_gone(fresh: Stores) -> 
     returns = ReturnStore(fresh.database)
     assert ann == await returns.find(ann.id)
     event = Event(EventKind.BOUNCED, ACCOUNT, ann.submission_id, ann.id, {"status": "5.1.1"})
-    assert await returns.record(event, suppress=ann.recipient)
+    assert await returns.record(event, ann, a_failure())
     assert "bounced" == (await fresh.kinds(ann.submission_id))[-1]
     assert 2 == len((await fresh.story(ann.submission_id)).attempts)

@@ -209,7 +209,9 @@ async def test_preparing_makes_deliveries_due(stores: Stores) -> None:
     assert claims.due == (Lane.HIGH,)
     id_ = claimed.submission.id
     assert await stores.kinds(id_) == ["accepted", "prepared", "suppressed"]
-    assert (await stores.story(id_)).events[2]["detail"] == {"recipient": "bob@dest.example"}
+    assert (await stores.story(id_)).events[2]["detail"] == {
+        "recipient": "bob@dest.example", "list": "bounce",
+    }  # fmt: skip
     assert await stores.value("SELECT count(*) FROM due_submissions") == 0
 
 

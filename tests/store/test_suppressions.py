@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from posthouse.mail.suppression_list import Suppression, SuppressionList
+from posthouse.mail.suppression_list import SuppressionList
 from posthouse.store import StoreRefused
 from posthouse.store.accounts import AccountStore
 from posthouse.store.suppressions import SuppressionStore
@@ -56,8 +56,22 @@ async def test_one_question_is_answered_for_many_accounts_lists_and_scopes(
 
     assert {
         (ACCOUNT, "ann@dest.example"): {(unsubscribe, "news"), (SuppressionList.BOUNCE, "")},
-        (other, "bob@dest.example"): {Suppression(SuppressionList.MANUAL, "")},
-    } == {pair: set(entries) for pair, entries in found.items()}
+        (other, "bob@dest.example"): {(SuppressionList.MANUAL, "")},
+    } == {pair: {(e.list, e.scope) for e in entries} for pair, entries in found.items()}
+
+
+async def test_an_entry_for_a_domain_is_one_for_each_address_in_it(
+    suppressions: SuppressionStore, stores: Stores
+) -> None:
+    """And for no other domain; the entry names itself, so that it can be removed."""
+    assert await suppressions.add(ACCOUNT, "@Bücher.example", "competitor", {})
+    wanted = {"ann@xn--bcher-kva.example", "bob@bücher.example"}
+    assert wanted == await suppressed(stores, *wanted, "ann@x.bücher.example", "ann@b.example")
+    pair = (ACCOUNT, "ann@bücher.example")
+    (entry,) = (await suppressions.find([pair]))[pair]
+    assert ("@Bücher.example", "competitor") == (entry.entry, entry.reason)
+    assert await suppressions.remove(ACCOUNT, "@xn--bcher-kva.example")
+    assert set() == await suppressed(stores, *wanted)
 
 
 async def test_each_account_has_a_list_of_its_own(

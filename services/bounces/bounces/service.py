@@ -10,8 +10,10 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from bounces.core.dsn import RecipientStatus, Report, ReportKind, read
+from bounces.core.reading import read
+from bounces.core.report import RecipientStatus, Report, ReportKind
 from bounces.core.verdict import RULES, Ignore, Note, Suppress, Verdict, decide
+from posthouse.mail.address_failure import AddressFailure, AgainstAddress, FailureWeight
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.return_path import InvalidReturnPath, verify
 from posthouse.mail.submission import Delivery
@@ -40,13 +42,14 @@ class Returns(Protocol):
     async def find(self, delivery_id: UUID) -> Delivery | None:
         """The delivery with that id; None if there is none, or none any longer."""
 
-    async def record(self, event: Event, *, suppress: str | None) -> bool:
-        """Commit *event* and, when *suppress* names a recipient, its suppression; True if new.
+    async def record(
+        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
+    ) -> bool:
+        """Commit *event* of *delivery*, and what it says *against* its recipient; True if new.
 
-        Both are written in one transaction. The suppression is for that recipient of the event's
-        account, with the event's detail as its evidence. One event is kept for each delivery and
-        kind. A second one writes nothing and gives False: a suppression that was removed by hand
-        does not come back when a report is replayed.
+        Both are written in one transaction. One event is kept for each delivery and kind. A second
+        one writes nothing and gives False: an entry that was removed by hand does not come back
+        when a report is replayed.
         """
 
 
@@ -92,7 +95,7 @@ class Bounces:
         report, verdict = await _report_and_verdict(content, delivery)
         event = _event(delivery, report, verdict, client)
         new = event is not None and await self._returns.record(
-            event, suppress=delivery.recipient if isinstance(verdict, Suppress) else None
+            event, delivery, _against(report, verdict) if isinstance(verdict, Suppress) else None
         )
 
         result = "repeated" if event is not None and not new else _word(verdict)
@@ -165,6 +168,20 @@ def _evidence(status: RecipientStatus | None) -> dict[str, Any]:
         "original_recipient": status.original_recipient,
         "remote_mta": status.remote_mta,
     }
+
+
+def _against(report: Report, verdict: Suppress) -> AddressFailure:
+    status = verdict.status
+    return AddressFailure(
+        FailureWeight.HARD,
+        kind="no such mailbox",
+        answer=status.diagnostic,
+        stage="report",
+        status=status.status,
+        rule=verdict.rule,
+        rules=str(RULES),
+        source={"reporting_mta": report.reporting_mta, "remote_mta": status.remote_mta},
+    )
 
 
 def _word(verdict: Verdict) -> str:

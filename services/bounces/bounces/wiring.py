@@ -8,6 +8,7 @@ from bounces.open_connections import ClientLimits
 from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
 from bounces.settings import BouncesSettings
+from posthouse.mail.address_failure import AgainstAddress
 from posthouse.mail.events import Event
 from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Delivery
@@ -32,10 +33,12 @@ class _Returns:
         async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
             return await self.store.find(delivery_id)
 
-    async def record(self, event: Event, *, suppress: str | None) -> bool:
+    async def record(
+        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
+    ) -> bool:
         """See `bounces.service.Returns`."""
         async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
-            return await self.store.record(event, suppress=suppress)
+            return await self.store.record(event, delivery, against)
 
 
 def build(settings: BouncesSettings, resources: Resources) -> Services:

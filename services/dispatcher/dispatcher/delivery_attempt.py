@@ -15,8 +15,9 @@ from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untri
 from dispatcher.core.routes import Route
 from dispatcher.core.transaction import Envelope, flaw
 from dispatcher.sites import Full, Sites
+from posthouse.answers import failure_of
 from posthouse.mail.address import domain_of
-from posthouse.mail.lane import Lane
+from posthouse.mail.address_failure import AddressFailure
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
@@ -29,12 +30,8 @@ QUEUE_TIME = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600),
 )
 
-
-# Finding a metric by its labels costs more than moving it.
-@cache
-def _queue_time(lane: Lane) -> Histogram:
-    return QUEUE_TIME.labels(lane.label)
-
+# Looking a metric up costs more than moving it: each is kept.
+_queue_time = cache(QUEUE_TIME.labels)
 
 _utc_now = partial(datetime.now, UTC)
 
@@ -105,7 +102,7 @@ class DeliveryAttempts:
         started = self._now()
         if not claimed.tries:
             age = (started - claimed.received_at).total_seconds()
-            _queue_time(claimed.delivery.lane).observe(max(age, 0))
+            _queue_time(claimed.delivery.lane.label).observe(max(age, 0))
         route = await self._resolver.route(domain_of(claimed.delivery.recipient))
         if not isinstance(route, Route):
             return self._settled(claimed, route, started)
@@ -172,13 +169,24 @@ class DeliveryAttempts:
             enhanced=reply.enhanced,
             reply=reply.text,
         )
-        return _settlement(claimed, action, attempt)
+        return _settlement(claimed, action, attempt, _against_address(outcome, attempt.host))
 
 
 def _settlement(
-    claimed: ClaimedDelivery, action: NextAction, attempt: Attempt | None
+    claimed: ClaimedDelivery,
+    action: NextAction,
+    attempt: Attempt | None,
+    failure: AddressFailure | None = None,
 ) -> Settlement:
     detail = {"recipient": claimed.delivery.recipient, **action.detail}
     if attempt is not None:
         detail["host"] = attempt.host
-    return Settlement(claimed, action.kind, action.wait, attempt, detail, action.suppress)
+    return Settlement(claimed, action.kind, action.wait, attempt, detail, failure)
+
+
+def _against_address(outcome: Outcome, host: str) -> AddressFailure | None:
+    if not isinstance(outcome, Bounced | Deferred):
+        return None
+    if outcome.answer is None or outcome.judged is None:
+        return None
+    return failure_of(outcome.answer, outcome.judged, host=host)

@@ -11,8 +11,6 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from dispatcher.in_flight import Lease
-from posthouse.mail.events import EventKind
-from posthouse.mail.lane import Lane
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.deliveries import Settlement
 
@@ -23,18 +21,11 @@ DURATION = Histogram(
     "posthouse_delivery_duration_seconds", "One attempt from start to result, in seconds.", ["lane"]
 )
 
+# Looking a metric up costs more than moving it: each is kept.
+_attempts = cache(ATTEMPTS.labels)
+_duration = cache(DURATION.labels)
+
 log = structlog.get_logger()
-
-
-# Finding a metric by its labels costs more than moving it.
-@cache
-def _attempts(lane: Lane, kind: EventKind) -> Counter:
-    return ATTEMPTS.labels(lane.label, kind.value)
-
-
-@cache
-def _duration(lane: Lane) -> Histogram:
-    return DURATION.labels(lane.label)
 
 
 class Results:
@@ -52,10 +43,10 @@ class Results:
     def announce(self, result: Settlement) -> None:
         """Log and count the result of an attempt that has just ended."""
         delivery = result.claimed.delivery
-        _attempts(delivery.lane, result.kind).inc()
+        _attempts(delivery.lane.label, result.kind).inc()
         if result.attempt is not None:
             elapsed = datetime.now(UTC) - result.attempt.started_at
-            _duration(delivery.lane).observe(elapsed.total_seconds())
+            _duration(delivery.lane.label).observe(elapsed.total_seconds())
         self._log.info(
             result.kind.value,
             delivery=delivery.id.hex,

@@ -7,11 +7,9 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from ingest.core import refusals
-from ingest.core.acceptance import Client, submission_or_refusal
-from ingest.core.message_checks import SessionFacts
+from ingest.core.message_checks import Client, SessionFacts, submission_or_refusal
 from ingest.core.refusals import Reason, Refusal
 from ingest.session_context import SessionContext
-from posthouse.mail.lane import Lane
 from posthouse.mail.reply import Reply
 from posthouse.mail.submission import Submission
 from posthouse.smtp.server import SmtpServer
@@ -39,11 +37,7 @@ _COUNTED_OCTETS = 16_384
 
 # Looking a counter up costs more than moving it: each is kept.
 _rejected = cache(REJECTED.labels)
-
-
-@cache
-def _received(listener: str, lane: Lane) -> Counter:
-    return RECEIVED.labels(listener, lane.label)
+_received = cache(RECEIVED.labels)
 
 
 class MessageReceiver:
@@ -145,7 +139,7 @@ class MessageReceiver:
         self._server.forgive()
         text = self.facts.profile.replies.accepted.replace("{id}", submission.id.hex)
         self._server.answer(Reply(250, text, "2.0.0"))
-        _received(self._listener, submission.lane).inc()
+        _received(self._listener, submission.lane.label).inc()
         log.info(
             "accepted",
             submission=submission.id.hex,

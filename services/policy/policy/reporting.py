@@ -39,7 +39,7 @@ class Reporter:
         log.info(EventKind.PREPARED.value, **fields, **prepared.detail)
         for recipient in prepared.suppressed:
             SUPPRESSED.inc()
-            log.info(EventKind.SUPPRESSED.value, **fields, recipient=recipient)
+            log.info(EventKind.SUPPRESSED.value, **fields, **recipient.detail())
 
     def quarantined(self, claimed: ClaimedSubmission, reason: str) -> None:
         """It is quarantined with the *reason*."""

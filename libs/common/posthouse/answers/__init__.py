@@ -2,8 +2,9 @@
 
 from posthouse.answers.answer import Answer, AnswerClass, Evidence, Judgement, Stage
 from posthouse.answers.judging import ABOUT_HOSTS, SERVICE_CLOSING, judge
-from posthouse.answers.reply_codes import enhanced_codes, read_answer
+from posthouse.answers.reply_codes import read_answer
 from posthouse.answers.rule_table import RULES_VERSION, provider_of
+from posthouse.answers.weighing import failure_of, weight_of
 
 __all__ = [
     "ABOUT_HOSTS",
@@ -14,8 +15,9 @@ __all__ = [
     "Evidence",
     "Judgement",
     "Stage",
-    "enhanced_codes",
+    "failure_of",
     "judge",
     "provider_of",
     "read_answer",
+    "weight_of",
 ]

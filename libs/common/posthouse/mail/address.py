@@ -91,13 +91,28 @@ def normal_form(text: str) -> str:
     """The form in which addresses are compared on lists: spellings of one mailbox are equal.
 
     All in lower case, because nearly every receiver compares local parts so; the domain as
-    A-labels; no quotes that are not needed. What is no address is only put into lower case.
+    A-labels; no quotes that are not needed. "@" and a domain stand for all addresses in it. What is
+    neither is only put into lower case.
     """
     try:
         address = _parsed(text)
     except InvalidAddress:
-        return text.lower()
+        return _normal_domain(text) if text.startswith("@") else text.lower()
     return f"{address.local.lower()}@{address.ascii_domain}"
+
+
+def parse_address_or_domain(text: str) -> str:
+    """An address, or "@" and a domain, as it is written on lists; raises InvalidAddress."""
+    if not text.startswith("@"):
+        return str(Address.parse(text))
+    return f"@{_domain(text[1:], text)}"
+
+
+def _normal_domain(text: str) -> str:
+    try:
+        return f"@{Address('', _domain(text[1:], text)).ascii_domain}"
+    except InvalidAddress:
+        return text.lower()
 
 
 def _local_part(local: str, text: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from posthouse.answers.answer import Judgement
+from posthouse.answers.answer import Answer, Judgement
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
 
@@ -21,7 +21,8 @@ class Deferred:
 
     reply: Reply
     scope: Scope
-    judged: Judgement | None = field(default=None, compare=False)  # None: nobody answered
+    answer: Answer | None = field(default=None, compare=False)  # None: nobody answered
+    judged: Judgement | None = field(default=None, compare=False)  # by that answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Bounced:
 
     reply: Reply
     scope: Scope
-    judged: Judgement | None = field(default=None, compare=False)  # None: nobody answered
+    answer: Answer | None = field(default=None, compare=False)  # None: nobody answered
+    judged: Judgement | None = field(default=None, compare=False)  # by that answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ from posthouse.profiles.choices import (
 )
 
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
+_MOST_COUNTED_DAYS = 90  # what is older is deleted
+_MOST_COUNTED_BOUNCES = 100
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -127,6 +129,19 @@ class SuppressionKnobs:
     check_complaints: bool
     scope: SuppressionScope
     override_allowed: bool  # by flags of a message; never for complaints
+    # When failures put an address on the bounce list (E07, M23); a limit of 0 never does.
+    hard_limit: int  # deliveries whose mailbox does not exist: it stays until it is removed
+    soft_limit: int  # days with a soft bounce: it stays for soft_days
+    counted_days: int  # older ones do not count
+    soft_days: int
+
+    def __post_init__(self) -> None:
+        for days in (self.counted_days, self.soft_days):
+            if not 1 <= days <= _MOST_COUNTED_DAYS:
+                raise ValueError(f"{days} is not a number of days from 1 to {_MOST_COUNTED_DAYS}")
+        for limit in (self.hard_limit, self.soft_limit):
+            if limit > _MOST_COUNTED_BOUNCES:
+                raise ValueError(f"{limit} is more than {_MOST_COUNTED_BOUNCES}")
 
 
 @dataclass(frozen=True, slots=True)

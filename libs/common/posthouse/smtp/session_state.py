@@ -1,9 +1,12 @@
 """What a server offers, the state of one of its sessions, and the events for its caller."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
+from posthouse.mail.address import Address
+from posthouse.mail.reply import Reply
 from posthouse.smtp.commands import Credentials, Mail
 from posthouse.smtp.data import DataReader, Flaw
 
@@ -31,6 +34,7 @@ class ServerConfig:
     requires_auth: bool = True  # False: AUTH is not offered
     max_protocol_errors: int = 20
     max_idle_commands: int = 100  # NOOP, RSET, VRFY... between two messages
+    refuse_recipient: Callable[[Address], Reply | None] | None = None  # None: each is taken
 
 
 @dataclass(slots=True)

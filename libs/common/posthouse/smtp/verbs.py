@@ -153,6 +153,9 @@ def _rcpt(state: SessionState, config: ServerConfig, argument: str) -> Result:
         return recipient
     if len(state.envelope.recipients) >= config.max_recipients:
         return replies.TOO_MANY_RECIPIENTS
+    refuse_recipient = config.refuse_recipient
+    if refuse_recipient is not None and (refusal := refuse_recipient(recipient)) is not None:
+        return refusal
     state.envelope.recipients[str(recipient)] = None
     state.stage = SessionStage.RECIPIENTS
     return replies.RECIPIENT_OK

@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from posthouse.mail.address import normal_form
+from posthouse.mail.address_failure import AddressFailure
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, RecipientKind
+from posthouse.store.bounce_limits import FailureRows
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.postgres import Postgres
@@ -91,11 +93,11 @@ class Settlement:
     wait: timedelta | None  # until the next try
     attempt: Attempt | None  # None: it ended without being tried
     detail: dict[str, Any] = field(default_factory=dict)
-    suppress: bool = False  # the recipient is dead: never again
+    failure: AddressFailure | None = None  # what was said against the recipient's address
 
     def bare(self) -> "Settlement":
         """The same result without the texts of the other side."""
-        return replace(self, attempt=None, detail={}, suppress=False)
+        return replace(self, attempt=None, detail={}, failure=None)
 
 
 class DeliveryStore:
@@ -115,6 +117,7 @@ class DeliveryStore:
         self._background = background
         self.lease = lease
         self._window = window
+        self._failures = FailureRows(database)
         self.prepared = prepared or DirectHandoff()
         self._settling = GroupCommit(
             self._settle, most_items=200, linger_seconds=_LINGER_SECONDS, enough=_ENOUGH
@@ -197,7 +200,10 @@ class DeliveryStore:
             known = latest.get(s.claimed.delivery.id)
             if known is None or known.claimed.claim < s.claimed.claim:
                 latest[s.claimed.delivery.id] = s
-        rows = [_row(s) for s in latest.values()]
+        failures = await self._failures.of(
+            [(s.claimed.delivery, s.failure) for s in latest.values() if s.failure]
+        )
+        rows = [_row(s, failures.get(id_)) for id_, s in latest.items()]
         settled = await self._database.fetch("settle_deliveries", rows)
         kept = {(row["id"], latest[row["id"]].claimed.claim) for row in settled}
         return [(s.claimed.delivery.id, s.claimed.claim) in kept for s in batch]
@@ -268,15 +274,16 @@ def _claimed(rows: Sequence[Any]) -> tuple[ClaimedDelivery, ...]:
     )
 
 
-def _row(s: Settlement) -> tuple[Any, ...]:
-    """A result_row_1."""
+def _row(s: Settlement, failure: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    """A result_row_2."""
     d, a = s.claimed.delivery, s.attempt
     tried = (
         (a.started_at, a.outcome, a.scope, a.site, a.host, a.tls, a.code, a.enhanced, a.reply)
         if a
         else (None,) * 9
     )
+    normal = normal_form(d.recipient) if s.kind is EventKind.DELIVERED else None
     return (
-        d.id, s.claimed.claim, s.wait, d.account_id, d.submission_id, s.kind, s.detail, d.recipient,
-        normal_form(d.recipient) if s.suppress else None, a is not None, *tried,
+        d.id, s.claimed.claim, s.wait, d.account_id, d.submission_id, s.kind, s.detail, normal,
+        failure, a is not None, *tried,
     )  # fmt: skip

@@ -143,12 +143,11 @@ class Housekeeping:
         self._own = database.alone(connections=_AT_ONCE + 2)
         self._timeline = TimelineStore(self._own)
         self._gauges = QueueGauges()
-        self._partitions = Partitions(self._own, retention)
+        self._partitions = partitions = Partitions(self._own, retention)
         self._disk = disk
         self._least_free = least_free
         self._gauges_every = gauges_every
         self._lead_every = lead_every
-        partitions = self._partitions
         self.duties: tuple[Duty, ...] = (
             Duty("queue_gauges", gauges_every, self._show_queue),
             Duty("parked_expiry", 15.0, self._unpark_expired),
@@ -156,6 +155,7 @@ class Housekeeping:
             Duty("bodies", 30.0, lambda: partitions.retire(BODIES)),
             Duty("history", 600.0, lambda: partitions.retire(HISTORY)),
             Duty("default_partitions", 60.0, partitions.sweep),
+            Duty("bounce_counts", 3600.0, self._forget_counts),
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -218,6 +218,11 @@ class Housekeeping:
     async def _unpark_expired(self) -> None:
         """Make parked deliveries due that have expired, a limited number at a time."""
         while len(await self._own.fetch("unpark_expired_deliveries", _ROWS)) == _ROWS:
+            continue
+
+    async def _forget_counts(self) -> None:
+        """Delete counts of bounces, and soft entries, that are older than any profile counts."""
+        while len(await self._own.fetch("forget_counted_bounces", _ROWS)) == _ROWS:
             continue
 
     async def relieve_disk(self) -> None:

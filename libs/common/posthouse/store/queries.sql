@@ -274,7 +274,7 @@ RETURNING id;
 -- A result without a wait is final and deletes its row. A result under a lost claim, or under one
 -- that has its result already, changes nothing.
 WITH input AS (
-    SELECT * FROM unnest($1::result_row_1[])
+    SELECT * FROM unnest($1::result_row_2[])
 ), gone AS (
     DELETE FROM due_deliveries d USING input i
     WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = i.id AND CASE WHEN d.leased THEN d.claim END = i.claim
@@ -298,22 +298,26 @@ WITH input AS (
     SELECT id, claim, started_at, outcome, scope, site, host, tls, code, enhanced, reply
     FROM done WHERE attempted
     ON CONFLICT DO NOTHING
-), suppressed AS (
-    INSERT INTO suppressions (account_id, normal, list, address, reason, delivery_id, evidence,
-                              rule, version)
-    SELECT DISTINCT ON (account_id, normal) account_id, normal, 'bounce', address, 'bounced', id,
-           detail, COALESCE(detail->>'rule', ''), COALESCE(detail->>'rules', '')
-    FROM done WHERE normal IS NOT NULL
-    -- Always in this order: two batches that name the same addresses must not wait for each other.
-    ORDER BY account_id, normal
-    ON CONFLICT (account_id, normal, list, scope) DO UPDATE
-    SET address = EXCLUDED.address, reason = EXCLUDED.reason, delivery_id = EXCLUDED.delivery_id,
-        evidence = EXCLUDED.evidence, rule = EXCLUDED.rule, version = EXCLUDED.version,
-        created_at = now(), expires_at = NULL
-    WHERE suppressions.expires_at IS NOT NULL
+), cleared AS (
+    -- A delivery ends the count of soft bounces. A row that is locked is being counted or cleared.
+    DELETE FROM suppressions WHERE ctid = ANY(ARRAY(
+        SELECT s.ctid FROM done d CROSS JOIN LATERAL (
+            SELECT s.ctid FROM suppressions s
+            WHERE s.account_id = d.account_id AND s.normal = d.normal AND s.list = 'bounce'
+              AND s.scope = '' AND s.expires_at IS NOT NULL
+            OFFSET 0 FOR UPDATE SKIP LOCKED
+        ) s
+        WHERE d.kind = 'delivered'
+    ))
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
-    SELECT new_id(), account_id, submission_id, id, kind, detail FROM done
+    SELECT new_id(), account_id, submission_id, id, kind,
+           CASE WHEN (failure).normal IS NULL THEN detail
+                ELSE detail || jsonb_strip_nulls(jsonb_build_object(
+                    'listed', count_bounce(account_id, id, failure))) END
+    FROM done
+    -- Two batches that name the same addresses must not wait for each other.
+    ORDER BY account_id, (failure).normal
 )
 SELECT id FROM done;
 
@@ -366,25 +370,20 @@ SELECT * FROM deliveries WHERE id = $1;
 SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0));
 
 -- name: record_return
-WITH told AS (
-    INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
-    SELECT new_id(), $1, $2, $3, $4, $5::jsonb
-    WHERE NOT EXISTS (SELECT FROM events
-                      WHERE submission_id = $2 AND delivery_id = $3 AND kind = $4)
-    RETURNING id
-), suppressed AS (
-    INSERT INTO suppressions (account_id, normal, list, address, reason, delivery_id, evidence,
-                              rule, version)
-    SELECT $1, $7::text, 'bounce', $6::text, 'bounced', $3, $5::jsonb,
-           COALESCE($5::jsonb->>'rule', ''), COALESCE($5::jsonb->>'rules', '')
-    FROM told WHERE $6::text IS NOT NULL
-    ON CONFLICT (account_id, normal, list, scope) DO UPDATE
-    SET address = EXCLUDED.address, reason = EXCLUDED.reason, delivery_id = EXCLUDED.delivery_id,
-        evidence = EXCLUDED.evidence, rule = EXCLUDED.rule, version = EXCLUDED.version,
-        created_at = now(), expires_at = NULL
-    WHERE suppressions.expires_at IS NOT NULL
-)
-SELECT id FROM told;
+INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+SELECT new_id(), $1, $2, $3, $4,
+       CASE WHEN $6::failure_row_1 IS NULL THEN $5::jsonb
+            ELSE $5::jsonb || jsonb_strip_nulls(jsonb_build_object(
+                'listed', count_bounce($1, $3, $6))) END
+WHERE NOT EXISTS (SELECT FROM events WHERE submission_id = $2 AND delivery_id = $3 AND kind = $4)
+RETURNING id;
+
+-- name: find_submission_profiles
+SELECT s.id, s.profile, s.profile_revision, p.preset, p.preset_revision, p.knobs
+FROM unnest($1::uuid[]) AS t(id)
+CROSS JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = t.id OFFSET 0) s
+LEFT JOIN profiles p
+    ON p.account_id = s.account_id AND p.name = s.profile AND p.revision = s.profile_revision;
 
 -- name: find_login
 -- With the domains of the account's children (of several that may use one, the oldest), and the
@@ -499,21 +498,21 @@ SELECT value FROM secret_check;
 -- name: add_suppression
 -- Of two entries for the same the one that lasts longer stays.
 INSERT INTO suppressions (account_id, address, normal, list, scope, reason, evidence, rule, version,
-                          expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                          expires_at, delivery_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (account_id, normal, list, scope) DO UPDATE
 SET address = EXCLUDED.address, reason = EXCLUDED.reason, evidence = EXCLUDED.evidence,
-    rule = EXCLUDED.rule, version = EXCLUDED.version, delivery_id = NULL, created_at = now(),
-    expires_at = EXCLUDED.expires_at
+    rule = EXCLUDED.rule, version = EXCLUDED.version, delivery_id = EXCLUDED.delivery_id,
+    created_at = now(), expires_at = EXCLUDED.expires_at
 WHERE COALESCE(EXCLUDED.expires_at, 'infinity') > COALESCE(suppressions.expires_at, 'infinity')
 RETURNING address;
 
 -- name: find_suppressed
--- The entries that count for each account and normal form of an address.
-SELECT t.place, s.list, s.scope
+-- The entries that count for each account and normal form of an address, or "@" and a domain.
+SELECT t.place, s.list, s.scope, s.address, s.reason, s.created_at
 FROM unnest($1::address_row_1[]) WITH ORDINALITY AS t(account_id, normal, place)
 CROSS JOIN LATERAL (
-    SELECT list, scope FROM suppressions s
+    SELECT list, scope, address, reason, created_at FROM suppressions s
     WHERE s.account_id = t.account_id AND s.normal = t.normal
       AND COALESCE(s.expires_at > now(), true) OFFSET 0
 ) s;
@@ -521,14 +520,34 @@ CROSS JOIN LATERAL (
 -- name: remove_suppression
 DELETE FROM suppressions
 WHERE account_id = $1 AND normal = $2 AND COALESCE(list = $3, true) AND COALESCE(scope = $4, true)
-RETURNING address;
+RETURNING address, list, scope, reason, evidence, rule, version, delivery_id, created_at, expires_at,
+          COALESCE(expires_at > now(), true) AS counted;
 
 -- name: list_suppressions
 SELECT a.name AS account, s.address, s.list, s.scope, s.reason, s.rule, s.version, s.delivery_id,
        s.evidence, s.created_at, s.expires_at
 FROM suppressions s JOIN accounts a ON a.id = s.account_id
-WHERE ($1::uuid IS NULL OR s.account_id = $1) AND COALESCE(s.expires_at > now(), true)
-ORDER BY s.created_at DESC LIMIT $2;
+WHERE COALESCE(s.account_id = $1, true) AND COALESCE(position($2 IN s.normal) > 0, true)
+  AND COALESCE(s.list = $3, true) AND COALESCE(s.scope = $4, true)
+  AND COALESCE(s.reason = $5, true) AND COALESCE(s.expires_at > now(), true)
+ORDER BY s.created_at DESC LIMIT $6;
+
+-- name: forget_counted_bounces
+-- No profile counts what is older.
+DELETE FROM suppressions WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM suppressions
+    WHERE list = 'bounce' AND expires_at < now() - interval '90 days'
+      AND COALESCE((evidence->'bounces'->-1->>'at')::timestamptz < now() - interval '90 days', true)
+    LIMIT $1
+))
+RETURNING normal;
+
+-- name: write_audit
+INSERT INTO audit (actor, action, account_id, detail) VALUES ($1, $2, $3, $4);
+
+-- name: list_audit
+SELECT t.at, t.actor, t.action, a.name AS account, t.detail
+FROM audit t LEFT JOIN accounts a ON a.id = t.account_id ORDER BY t.id DESC LIMIT $1;
 
 -- name: read_submission
 SELECT s.id, s.account_id, s.credential_id, c.username, s.profile, s.profile_revision, s.lane,

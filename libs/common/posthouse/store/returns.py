@@ -1,10 +1,14 @@
 """Returned mail: the delivery it belongs to, and the record of the result."""
 
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from posthouse.mail.address import normal_form
+from posthouse.mail.address_failure import AddressFailure, AgainstAddress, Objection
 from posthouse.mail.events import Event
 from posthouse.mail.submission import Delivery
+from posthouse.store.bounce_limits import FailureRows
 from posthouse.store.deliveries import delivery_in
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
@@ -15,29 +19,50 @@ class ReturnStore:
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
+        self._failures = FailureRows(database)
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
         """The delivery of that id, None once it is unknown or past retention."""
         row = await self._database.first("find_delivery", delivery_id)
         return None if row is None else delivery_in(row)
 
-    async def record(self, event: Event, *, suppress: str | None) -> bool:
-        """Commit *event* and, when *suppress* names a recipient, its suppression; True if new.
+    async def record(
+        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
+    ) -> bool:
+        """Commit *event* of *delivery*, and what it says *against* its recipient; True if new.
 
-        One event is kept per delivery and kind: a second one writes nothing, so that a
-        suppression that was lifted by hand does not come back by a replay.
+        The lists change in the same transaction: a failure is counted by the limits of the mail's
+        profile, an objection lists the recipient at once. One event is kept per delivery and kind:
+        a second one writes nothing, so that an entry that was removed by hand does not come back
+        by a replay.
         """
+        failures = {}
+        if isinstance(against, AddressFailure):
+            failures = await self._failures.of([(delivery, against)])
+        elif against is not None:
+            event = replace(event, detail={**event.detail, "listed": against.list.value})
         async with self._database.connection() as connection, connection.transaction():
             # The lock is a statement of its own: the next one then sees a concurrent commit.
             await connection.execute(QUERIES["lock_delivery"], event.delivery_id)
-            rows = await connection.fetch(
+            new = await connection.fetch(
                 QUERIES["record_return"],
                 event.account_id,
                 event.submission_id,
                 event.delivery_id,
                 event.kind,
                 event.detail,
-                suppress,
-                None if suppress is None else normal_form(suppress),
+                failures.get(delivery.id),
             )
-            return bool(rows)
+            if new and isinstance(against, Objection):
+                await connection.execute(
+                    QUERIES["add_suppression"], *_objection(event, delivery.recipient, against)
+                )
+            return bool(new)
+
+
+def _objection(event: Event, recipient: str, objection: Objection) -> tuple[Any, ...]:
+    """The parameters of add_suppression."""
+    return (
+        event.account_id, recipient, normal_form(recipient), objection.list.value, objection.scope,
+        event.kind.value, event.detail, objection.rule, objection.rules, None, event.delivery_id,
+    )  # fmt: skip

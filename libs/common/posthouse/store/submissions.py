@@ -11,6 +11,7 @@ from posthouse.mail.address import normal_form
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Attributes, Delivery, Rendition, Submission
+from posthouse.mail.suppression_list import SuppressedRecipient
 from posthouse.store.deliveries import LARGE_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
@@ -44,7 +45,7 @@ class Prepared:
     claimed: ClaimedSubmission
     renditions: tuple[Rendition, ...]
     deliveries: tuple[Delivery, ...]
-    suppressed: tuple[str, ...]  # recipients that get no delivery
+    suppressed: tuple[SuppressedRecipient, ...]  # they get no delivery
     detail: dict[str, Any] = field(default_factory=dict)  # for the timeline
 
     def to_send(self) -> Iterator[tuple[Delivery, tuple[bytes, bytes]]]:
@@ -207,7 +208,7 @@ def _events(prepared: Prepared) -> list[tuple[UUID, UUID, str, dict[str, Any]]]:
     return [
         (submission.account_id, submission.id, EventKind.PREPARED.value, prepared.detail),
         *(
-            (submission.account_id, submission.id, EventKind.SUPPRESSED.value, {"recipient": r})
+            (submission.account_id, submission.id, EventKind.SUPPRESSED.value, r.detail())
             for r in prepared.suppressed
         ),
     ]

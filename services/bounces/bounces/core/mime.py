@@ -11,19 +11,27 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from bounces.core.plain_text import clean, decode
+
 SCANNED = 1 << 20  # octets of a message that are read; the rest is ignored
+_MOST_OCTETS_SPLIT = 16 * SCANNED  # by all multiparts together, which may be inside each other
 _MOST_OCTETS_OF_HEADER = 1 << 16
 _MOST_DEPTH = 50  # of multiparts inside each other
 _MOST_PARTS = 200  # leaves in all
 
 _FIELD = re.compile(rb"^([!-9;-~]{1,76})[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _PARAMETER = re.compile(r';\s*([\w*-]{1,40})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]+))')
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
-# Charsets of real mail. Python has other codecs, which are slow, raise, or decode no text.
-_CHARSETS = re.compile(
-    r"(?:us-ascii|utf-8|iso-8859-\d{1,2}|windows-125\d|koi8-[ru]|gb2312|gbk|gb18030|big5"
-    r"|iso-2022-jp|shift_jis|euc-jp|euc-kr)$"
+# Where a part begins in a message that does not declare its boundary, or declares another.
+_FIRST_PART = re.compile(
+    rb"^--([^\s][^\n]{0,120}?)[ \t]*\n(?:[\w-]{1,40}:[^\n]*\n(?:[ \t][^\n]*\n){0,9}){0,9}?"
+    rb"content-type:[ \t]*([\w./-]{1,60})",
+    re.MULTILINE | re.IGNORECASE,
 )
+_SAYS_REPORT = re.compile(
+    rb"^content-type:[ \t]*message/(?:global-)?(?:delivery-status|feedback-report)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_PREAMBLE_READ = 1 << 16  # octets in which an undeclared boundary is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +46,23 @@ class Part:
         """Lower-case type and subtype; text/plain when none is given (RFC 2045 section 5.2)."""
         return media_type(self.fields)
 
-    def decoded(self) -> bytes:
-        """The body with its transfer encoding decoded; unchanged if it cannot be."""
+    def decoded(self, limit: int) -> bytes:
+        """About *limit* octets of the body, without its transfer encoding if that can be undone."""
         encoding = self.fields.get("content-transfer-encoding", "").strip().lower()
         if encoding == "quoted-printable":
-            return quopri.decodestring(self.body)
+            return quopri.decodestring(self.body[: 3 * limit])[:limit]
         if encoding == "base64":
+            letters = b"".join(self.body[: 2 * limit].split())
+            whole = letters if len(self.body) <= 2 * limit else letters[: len(letters) // 4 * 4]
             try:
-                return binascii.a2b_base64(self.body)
+                return binascii.a2b_base64(whole)[:limit]
             except binascii.Error:
-                return self.body
-        return self.body
+                pass
+        return self.body[:limit]
 
     def text(self, limit: int) -> str:
         """At most *limit* octets of the decoded body as text, by its charset if that is known."""
-        charset = known_charset(parameter(self.fields, "charset"))
-        return decode(self.decoded()[:limit], charset)
+        return decode(self.decoded(limit), parameter(self.fields, "charset"))
 
 
 def leaves(content: bytes) -> Iterator[Part]:
@@ -61,14 +70,16 @@ def leaves(content: bytes) -> Iterator[Part]:
 
     A message inside the message is one leaf: the header of a returned original is not a report.
     """
-    waiting = [(content[:SCANNED].replace(b"\r\n", b"\n").replace(b"\r", b"\n"), 0)]
-    found = 0
+    waiting = [(_start(content[:SCANNED]), 0)]
+    found, left = 0, _MOST_OCTETS_SPLIT
     while waiting and found < _MOST_PARTS:
         entity, depth = waiting.pop()
         part = _entity(entity)
-        boundary = parameter(part.fields, "boundary").encode("utf-8", "replace")
-        if part.media_type.startswith("multipart/") and boundary and depth < _MOST_DEPTH:
-            inner = _split(part.body, b"--" + boundary)
+        inner: list[bytes] = []
+        if depth < _MOST_DEPTH and left > len(entity):
+            inner = _inner(part, depth)
+        if inner:
+            left -= len(entity)
             waiting.extend((piece, depth + 1) for piece in reversed(inner))
         else:
             found += 1
@@ -77,11 +88,15 @@ def leaves(content: bytes) -> Iterator[Part]:
 
 def top(content: bytes) -> Mapping[str, str]:
     """The fields of the message itself."""
-    start = content[:_MOST_OCTETS_OF_HEADER].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return _entity(start).fields
+    return _entity(_start(content[:_MOST_OCTETS_OF_HEADER])).fields
 
 
-def fields(block: bytes) -> Mapping[str, str]:
+def header_of(message: bytes) -> bytes:
+    """The header of *message*, which has LF ends."""
+    return message[:_MOST_OCTETS_OF_HEADER].lstrip(b"\n").partition(b"\n\n")[0]
+
+
+def fields(block: bytes) -> dict[str, str]:
     """Name and unfolded value of each field in *block*, the first of each name."""
     found: dict[str, str] = {}
     for name, value in _FIELD.findall(block[:_MOST_OCTETS_OF_HEADER]):
@@ -102,20 +117,14 @@ def parameter(of: Mapping[str, str], name: str) -> str:
     return ""
 
 
-def known_charset(name: str) -> str:
-    """The charset *name* if real mail uses it, else UTF-8."""
-    return name.lower() if _CHARSETS.match(name.lower()) else "utf-8"
-
-
-def decode(raw: bytes, charset: str = "utf-8") -> str:
-    """*raw* as text; what does not decode is replaced."""
-    return raw.decode(charset, "replace")
-
-
-def clean(text: str, limit: int = 2000) -> str:
-    """One line of at most *limit* characters, without characters that PostgreSQL refuses."""
-    line = _UNPRINTABLE.sub(" ", text[: limit * 2]).strip()[:limit]
-    return line.encode("utf-8", "replace").decode()  # codecs may produce lone surrogates
+def _start(content: bytes) -> bytes:
+    """*content* with LF ends, from its first field on: blanks and an mbox line may come first."""
+    text = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    first, _, rest = text[:1000].lstrip().partition(b"\n")
+    if first.startswith((b"From ", b">From ")):
+        return text[text.find(b"\n", text.find(b"From ")) + 1 :] if rest else text
+    blanks = len(text[:1000]) - len(text[:1000].lstrip())
+    return text[blanks:] if _FIELD.match(text[blanks : blanks + 100]) else text
 
 
 def _entity(entity: bytes) -> Part:
@@ -123,6 +132,22 @@ def _entity(entity: bytes) -> Part:
         return Part({}, entity[1:])
     head, _, body = entity.partition(b"\n\n")
     return Part(fields(head), body)
+
+
+def _inner(part: Part, depth: int) -> list[bytes]:
+    """The entities that *part* is made of, by its own boundary or the one that is used in it."""
+    multipart = part.media_type.startswith("multipart/")
+    boundary = parameter(part.fields, "boundary").encode("utf-8", "replace")
+    if multipart and boundary and (inner := _split(part.body, b"--" + boundary)):
+        return inner
+    start = part.body[:_PREAMBLE_READ]
+    if not multipart and (depth or not _SAYS_REPORT.search(start)):
+        return []
+    first = _FIRST_PART.search(start)
+    if first is None:
+        return []
+    preamble = b"\n" + part.body[: first.start()]
+    return [preamble, *_split(part.body[first.start() :], b"--" + first[1])]
 
 
 def _split(body: bytes, boundary: bytes) -> list[bytes]:

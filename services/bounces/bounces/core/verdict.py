@@ -1,21 +1,31 @@
 """Decides what a report means for the delivery whose return path it came to.
 
-Precision comes before recall: a recipient suppressed by mistake gets no more mail, a recipient
-missed gets one message too many. Only a failure suppresses whose codes say "there is no such
-mailbox", or whose words say so where the codes are vague. It suppresses the recipient of our own
-delivery, whatever address the report names.
+What was said is judged by `posthouse.answers`. Precision comes before recall: a recipient
+suppressed by mistake gets no more mail, a recipient missed gets one message too many. Only a
+report with fields suppresses, and only the recipient of our own delivery, whatever address the
+report names; free text is a hint, and no address is ever taken out of it.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
-from bounces.core.dsn import CODE, Action, RecipientStatus, Report, ReportKind
+from bounces.core.report import Action, RecipientStatus, Report, ReportKind
+from bounces.core.smtp_quote import answers_the_recipient, paragraphs, quoted_reply
+from posthouse.answers import (
+    RULES_VERSION,
+    AnswerClass,
+    Evidence,
+    Judgement,
+    Stage,
+    judge,
+    read_answer,
+)
 from posthouse.mail.events import EventKind
 from posthouse.mail.scope import Scope
 from posthouse.mail.submission import Delivery
 
-RULES = 1  # version of the rules below; stored with every verdict
+RULES = RULES_VERSION  # of the rules that judge; stored with every verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,7 @@ class Suppress:
 
     status: RecipientStatus
     rule: str
+    judgement: Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,7 @@ class Note:
     rule: str
     status: RecipientStatus | None = None
     scope: Scope | None = None  # of a bounce
+    judgement: Judgement | None = None  # of a bounce: what was said, and what a list may make of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,63 +57,102 @@ class Ignore:
 
 Verdict: TypeAlias = Suppress | Note | Ignore
 
-_MOST_CHARACTERS_OF_DIAGNOSTIC = 500  # the words of which are read
-_REPLY = re.compile(r"(?:[\w-]+ *; *)?([245])\d\d(?![\d.])")
+_NOTED = {
+    ReportKind.AUTO_REPLY: (EventKind.REPLIED, "automatic reply"),
+    ReportKind.CHALLENGE: (EventKind.REPLIED, "asks to confirm"),
+    ReportKind.RECEIPT: (EventKind.REPLIED, "receipt"),
+    ReportKind.COMPLAINT: (EventKind.COMPLAINED, "feedback report"),
+    ReportKind.NOT_SPAM: (EventKind.RETURNED, "feedback: not spam"),
+    ReportKind.AUTH_FAILURE: (EventKind.RETURNED, "feedback: authentication failed"),
+    ReportKind.OPT_OUT: (EventKind.RETURNED, "feedback: opt-out"),
+    ReportKind.FEEDBACK: (EventKind.RETURNED, "feedback of another type"),
+    ReportKind.TLS_REPORT: (EventKind.RETURNED, "report about TLS"),
+    ReportKind.DMARC_REPORT: (EventKind.RETURNED, "report about DMARC"),
+    ReportKind.UNRECOGNISED: (EventKind.RETURNED, "not recognised"),
+}
 
-# RFC 3463 section 3 by subject and detail; codes that are not listed, by their subject.
-_SCOPES = {
-    "1.2": Scope.SITE, "1.7": Scope.SENDER, "1.8": Scope.SENDER, "1.9": Scope.SENDER,
-    "1.10": Scope.SITE, "2.3": Scope.MESSAGE, "3.4": Scope.MESSAGE,
-}  # fmt: skip
-_SCOPES_BY_SUBJECT = {
-    "1": Scope.RECIPIENT, "2": Scope.RECIPIENT, "3": Scope.SITE, "4": Scope.SITE,
-    "5": Scope.HOST, "6": Scope.MESSAGE, "7": Scope.SENDER,
-}  # fmt: skip
 
-_GONE = frozenset({"5.1.1", "5.1.6", "5.2.1"})
-# These say only that it failed, so the words decide. 5.1.10 is a null MX in RFC 7505, and an
-# unknown user when Exchange writes it.
-_VAGUE = frozenset({"5.0.0", "5.1.0", "5.1.10"})
-_GONE_WORDS = re.compile(
-    r"\b(?:user|recipient|mailbox|account|address)(?: \w+){0,3} (?:is )?"
-    r"(?:unknown|does(?: not|n't) exist|not found|no longer (?:exists|valid))"
-    r"|\b(?:unknown|no such|invalid|non-?existent) (?:local )?"
-    r"(?:user|recipient|mailbox|account|address)\b"
-    r"|\brecip(?:ient)?notfound\b"
-)
-_OTHER_REASON = re.compile(
-    r"spam|unsolicited|\bbulk\b|black ?list|block ?list|block(?:ed|ing)|\brbl\b|dnsbl|reputation"
-    r"|polic(?:y|ies)|\bspf\b|\bdkim\b|\bdmarc\b|authenticat|relay|virus|access denied|\bsender\b"
-    r"|quota|\bfull\b|over ?size|max.{0,12}size|too (?:large|big|many)|rate limit|frequency"
-    r"|gr[ae]y ?list|suspend|try again|temporar"
-)
+_GONE_CODES = frozenset({"5.1.1", "5.1.6", "5.1.10"})
+_NAMES_MAILBOX = re.compile(r"mail ?box|\baccount\b", re.IGNORECASE)
+# What providers say of mailboxes that do not exist, mostly; too little to suppress by one of them.
+_LIKELY_GONE = ("denied, but whom is not said", "Microsoft's mailbox unavailable")
+_FILTER = "many systems answer so after the text too, when a filter of the recipient refuses it"
 
 
 def decide(report: Report, delivery: Delivery) -> Verdict:
     """The verdict on *report*, which came to the return path of *delivery*."""
-    match report.kind:
-        case ReportKind.DSN:
-            return _of_status(_speaking_for(report.recipients, delivery.recipient))
-        case ReportKind.FREE_TEXT:
-            hint = report.recipients[0]
-            return Note(EventKind.BOUNCED, "failure in free text", hint, scope_of(hint))
-        case ReportKind.AUTO_REPLY:
-            return Note(EventKind.REPLIED, "automatic reply")
-        case ReportKind.COMPLAINT:
-            return Note(EventKind.COMPLAINED, "feedback report")
-        case ReportKind.UNRECOGNISED:
-            return Note(EventKind.RETURNED, "not recognised")
-        case _:
-            assert_never(report.kind)
+    if report.kind is ReportKind.DSN:
+        return _of_status(_speaking_for(report.recipients, delivery.recipient))
+    if report.kind is ReportKind.FREE_TEXT:
+        hint = report.recipients[0]
+        if hint.action is Action.DELAYED:
+            return Note(EventKind.DELAYED, "delay in free text", hint)
+        judgement = judgement_of(hint, Stage.PROSE)
+        return _bounced(hint, judgement, f"free text: {judgement.rule}")
+    kind, rule = _NOTED[report.kind]
+    return Note(kind, rule)
 
 
-def scope_of(status: RecipientStatus) -> Scope:
-    """What a failure applies to; the message alone if it does not say."""
-    code = CODE.search(status.status) or CODE.search(status.diagnostic)
-    if code is None:
-        return Scope.MESSAGE
-    detail = _SCOPES.get(f"{code[2]}.{code[3]}")
-    return detail or _SCOPES_BY_SUBJECT.get(code[2], Scope.MESSAGE)
+def judgement_of(status: RecipientStatus, stage: Stage = Stage.REPORT) -> Judgement:
+    """What the words and codes of *status* mean.
+
+    Where its diagnostic says nothing clear, what the readable text says about the recipient does.
+    """
+    judgement = _of_words(f"{status.diagnostic}\n{status.remark}", stage, status)
+    if judgement.kind is AnswerClass.UNCLEAR and not quoted_reply(status.diagnostic):
+        judgement = _of_prose(status) or judgement
+    if judgement.kind is AnswerClass.NO_SUCH_MAILBOX and _may_be_a_filter(status):
+        return replace(
+            judgement,
+            kind=AnswerClass.UNCLEAR,
+            scope=Scope.MESSAGE,
+            evidence=Evidence.SOFT,
+            rule="unknown user, maybe after the text",
+            why=_FILTER,
+        )
+    return judgement
+
+
+def _of_words(said: str, stage: Stage, status: RecipientStatus) -> Judgement:
+    return judge(read_answer(said, stage, status=status.status))
+
+
+def _of_prose(status: RecipientStatus) -> Judgement | None:
+    """What the first paragraph means that says something clear; advice to try again comes last."""
+    advice = None
+    for paragraph in paragraphs(status.prose):
+        said = quoted_reply(paragraph) or paragraph
+        judgement = _of_words(said, Stage.PROSE, status)
+        if judgement.kind in (AnswerClass.SYSTEM, AnswerClass.NETWORK):
+            advice = advice or judgement
+        elif judgement.kind is not AnswerClass.UNCLEAR:
+            return judgement
+    return advice
+
+
+def _may_be_a_filter(status: RecipientStatus) -> bool:
+    """Whether a reply "user unknown" may have come after the text, from a filter.
+
+    It has no code that says so, and nothing shows that it answered RCPT.
+    """
+    answer = read_answer(status.diagnostic, Stage.REPORT, status=status.status)
+    return (
+        quoted_reply(status.diagnostic) != ""
+        and not _GONE_CODES.intersection(answer.enhanced)
+        and not answers_the_recipient(f"{status.diagnostic}\n{status.prose}")
+        and _NAMES_MAILBOX.search(status.diagnostic) is None
+    )
+
+
+def is_gone(status: RecipientStatus, judgement: Judgement) -> bool:
+    """Whether *status* says for good that the mailbox or its domain most likely does not exist."""
+    gone = judgement.kind in (AnswerClass.NO_SUCH_MAILBOX, AnswerClass.DOMAIN_GONE)
+    likely = judgement.rule in _LIKELY_GONE
+    return status.action is Action.FAILED and judgement.permanent and (gone or likely)
+
+
+def _bounced(status: RecipientStatus, judgement: Judgement, rule: str) -> Note:
+    return Note(EventKind.BOUNCED, rule, status, judgement.scope, judgement)
 
 
 def _speaking_for(recipients: tuple[RecipientStatus, ...], ours: str) -> RecipientStatus:
@@ -135,33 +186,9 @@ def _of_status(status: RecipientStatus) -> Verdict:
         case Action.DELIVERED | Action.RELAYED | Action.EXPANDED:
             return Ignore("delivered")
         case Action.FAILED:
-            return _of_failure(status)
+            judgement = judgement_of(status)
+            if judgement.suppresses:
+                return Suppress(status, judgement.rule, judgement)
+            return _bounced(status, judgement, judgement.rule)
         case _:
             assert_never(status.action)
-
-
-def _of_failure(status: RecipientStatus) -> Verdict:
-    """A bounce; it suppresses if all codes say "no such mailbox" and no word contradicts them."""
-    bounced = Note(EventKind.BOUNCED, "another failure", status, scope_of(status))
-    reply = _REPLY.match(status.diagnostic)
-    codes = {code[0] for code in CODE.finditer(f"{status.status} {status.diagnostic}")}
-    if (reply and reply[1] != "5") or not codes or not codes <= _GONE | _VAGUE:
-        return bounced
-    words = _words(status.diagnostic)
-    if _OTHER_REASON.search(words):
-        return bounced
-    if codes & _GONE:
-        return Suppress(status, "mailbox unknown by code")
-    if _GONE_WORDS.search(words):
-        return Suppress(status, "mailbox unknown by words")
-    return bounced
-
-
-def _words(diagnostic: str) -> str:
-    """The server's own words in lower case, without addresses, links and host names."""
-    tokens = diagnostic[:_MOST_CHARACTERS_OF_DIAGNOSTIC].lower().split()
-    return " ".join(
-        token
-        for token in tokens
-        if not ("@" in token or "/" in token or "<" in token or "[" in token[1:])
-    )

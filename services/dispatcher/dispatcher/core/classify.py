@@ -1,6 +1,6 @@
 """The meaning of a reply: outcome and scope, by the judge of all answers and the command."""
 
-from posthouse.answers import ABOUT_HOSTS, Answer, Stage, enhanced_codes, judge
+from posthouse.answers import ABOUT_HOSTS, Stage, judge, read_answer
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
@@ -26,18 +26,18 @@ def classify_refusal(reply: Reply, stage: Stage, *, recipients: int = 1) -> Defe
     enhanced code say that it will pass; an odd success or intermediate reply is as unclear as a
     4yz. *recipients* is how many the reply speaks for.
     """
-    said = (*enhanced_codes(reply.enhanced or ""), *enhanced_codes(reply.text))
-    judged = judge(Answer(stage, reply.code, said, reply.text, recipients=recipients))
+    answer = read_answer(str(reply), stage, recipients=recipients)
+    judged = judge(answer)
     may_be_final = stage not in ABOUT_HOSTS and reply.code not in _MENDABLE
     if judged.permanent and may_be_final and not _means_too_many(reply, stage):
-        return Bounced(reply, judged.scope, judged)
-    return Deferred(reply, judged.scope, judged)
+        return Bounced(reply, judged.scope, answer, judged)
+    return Deferred(reply, judged.scope, answer, judged)
 
 
 def turned_away(reply: Reply, stage: Stage) -> Deferred:
     """The outcome for all recipients when a host turns us away: never final."""
     refused = classify_refusal(reply, stage)
-    return Deferred(reply, refused.scope, refused.judged)
+    return Deferred(reply, refused.scope, refused.answer, refused.judged)
 
 
 def _means_too_many(reply: Reply, stage: Stage) -> bool:

@@ -16,7 +16,6 @@ class NextAction:
 
     kind: EventKind
     wait: timedelta | None  # until the next try; None: this result is final
-    suppress: bool
     detail: dict[str, Any]
 
 
@@ -28,12 +27,9 @@ def next_action(
     detail: dict[str, Any] = {"code": reply.code, "enhanced": reply.enhanced, "reply": reply.text}
     match outcome:
         case Delivered():
-            return NextAction(EventKind.DELIVERED, None, suppress=False, detail=detail)
-        case Bounced(judged=judged):
-            dead = judged is not None and judged.suppresses
-            return NextAction(
-                EventKind.BOUNCED, None, suppress=dead, detail=detail | _judged(outcome)
-            )
+            return NextAction(EventKind.DELIVERED, None, detail)
+        case Bounced():
+            return NextAction(EventKind.BOUNCED, None, detail | _judged(outcome))
         case Deferred():
             detail |= _judged(outcome)
             again = EventKind.DEFERRED
@@ -43,15 +39,15 @@ def next_action(
             assert_never(outcome)
     wait = wait_for_next_try(lane, tries, expired=expired, jitter=jitter)
     if wait is None:
-        return NextAction(EventKind.EXPIRED, None, suppress=False, detail=detail)
+        return NextAction(EventKind.EXPIRED, None, detail)
     detail["wait_seconds"] = round(wait.total_seconds())
-    return NextAction(again, wait, suppress=False, detail=detail)
+    return NextAction(again, wait, detail)
 
 
 def expired_untried() -> NextAction:
     """For a delivery that expired before it could be tried (again)."""
     detail = {"reply": "expired before the next attempt"}
-    return NextAction(EventKind.EXPIRED, None, suppress=False, detail=detail)
+    return NextAction(EventKind.EXPIRED, None, detail)
 
 
 def _judged(outcome: Bounced | Deferred) -> dict[str, Any]:

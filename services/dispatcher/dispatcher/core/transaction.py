@@ -1,4 +1,4 @@
-"""One message for one server: its envelope, commands and octets, and what became of it."""
+"""One message for one server: its envelope, commands and octets, and each recipient's outcome."""
 
 import re
 from collections.abc import Iterator, Mapping

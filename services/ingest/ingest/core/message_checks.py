@@ -1,12 +1,13 @@
-"""What ingest checks in an envelope and a message; a profile is a tuple of checks.
+"""What ingest checks in an envelope and a message, up to the submission or the refusal.
 
-A check takes the head of a message and facts about its session, and gives a refusal or None.
+A profile is a tuple of checks. A check takes the head of a message and facts about its session, and
+gives a refusal or None.
 """
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias, assert_never
 from uuid import UUID
 
 from ingest.core import refusals
@@ -15,8 +16,11 @@ from posthouse.mail.address import Address, InvalidAddress
 from posthouse.mail.lane import Lane
 from posthouse.mail.mailbox import mailboxes
 from posthouse.mail.message import Field, Header
+from posthouse.mail.submission import Submission
 from posthouse.profiles import Profile
 from posthouse.profiles.choices import CheckedSender, EmptyListMeans, SenderCheck
+from posthouse.smtp.data import LINE_LIMIT, Flaw
+from posthouse.smtp.session_state import MessageReceived
 
 _MAX_HOPS = 50
 
@@ -205,3 +209,56 @@ def requested_lane(head: MessageHead) -> Lane | None:
         if word := _WORDS.get(value.lower()):
             return word
     return None
+
+
+# The submission.
+
+
+class Client(NamedTuple):
+    """What the Received header of a message says about its client."""
+
+    address: str
+    helo: str
+    tls: str
+
+
+def submission_or_refusal(
+    message: MessageReceived, facts: SessionFacts, client: Client, id_: UUID
+) -> Submission | Refusal:
+    """What is stored as *id_*, when all checks of the profile pass."""
+    if isinstance(message.content, Flaw):
+        return _refusal_for(message.content, facts.max_message_octets)
+    found = head_and_body(message.content, facts.max_header_octets)
+    if isinstance(found, Refusal):
+        return found
+    head, body = found
+    if (refusal := first_refusal(head, facts)) is not None:
+        return refusal
+    return Submission(
+        id=id_,
+        account_id=choose_account(head, message.envelope.sender, facts),
+        credential_id=facts.credential_id,
+        profile=facts.profile_name,
+        profile_revision=facts.profile_revision,
+        lane=choose_lane(head, facts),
+        sender=message.envelope.sender,
+        recipients=tuple(message.envelope.recipients),
+        smtputf8=message.envelope.smtputf8,
+        client=client.address,
+        helo=client.helo,
+        tls=client.tls,
+        header=head.octets,
+        body=body,
+    )
+
+
+def _refusal_for(flaw: Flaw, limit: int) -> Refusal:
+    match flaw:
+        case Flaw.TOO_BIG:
+            return refusals.too_big(limit)
+        case Flaw.BARE_LINE_END:
+            return refusals.BARE_LINE_END
+        case Flaw.LONG_LINE:
+            return refusals.line_too_long(LINE_LIMIT)
+        case _:
+            assert_never(flaw)

@@ -15,6 +15,7 @@ from posthouse.mail import return_path, signed_id
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Header
 from posthouse.mail.submission import Delivery, Rendition, Submission
+from posthouse.mail.suppression_list import SuppressedRecipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Plan:
     submission: Submission
     renditions: tuple[PlannedRendition, ...]  # empty, as are the deliveries, when none is left
     deliveries: tuple[Delivery, ...]  # one for each recipient of each copy
-    suppressed: tuple[str, ...]
+    suppressed: tuple[SuppressedRecipient, ...]
     detail: dict[str, Any]  # for the timeline
 
 

@@ -4,7 +4,7 @@ A step takes a draft and facts and returns a draft or a rejection. It changes no
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -16,7 +16,13 @@ from policy.core.facts import Facts, naming_domain
 from policy.core.request import Recipient, Request, author_field, domains_by_preference
 from posthouse.mail.header_text import encode_text
 from posthouse.mail.message import Field, Header, field
-from posthouse.mail.suppression_list import Suppression, SuppressionList
+from posthouse.mail.suppression_list import (
+    SuppressedRecipient,
+    Suppression,
+    SuppressionList,
+    stream_scope,
+    tag_scope,
+)
 from posthouse.profiles import Profile
 from posthouse.profiles.choices import Conformance, SuppressionScope
 
@@ -37,7 +43,7 @@ class Draft(NamedTuple):
 
     request: Request
     copies: tuple[Copy, ...]
-    suppressed: tuple[str, ...] = ()
+    suppressed: tuple[SuppressedRecipient, ...] = ()
 
     @classmethod
     def of(cls, request: Request) -> "Draft":
@@ -142,9 +148,9 @@ def _complete(header: Header, name: str, value: Callable[[], str]) -> Header:
 def drop_suppressed(draft: Draft, facts: Facts) -> Draft:
     """Suppressed recipients get no delivery, and an event instead."""
     dropped = {
-        address
+        address: entry
         for address, entries in facts.suppressions.items()
-        if any(_counts(entry, draft.request) for entry in entries)
+        if (entry := next((e for e in entries if _counts(e, draft.request)), None))
     }
     if not dropped:
         return draft
@@ -153,24 +159,33 @@ def drop_suppressed(draft: Draft, facts: Facts) -> Draft:
         for c in draft.copies
     )
     named = dict.fromkeys(r.address for c in draft.copies for r in c.recipients)
-    return Draft(draft.request, copies, tuple(a for a in named if a in dropped))
+    suppressed = tuple(SuppressedRecipient(a, dropped[a]) for a in named if a in dropped)
+    return Draft(draft.request, copies, suppressed)
 
 
 def _counts(entry: Suppression, request: Request) -> bool:
-    """Whether *entry* applies to this message, by the knobs of its profile."""
-    knobs = request.profile.suppression
+    """Whether *entry* applies to this message, by the knobs of its profile and its flags."""
+    knobs, attributes = request.profile.suppression, request.submission.attributes
+    flags = attributes.flags if knobs.override_allowed else {}
     checked = {
-        SuppressionList.BOUNCE: knobs.check_bounces,
-        SuppressionList.COMPLAINT: knobs.check_complaints,
-        SuppressionList.UNSUBSCRIBE: knobs.check_unsubscribes,
+        SuppressionList.BOUNCE: flags.get("check_bounces", knobs.check_bounces),
+        SuppressionList.UNSUBSCRIBE: flags.get("check_unsubscribes", knobs.check_unsubscribes),
+        SuppressionList.COMPLAINT: knobs.check_complaints,  # no flag of a message overrides it
         SuppressionList.MANUAL: True,
     }
-    scopes = {
-        SuppressionScope.ACCOUNT: (),
-        SuppressionScope.LIST: (request.submission.attributes.stream,),
-        SuppressionScope.TAG: request.submission.attributes.tags,
-    }
-    return checked[entry.list] and (not entry.scope or entry.scope in scopes[knobs.scope])
+    return checked[entry.list] and (not entry.scope or entry.scope in _scopes(request))
+
+
+def _scopes(request: Request) -> Iterator[str]:
+    """The parts of the account's mail that this message belongs to (C25, X19)."""
+    attributes = request.submission.attributes
+    match request.profile.suppression.scope:
+        case SuppressionScope.LIST:
+            yield stream_scope(attributes.stream)
+        case SuppressionScope.TAG:
+            yield from map(tag_scope, attributes.tags or (request.profile.tags.default,))
+        case SuppressionScope.ACCOUNT:
+            pass
 
 
 def add_received(draft: Draft, facts: Facts) -> Draft:

@@ -1,0 +1,46 @@
+"""Reads the notices that hosted mail services send as JSON inside a message."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from bounces.core.plain_text import clean
+from bounces.core.report import Action, RecipientStatus
+from bounces.core.status_fields import CODE, MOST_RECIPIENTS
+
+_ACTIONS = {"failed": Action.FAILED, "delayed": Action.DELAYED, "delivered": Action.DELIVERED}
+_LIST = re.compile(r'"(?:bounced|delayed)Recipients"\s*:\s*(?=\[)')
+_MOST_LISTS = 10
+
+
+def read_json_notice(text: str) -> tuple[RecipientStatus, ...]:
+    """The recipients that a JSON object in *text* lists; () if there is none.
+
+    Only the list is read, so that an object that was cut or wrapped by mail does no harm.
+    """
+    if not text.lstrip().startswith("{"):
+        return ()
+    return tuple(_recipients(text))[:MOST_RECIPIENTS]
+
+
+def _recipients(text: str) -> Iterator[RecipientStatus]:
+    for number, found in enumerate(_LIST.finditer(text)):
+        if number == _MOST_LISTS:
+            return
+        try:
+            listed, _ = json.JSONDecoder(strict=False).raw_decode(text, found.end())
+        except (ValueError, RecursionError):
+            continue
+        yield from (status for one in listed if (status := _status(one)))
+
+
+def _status(one: object) -> RecipientStatus | None:
+    if not isinstance(one, dict) or "@" not in str(one.get("emailAddress", "")):
+        return None
+    code = CODE.search(str(one.get("status", ""))[:100])
+    return RecipientStatus(
+        action=_ACTIONS.get(str(one.get("action", "failed"))[:20].lower(), Action.FAILED),
+        status=code[0] if code else "",
+        diagnostic=clean(str(one.get("diagnosticCode", ""))[:2000], 1000),
+        final_recipient=clean(str(one["emailAddress"])[:400].strip("<> "), 320),
+    )

@@ -1,0 +1,175 @@
+"""Reads a notice in free text: that something was not delivered, to whom, and what was said.
+
+Formats of some hundred mail systems differ in words and language, and are alike in structure: a
+mail system writes, it lists addresses or names them in a sentence, quotes an SMTP reply, and
+appends the original. That structure is read here; no format is known by its name.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bounces.core.failure_words import DAEMON, DELAY, FAILURE_SUBJECT, FAILURE_TEXT, FINAL
+from bounces.core.mime import fields
+from bounces.core.named_addresses import Named, Role, addresses_in, named_addresses
+from bounces.core.original import original_begins
+from bounces.core.plain_text import clean, clean_lines
+from bounces.core.report import Action, RecipientStatus
+from bounces.core.smtp_quote import enhanced_in, paragraphs, quoted_reply
+
+_MOST_LINES = 3000
+_MOST_RECIPIENTS = 1000
+_LONGEST_PROSE = 4000  # characters about one recipient
+_SEARCHED = 6000  # characters in which the words of a notice are looked for
+_STATUS_OF_CLASS = {"4": "4.0.0", "5": "5.0.0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A text split where the original begins."""
+
+    lines: tuple[str, ...]
+    original: Mapping[str, str]  # fields of the original's header in the text, if it has one
+
+    @property
+    def text(self) -> str:
+        """The words of the mail system."""
+        return "\n".join(self.lines)
+
+
+def split_notice(text: str) -> Notice:
+    """*text* divided into the mail system's words and the original."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:_MOST_LINES]
+    end = original_begins(lines)
+    header = "\n".join(line.removeprefix(">").removeprefix(" ") for line in lines[end : end + 200])
+    return Notice(tuple(lines[:end]), fields(header.encode("utf-8", "replace")))
+
+
+def failed_in(header: Mapping[str, str]) -> tuple[str, ...]:
+    """The failed recipients that a field of the header names, as Exim and Google do."""
+    named = addresses_in(header.get("x-failed-recipients", ""))
+    return tuple(dict.fromkeys(named))[:_MOST_RECIPIENTS]
+
+
+def is_failure(header: Mapping[str, str], subject: str, notice: Notice) -> bool:
+    """Whether the notice tells of a failure or delay, judged by who writes and what is said."""
+    if "x-failed-recipients" in header:
+        return True
+    by_daemon = is_from_daemon(header)
+    by_subject = FAILURE_SUBJECT.search(subject) is not None
+    text = notice.text[:_SEARCHED]
+    by_text = FAILURE_TEXT.search(text) is not None or DELAY.search(text) is not None
+    by_quote = quoted_reply(text) != ""
+    return sum((by_daemon, by_subject, by_text or by_quote)) > 1
+
+
+def is_from_daemon(header: Mapping[str, str]) -> bool:
+    """Whether a mail system wrote it, by its From field; an automatic reply has an address."""
+    author = header.get("from", "").strip(" <>")
+    return not author or DAEMON.search(author) is not None
+
+
+def is_delay(subject: str, text: str) -> bool:
+    """Whether the server is still trying."""
+    said = f"{subject}\n{text[:_SEARCHED]}"
+    return DELAY.search(said) is not None and FINAL.search(text[:_SEARCHED]) is None
+
+
+def recipients_in(
+    notice: Notice, failed: Sequence[str], ours: Collection[str], sent_to: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Each failed recipient and what is said about it.
+
+    *failed* are those that the header names; *ours* the sender's own addresses, in lower case;
+    *sent_to* the recipients that the original's header names, of whom one alone is believed.
+    """
+    named = named_addresses(notice.lines, ours)
+    chosen = _chosen(named, failed)
+    if not chosen and not failed:
+        named = named_addresses(notice.lines, ())  # mail to oneself comes back too
+        chosen = _chosen(named, ())
+    if not chosen:
+        addresses = tuple(failed) or (tuple(sent_to) if len(sent_to) == 1 else ())
+        return tuple((address, notice.text[:_LONGEST_PROSE]) for address in addresses)
+    return tuple(_with_prose(notice.lines, named, chosen))
+
+
+def status_of(address: str, prose: str, *, delayed: bool) -> RecipientStatus:
+    """What *prose*, the words about *address*, says of it."""
+    reply = quoted_reply(prose)
+    enhanced = enhanced_in(reply) or ("" if reply else enhanced_in(prose))
+    if not enhanced:
+        enhanced = _STATUS_OF_CLASS.get(reply[:1], "")
+    return RecipientStatus(
+        action=Action.DELAYED if delayed else Action.FAILED,
+        status=enhanced,
+        diagnostic=clean(reply or next(paragraphs(prose), ""), 1000),
+        final_recipient=clean(address, 320),
+        prose=clean_lines(prose, _LONGEST_PROSE),
+    )
+
+
+def _chosen(named: Sequence[Named], failed: Sequence[str]) -> list[Named]:
+    """The first naming of each failed recipient."""
+    if failed:
+        wanted = {address.lower() for address in failed}
+        naming = [name for name in named if name.address.lower() in wanted]
+    else:
+        best = max((name.role for name in named), default=Role.OTHER)
+        naming = [name for name in named if name.role is best]
+        if best is Role.OTHER or (best is Role.MENTIONED and len(naming) > 1):
+            naming = []
+    first: dict[str, Named] = {}
+    for name in naming:
+        first.setdefault(name.address.lower(), name)
+    if failed and len(first) < len({address.lower() for address in failed}):
+        return []
+    return list(first.values())[:_MOST_RECIPIENTS]
+
+
+def _with_prose(
+    lines: Sequence[str], named: Sequence[Named], chosen: Sequence[Named]
+) -> Iterator[tuple[str, str]]:
+    """Each of *chosen* with the lines from its own to the next one's, and others that name it."""
+    if chosen[0].role is Role.TRANSCRIPT:
+        yield from _in_dialogue(lines, chosen)
+        return
+    if len(chosen) == 1:
+        only = chosen[0]
+        before = "\n".join(lines[: only.line])
+        yield only.address, (_behind(lines, only, len(lines)) + "\n\n" + before)[:_LONGEST_PROSE]
+        return
+    shared = ""
+    if chosen[-1].line + 1 < len(lines):
+        shared = "\n".join(lines[chosen[-1].line + 1 :])
+    for number, name in enumerate(chosen):
+        last = number + 1 == len(chosen)
+        end = len(lines) if last else chosen[number + 1].line
+        own = _behind(lines, name, end)
+        again = "\n".join(_lines_again(lines, named, name))
+        text = own if re.search(r"\w", own) else again or shared
+        yield name.address, f"{text}\n\n{again}"[:_LONGEST_PROSE]
+
+
+def _in_dialogue(lines: Sequence[str], chosen: Sequence[Named]) -> Iterator[tuple[str, str]]:
+    """Each of *chosen* with the replies up to the line that names it, and the one that follows."""
+    begin = 0
+    for name in chosen:
+        end = name.line + 1
+        if lines[name.line].lstrip().startswith(">>>"):
+            begin, end = name.line, end + 1
+        yield name.address, "\n".join(lines[begin:end])[:_LONGEST_PROSE]
+        begin = end
+
+
+def _behind(lines: Sequence[str], name: Named, end: int) -> str:
+    first = lines[name.line][name.end :].lstrip(">\"')] \t:;,")
+    return "\n".join([first, *lines[name.line + 1 : end]])
+
+
+def _lines_again(lines: Sequence[str], named: Sequence[Named], name: Named) -> Iterator[str]:
+    """Later lines that name the address, each with the one that follows."""
+    wanted = name.address.lower()
+    for other in named:
+        if other.line > name.line and other.address.lower() == wanted:
+            yield lines[other.line]
