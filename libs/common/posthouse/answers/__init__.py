@@ -4,7 +4,7 @@ from posthouse.answers.answer import Answer, AnswerClass, Evidence, Judgement, S
 from posthouse.answers.judging import ABOUT_HOSTS, SERVICE_CLOSING, judge
 from posthouse.answers.reply_codes import read_answer
 from posthouse.answers.rule_table import RULES_VERSION, provider_of
-from posthouse.answers.weighing import failure_of, weight_of
+from posthouse.answers.weighing import failure_of, weight_of, why_not_listed
 
 __all__ = [
     "ABOUT_HOSTS",
@@ -20,4 +20,5 @@ __all__ = [
     "provider_of",
     "read_answer",
     "weight_of",
+    "why_not_listed",
 ]
