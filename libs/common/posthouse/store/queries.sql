@@ -315,6 +315,7 @@ WITH input AS (
     SELECT new_id(), account_id, submission_id, id, kind,
            CASE WHEN (failure).normal IS NULL THEN detail
                 ELSE detail || jsonb_strip_nulls(jsonb_build_object(
+                    'rule', (failure).rule, 'rules', (failure).version,
                     'listed', count_bounce(account_id, id, failure))) END
     FROM done
     -- Two batches that name the same addresses must not wait for each other.
@@ -543,6 +544,55 @@ DELETE FROM suppressions WHERE ctid = ANY(ARRAY(
 ))
 RETURNING normal;
 
+-- name: begin_import
+CREATE TEMP TABLE imported_suppressions (
+    normal text, list text, scope text, address text, reason text, evidence jsonb, rule text,
+    version text, delivery_id uuid, created_at timestamptz, expires_at timestamptz
+);
+
+-- name: take_import
+-- Of two entries for the same the one that lasts longer stays. In the order in which bounces are
+-- counted, so that neither waits for the other in a circle.
+WITH written AS (
+    INSERT INTO suppressions (account_id, normal, list, scope, address, reason, evidence, rule,
+                              version, delivery_id, created_at, expires_at)
+    SELECT DISTINCT ON (normal, list, scope) $1::uuid, normal, list, scope, address, reason,
+           evidence, rule, version, delivery_id, COALESCE(created_at, now()), expires_at
+    FROM imported_suppressions
+    ORDER BY normal, list, scope, COALESCE(expires_at, 'infinity') DESC
+    ON CONFLICT (account_id, normal, list, scope) DO UPDATE
+    SET address = EXCLUDED.address, reason = EXCLUDED.reason, evidence = EXCLUDED.evidence,
+        rule = EXCLUDED.rule, version = EXCLUDED.version, delivery_id = EXCLUDED.delivery_id,
+        created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at
+    WHERE COALESCE(EXCLUDED.expires_at, 'infinity') > COALESCE(suppressions.expires_at, 'infinity')
+    RETURNING 1
+)
+SELECT count(*) FROM written;
+
+-- name: end_import
+DROP TABLE IF EXISTS imported_suppressions;
+
+-- name: export_suppressions
+SELECT address, list, scope, reason, created_at, expires_at, rule, version, delivery_id, evidence
+FROM suppressions
+WHERE account_id = $1 AND COALESCE(list = $2, true) AND COALESCE(expires_at > now(), true)
+ORDER BY account_id, normal, list, scope;
+
+-- name: read_bounce_list
+SELECT s.account_id, a.name AS account, s.address, s.normal, s.list, s.scope, s.reason, s.evidence,
+       s.rule, s.version, s.delivery_id, s.created_at, s.expires_at
+FROM suppressions s JOIN accounts a ON a.id = s.account_id
+WHERE s.list = 'bounce' AND COALESCE(s.account_id = $1, true) AND COALESCE(s.expires_at > now(), true);
+
+-- name: lift_bounces
+DELETE FROM suppressions s
+USING ROWS FROM (unnest($1::address_row_1[]), unnest($2::timestamptz[]))
+    AS t(account_id, normal, created_at)
+WHERE s.account_id = t.account_id AND s.normal = t.normal AND s.list = 'bounce' AND s.scope = ''
+  AND s.created_at = t.created_at
+RETURNING s.account_id, s.address, s.reason, s.evidence, s.rule, s.version, s.delivery_id,
+          s.created_at, s.expires_at;
+
 -- name: write_audit
 INSERT INTO audit (actor, action, account_id, detail) VALUES ($1, $2, $3, $4);
 
@@ -708,6 +758,9 @@ UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_b
 
 -- name: disable_statement_timeout
 SET LOCAL statement_timeout = 0;
+
+-- name: disable_idle_timeout
+SET LOCAL idle_in_transaction_session_timeout = 0;
 
 -- name: shift_due_submissions
 -- Due times were written while the clock was ahead: they move back by as much. A lease gets its
