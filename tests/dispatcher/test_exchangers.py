@@ -16,7 +16,8 @@ from dispatcher.core.exchangers import (
     without_exchangers,
 )
 from dispatcher.core.refused_hosts import RefusedHosts
-from posthouse.mail.outcome import Bounced, Deferred, Scope
+from posthouse.mail.outcome import Bounced, Deferred
+from posthouse.mail.scope import Scope
 
 OURS = RefusedHosts(frozenset({"relay.example"}))
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from dispatcher.core.refused_hosts import RefusedHosts, is_loopback
-from posthouse.mail.outcome import Bounced, Deferred, Scope
+from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.reply import Reply
+from posthouse.mail.scope import Scope
 
 HostsByPreference: TypeAlias = tuple[tuple[str, ...], ...]
 
