@@ -433,6 +433,11 @@ FROM unnest($1::profile_row_1[]) AS t(credential_id, name, revision)
 JOIN credentials c ON c.id = t.credential_id
 JOIN profiles p ON (p.account_id, p.name, p.revision) = (c.account_id, t.name, t.revision);
 
+-- name: list_profiles
+SELECT DISTINCT ON (a.name, p.name) a.name AS account, p.account_id, p.name, p.revision, p.preset,
+       p.preset_revision, p.knobs
+FROM profiles p JOIN accounts a ON a.id = p.account_id ORDER BY a.name, p.name, p.revision DESC;
+
 -- name: find_account
 SELECT id, name, created_at FROM accounts WHERE name = $1;
 
