@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID
 
 from policy.core.facts import DomainKeys, Facts, KnownDomain, Relay, SigningUnavailable
 from policy.core.request import Request
