@@ -36,7 +36,7 @@ class ByDomain:
 
     async def route(self, domain: str) -> Route:
         """A way there."""
-        return Route((f"mx.{domain}",), 25, domain, TlsPolicy.OPPORTUNISTIC)
+        return Route(((f"mx.{domain}",),), 25, domain, TlsPolicy.OPPORTUNISTIC)
 
 
 @dataclass
