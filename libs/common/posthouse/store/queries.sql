@@ -368,17 +368,29 @@ UPDATE due_deliveries SET due_at = now() WHERE leased AND due_at > now();
 -- name: find_delivery
 SELECT * FROM deliveries WHERE id = $1;
 
--- name: lock_delivery
+-- name: find_deliveries_of
+SELECT * FROM deliveries WHERE submission_id = $1;
+
+-- name: find_return_path_host
+SELECT FROM sending_domains WHERE return_path_host = $1 LIMIT 1;
+
+-- name: lock_returned
 SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0));
 
 -- name: record_return
+-- Once for each digest about a submission, and at most $7 times for each of its deliveries.
 INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
 SELECT new_id(), $1, $2, $3, $4,
        CASE WHEN $6::failure_row_1 IS NULL THEN $5::jsonb
             ELSE $5::jsonb || jsonb_strip_nulls(jsonb_build_object(
                 'listed', count_bounce($1, $3, $6))) END
-WHERE NOT EXISTS (SELECT FROM events WHERE submission_id = $2 AND delivery_id = $3 AND kind = $4)
-RETURNING id;
+WHERE NOT EXISTS (
+    SELECT FROM events WHERE submission_id = $2 AND detail->>'digest' = $5::jsonb->>'digest'
+) AND (
+    SELECT count(*) FROM events
+    WHERE submission_id = $2 AND delivery_id IS NOT DISTINCT FROM $3 AND detail ? 'digest'
+) < $7
+RETURNING COALESCE(detail->>'listed', 'none') AS listed;
 
 -- name: find_submission_profiles
 SELECT s.id, s.profile, s.profile_revision, p.preset, p.preset_revision, p.knobs
