@@ -32,8 +32,7 @@ FROM input;
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
 -- may be due. One that was claimed twice without a result may kill the process that claims it:
--- these come one at a time, and none unless $4. `listed`: a recipient, as it is written, or its
--- domain is on a list of the account, perhaps no longer.
+-- these come one at a time, and none unless $4.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, $5::integer) AS lane
     WHERE (SELECT true FROM due_submissions d
@@ -54,10 +53,6 @@ WITH due AS (
     RETURNING id, claim
 )
 SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim,
-    COALESCE((SELECT true FROM unnest(s.recipients) AS recipient CROSS JOIN LATERAL (
-        SELECT FROM suppressions e WHERE e.account_id = s.account_id
-          AND e.normal = ANY(ARRAY[recipient, substring(recipient FROM '@[^@]*$')]) OFFSET 0
-    ) e LIMIT 1), false) AS listed,
     (SELECT cardinality(lanes) > 1 FROM due)
     OR (SELECT count(*) FROM picked) = $1
     OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
@@ -457,6 +452,11 @@ SELECT t.credential_id, p.account_id, p.name, p.revision, p.preset, p.preset_rev
 FROM unnest($1::profile_row_1[]) AS t(credential_id, name, revision)
 JOIN credentials c ON c.id = t.credential_id
 JOIN profiles p ON (p.account_id, p.name, p.revision) = (c.account_id, t.name, t.revision);
+
+-- name: list_profiles
+SELECT DISTINCT ON (a.name, p.name) a.name AS account, p.account_id, p.name, p.revision, p.preset,
+       p.preset_revision, p.knobs
+FROM profiles p JOIN accounts a ON a.id = p.account_id ORDER BY a.name, p.name, p.revision DESC;
 
 -- name: find_account
 SELECT id, name, created_at FROM accounts WHERE name = $1;
