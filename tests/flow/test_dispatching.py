@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from dispatcher.connection_pool import Sent
 from dispatcher.core.classify import classify_refusal
 from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.sent import Sent
 from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.in_flight import LaneLimits
@@ -37,6 +37,9 @@ class ByDomain:
     async def route(self, domain: str) -> Route:
         """A way there."""
         return Route(((f"mx.{domain}",),), 25, domain, TlsPolicy.OPPORTUNISTIC)
+
+    def doubt(self, domain: str) -> None:
+        """Every route is a good one."""
 
 
 @dataclass
