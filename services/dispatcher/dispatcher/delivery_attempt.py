@@ -20,6 +20,7 @@ from dispatcher.sites import Full, Sites
 from posthouse.answers import failure_of
 from posthouse.mail.address import domain_of
 from posthouse.mail.address_failure import AddressFailure
+from posthouse.mail.events import EventKind
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
@@ -196,7 +197,8 @@ class DeliveryAttempts:
             enhanced=reply.enhanced,
             reply=reply.text,
         )
-        return _settlement(claimed, action, attempt, _against_address(outcome, attempt.host))
+        failure = _against_address(outcome, attempt.host, expired=action.kind is EventKind.EXPIRED)
+        return _settlement(claimed, action, attempt, failure)
 
 
 def _settlement(
@@ -211,9 +213,10 @@ def _settlement(
     return Settlement(claimed, action.kind, action.wait, attempt, detail, failure)
 
 
-def _against_address(outcome: Outcome, host: str) -> AddressFailure | None:
+def _against_address(outcome: Outcome, host: str, *, expired: bool) -> AddressFailure | None:
+    """What counts against the recipient's address: a server said so, or DNS of its domain."""
     if not isinstance(outcome, Bounced | Deferred):
         return None
     if outcome.answer is None or outcome.judged is None:
         return None
-    return failure_of(outcome.answer, outcome.judged, host=host)
+    return failure_of(outcome.answer, outcome.judged, expired=expired, host=host or "DNS")

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
+from bounces.core.relation import is_about
 from bounces.core.report import Action, RecipientStatus, Report, ReportKind
 from bounces.core.smtp_quote import answers_the_recipient, paragraphs, quoted_reply
 from posthouse.answers import (
@@ -82,7 +83,11 @@ _FILTER = "many systems answer so after the text too, when a filter of the recip
 def decide(report: Report, delivery: Delivery) -> Verdict:
     """The verdict on *report*, which came to the return path of *delivery*."""
     if report.kind is ReportKind.DSN:
-        return _of_status(_speaking_for(report.recipients, delivery.recipient))
+        status = _speaking_for(report.recipients, delivery.recipient)
+        verdict = _of_status(status)
+        if isinstance(verdict, Suppress) and not is_about(status, delivery.recipient):
+            return _bounced(status, verdict.judgement, f"another address: {verdict.rule}")
+        return verdict
     if report.kind is ReportKind.FREE_TEXT:
         hint = report.recipients[0]
         if hint.action is Action.DELAYED:
