@@ -8,7 +8,7 @@ from bounces.core.verdict import Ignore, Note, Suppress, Verdict
 from posthouse.mail.address_failure import AgainstAddress
 from posthouse.mail.events import Event
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
+from posthouse.mail.submission import Delivery, Submission
 
 REPORTS = sorted((Path(__file__).parents[1] / "bounces" / "reports").glob("*.eml"))
 
@@ -41,6 +41,7 @@ class RememberedReturns:
     deliveries: dict[UUID, Delivery] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     suppressed: list[str] = field(default_factory=list)
+    forwarded: list[Submission] = field(default_factory=list)
     failure: Exception | None = None
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
@@ -50,7 +51,12 @@ class RememberedReturns:
         return self.deliveries.get(delivery_id)
 
     async def record(
-        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
+        self,
+        event: Event,
+        delivery: Delivery,
+        against: AgainstAddress | None = None,
+        *,
+        forward: Submission | None = None,
     ) -> bool:
         """Keep *event* unless there is one of its kind for its delivery."""
         if self.failure:
@@ -58,6 +64,7 @@ class RememberedReturns:
         if any((event.delivery_id, event.kind) == (e.delivery_id, e.kind) for e in self.events):
             return False
         self.events.append(event)
+        self.forwarded += [forward] if forward else []
         if against is not None:
             self.suppressed.append(delivery.recipient)
         return True

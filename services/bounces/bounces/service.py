@@ -1,10 +1,10 @@
 """Returned mail: which delivery it belongs to, what it says, and what we record."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from enum import StrEnum
-from typing import Any, Protocol, assert_never
+from typing import Any, Protocol, TypeAlias, assert_never
 from uuid import UUID
 
 import structlog
@@ -15,8 +15,9 @@ from bounces.core.report import RecipientStatus, Report, ReportKind
 from bounces.core.verdict import RULES, Ignore, Note, Suppress, Verdict, decide
 from posthouse.mail.address_failure import AddressFailure, AgainstAddress, FailureWeight
 from posthouse.mail.events import Event, EventKind
+from posthouse.mail.lane import Lane
 from posthouse.mail.return_path import InvalidReturnPath, verify
-from posthouse.mail.submission import Delivery
+from posthouse.mail.submission import Delivery, Submission
 
 log = structlog.get_logger()
 
@@ -43,14 +44,28 @@ class Returns(Protocol):
         """The delivery with that id; None if there is none, or none any longer."""
 
     async def record(
-        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
+        self,
+        event: Event,
+        delivery: Delivery,
+        against: AgainstAddress | None = None,
+        *,
+        forward: Submission | None = None,
     ) -> bool:
         """Commit *event* of *delivery*, and what it says *against* its recipient; True if new.
 
-        Both are written in one transaction. One event is kept for each delivery and kind. A second
+        With them *forward* is accepted, in which the returned message is sent on. All is written in
+        one transaction. One event is kept for each delivery and kind. A second
         one writes nothing and gives False: an entry that was removed by hand does not come back
         when a report is replayed.
         """
+
+
+Forward: TypeAlias = Callable[[Delivery, bytes], Awaitable[Submission | None]]
+"""Makes the message that sends a returned one on; None when nobody gets it."""
+
+
+async def _forward_nothing(_: Delivery, __: bytes) -> None:
+    return None
 
 
 class NotOurs(StrEnum):
@@ -64,8 +79,19 @@ class NotOurs(StrEnum):
 class Bounces:
     """Finds the delivery that a returned message belongs to, and records what it means."""
 
-    def __init__(self, returns: Returns, keys: Sequence[bytes], today: Callable[[], date]) -> None:
+    def __init__(
+        self,
+        returns: Returns,
+        keys: Sequence[bytes],
+        today: Callable[[], date],
+        *,
+        forward: Forward = _forward_nothing,
+        announce: Callable[[Lane], None] = lambda _: None,
+    ) -> None:
+        """*announce* is told, after the commit, in which lane a submission became due."""
         self._returns = returns
+        self._forward = forward
+        self._announce = announce
         self._keys = tuple(keys)
         self._today = today
 
@@ -94,9 +120,8 @@ class Bounces:
         """
         report, verdict = await _report_and_verdict(content, delivery)
         event = _event(delivery, report, verdict, client)
-        new = event is not None and await self._returns.record(
-            event, delivery, _against(report, verdict) if isinstance(verdict, Suppress) else None
-        )
+        against = _against(report, verdict) if isinstance(verdict, Suppress) else None
+        new = event is not None and await self._record(event, delivery, content, against)
 
         result = "repeated" if event is not None and not new else _word(verdict)
         RETURNS.labels(kind=report.kind, verdict=result).inc()
@@ -111,6 +136,15 @@ class Bounces:
             rule=verdict.rule,
             client=client,
         )
+
+    async def _record(
+        self, event: Event, delivery: Delivery, content: bytes, against: AgainstAddress | None
+    ) -> bool:
+        forward = await self._forward(delivery, content)
+        new = await self._returns.record(event, delivery, against, forward=forward)
+        if new and forward is not None:
+            self._announce(forward.lane)
+        return new
 
 
 async def _report_and_verdict(content: bytes, delivery: Delivery) -> tuple[Report, Verdict]:

@@ -3,15 +3,27 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from posthouse.running.common_settings import EndpointSetting, WithSecretKey
+from posthouse.mail.address import Address
+from posthouse.running.common_settings import (
+    EndpointSetting,
+    WithReturnPathHost,
+    WithSecretKey,
+)
 from posthouse.running.program import ProgramSettings
-from posthouse.running.settings import Settings
 from posthouse.running.tcp import Endpoint
 
 
-class WithBounces(Settings):
+def _mailbox(given: str) -> str:
+    return str(Address.parse(given))
+
+
+MailAddress = Annotated[str, AfterValidator(_mailbox)]
+"""One mailbox, without angle brackets."""
+
+
+class WithBounces(WithReturnPathHost):
     """Settings for taking returned mail, in every form of deployment."""
 
     bounces_listen: EndpointSetting = Endpoint("127.0.0.1", 2526)
@@ -35,6 +47,22 @@ class WithBounces(Settings):
     bounces_messages_per_minute: Annotated[int, Field(ge=1)] = 1_000
     """Most returned messages a minute from one IPv4 address or one IPv6 network of 64 bits; one
     more is answered 451, and its sender tries again."""
+
+    dsn_per_hour: Annotated[int, Field(ge=1)] = 20
+    """Most reports of undelivered mail (DSN) an hour to one sender. What fails beyond them is
+    listed in one digest at the end of that hour."""
+
+    dsn_gather_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """How long after the first failure of a message its sender is told, so that recipients that
+    fail within this time share one report."""
+
+    operator_address: MailAddress | None = None
+    """Where mail to postmaster@ and abuse@ of the hosts that take returned mail is forwarded to, if
+    it is no report. It must not lie at such a host. Default: such mail is kept, and `posthouse
+    postmaster` shows it."""
+
+    operator_mail_per_hour: Annotated[int, Field(ge=1)] = 20
+    """Most messages an hour that are forwarded to the operator's address; the rest is kept."""
 
     @model_validator(mode="after")
     def _a_key_has_a_certificate(self) -> Self:

@@ -24,6 +24,7 @@ class EventKind(StrEnum):
     REPLIED = "replied"  # an automatic reply came to the return path, such as "out of office"
     COMPLAINED = "complained"  # the recipient reported it as unwanted (RFC 5965)
     RETURNED = "returned"  # a message came back that could not be read as any of these
+    NOTIFIED = "notified"  # we told the sender or the bounce address that it was not delivered
 
 
 @dataclass(frozen=True, slots=True)
