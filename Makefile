@@ -30,7 +30,7 @@ DEVELOPMENT := $(VENV)/.development-$(call digest,requirements-dev.lock)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo up check format test chaos soak bench demo-compose lock clean
+.PHONY: help setup setup-dev demo up check format test fuzz chaos soak bench demo-compose lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ format: setup-dev ## Format the code
 test: setup-dev ## All tests, with real servers: at most ten minutes on two cores
 	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
 		-m "not long" $(ARGS)
+
+fuzz: setup-dev ## 100,000 damaged reports and replies: none raises, none takes a second; ten minutes
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
 chaos: setup-dev ## Break a relay under load in every way, 100,000 messages each: two hours, a report
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)

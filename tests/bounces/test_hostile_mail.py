@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from bounces.core.mime import SCANNED, leaves
 from bounces.core.reading import read
 from bounces.core.report import Report, ReportKind
 from bounces.core.verdict import decide
+from fuzz.damage import damaged
 from servers.returned_mail import OURS, REPORTS
 
 GROUP = b"\nFinal-Recipient: rfc822; a%d@dest.example\nAction: failed\nStatus: 5.1.1\n"
@@ -72,6 +74,16 @@ def test_no_damaged_report_raises(path: Path, at: int, removed: int, instead: by
     report = read(content[:at] + instead + content[at + removed :])
     decide(report, OURS)
     assert_storable(report)
+
+
+def test_a_thousand_messages_damaged_in_every_way_raise_nothing() -> None:
+    """The short form of `make fuzz`."""
+    random = Random(7)  # noqa: S311 - damage, no secret
+    whole = [path.read_bytes() for path in REPORTS]
+    for _ in range(1000):
+        report = read(damaged(random, whole))
+        decide(report, OURS)
+        assert_storable(report)
 
 
 def nested(depth: int) -> bytes:

@@ -52,7 +52,7 @@ class Told:
         return [
             message_from_bytes(message.content, policy=policy.default)
             for message in self.sink._received
-            if message.sender == "" and message.recipients == [to]
+            if message.sender == "" and message.recipients == (to,)
         ]
 
     async def has(self, count: int) -> list[EmailMessage]:
@@ -105,7 +105,7 @@ async def test_a_refused_recipient_is_reported_to_the_sender_signed_and_once(
                 " JOIN sending_domains d ON d.id = domain_id"
             )
         }
-        (raw,) = [m.content for m in told.sink._received if m.recipients == [SENDER]]
+        (raw,) = [m.content for m in told.sink._received if m.recipients == (SENDER,)]
         assert signatures(raw, published).holds, signatures(raw, published).seen
         assert f"mailer-daemon@{SENDER_DOMAIN}" == report["From"].addresses[0].addr_spec
         assert ("multipart/report", "<nobody@one.example>", "auto-replied") == (

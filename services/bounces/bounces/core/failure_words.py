@@ -95,13 +95,13 @@ DELAY = _any_of(
 
 FINAL = _any_of(
     r"permanent(?:ly)?\b.{0,20}\b(?:error|fail|fatal)|failed permanently|permanent error",
-    r"giv(?:en|ing) up|could not be delivered for|no further (?:delivery )?attempts",
+    r"giv(?:en|ing) up|no further (?:delivery )?attempts",
     r"undelivered mail returned|will be deleted from queue|message (?:has )?expired",
 )  # fmt: skip
 """In the text: the server has given up, whatever it says about delays."""
 
 NOT_A_RECIPIENT = _any_of(
-    r"\b(?:contact|assist\w*|help|support|question|abuse|inform\w*|further)\b(?: \S+){0,8}$",
+    r"\b(?:contact|assist\w*|help|support|question|abuse|inform\w*|further)\b(?: \S+){0,8}\W*$",
     r"\b(?:sender|sent (?:by|from)|from|by|reply to|reply-to|return-path|envelope-from)\W*$",
     r"\b(?:please (?:\S+ ){0,3}(?:write|mail|send|forward|reply)|send (?:\S+ ){0,6}to)\W*$",
     r"\b(?:mail from|x-postfix-sender|reports? (?:\S+ )?to|try(?: \S+){0,4} (?:to|at)|if)\W*$",

@@ -7,6 +7,7 @@ message from a known address.
 import re
 from collections.abc import Iterator, Mapping
 
+from bounces.core.json_notice import complained_recipients
 from bounces.core.mime import Part, fields, header_of
 from bounces.core.plain_text import clean, decode
 from bounces.core.report import Feedback, Report, ReportKind
@@ -26,7 +27,13 @@ _KINDS = {
 _FIELD_LINE = re.compile(
     r"^(original-rcpt-to|reported-domain)[ \t]*:[ \t]*(\S[^\n]*)", re.IGNORECASE | re.MULTILINE
 )
-_COMPLAINS = re.compile(r"^complaint about message from ", re.IGNORECASE)
+_FIELDS_BEGIN = re.compile(rb"^feedback-type:[ \t]*[\w-]+[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_VERSION = re.compile(rb"^(?:version|user-agent):", re.IGNORECASE | re.MULTILINE)
+_COMPLAINS = re.compile(
+    r"complaint about message from |e-?mail feedback report|\b(?:abuse|spam) (?:report|complaint)"
+    r"|feedback loop",
+    re.IGNORECASE,
+)
 # The original of a provider's complaint without a report names the recipient in such a field.
 _RECIPIENT_FIELDS = ("x-hmxmroriginalrecipient", "x-original-recipient", "x-rcpt-to")
 
@@ -36,11 +43,8 @@ def read_feedback(
 ) -> Report | None:
     """The feedback that a message reports; None if it reports none."""
     original = original_fields(parts)
-    for part in parts:
-        if part.media_type == "message/feedback-report":
-            feedback = _feedback(part.decoded(_MOST_OCTETS))
-            break
-    else:
+    feedback = next(filter(None, map(_in_part, parts)), None)
+    if feedback is None:
         if not _complains(header, original, subject):
             return None
         feedback = Feedback("abuse")
@@ -72,6 +76,20 @@ def bounded(found: Mapping[str, str]) -> Mapping[str, str]:
     return {name: value[:_MOST_CHARACTERS] for name, value in first}
 
 
+def _in_part(part: Part) -> Feedback | None:
+    """The feedback in *part*: as fields, under whatever type, or as a hosted service's JSON."""
+    if part.media_type == "message/feedback-report":
+        return _feedback(part.decoded(_MOST_OCTETS))
+    if not part.media_type.startswith("text/"):
+        return None
+    body = part.decoded(_MOST_OCTETS)
+    begin = _FIELDS_BEGIN.search(body)
+    if begin and _VERSION.search(body, begin.start()):
+        return _feedback(body[begin.start() :])
+    listed = complained_recipients(decode(body)) if body.lstrip().startswith(b"{") else ()
+    return Feedback("abuse", original_recipients=listed) if listed else None
+
+
 def _feedback(body: bytes) -> Feedback:
     body = body.replace(b"\r\n", b"\n")
     found = fields(body)
@@ -92,7 +110,7 @@ def _complains(header: Mapping[str, str], original: Mapping[str, str], subject: 
     """Whether it is a provider's complaint that has no report in it."""
     return bool(original) and (
         "x-hmxmroriginalrecipient" in original
-        or _COMPLAINS.match(subject) is not None
+        or _COMPLAINS.search(subject) is not None
         or header.get("x-loop", "").lower() == "scomp"
     )
 

@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from bounces.core.plain_text import clean
 from bounces.core.report import Action, RecipientStatus
 from bounces.core.status_fields import CODE, MOST_RECIPIENTS
 
 _ACTIONS = {"failed": Action.FAILED, "delayed": Action.DELAYED, "delivered": Action.DELIVERED}
-_LIST = re.compile(r'"(?:bounced|delayed)Recipients"\s*:\s*(?=\[)')
+_FAILED = re.compile(r'"(?:bounced|delayed)Recipients"\s*:\s*(?=\[)')
+_COMPLAINED = re.compile(r'"complainedRecipients"\s*:\s*(?=\[)')
 _MOST_LISTS = 10
 
 
@@ -20,18 +22,23 @@ def read_json_notice(text: str) -> tuple[RecipientStatus, ...]:
     """
     if not text.lstrip().startswith("{"):
         return ()
-    return tuple(_recipients(text))[:MOST_RECIPIENTS]
+    found = (status for one in _listed(text, _FAILED) if (status := _status(one)))
+    return tuple(islice(found, MOST_RECIPIENTS))
 
 
-def _recipients(text: str) -> Iterator[RecipientStatus]:
-    for number, found in enumerate(_LIST.finditer(text)):
-        if number == _MOST_LISTS:
-            return
+def complained_recipients(text: str) -> tuple[str, ...]:
+    """The recipients who complained, by a JSON object in *text*."""
+    statuses = (_status(one) for one in _listed(text, _COMPLAINED))
+    return tuple(status.address for status in islice(statuses, MOST_RECIPIENTS) if status)
+
+
+def _listed(text: str, name: re.Pattern[str]) -> Iterator[object]:
+    for found in islice(name.finditer(text), _MOST_LISTS):
         try:
             listed, _ = json.JSONDecoder(strict=False).raw_decode(text, found.end())
         except (ValueError, RecursionError):
             continue
-        yield from (status for one in listed if (status := _status(one)))
+        yield from listed
 
 
 def _status(one: object) -> RecipientStatus | None:

@@ -8,14 +8,15 @@ from enum import IntEnum
 from bounces.core.failure_words import FAILURE_TEXT, NOT_A_RECIPIENT, RECIPIENT_LABEL
 
 _LOCAL = r"[^\x00-\x20\x7f-\U0010ffff<>()\[\]{},;:\"'|@\\]{1,64}"
-_ANY_LOCAL = r"[^\s<>()\[\]{},;:\"'|@\\]{1,64}"
+_ANY_LOCAL = r"[^\s<>()\[\]{},;:\"'|@\\\u2e80-\u303f\uff00-\uffef]{1,64}"
 _DOMAIN = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,9}"
 _ADDRESS = re.compile(
     rf"(?<![!#-&*+\-./0-9=?A-Z^_`a-z~])(?:\"[^\"\n@]{{1,64}}\"|{_LOCAL}|{_ANY_LOCAL})"
     rf"@(?:{_DOMAIN}|[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{1,9}})"
 )
+_WORDS_BEFORE = re.compile(r"^[\u3040-\u9fff\uac00-\ud7af]+(?=[\x21-\x7e]+@)")
 _LONGEST_LINE = 2000  # characters of a line that are searched
-_MOST_ADDRESSES = 3000
+_MOST_ADDRESSES = 1000
 
 # Marks of a list, quotes, or a name that a recipient's line may begin with.
 _LINE_START = re.compile(r"[\s>*\-\u2022\u00b7|#+]*(?:\d{1,3}[.)] ?)?[<\"'(\[:]*$")
@@ -54,7 +55,7 @@ class Named:
 def addresses_in(text: str) -> Iterator[str]:
     """Every address in *text*, as it is written there."""
     for match in _ADDRESS.finditer(text):
-        yield match[0].strip("'`*").rstrip(".")
+        yield _bare(match[0])
 
 
 def named_addresses(lines: Sequence[str], ours: Collection[str]) -> list[Named]:
@@ -64,7 +65,7 @@ def named_addresses(lines: Sequence[str], ours: Collection[str]) -> list[Named]:
         if "@" not in line:
             continue
         for match in _ADDRESS.finditer(line[:_LONGEST_LINE]):
-            address = match[0].strip("'`*").rstrip(".")
+            address = _bare(match[0])
             role = _role(lines, number, match.start(), match.end(), address)
             if address.lower() in ours:
                 role = Role.OTHER
@@ -72,6 +73,11 @@ def named_addresses(lines: Sequence[str], ours: Collection[str]) -> list[Named]:
             if len(found) == _MOST_ADDRESSES:
                 return found
     return found
+
+
+def _bare(address: str) -> str:
+    """*address* without marks around it, and without words of a script that has no blanks."""
+    return _WORDS_BEFORE.sub("", address.strip("'`*").rstrip("."))
 
 
 def _role(lines: Sequence[str], number: int, start: int, end: int, address: str) -> Role:

@@ -21,6 +21,9 @@ _MOST_LINES = 3000
 _MOST_RECIPIENTS = 1000
 _LONGEST_PROSE = 4000  # characters about one recipient
 _SEARCHED = 6000  # characters in which the words of a notice are looked for
+_LOCAL_PART = re.compile(r"\s+([\w.+-]{2,64})(?:\s*\(.*\)|\s{2,}.*)?\s*$", re.ASCII)
+_IN_SENTENCES = frozenset({Role.TRANSCRIPT, Role.SENTENCE, Role.LABELLED})
+_ANSWER = re.compile(r"(?:re|aw|antw|fwd?|wg|sv|tr|rv|vs) ?:", re.IGNORECASE)  # in a Subject
 _STATUS_OF_CLASS = {"4": "4.0.0", "5": "5.0.0"}
 
 
@@ -51,16 +54,36 @@ def failed_in(header: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))[:_MOST_RECIPIENTS]
 
 
-def is_failure(header: Mapping[str, str], subject: str, notice: Notice) -> bool:
-    """Whether the notice tells of a failure or delay, judged by who writes and what is said."""
+def is_failure(header: Mapping[str, str], subject: str, notice: Notice, *, returns: bool) -> bool:
+    """Whether the notice tells of a failure or delay, judged by who writes and what is said.
+
+    *returns* says whether an original comes with it.
+    """
     if "x-failed-recipients" in header:
         return True
-    by_daemon = is_from_daemon(header)
-    by_subject = FAILURE_SUBJECT.search(subject) is not None
     text = notice.text[:_SEARCHED]
-    by_text = FAILURE_TEXT.search(text) is not None or DELAY.search(text) is not None
-    by_quote = quoted_reply(text) != ""
-    return sum((by_daemon, by_subject, by_text or by_quote)) > 1
+    quotes = quoted_reply(text) != ""
+    told = quotes or FAILURE_TEXT.search(text) is not None or DELAY.search(text) is not None
+    named = FAILURE_SUBJECT.search(subject) is not None
+    if is_from_daemon(header):
+        return named or told
+    # A person may write about a failure, too; only a mail system lists whom it concerns.
+    names = named_addresses(notice.lines, ())
+    roles = {name.role for name in names}
+    if named and not _ANSWER.match(subject):
+        return told and (quotes or max(roles, default=Role.OTHER) >= Role.SENTENCE)
+    if told and (returns or quotes) and roles & _IN_SENTENCES:
+        return True
+    return any(_stands_alone(notice.lines, name) for name in names)
+
+
+def _stands_alone(lines: Sequence[str], name: Named) -> bool:
+    """Whether the address has a line of its own, below one that tells of a failure."""
+    return (
+        name.line > 0
+        and lines[name.line].strip(" \t<>") == name.address
+        and FAILURE_TEXT.search(lines[name.line - 1][:1000]) is not None
+    )
 
 
 def is_from_daemon(header: Mapping[str, str]) -> bool:
@@ -76,22 +99,57 @@ def is_delay(subject: str, text: str) -> bool:
 
 
 def recipients_in(
-    notice: Notice, failed: Sequence[str], ours: Collection[str], sent_to: Sequence[str]
+    notice: Notice,
+    failed: Sequence[str],
+    ours: Collection[str],
+    sent_to: Sequence[str],
+    domain: str = "",
 ) -> tuple[tuple[str, str], ...]:
     """Each failed recipient and what is said about it.
 
     *failed* are those that the header names; *ours* the sender's own addresses, in lower case;
-    *sent_to* the recipients that the original's header names, of whom one alone is believed.
+    *sent_to* the recipients that the original's header names, of whom one alone is believed;
+    *domain* that of the mail system, for recipients that it names without theirs.
     """
     named = named_addresses(notice.lines, ours)
     chosen = _chosen(named, failed)
     if not chosen and not failed:
         named = named_addresses(notice.lines, ())  # mail to oneself comes back too
         chosen = _chosen(named, ())
-    if not chosen:
-        addresses = tuple(failed) or (tuple(sent_to) if len(sent_to) == 1 else ())
-        return tuple((address, notice.text[:_LONGEST_PROSE]) for address in addresses)
-    return tuple(_with_prose(notice.lines, named, chosen))
+    found = tuple(_with_prose(notice.lines, named, chosen)) if chosen else ()
+    if failed:
+        return (*found, *_not_named(notice, failed, chosen))
+    if found:
+        return found
+    addresses = _by_local_part(notice, sent_to, domain)
+    if not addresses and len(sent_to) == 1:
+        addresses = tuple(sent_to)
+    return tuple((address, notice.text[:_LONGEST_PROSE]) for address in addresses)
+
+
+def _not_named(
+    notice: Notice, failed: Sequence[str], chosen: Sequence[Named]
+) -> Iterator[tuple[str, str]]:
+    """Those of *failed* that the text does not name; if it is one alone, the text is about it."""
+    seen = {name.address.lower() for name in chosen}
+    about = notice.text[:_LONGEST_PROSE] if len(failed) == 1 else ""
+    for address in failed:
+        if address.lower() not in seen:
+            yield address, about
+
+
+def _by_local_part(notice: Notice, sent_to: Sequence[str], domain: str) -> tuple[str, ...]:
+    """The recipients of a list that has local parts only, below a line that tells of a failure."""
+    found: list[str] = []
+    below = False
+    for line in notice.lines:
+        name = _LOCAL_PART.match(line)
+        if below and name:
+            whole = (a for a in sent_to if a.lower().startswith(f"{name[1].lower()}@"))
+            found.append(next(whole, f"{name[1]}@{domain}"))
+        elif line.strip():
+            below = line.rstrip().endswith(":") and FAILURE_TEXT.search(line[:1000]) is not None
+    return tuple(found[:_MOST_RECIPIENTS]) if domain else ()
 
 
 def status_of(address: str, prose: str, *, delayed: bool) -> RecipientStatus:
@@ -122,8 +180,6 @@ def _chosen(named: Sequence[Named], failed: Sequence[str]) -> list[Named]:
     first: dict[str, Named] = {}
     for name in naming:
         first.setdefault(name.address.lower(), name)
-    if failed and len(first) < len({address.lower() for address in failed}):
-        return []
     return list(first.values())[:_MOST_RECIPIENTS]
 
 
@@ -139,13 +195,10 @@ def _with_prose(
         before = "\n".join(lines[: only.line])
         yield only.address, (_behind(lines, only, len(lines)) + "\n\n" + before)[:_LONGEST_PROSE]
         return
-    shared = ""
-    if chosen[-1].line + 1 < len(lines):
-        shared = "\n".join(lines[chosen[-1].line + 1 :])
-    for number, name in enumerate(chosen):
-        last = number + 1 == len(chosen)
-        end = len(lines) if last else chosen[number + 1].line
-        own = _behind(lines, name, end)
+    shared = "\n".join(lines[chosen[-1].line + 1 :])
+    of_chosen = frozenset(name.address.lower() for name in chosen)
+    for name in chosen:
+        own = _behind(lines, name, _next_line(named, of_chosen, name, len(lines)))
         again = "\n".join(_lines_again(lines, named, name))
         text = own if re.search(r"\w", own) else again or shared
         yield name.address, f"{text}\n\n{again}"[:_LONGEST_PROSE]
@@ -167,9 +220,21 @@ def _behind(lines: Sequence[str], name: Named, end: int) -> str:
     return "\n".join([first, *lines[name.line + 1 : end]])
 
 
+def _next_line(named: Sequence[Named], of_chosen: frozenset[str], name: Named, last: int) -> int:
+    """The number of the next line that names another recipient, in whatever role."""
+    this = name.address.lower()
+    for other in named:
+        address = other.address.lower()
+        if other.line > name.line and address != this and address in of_chosen:
+            return other.line
+    return last
+
+
 def _lines_again(lines: Sequence[str], named: Sequence[Named], name: Named) -> Iterator[str]:
-    """Later lines that name the address, each with the one that follows."""
+    """Later lines that name the address; with a command to a server comes its answer."""
     wanted = name.address.lower()
     for other in named:
         if other.line > name.line and other.address.lower() == wanted:
             yield lines[other.line]
+            if lines[other.line].lstrip().startswith(">>>"):
+                yield from lines[other.line + 1 : other.line + 2]

@@ -23,6 +23,7 @@ _IS_LABEL = re.compile(
 _IS_SENTENCE = re.compile(
     r"\b(?:was|could|has|not|cannot|can't|been|were|please|when|for the following)\b", re.IGNORECASE
 )
+_CODE = re.compile(r"\b[45]\d\d[ -]")
 _ONLY_WORDS = 40  # characters: so short a line is a title
 
 _FIELD = re.compile(r">? ?([A-Za-z][A-Za-z0-9-]{1,40}):(?: |\t|$)")
@@ -40,10 +41,21 @@ _FIELDS_IN_A_ROW = 3
 
 def original_begins(lines: Sequence[str]) -> int:
     """The number of the first line that belongs to the original; their count if none does."""
+    told = False  # whom it concerns or what was said: until then nothing is returned yet
     for number, line in enumerate(lines):
-        if _announces(line) or _starts_header(lines, number):
+        if _starts_header(lines, number) or (
+            _announces(line) and (told or _field_follows(lines, number))
+        ):
             return number
+        told = told or "@" in line or _CODE.search(line) is not None
     return len(lines)
+
+
+def _field_follows(lines: Sequence[str], number: int) -> bool:
+    """Whether the next line that is not empty is one of a message's usual fields."""
+    following = (line for line in lines[number + 1 : number + 4] if line.strip())
+    field = _FIELD.match(next(following, ""))
+    return field is not None and field[1].lower() in _OF_A_MESSAGE
 
 
 def _announces(line: str) -> bool:

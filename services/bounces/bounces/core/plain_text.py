@@ -6,6 +6,7 @@ from html import unescape
 from posthouse.mail.encoded_words import decoded
 
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028\u2029\ufeff]+")
+_UNPRINTABLE_BUT_LF = re.compile(_UNPRINTABLE.pattern.replace(r"\x00-\x20", r"\x00-\x09\x0b-\x20"))
 # Charsets of real mail. Python has other codecs, which are slow, raise, or decode no text.
 _CHARSETS = re.compile(
     r"(?:utf-8|iso-8859-\d{1,2}|windows-(?:125\d|874)|koi8-[ru]|gb18030|big5|iso-2022-(?:jp|kr)"
@@ -56,8 +57,9 @@ def clean(text: str, limit: int = 2000) -> str:
 
 
 def clean_lines(text: str, limit: int) -> str:
-    """At most *limit* characters of *text*, each line cleaned."""
-    return "\n".join(clean(line) for line in text[:limit].split("\n"))
+    """At most *limit* characters of *text*, cleaned like one line but for its line ends."""
+    lines = _UNPRINTABLE_BUT_LF.sub(" ", text[:limit])
+    return lines.encode("utf-8", "replace").decode()
 
 
 def unencoded(value: str) -> str:

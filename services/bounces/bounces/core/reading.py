@@ -30,6 +30,7 @@ _MOST_OCTETS_OF_TEXT = 1 << 16  # of readable text; what follows is ignored
 _MOST_OCTETS_OF_HTML = 1 << 18
 _MOST_OCTETS_OF_STATUS = 1 << 20
 _MOST_PROSE = 4000  # characters about one recipient
+_MOST_EXPLAINED = 50  # recipients of a report that its text is searched for
 _MOST_TEXTS = 3  # parts of readable text that are looked at
 _MOST_CHARACTERS_OF_EXCERPT = 1000  # kept of a message that was not recognised
 
@@ -46,8 +47,22 @@ def read(content: bytes) -> Report:
         read_feedback(header, parts, subject)
         or _notification(header, parts, subject)
         or _for_programs(parts, subject)
+        or _wrapped(header, parts)
         or _in_words(header, parts, subject)
     )
+
+
+def _wrapped(header: Mapping[str, str], parts: tuple[Part, ...]) -> Report | None:
+    """What a report says that a gateway has put into a message of its own: a hint, no proof."""
+    if not parts or parts[0].media_type != "message/rfc822" or not is_from_daemon(header):
+        return None
+    inner = parts[0].body
+    inner_header, inner_parts = top(inner), tuple(leaves(inner))
+    if not is_from_daemon(inner_header):
+        return None
+    subject = unencoded(inner_header.get("subject", ""))
+    report = _notification(inner_header, inner_parts, subject)
+    return replace(report, kind=ReportKind.FREE_TEXT) if report else None
 
 
 def _for_programs(parts: tuple[Part, ...], subject: str) -> Report | None:
@@ -95,28 +110,18 @@ def _explained(
     """*recipients* with what the readable text says about each, and an address if it has none."""
     if not notices:
         return recipients
-    text = notices[0]
+    text, ours = notices[0], _ours(header, original)
     listed = tuple(address for status in recipients if (address := status.address))
-    ours = _ours(header, original)
-    said = dict(recipients_in(text, listed[:50], ours, ())) if listed else {}
-    one = len(recipients) == 1
-    if one and not listed:
-        named = recipients_in(text, failed_in(header), ours, _sent_to(original))
-        if len(named) == 1:
-            return (
-                replace(
-                    recipients[0],
-                    final_recipient=named[0][0],
-                    prose=clean_lines(named[0][1], _MOST_PROSE),
-                ),
-            )
-    return tuple(
-        replace(
-            status,
-            prose=clean_lines(said.get(status.address, text.text if one else ""), _MOST_PROSE),
-        )
-        for status in recipients
-    )
+    if listed:
+        named = recipients_in(text, listed[:_MOST_EXPLAINED], ours, ())
+        prose = {address: clean_lines(words, _MOST_PROSE) for address, words in named}
+        return tuple(replace(one, prose=prose.get(one.address, "")) for one in recipients)
+    named = recipients_in(text, failed_in(header), ours, _sent_to(original))
+    if len(recipients) > 1 or len(named) != 1:
+        return recipients
+    ((address, words),) = named
+    prose_of_one = clean_lines(words, _MOST_PROSE)
+    return (replace(recipients[0], final_recipient=address, prose=prose_of_one),)
 
 
 def _in_words(header: Mapping[str, str], parts: tuple[Part, ...], subject: str) -> Report:
@@ -126,7 +131,9 @@ def _in_words(header: Mapping[str, str], parts: tuple[Part, ...], subject: str) 
     text = notices[0].text if notices else ""
     if is_challenge(subject, text):
         return Report(ReportKind.CHALLENGE, subject=subject, original=original)
-    failures = tuple(notice for notice in notices if is_failure(header, subject, notice))
+    failures = tuple(
+        notice for notice in notices if is_failure(header, subject, notice, returns=bool(original))
+    )
     for notice in notices:
         if found := read_json_notice(notice.text):
             return Report(ReportKind.FREE_TEXT, found, subject=subject, original=original)
@@ -152,7 +159,11 @@ def _recipients_of(
     if recipients and any(status.address for status in recipients):
         return _explained(recipients, (notice,), header, original)
     named = recipients_in(
-        notice, failed_in(header), _ours(header, original), _sent_to(original or notice.original)
+        notice,
+        failed_in(header),
+        _ours(header, original),
+        _sent_to(original or notice.original),
+        _domain_of(header),
     )
     delayed = is_delay(subject, text)
     return tuple(status_of(address, prose, delayed=delayed) for address, prose in named)
@@ -194,6 +205,12 @@ def _ours(header: Mapping[str, str], original: Mapping[str, str]) -> frozenset[s
         original.get("reply-to", ""),
     )  # fmt: skip
     return frozenset(found.lower() for value in values for found in addresses_in(value[:2000]))
+
+
+def _domain_of(header: Mapping[str, str]) -> str:
+    """The domain of the mail system that writes."""
+    author = next(addresses_in(header.get("from", "")[:2000]), "")
+    return author.rpartition("@")[2]
 
 
 def _sent_to(original: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ _LONGEST_QUOTE = 1000  # characters of a quoted reply that are kept
 # not where a size, a port or a date would be ("after 500 bytes").
 _REPLY = re.compile(
     r"(?:(?<=[\s\"'(\[:,;>=\u2018\u201c])|(?<![^\n]))"
-    r"((?:4[2-5]|5[0-7])\d)(?:[ -]|: |(?=\s|$|[\"'#]))(?! ?(?:bytes|kb|mb|messages|minutes|hours))"
+    r"((?:4[2-5]|5[0-7])\d)(?:[ ,-]|: |(?=\s|$|[\"'#]))(?! ?(?:bytes|kb|mb|messages|minutes|hours))"
 )
 _INTRODUCED = re.compile(
     r"(?:\bsaid|respon\w*|repl\w*|return\w*|error\w*|failure|reason|status|result|message|<<<|was"
@@ -20,12 +20,15 @@ _CODE = re.compile(r"(?<![\d.\w])#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 _END = re.compile(r"\n[ \t]*\n|\nGiving up\b|\n(?=[^\n]{0,40}<?[^\s<>]{1,64}@[^\s<>]{1,200}>?:\n)")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _MOST_PARAGRAPHS = 20
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_WORDY = re.compile("[\u0e00-\u0e7f\u3040-\u9fff]{3}")  # scripts that have no blanks
 
 # Signs that the reply answered RCPT: then it is about the recipient alone. A reply that comes
 # after the text may say the same words because of a filter.
 _TO_RCPT = re.compile(
     r"in reply to (?:the )?RCPT|after RCPT|RCPT TO? ?command|RCPT command|our RCPT|SMTP:RCPT"
-    r"|does not like recipient|recipient was rejected|\[RCPT_TO\]|>>> ?RCPT[^\n]*\s+<<< ?[45]\d\d"
+    r"|does not like recipient|recipient was rejected|\[RCPT_TO\]|(?:>>>|<<<|-->|<--) ?RCPT"
+    r"[^\n]*\s+[^\n]{0,40}(?:>>>|<<<|-->|<--) ?[45]\d\d"
     r"|\bRCPT TO:",
     re.IGNORECASE,
 )
@@ -53,7 +56,7 @@ def paragraphs(text: str) -> Iterator[str]:
     """The first paragraphs of *text* that have words, each as one line."""
     pieces = _PARAGRAPH.split(text)[:_MOST_PARAGRAPHS]
     for piece in pieces:
-        if re.search(r"\w", piece):
+        if len(_WORD.findall(piece[:_LONGEST_QUOTE])) > 1 or _WORDY.search(piece):
             yield " ".join(piece[:_LONGEST_QUOTE].split())
 
 
