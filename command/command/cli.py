@@ -14,12 +14,9 @@ _COMMANDS = {
     "credential": ("credential", "Create, list and switch SMTP users."),
     "domain": ("domain", "Add sending domains and print the records to publish."),
     "suppression": ("suppression", "Addresses that are not mailed."),
-<<<<<<< HEAD
-    "postmaster": ("postmaster", "Mail to postmaster@ and abuse@ that was kept."),
-=======
     "audit": ("audit", "What operators did, and who."),
     "bounce": ("bounce", "What a returned message means, and why."),
->>>>>>> main
+    "postmaster": ("postmaster", "Mail to postmaster@ and abuse@ that was kept."),
     "queue": ("queue", "Mail that waits, by lane and state, and quarantined mail."),
     "backup": ("backup", "Save the database into a file, while mail goes on."),
     "restore": ("backup", "Fill an empty database from such a file; nothing is sent twice."),
