@@ -8,7 +8,8 @@ import pytest
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
 from dispatcher.router import MxResolver, Router, TtlCache, system_addresses
-from posthouse.mail.outcome import Bounced, Deferred, Scope
+from posthouse.mail.outcome import Bounced, Deferred
+from posthouse.mail.scope import Scope
 from servers.dns_stub import DnsStub, dns_stub
 
 ZONE = {
@@ -36,7 +37,8 @@ def router(stub: DnsStub, routes: str = "") -> Router:
 
 
 def by_dns(*hosts: str, site: str) -> Route:
-    return Route(hosts, 25, site, TlsPolicy.OPPORTUNISTIC)
+    """To *hosts*, each of less preference than the one before it."""
+    return Route(tuple((host,) for host in hosts), 25, site, TlsPolicy.OPPORTUNISTIC)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +89,10 @@ async def test_a_static_route_asks_no_name_server(stub: DnsStub) -> None:
     routes = router(stub, "127.0.0.1:2600 b.example=[mx.b]:26")
 
     assert await routes.route("null.example") == Route(
-        ("127.0.0.1",), 2600, "127.0.0.1:2600", TlsPolicy.OPPORTUNISTIC, static=True
+        (("127.0.0.1",),), 2600, "127.0.0.1:2600", TlsPolicy.OPPORTUNISTIC, static=True
     )
     assert await routes.route("b.example") == Route(
-        ("mx.b",), 26, "mx.b:26", TlsPolicy.OPPORTUNISTIC, static=True
+        (("mx.b",),), 26, "mx.b:26", TlsPolicy.OPPORTUNISTIC, static=True
     )
     assert stub.questions == []
 

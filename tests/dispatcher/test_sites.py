@@ -10,8 +10,9 @@ import pytest
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.sites import Full, Go, Sites
 from posthouse.mail.lane import Lane
-from posthouse.mail.outcome import Deferred, Delivered, Outcome, Scope
+from posthouse.mail.outcome import Deferred, Delivered, Outcome
 from posthouse.mail.reply import Reply
+from posthouse.mail.scope import Scope
 from posthouse.mail.submission import Delivery
 from posthouse.running.identity import new_id
 from posthouse.store.deliveries import ClaimedDelivery
@@ -23,7 +24,7 @@ GREYLISTED = Deferred(Reply(450, "later"), Scope.RECIPIENT)
 
 def route(site: str, *, static: bool = False) -> Route:
     """A way to *site*."""
-    return Route((f"mx.{site}",), 25, site, TlsPolicy.OPPORTUNISTIC, static)
+    return Route(((f"mx.{site}",),), 25, site, TlsPolicy.OPPORTUNISTIC, static)
 
 
 def delivery(size: int = 1_000, lane: Lane = Lane.BULK) -> ClaimedDelivery:
