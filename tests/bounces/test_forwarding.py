@@ -1,6 +1,7 @@
 """What comes back or comes to the operator is sent on: whole, once, and never in a circle."""
 
 from collections.abc import AsyncIterator
+from datetime import date
 from email import message_from_bytes, policy
 from email.message import MIMEPart
 
@@ -8,16 +9,16 @@ import pytest
 import pytest_asyncio
 
 from bounces.core.notice_text import forwarded
-from bounces.forwarding import ReturnForwarder
-from bounces.operator_mail import OperatorMail
+from bounces.forwarding import MailOnward, OperatorAddress
+from bounces.own_addresses import RoleAddress
 from bounces.relay_identity import RelayIdentity
-from bounces.service import Bounces
+from bounces.service import ReturnedMail
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, Submission
 from posthouse.mail.undelivered import OPERATOR
 from posthouse.store.kept_mail import KEPT_OCTETS, OperatorMailStore
 from posthouse.store.returns import ReturnStore
-from servers.returned_mail import REPORTS
+from servers.returned_mail import REPORTS, service_of
 from servers.stores import Stores, open_stores
 
 REPORT = {path.stem: path.read_bytes().replace(b"\n", b"\r\n") for path in REPORTS}["forwarded"]
@@ -53,14 +54,24 @@ def parts(notice: Submission) -> list[MIMEPart]:
 # Returned mail.
 
 
+def onward(
+    stores: Stores, lanes: list[Lane], *, address: str | None = "op@home.example", per_hour: int = 2
+) -> MailOnward:
+    return MailOnward(
+        ReturnStore(stores.database),
+        OperatorMailStore(stores.database),
+        relay(stores),
+        OperatorAddress(address, per_hour),
+        lanes.append,
+    )
+
+
 async def bring_back(stores: Stores, delivery: Delivery, content: bytes = REPORT) -> list[Lane]:
     """The bounces service takes *content* for *delivery*; the hints that it gave."""
-    returns, lanes = ReturnStore(stores.database), list[Lane]()
-    forward = ReturnForwarder(returns, relay(stores)).forward
-    bounces = Bounces(
-        returns, (), lambda: pytest.fail("unused"), forward=forward, announce=lanes.append
-    )
-    await bounces.take(delivery, content, "192.0.2.1")
+    lanes = list[Lane]()
+    returns, today = ReturnStore(stores.database), date(2026, 3, 3)
+    _, bounces = service_of(returns, (b"k" * 32,), today, onward=onward(stores, lanes))
+    await bounces.take(delivery, ReturnedMail(content, "", "192.0.2.1"))
     return lanes
 
 
@@ -121,22 +132,11 @@ async def test_what_we_forwarded_is_not_forwarded_when_it_comes_back(stores: Sto
 # Mail for the operator.
 
 
-def operator_mail(
-    stores: Stores, lanes: list[Lane], *, address: str | None = "op@home.example", per_hour: int = 2
-) -> OperatorMail:
-    return OperatorMail(
-        OperatorMailStore(stores.database),
-        relay(stores),
-        address=address,
-        per_hour=per_hour,
-        announce=lanes.append,
-    )
-
-
-async def give(mail: OperatorMail, content: bytes = LETTER) -> None:
-    await mail.forward_to_operator(
-        content, "192.0.2.7", recipient="abuse@relay.example", sender="jo@else.example"
-    )
+async def give(mail: MailOnward, content: bytes = LETTER) -> None:
+    """To a role address of ours, with the whole service before it."""
+    _, bounces = service_of(None, (b"k" * 32,), date(2026, 3, 3), onward=mail)
+    came = ReturnedMail(content, "jo@else.example", "192.0.2.7")
+    await bounces.take(RoleAddress("abuse@relay.example"), came)
 
 
 async def kept(stores: Stores) -> list[str]:
@@ -146,7 +146,7 @@ async def kept(stores: Stores) -> list[str]:
 
 async def test_a_message_to_abuse_goes_to_the_operator(stores: Stores) -> None:
     lanes = list[Lane]()
-    await give(operator_mail(stores, lanes))
+    await give(onward(stores, lanes))
     (notice,) = await ours(stores)
     assert ("", ("op@home.example",), OPERATOR) == (
         notice.sender, notice.recipients, notice.account_id,
@@ -159,7 +159,7 @@ async def test_a_message_to_abuse_goes_to_the_operator(stores: Stores) -> None:
 
 async def test_above_the_limit_of_an_hour_it_is_kept(stores: Stores) -> None:
     lanes = list[Lane]()
-    mail = operator_mail(stores, lanes)
+    mail = onward(stores, lanes)
     for _ in range(4):
         await give(mail)
     assert 2 == len(await ours(stores))
@@ -171,7 +171,7 @@ async def test_above_the_limit_of_an_hour_it_is_kept(stores: Stores) -> None:
 
 async def test_without_an_address_the_start_of_it_is_kept(stores: Stores) -> None:
     long = LETTER + b"x" * KEPT_OCTETS
-    await give(operator_mail(stores, [], address=None), long)
+    await give(onward(stores, [], address=None), long)
     (mail,) = await OperatorMailStore(stores.database).newest(100)
     assert ("abuse@relay.example", "jo@else.example", "192.0.2.7", "no_address") == (
         mail.recipient, mail.sender, mail.client, mail.reason,
@@ -181,17 +181,17 @@ async def test_without_an_address_the_start_of_it_is_kept(stores: Stores) -> Non
 
 
 async def test_nothing_is_forwarded_to_ourselves(stores: Stores) -> None:
-    await give(operator_mail(stores, [], address="op@relay.example"))
+    await give(onward(stores, [], address="op@relay.example"))
     await stores.sql(
         "INSERT INTO sending_domains (name, return_path_host) VALUES ('d.example', 'b.d.example')"
     )
-    await give(operator_mail(stores, [], address="op@b.d.example"))
+    await give(onward(stores, [], address="op@b.d.example"))
     assert ([], ["own_host"] * 2) == (await ours(stores), await kept(stores))
 
 
 async def test_an_address_that_sends_everything_back_to_us_makes_no_loop(stores: Stores) -> None:
     lanes = list[Lane]()
-    mail = operator_mail(stores, lanes)
+    mail = onward(stores, lanes)
     await give(mail)
     (notice,) = await ours(stores)
     await give(mail, b"Received: from home.example\r\n" + notice.header + notice.body)
@@ -204,6 +204,6 @@ async def test_only_the_newest_thousand_are_kept(stores: Stores) -> None:
         "INSERT INTO operator_mail SELECT new_id(), now() - interval '1 day', '', '', '', 1, '', ''"
         " FROM generate_series(1, 1200)"
     )
-    await give(operator_mail(stores, [], address=None))
+    await give(onward(stores, [], address=None))
     assert 1000 == await stores.value("SELECT count(*) FROM operator_mail")
     assert ["no_address"] == (await kept(stores))[:1]

@@ -207,9 +207,8 @@ async def test_failures_at_once_are_all_counted(emptied: str) -> None:
 async def test_a_complaint_lists_at_once_with_its_report(stores: Stores) -> None:
     (delivery, _) = await stores.queue()
     returns = ReturnStore(stores.database)
-    event = Event(
-        EventKind.COMPLAINED, ACCOUNT, delivery.submission_id, delivery.id, {"subject": "abuse"}
-    )
+    detail = {"subject": "abuse", "digest": "d"}
+    event = Event(EventKind.COMPLAINED, ACCOUNT, delivery.submission_id, delivery.id, detail)
     against = Objection(SuppressionList.COMPLAINT, rule="arf", rules="2")
     assert await returns.record(event, delivery, against)
     suppressions = SuppressionStore(stores.database)
@@ -218,7 +217,7 @@ async def test_a_complaint_lists_at_once_with_its_report(stores: Stores) -> None
         entry["list"], entry["reason"], entry["rule"], entry["version"], entry["delivery_id"],
     )  # fmt: skip
     last = (await stores.story(delivery.submission_id)).events[-1]
-    assert {"subject": "abuse", "listed": "complaint"} == last["detail"]
+    assert {**detail, "listed": "complaint"} == last["detail"]
 
     await suppressions.remove(ACCOUNT, delivery.recipient)
     assert not await returns.record(event, delivery, against)
@@ -229,7 +228,7 @@ async def test_a_report_that_was_believed_counts_like_a_reply(stores: Stores) ->
     mail = await profile(stores, hard_limit=2)
     await fail(stores, HARD, **mail)
     (delivery,) = await stores.queue(recipients=(ANN,), **mail)
-    event = Event(EventKind.BOUNCED, ACCOUNT, delivery.submission_id, delivery.id, {})
+    event = Event(EventKind.BOUNCED, ACCOUNT, delivery.submission_id, delivery.id, {"digest": "d"})
     failure = a_failure(HARD, stage="report")
     assert await ReturnStore(stores.database).record(event, delivery, failure)
     assert [("no such mailbox", True)] == await listed(stores)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from posthouse.mail.address import Address
 from posthouse.running.common_settings import (
     EndpointSetting,
+    Separated,
     WithReturnPathHost,
     WithSecretKey,
 )
@@ -47,6 +48,11 @@ class WithBounces(WithReturnPathHost):
     bounces_messages_per_minute: Annotated[int, Field(ge=1)] = 1_000
     """Most returned messages a minute from one IPv4 address or one IPv6 network of 64 bits; one
     more is answered 451, and its sender tries again."""
+
+    complaint_addresses: Annotated[tuple[MailAddress, ...], Separated] = ()
+    """Addresses that are registered for feedback loops, with commas between them: mail to them is
+    taken at the bounce port, as that to postmaster@ and abuse@ of each host that takes returned
+    mail. A complaint counts if it names a message of ours, wherever it comes to."""
 
     dsn_per_hour: Annotated[int, Field(ge=1)] = 20
     """Most reports of undelivered mail (DSN) an hour to one sender. What fails beyond them is

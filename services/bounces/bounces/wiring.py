@@ -1,14 +1,16 @@
 """Builds the bounces service from its settings."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from bounces.forwarding import ReturnForwarder
+from bounces.core.claims import ClaimKeys
+from bounces.feedback_subjects import FeedbackSubjects
+from bounces.forwarding import MailOnward, OperatorAddress
 from bounces.notifier import NoticeLimits, Notifier
 from bounces.open_connections import ClientLimits
+from bounces.own_addresses import OwnAddresses
 from bounces.relay_identity import RelayIdentity
 from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
@@ -22,6 +24,7 @@ from posthouse.mail.submission import Delivery, Submission
 from posthouse.running.certificate import Certificate
 from posthouse.running.program import Resources, Services
 from posthouse.store.database_watchdog import DatabaseWatchdog
+from posthouse.store.kept_mail import OperatorMailStore
 from posthouse.store.returns import ReturnStore
 
 # Longer than the timeout of a statement (10 s); the sender of a report waits ten minutes.
@@ -36,39 +39,71 @@ class _Returns:
     watchdog: DatabaseWatchdog
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
-        """See `bounces.service.Returns`."""
+        """See `bounces.own_addresses.Owners`."""
         async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
             return await self.store.find(delivery_id)
+
+    async def deliveries_of(self, submission_id: UUID) -> tuple[Delivery, ...]:
+        """See `bounces.feedback_subjects.Reported`."""
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
+            return await self.store.deliveries_of(submission_id)
+
+    async def takes_mail_for(self, host: str) -> bool:
+        """See `bounces.own_addresses.Owners`."""
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
+            return await self.store.takes_mail_for(host)
 
     async def record(
         self,
         event: Event,
-        delivery: Delivery,
+        delivery: Delivery | None,
         against: AgainstAddress | None = None,
         *,
         forward: Submission | None = None,
-    ) -> bool:
+    ) -> str | None:
         """See `bounces.service.Returns`."""
         async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
             return await self.store.record(event, delivery, against, forward=forward)
 
 
+@dataclass(frozen=True, slots=True)
+class _Onward:
+    """Sends on, until the database is found dead."""
+
+    mail: MailOnward
+    watchdog: DatabaseWatchdog
+
+    async def forward(self, delivery: Delivery, content: bytes) -> Submission | None:
+        """See `bounces.service.Onward`."""
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
+            return await self.mail.forward(delivery, content)
+
+    async def forward_to_operator(
+        self, content: bytes, client: str, *, recipient: str, sender: str
+    ) -> None:
+        """See `bounces.service.Onward`."""
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
+            await self.mail.forward_to_operator(content, client, recipient=recipient, sender=sender)
+
+    def announce(self, lane: Lane) -> None:
+        """See `bounces.service.Onward`."""
+        self.mail.announce(lane)
+
+
 def build(settings: BouncesSettings, resources: Resources) -> Services:
     """The listener for returned mail."""
     watchdog = DatabaseWatchdog(resources.database.alone())
-    relay = RelayIdentity(
-        resources.database,
-        hostname=settings.hostname,
-        return_path_host=settings.return_path_host,
-    )
-    announce = partial(resources.broker.announce, Topic.SUBMISSIONS)
-    bounces = _bounces(
-        settings, _Returns(ReturnStore(resources.database), watchdog), relay, announce
-    )
-    limits = _notice_limits(settings)
+    returns = _Returns(ReturnStore(resources.database), watchdog)
+    relay = _relay(settings, resources)
+    keys = _keys(settings.secret_key.get_secret_value())
     certificate = Certificate.told(settings.bounces_tls_certificate, settings.bounces_tls_key)
     listener = ReturnListener(
-        bounces,
+        _addresses(settings, returns, keys),
+        Bounces(
+            returns,
+            FeedbackSubjects(returns, keys, _today),
+            _Onward(_onward(settings, resources, relay), watchdog),
+        ),
         settings.bounces_listen,
         hostname=settings.hostname,
         tls=certificate.context if certificate else None,
@@ -78,32 +113,39 @@ def build(settings: BouncesSettings, resources: Resources) -> Services:
         by_name={
             "bounces": listener,
             "bounces-watchdog": watchdog,
-            "notifier": Notifier(resources.database, relay, announce=announce, limits=limits),
+            "notifier": _notifier(settings, resources, relay),
             **({"bounces-certificate": certificate} if certificate else {}),
         },
         checks={"bounces": listener.check},
     )
 
 
-def _bounces(
-    settings: BouncesSettings,
-    returns: _Returns,
-    relay: RelayIdentity,
-    announce: Callable[[Lane], None],
-) -> Bounces:
-    key = derive(settings.secret_key.get_secret_value(), Purpose.RETURN_PATHS)
-    return Bounces(
-        returns,
-        (key,),
-        lambda: datetime.now(UTC).date(),
-        forward=ReturnForwarder(returns.store, relay).forward,
-        announce=announce,
+def _relay(settings: BouncesSettings, resources: Resources) -> RelayIdentity:
+    return RelayIdentity(
+        resources.database,
+        hostname=settings.hostname,
+        return_path_host=settings.return_path_host,
     )
 
 
-def _notice_limits(settings: BouncesSettings) -> NoticeLimits:
+def _notifier(settings: BouncesSettings, resources: Resources, relay: RelayIdentity) -> Notifier:
     gather = timedelta(seconds=settings.dsn_gather_seconds)
-    return NoticeLimits(gather=gather, per_hour=settings.dsn_per_hour)
+    return Notifier(
+        resources.database,
+        relay,
+        announce=partial(resources.broker.announce, Topic.SUBMISSIONS),
+        limits=NoticeLimits(gather=gather, per_hour=settings.dsn_per_hour),
+    )
+
+
+def _onward(settings: BouncesSettings, resources: Resources, relay: RelayIdentity) -> MailOnward:
+    return MailOnward(
+        ReturnStore(resources.database),
+        OperatorMailStore(resources.database),
+        relay,
+        OperatorAddress(settings.operator_address, settings.operator_mail_per_hour),
+        partial(resources.broker.announce, Topic.SUBMISSIONS),
+    )
 
 
 def _client_limits(settings: BouncesSettings) -> ClientLimits:
@@ -112,3 +154,24 @@ def _client_limits(settings: BouncesSettings) -> ClientLimits:
         connections_per_client=settings.bounces_connections_per_client,
         messages_per_minute=settings.bounces_messages_per_minute,
     )
+
+
+def _addresses(settings: BouncesSettings, returns: _Returns, keys: ClaimKeys) -> OwnAddresses:
+    return OwnAddresses(
+        returns,
+        keys.return_paths,
+        _today,
+        hosts=(settings.hostname, settings.return_path_host or settings.hostname),
+        complaint_addresses=settings.complaint_addresses,
+    )
+
+
+def _keys(secret_key: bytes) -> ClaimKeys:
+    return ClaimKeys(
+        signed_ids=(derive(secret_key, Purpose.SIGNED_IDS),),
+        return_paths=(derive(secret_key, Purpose.RETURN_PATHS),),
+    )
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

@@ -51,8 +51,8 @@ class OperatorMailStore:
             await accept_within(connection, notice)
             return True
 
-    async def keep(self, mail: KeptMail) -> None:
-        """Keep the start of *mail*, and of all kept mail the newest thousand."""
+    async def keep(self, mail: KeptMail, reason: str) -> None:
+        """Keep the start of *mail* for that *reason*, and of all kept mail the newest thousand."""
         await self._database.run(
             "keep_operator_mail",
             mail.id,
@@ -62,7 +62,7 @@ class OperatorMailStore:
             mail.client,
             mail.size,
             mail.content[:KEPT_OCTETS],
-            mail.reason,
+            reason,
             _MOST_KEPT,
         )
 
