@@ -216,7 +216,9 @@ def _in_dialogue(lines: Sequence[str], chosen: Sequence[Named]) -> Iterator[tupl
 
 
 def _behind(lines: Sequence[str], name: Named, end: int) -> str:
-    first = lines[name.line][name.end :].lstrip(">\"')] \t:;,")
+    first = lines[name.line]
+    if name.role is Role.HEADING:
+        first = first[name.end :].lstrip(">\"')] \t:;,")
     return "\n".join([first, *lines[name.line + 1 : end]])
 
 

@@ -73,6 +73,7 @@ _NOTED = {
 
 
 _GONE_CODES = frozenset({"5.1.1", "5.1.6", "5.1.10"})
+_IN_SHORT = re.compile(r"\buser unknown\b", re.IGNORECASE)  # a server's words, without its code
 _NAMES_MAILBOX = re.compile(r"mail ?box|\baccount\b", re.IGNORECASE)
 # What providers say of mailboxes that do not exist, mostly; too little to suppress by one of them.
 _LIKELY_GONE = ("denied, but whom is not said", "Microsoft's mailbox unavailable")
@@ -137,7 +138,7 @@ def _may_be_a_filter(status: RecipientStatus) -> bool:
     """
     answer = read_answer(status.diagnostic, Stage.REPORT, status=status.status)
     return (
-        quoted_reply(status.diagnostic) != ""
+        (quoted_reply(status.diagnostic) != "" or _IN_SHORT.search(status.diagnostic) is not None)
         and not _GONE_CODES.intersection(answer.enhanced)
         and not answers_the_recipient(f"{status.diagnostic}\n{status.prose}")
         and _NAMES_MAILBOX.search(status.diagnostic) is None
