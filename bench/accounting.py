@@ -156,13 +156,23 @@ def memory_octets(pids: Collection[int]) -> int:
 def largest_peak_octets(pids: Collection[int], program: str) -> int:
     """The largest memory that any of *pids* running *program* ever had (resident set size)."""
     largest = 0
+    for pid in running(pids, [program]):
+        with suppress(OSError):
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    largest = max(largest, int(line.split()[1]) << 10)
+    return largest
+
+
+def running(pids: Collection[int], programs: Collection[str]) -> list[int]:
+    """Those of *pids* with one of *programs* as a word of their command."""
+    wanted = {program.encode() for program in programs}
+    found = []
     for pid in pids:
         with suppress(OSError):
-            if program.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                    if line.startswith("VmHWM:"):
-                        largest = max(largest, int(line.split()[1]) << 10)
-    return largest
+            if wanted.intersection(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")):
+                found.append(pid)
+    return found
 
 
 def machine_seconds() -> float:

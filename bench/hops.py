@@ -4,7 +4,8 @@
 
 Statements and hints are timed in the services (see `hops_site`), all else by load generator and
 sink. Messages that overtake each other are assigned wrongly, so the rate should be low enough that
-they seldom do; medians are of single hops, and do not add up to the median of the whole.
+they seldom do; medians are of single hops, and do not add up to the median of the whole. At the end
+it prints the memory of the four services together, at rest before and after.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.accounting import memory_octets, running
 from bench.figures import Arrived
 from bench.load import Load, Plan, Sent
 from bench.receiving import Receiving
@@ -26,7 +28,9 @@ from bench.systems import DOMAIN
 from servers.ports import lasting_ports
 
 SITE = Path(__file__).with_name("hops_site")
+SERVICES = ("ingest", "policy", "dispatcher", "bounces")
 WARM_UP = 100  # messages
+REST_SECONDS = 3.0
 FOLDER = Path("/var") / "tmp"  # on a disk, which /tmp may not be
 
 # The hops of a message, in order.
@@ -90,10 +94,12 @@ async def measure(messages: int, rate: float, parent: Path) -> None:
         async with Receiving.open(port, folder) as receiving:
             try:
                 await split.start()
+                before = await services_octets(split)
                 total = WARM_UP + messages
                 plan = Plan(split.door, total, 20, sender=f"news@{DOMAIN}", rate=rate)
                 sent = await Load(plan).run()
                 arrivals = {a.id: a for a in await receiving.next(total, 30)}
+                after = await services_octets(split)
             finally:
                 await split.stop()
         found = events(noted)
@@ -101,6 +107,13 @@ async def measure(messages: int, rate: float, parent: Path) -> None:
         print("Of each, for a message:")
         for event, times in sorted(found.items(), key=lambda item: -len(item[1])):
             print(f"{event:32}{len(times) / total:8.2f}")
+        print(f"Services, MB (PSS): {before / 1e6:.0f} before, {after / 1e6:.0f} after")
+
+
+async def services_octets(split: Split) -> int:
+    """The memory of the four services at rest, shared pages once."""
+    await asyncio.sleep(REST_SECONDS)
+    return memory_octets(running(split.account.pids(), SERVICES))
 
 
 def report(messages: Sequence[tuple[Sent, Arrived]], found: Times) -> None:

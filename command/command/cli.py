@@ -14,6 +14,7 @@ _COMMANDS = {
     "credential": ("credential", "Create, list and switch SMTP users."),
     "domain": ("domain", "Add sending domains and print the records to publish."),
     "suppression": ("suppression", "Addresses that are not mailed."),
+    "audit": ("audit", "What operators did, and who."),
     "bounce": ("bounce", "What a returned message means, and why."),
     "queue": ("queue", "Mail that waits, by lane and state, and quarantined mail."),
     "backup": ("backup", "Save the database into a file, while mail goes on."),

@@ -1,8 +1,10 @@
 """Shared by all commands: the installation they work on, and how they report errors."""
 
 import asyncio
+import getpass
 import json
 import os
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -90,6 +92,15 @@ def installation() -> Installation:
     return Installation.from_settings(
         settings(), click.get_current_context().meta.get("installation")
     )
+
+
+def actor() -> str:
+    """Who runs this command, for the audit."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def with_store(work: Callable[[Postgres], Awaitable[T]]) -> T:

@@ -6,16 +6,31 @@ from typing import Any
 
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
+from posthouse.mail.reply import escaped
 from posthouse.store.timeline import Timeline
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WORD = 11  # letters of the longest kind of event, and one
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 _KILO = 1024
+_INDENTED = " " * 16
+_LISTED = {"hard": "hard bounce", "soft": "soft bounce, for some time"}
 
 
 def tell(timeline: Timeline) -> Iterator[str]:
-    """The timeline of one message, a line an event, oldest first."""
+    """The timeline of one message, a line an event, oldest first.
+
+    Much of it is the text of strangers. What is not printable is escaped, and the further lines of
+    a reply of several are indented behind a bar, so that none can look like a line of ours.
+    """
+    for text in _told(timeline):
+        first, *others = text.split("\n")
+        yield escaped(first)
+        for line in others:
+            yield f"{_INDENTED}| {escaped(line)}"
+
+
+def _told(timeline: Timeline) -> Iterator[str]:
     yield from _introduction(timeline.submission)
     recipients = {delivery["id"]: delivery["recipient"] for delivery in timeline.deliveries}
     # Event and attempt were written by one statement: they carry the same time.
@@ -65,19 +80,21 @@ def _event(
     detail: Mapping[str, Any] = event["detail"] or {}
     recipient = recipients.get(event["delivery_id"], detail.get("recipient", ""))
     if attempt is not None:
-        text = f"{recipient} {_host(attempt)}: {_reply(attempt)}"
-        return f"{text}; next try {_later(event, detail)}" if "wait_seconds" in detail else text
+        # Our own words stand before those of the other side.
+        later = f", next try {_later(event, detail)}" if "wait_seconds" in detail else ""
+        return f"{recipient} {_host(attempt)}{later}{_listed(detail)}: {_reply(attempt)}"
     match EventKind(event["kind"]):
         case EventKind.PREPARED:
             return _prepared(detail)
         case EventKind.ACCEPTED:
             return "committed, the client has its 250"
         case EventKind.SUPPRESSED:
-            return f"{recipient}: on the suppression list, not attempted"
+            return f"{recipient}: {_suppressed(detail)}, not attempted"
         case EventKind.BOUNCED | EventKind.DELAYED if "status" in detail:
             return _reported(recipient, detail)
         case _:
-            return f"{recipient}: {_described(detail)}" if recipient else _described(detail)
+            text = f"{_described(detail)}{_listed(detail)}"
+            return f"{recipient}: {text}" if recipient else text
 
 
 def _prepared(detail: Mapping[str, Any]) -> str:
@@ -91,7 +108,26 @@ def _prepared(detail: Mapping[str, Any]) -> str:
 def _reported(recipient: str, detail: Mapping[str, Any]) -> str:
     """The content of a report that came back to the return path."""
     by = f" from {detail['reporting_mta']}" if detail.get("reporting_mta") else ""
-    return f"{recipient}: report{by}: {detail['status']} ({detail.get('diagnostic') or 'no words'})"
+    said = f"{detail['status']} ({detail.get('diagnostic') or 'no words'})"
+    return f"{recipient}: report{by}{_listed(detail)}: {said}"
+
+
+def _listed(detail: Mapping[str, Any]) -> str:
+    """What this event put the recipient on, and the rule that decided."""
+    if "listed" not in detail:
+        return ""
+    rule = f" by the rule {detail['rule']!r}" if detail.get("rule") else ""
+    return f", put on the list: {_LISTED.get(detail['listed'], detail['listed'])}{rule}"
+
+
+def _suppressed(detail: Mapping[str, Any]) -> str:
+    """The entry that kept a recipient from being mailed."""
+    on = f"on the {detail['list']} list" if "list" in detail else "on the suppression list"
+    whole = f" as {detail['entry']}" if detail.get("entry", "").startswith("@") else ""
+    scope = f" for {detail['scope'].replace(':', ' ', 1)}" if detail.get("scope") else ""
+    since = f" since {detail['since'][:16].replace('T', ' ')}" if detail.get("since") else ""
+    reason = f" ({detail['reason']})" if detail.get("reason") else ""
+    return f"{on}{whole}{scope}{since}{reason}"
 
 
 def _described(detail: Mapping[str, Any]) -> str:
@@ -99,7 +135,7 @@ def _described(detail: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {value}"
         for name, value in detail.items()
-        if name != "recipient" and value not in (None, "", [], {})
+        if name not in ("recipient", "listed") and value not in (None, "", [], {})
     )
 
 

@@ -16,6 +16,7 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive, secret_matches, unseal
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
+from servers.stores import bounced, open_stores
 
 KEY = bytes(range(32))
 Run: TypeAlias = subprocess.CompletedProcess[str]
@@ -290,6 +291,83 @@ def test_suppressions_are_managed_by_hand(posthouse: Command) -> None:
     assert "has no @" in posthouse("suppression", "add", "gone", status=1).stderr
     other = posthouse("suppression", "list", "--account", "acme", status=1)
     assert "no account is called 'acme'; there is: 'default'" in other.stderr
+
+
+def test_an_entry_for_a_domain_and_one_for_a_tag(posthouse: Command) -> None:
+    """What was done is in the audit."""
+    posthouse("account", "create", "default")
+    posthouse("suppression", "add", "@Y.Example", "--days", "7", "--tag", "news")
+    posthouse("suppression", "add", "a@y.example", "--list", "unsubscribe")
+    shown = posthouse("suppression", "search", "Y.example").stdout
+    assert "tag:news" in shown
+    assert "unsubscribe" in shown
+    assert "nothing" in posthouse("suppression", "search", "other.example").stdout
+    posthouse("suppression", "remove", "@y.example", "--stream", "news", status=1)
+    posthouse("suppression", "remove", "@y.example", "--tag", "news")
+    wrong = posthouse("suppression", "add", "a@y.example", "--list", "junk", status=2)
+    assert "'junk' is not one of: bounce, complaint, unsubscribe, manual" in wrong.stderr
+    both = posthouse("suppression", "add", "a@y.example", "--tag", "a", "--stream", "b", status=2)
+    assert "an entry holds for one of them" in both.stderr
+    (removed, *added) = json.loads(posthouse("audit", "--json").stdout)
+    assert ["suppression add"] * 2 == [line["action"] for line in added]
+    assert "@y.example" == removed["detail"]["entries"][0]["address"]
+    assert "@y.example" in posthouse("audit").stdout
+
+
+def test_suppressions_are_imported_and_exported(posthouse: Command, tmp_path: Path) -> None:
+    """A bad line stops all of it; what is exported can be imported again."""
+    posthouse("account", "create", "default")
+    given, out = tmp_path / "old.csv", tmp_path / "new.jsonl"
+    given.write_bytes(b"address,reason\r\na@x.example,=1+1\r\nnobody,\r\nb@x.example,\xff\r\n")
+    refused = posthouse("suppression", "import", str(given), status=1).stderr
+    assert "2 lines are no entries, nothing was imported (1 are good)" in refused
+    assert "line 3: 'nobody' is not a mail address" in refused
+    assert "line 4: reason is" in refused
+    assert "nothing" in posthouse("suppression", "list").stdout
+
+    given.write_text("address,reason\na@x.example,=1+1\n@dest.example,\n")
+    done = posthouse("suppression", "import", str(given), "--list", "unsubscribe").stdout
+    assert "2 entries read, 2 new or longer for default" in done
+    printed = posthouse("suppression", "export")
+    assert "2 entries written" in printed.stderr
+    header, domain, ann = printed.stdout.splitlines()
+    assert header.startswith("address,list,")
+    assert domain.startswith("'@dest.example,unsubscribe,")
+    assert ",'=1+1," in ann
+
+    posthouse("suppression", "export", str(out))
+    posthouse("account", "create", "other")
+    assert "2 new" in posthouse("suppression", "import", str(out), "--account", "other").stdout
+    missing = posthouse("suppression", "import", str(tmp_path / "none.csv"), status=1)
+    assert "cannot be read: No such file" in missing.stderr
+
+
+async def test_a_corrected_rule_lifts_what_it_would_not_have_listed(
+    posthouse: Command, database: str
+) -> None:
+    """Entries made by a wrong rule are shown, then lifted in one action, and kept in the audit."""
+    async with open_stores(database) as stores:
+        for name, said in (("ann", "Sender verify failed"), ("bob", "no such user")):
+            await stores.queue(recipients=(f"{name}@dest.example",))
+            failed = bounced(await stores.claim_one(), answer=said, code=550)
+            await stores.deliveries.settle(failed)
+        posthouse("suppression", "add", "eve@dest.example", "--account", "shop")
+
+        shown = posthouse("suppression", "recheck").stdout
+        assert "ann@dest.example" in shown
+        assert "sender verification" in shown
+        assert "1 entries; --lift removes them" in shown
+        assert 3 == len(json.loads(posthouse("suppression", "list", "--json").stdout))
+
+        (wrong,) = json.loads(posthouse("suppression", "recheck", "--lift", "--json").stdout)
+        assert "ann@dest.example" == wrong["address"]
+        left = json.loads(posthouse("suppression", "list", "--json").stdout)
+        assert {"bob@dest.example", "eve@dest.example"} == {entry["address"] for entry in left}
+        line = json.loads(posthouse("audit", "--json").stdout)[0]
+        assert ("suppression recheck", "shop") == (line["action"], line["account"])
+        (entry,) = line["detail"]["entries"]
+        assert "Sender verify failed" == entry["evidence"]["bounces"][0]["answer"]
+        assert "0 lifted" in posthouse("suppression", "recheck", "--lift").stdout
 
 
 def test_an_empty_queue_and_an_unknown_message_are_told_plainly(posthouse: Command) -> None:

@@ -99,4 +99,4 @@ def test_the_demo_tells_its_story_and_every_check_holds() -> None:
     said = call("demo")
     assert "8 of 8 checks passed" in said
     assert "FAILED" not in said
-    assert "on the suppression list, not attempted" in said
+    assert "on the bounce list since" in said

@@ -52,8 +52,8 @@ def test_an_event_and_the_attempt_it_reports_are_one_line() -> None:
             "by shop at 192.0.2.1 over TLSv1.3"
         ),
         (
-            "  12:00:00.000  deferred   b@y.example by mx.y.example without TLS: "
-            "451 4.7.1 come back; next try 12:05:00"
+            "  12:00:00.000  deferred   b@y.example by mx.y.example without TLS, "
+            "next try 12:05:00: 451 4.7.1 come back"
         ),
     ]
 
@@ -121,4 +121,72 @@ def test_a_report_that_came_back_is_told_with_its_evidence() -> None:
     )
     assert story[-1].endswith(
         "b@y.example: report from mx.y.example: 5.1.1 (smtp; 550 no such user)"
+    )
+
+
+def test_a_reply_of_several_lines_cannot_forge_a_line_of_ours() -> None:
+    """Nor hide one behind control characters of a terminal."""
+    forged = (
+        "no\n  12:00:00.001  delivered  b@y.example by mx.y.example: 250 ok\n\x1b[2K\u202eyes\r!"
+    )
+    attempt = {**ATTEMPT, "reply": forged}
+    bounced = event("bounced", {}, delivery_id=DELIVERY)
+    story = list(tell(Timeline(SUBMISSION, [delivery()], [attempt], [bounced])))
+    assert story[2:] == [
+        "  12:00:00.000  bounced    b@y.example by mx.y.example without TLS: 451 4.7.1 no",
+        "                |   12:00:00.001  delivered  b@y.example by mx.y.example: 250 ok",
+        "                | \\x1b[2K\\u202eyes\\r!",
+    ]
+
+
+def test_the_text_of_a_report_cannot_either() -> None:
+    detail = {"status": "5.1.1", "diagnostic": "no\n  12:00:00.001  delivered  b@y.example"}
+    returned = {"subject": "a\nmessage 01", "excerpt": "x\x00"}
+    story = list(
+        tell(
+            Timeline(
+                SUBMISSION,
+                [delivery()],
+                [],
+                [
+                    event("bounced", detail, delivery_id=DELIVERY),
+                    event("returned", returned, delivery_id=DELIVERY),
+                ],
+            )
+        )
+    )
+    assert [
+        "  12:00:00.000  bo",
+        "                | ",
+        "  12:00:00.000  re",
+        "                | ",
+    ] == [line[:18] for line in story[2:]]
+    assert "\\x00" in story[-1]
+
+
+def test_the_timeline_says_what_put_an_address_on_a_list() -> None:
+    detail = {"listed": "hard", "rule": "no such mailbox", "rules": "2"}
+    bounced = event("bounced", detail, delivery_id=DELIVERY)
+    complained = event("complained", {"listed": "complaint", "rule": "arf"}, delivery_id=DELIVERY)
+    story = list(tell(Timeline(SUBMISSION, [delivery()], [ATTEMPT], [bounced, complained])))
+    assert story[2].endswith(
+        "without TLS, put on the list: hard bounce by the rule 'no such mailbox': "
+        "451 4.7.1 come back"
+    )
+    assert story[3].endswith("b@y.example: rule arf, put on the list: complaint by the rule 'arf'")
+
+
+def test_a_suppressed_recipient_is_told_by_which_entry() -> None:
+    detail = {
+        "recipient": "c@y.example",
+        "list": "unsubscribe",
+        "scope": "tag:news",
+        "entry": "@y.example",
+        "reason": "by hand",
+        "since": "2026-06-01T10:30:00+00:00",
+    }
+    story = list(tell(Timeline(SUBMISSION, [], [], [event("suppressed", detail)])))
+    assert story[-1].endswith(
+        "c@y.example: on the unsubscribe list as @y.example for tag news since 2026-06-01 10:30 "
+        "(by hand), not attempted"
     )

@@ -15,10 +15,37 @@ from posthouse.running.certificate import Certificate
 from servers.door import QUICK, OpenDoor, Running, Wire, running_door, write_certificate
 
 
+class LeapingLoop(asyncio.SelectorEventLoop):
+    """Its clock goes on by itself, and jumps ahead when told."""
+
+    ahead = 0.0  # seconds
+
+    def time(self) -> float:
+        """Monotonic seconds."""
+        return super().time() + self.ahead
+
+
+@pytest.fixture
+async def leap() -> Callable[[float], None]:
+    """Let so many seconds pass at once: a busy machine makes no difference then."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, LeapingLoop)
+
+    def leap_(seconds: float) -> None:
+        loop.ahead += seconds
+
+    return leap_
+
+
 def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop that programs run on; where TLS is spoken, which each loop does itself, both."""
+    """The loop that programs run on; where TLS is spoken, which each loop does itself, both.
+
+    Tests of time limits have a loop whose clock can be moved.
+    """
+    if "leap" in getattr(item, "fixturenames", ()):
+        return {"asyncio": LeapingLoop}
     if "tls" in item.name:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"uvloop": uvloop.new_event_loop}

@@ -4,6 +4,9 @@ import asyncio
 import base64
 import socket
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,6 +20,7 @@ from posthouse.running.tcp import Endpoint
 from posthouse.smtp.data import DataReader
 from posthouse.store import StoreFull, StoreRefused, StoreUnavailable
 from servers.door import PLAIN, OpenDoor, Running, Wire
+from servers.patience import until
 
 WRONG = base64.b64encode(b"\0user\0the secret?").decode()
 GOOD = b"From: Jo <jo@a.example>\r\nSubject: hello\r\n\r\nBody\r\n.\r\n"
@@ -177,13 +181,16 @@ async def test_connections_beyond_the_limit_are_turned_away(
     assert await (await door.connect()).say("NOOP") == "250 2.0.0 Ok"
 
 
-async def trickle(client: Wire) -> None:
-    """An octet at a time; raises ConnectionError when the other side has closed."""
+Leap: TypeAlias = Callable[[float], None]
+LIMIT = 300.0  # seconds that a client has for the next line
+
+
+async def trickle(client: Wire, leap: Leap) -> None:
+    """An octet each ten seconds; raises ConnectionError when the other side has closed."""
     for _ in range(100):
-        if client.writer.is_closing():  # what uvloop says of a write then is no ConnectionError
-            raise ConnectionResetError
         await client.send(b"x")
-        await asyncio.sleep(0.02)
+        leap(10)
+        await asyncio.sleep(0.01)
 
 
 async def flood(client: Wire) -> None:
@@ -192,48 +199,59 @@ async def flood(client: Wire) -> None:
             await client.send(b"EHLO x\r\n" * 10_000)
 
 
-async def test_a_silent_client_is_told_and_dropped(open_door: OpenDoor) -> None:
-    door = await open_door(command_seconds=0.1)
+async def test_a_silent_client_is_told_and_dropped(open_door: OpenDoor, leap: Leap) -> None:
+    door = await open_door(command_seconds=LIMIT)
     client = await door.connect()
+    leap(LIMIT)
     assert await client.reply() == "421 4.4.2 Timeout"
     assert await client.is_closed()
 
 
-async def test_a_client_that_trickles_a_command_gets_no_more_time(open_door: OpenDoor) -> None:
-    door = await open_door(command_seconds=0.3)
+async def test_a_client_that_trickles_a_command_gets_no_more_time(
+    open_door: OpenDoor, leap: Leap
+) -> None:
+    door = await open_door(command_seconds=LIMIT)
     client = await door.connect()
     with pytest.raises(ConnectionError):
-        await trickle(client)
-    assert not door.service._context.connections.open
+        await trickle(client, leap)
+    await until(lambda: not door.service._context.connections.open)
 
 
-async def test_commands_renew_the_time_of_a_client(open_door: OpenDoor) -> None:
-    door = await open_door(command_seconds=0.3)
+async def test_commands_renew_the_time_of_a_client(open_door: OpenDoor, leap: Leap) -> None:
+    door = await open_door(command_seconds=LIMIT)
     client = await door.connect()
     for _ in range(5):
-        await asyncio.sleep(0.1)
+        leap(LIMIT * 2 / 3)
         assert await client.say("NOOP") == "250 2.0.0 Ok"
 
 
-async def test_data_that_comes_quickly_enough_may_take_longer(open_door: OpenDoor) -> None:
-    door = await open_door(command_seconds=0.4)
+async def test_data_that_comes_quickly_enough_may_take_longer(
+    open_door: OpenDoor, leap: Leap
+) -> None:
+    door = await open_door(command_seconds=LIMIT)
     client = await door.logged_in()
     await client.envelope()
     await client.say("DATA")
     await client.send(b"From: jo@a.example\r\n\r\n")
-    for _ in range(8):
-        await asyncio.sleep(0.1)
+
+    def holds(octets: int) -> bool:
+        return door.service._context.memory.total >= octets
+
+    for sent in range(1, 9):
+        leap(LIMIT * 2 / 3)
         await client.send((b"x" * 998 + b"\r\n") * 300)
+        await until(partial(holds, sent * 300_000))
     assert (await client.message_end(b".\r\n")).startswith("250 ")
 
 
-async def test_data_that_trickles_is_broken_off(open_door: OpenDoor) -> None:
-    door = await open_door(command_seconds=0.2)
+async def test_data_that_trickles_is_broken_off(open_door: OpenDoor, leap: Leap) -> None:
+    door = await open_door(command_seconds=LIMIT)
     client = await door.logged_in()
     await client.envelope()
     await client.say("DATA")
     with pytest.raises(ConnectionError):
-        await trickle(client)
+        await trickle(client, leap)
+    await until(lambda: not door.service._context.connections.open)
     assert door.intake.accepted == []
     assert door.service._context.memory.total == 0
 
@@ -244,8 +262,7 @@ async def test_a_client_that_reads_no_replies_is_not_served_for_ever(open_door: 
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
     with pytest.raises((ConnectionError, TimeoutError)):
         await flood(client)
-    await asyncio.sleep(1.2)
-    assert not door.service._context.connections.open
+    await until(lambda: not door.service._context.connections.open)
 
 
 # Stopping.

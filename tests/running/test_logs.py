@@ -128,6 +128,15 @@ def test_the_console_form_is_for_people() -> None:
     assert not result.stdout.startswith("{")
 
 
+def test_the_text_of_a_stranger_is_on_one_line_in_either_form() -> None:
+    """A reply of several lines cannot forge a line of the log."""
+    say = "log.info('bounced', reply='no\\n2026-01-01 accepted\\x1b[2K')\n"
+    for form in ("CONSOLE", "JSON"):
+        result = run(f"configure('x', form=LogFormat.{form})\n{say}")
+        assert 1 == result.stdout.count("\n")
+        assert "\x1b[2K" not in result.stdout
+
+
 def test_a_blocked_output_stops_nobody() -> None:
     """A reader that never reads: the program goes on, and ends."""
     reading, writing = os.pipe()

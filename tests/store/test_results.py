@@ -53,7 +53,10 @@ async def test_a_dead_recipient_is_suppressed_with_the_evidence(stores: Stores) 
         bounce["answer"], bounce["stage"], bounce["weight"], bounce["delivery"],
     )  # fmt: skip
     last = (await stores.story(claimed.delivery.submission_id)).events[-1]
-    assert ("bounced", {"listed": "hard"}) == (last["kind"], last["detail"])
+    assert ("bounced", {"rule": "r", "rules": "7", "listed": "hard"}) == (
+        last["kind"],
+        last["detail"],
+    )
 
 
 async def test_a_dead_recipient_is_suppressed_for_good(stores: Stores) -> None:

@@ -169,6 +169,7 @@ async def test_a_claim_shows_which_submissions_need_no_look_at_the_lists(
 ) -> None:
     """It compares addresses as they are written: of other spellings it knows nothing."""
     await suppressions.add(ACCOUNT, "dead@dest.example", "bounced", {})
+    await suppressions.add(ACCOUNT, "@gone.example", "by hand", {})
     other = await AccountStore(stores.database).create_account("other")
     await suppressions.add(other, "ann@dest.example", "bounced", {})
     expected = {
@@ -176,6 +177,9 @@ async def test_a_claim_shows_which_submissions_need_no_look_at_the_lists(
         ("bob@dest.example", "dead@dest.example"): False,
         ("ann@dest.example", "Dead@dest.example"): False,
         ('"ann"@dest.example',): False,
+        ('"a@b"@dest.example',): True,
+        ("ann@gone.example",): False,
+        ("ann@sub.gone.example",): True,
     }
     for recipients in expected:
         await stores.submissions.accept(a_submission(recipients=recipients))

@@ -177,7 +177,7 @@ def _against(report: Report, verdict: Suppress) -> AddressFailure:
         kind="no such mailbox",
         answer=status.diagnostic,
         stage="report",
-        status=status.status,
+        enhanced=(status.status,) if status.status else (),
         rule=verdict.rule,
         rules=str(RULES),
         source={"reporting_mta": report.reporting_mta, "remote_mta": status.remote_mta},

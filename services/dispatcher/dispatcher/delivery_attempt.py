@@ -181,11 +181,12 @@ def _settlement(
 
 
 def _no_such_mailbox(attempt: Attempt) -> AddressFailure:
-    said = (str(attempt.code), attempt.enhanced, attempt.reply)
     return AddressFailure(
         FailureWeight.HARD,
         kind="no such mailbox",
-        answer=" ".join(part for part in said if part),
+        answer=attempt.reply,
         stage="RCPT",
+        code=attempt.code,
+        enhanced=(attempt.enhanced,) if attempt.enhanced else (),
         source={"host": attempt.host},
     )

@@ -4,7 +4,7 @@ from posthouse.answers.answer import Answer, AnswerClass, Evidence, Judgement, S
 from posthouse.answers.judging import judge
 from posthouse.answers.reply_codes import read_answer
 from posthouse.answers.rule_table import RULES_VERSION
-from posthouse.answers.weighing import failure_of, weight_of
+from posthouse.answers.weighing import failure_of, weight_of, why_not_listed
 
 __all__ = [
     "RULES_VERSION",
@@ -17,4 +17,5 @@ __all__ = [
     "judge",
     "read_answer",
     "weight_of",
+    "why_not_listed",
 ]

@@ -23,16 +23,16 @@ class FailureWeight(StrEnum):
 class AddressFailure:
     """What a remote system said against an address, and the rule that judged it.
 
-    *answer* is the reply or diagnostic as it came, with its codes, so that later rules can judge
-    it again: *stage*, *status* (the Status field of a report), *provider* and *recipients* are what
-    else `posthouse.answers.read_answer` asks for.
+    *answer* to *recipients* are the fields of `posthouse.answers.Answer`, so that later rules can
+    judge it again.
     """
 
     weight: FailureWeight
     kind: str  # the class of the answer, such as "no such mailbox"
-    answer: str
+    answer: str  # the text of the reply or the report
     stage: str
-    status: str = ""
+    code: int | None = None
+    enhanced: tuple[str, ...] = ()
     provider: str = ""
     recipients: int = 1
     rule: str = ""
@@ -47,7 +47,8 @@ class AddressFailure:
             "kind": self.kind,
             "answer": self.answer[:_MOST_CHARACTERS],
             "stage": self.stage,
-            "status": self.status,
+            "code": self.code,
+            "enhanced": self.enhanced,
             "provider": self.provider,
             "recipients": self.recipients,
             "rule": self.rule,

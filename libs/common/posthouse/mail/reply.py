@@ -52,3 +52,10 @@ class Reply:
 
 def _printable(line: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in line)
+
+
+def escaped(text: str) -> str:
+    r"""*text* on one line for people: what is not printable as Python writes it, as "\x1b"."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode-escape").decode() for c in text)

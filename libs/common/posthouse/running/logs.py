@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from posthouse.mail.reply import escaped
 from posthouse.running.common_settings import LogAddresses, LogFormat, LogLevel
 from posthouse.running.log_writer import LogWriter
 
@@ -140,7 +141,14 @@ def _readable_lines(*, colors: bool) -> tuple[Processor, ...]:
     renderer = structlog.dev.ConsoleRenderer(
         colors=colors, exception_formatter=structlog.dev.plain_traceback
     )
-    return (renderer, _encoded)
+    return (_on_one_line, renderer, _encoded)
+
+
+def _on_one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Escape what is not printable: a reply of several lines must not look like other log lines."""
+    return {
+        name: escaped(value) if isinstance(value, str) else value for name, value in event.items()
+    }
 
 
 def _encoded(_: WrappedLogger, __: str, line: Any) -> bytes:

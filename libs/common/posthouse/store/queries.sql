@@ -32,8 +32,8 @@ FROM input;
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
 -- may be due. One that was claimed twice without a result may kill the process that claims it:
--- these come one at a time, and none unless $4. `listed`: a recipient, as it is written, is on a list
--- of the account, perhaps no longer.
+-- these come one at a time, and none unless $4. `listed`: a recipient, as it is written, or its
+-- domain is on a list of the account, perhaps no longer.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, $5::integer) AS lane
     WHERE (SELECT true FROM due_submissions d
@@ -55,7 +55,8 @@ WITH due AS (
 )
 SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim,
     COALESCE((SELECT true FROM unnest(s.recipients) AS recipient CROSS JOIN LATERAL (
-        SELECT FROM suppressions e WHERE e.account_id = s.account_id AND e.normal = recipient OFFSET 0
+        SELECT FROM suppressions e WHERE e.account_id = s.account_id
+          AND e.normal = ANY(ARRAY[recipient, substring(recipient FROM '@[^@]*$')]) OFFSET 0
     ) e LIMIT 1), false) AS listed,
     (SELECT cardinality(lanes) > 1 FROM due)
     OR (SELECT count(*) FROM picked) = $1
@@ -314,6 +315,7 @@ WITH input AS (
     SELECT new_id(), account_id, submission_id, id, kind,
            CASE WHEN (failure).normal IS NULL THEN detail
                 ELSE detail || jsonb_strip_nulls(jsonb_build_object(
+                    'rule', (failure).rule, 'rules', (failure).version,
                     'listed', count_bounce(account_id, id, failure))) END
     FROM done
     -- Two batches that name the same addresses must not wait for each other.
@@ -542,6 +544,55 @@ DELETE FROM suppressions WHERE ctid = ANY(ARRAY(
 ))
 RETURNING normal;
 
+-- name: begin_import
+CREATE TEMP TABLE imported_suppressions (
+    normal text, list text, scope text, address text, reason text, evidence jsonb, rule text,
+    version text, delivery_id uuid, created_at timestamptz, expires_at timestamptz
+);
+
+-- name: take_import
+-- Of two entries for the same the one that lasts longer stays. In the order in which bounces are
+-- counted, so that neither waits for the other in a circle.
+WITH written AS (
+    INSERT INTO suppressions (account_id, normal, list, scope, address, reason, evidence, rule,
+                              version, delivery_id, created_at, expires_at)
+    SELECT DISTINCT ON (normal, list, scope) $1::uuid, normal, list, scope, address, reason,
+           evidence, rule, version, delivery_id, COALESCE(created_at, now()), expires_at
+    FROM imported_suppressions
+    ORDER BY normal, list, scope, COALESCE(expires_at, 'infinity') DESC
+    ON CONFLICT (account_id, normal, list, scope) DO UPDATE
+    SET address = EXCLUDED.address, reason = EXCLUDED.reason, evidence = EXCLUDED.evidence,
+        rule = EXCLUDED.rule, version = EXCLUDED.version, delivery_id = EXCLUDED.delivery_id,
+        created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at
+    WHERE COALESCE(EXCLUDED.expires_at, 'infinity') > COALESCE(suppressions.expires_at, 'infinity')
+    RETURNING 1
+)
+SELECT count(*) FROM written;
+
+-- name: end_import
+DROP TABLE IF EXISTS imported_suppressions;
+
+-- name: export_suppressions
+SELECT address, list, scope, reason, created_at, expires_at, rule, version, delivery_id, evidence
+FROM suppressions
+WHERE account_id = $1 AND COALESCE(list = $2, true) AND COALESCE(expires_at > now(), true)
+ORDER BY account_id, normal, list, scope;
+
+-- name: read_bounce_list
+SELECT s.account_id, a.name AS account, s.address, s.normal, s.list, s.scope, s.reason, s.evidence,
+       s.rule, s.version, s.delivery_id, s.created_at, s.expires_at
+FROM suppressions s JOIN accounts a ON a.id = s.account_id
+WHERE s.list = 'bounce' AND COALESCE(s.account_id = $1, true) AND COALESCE(s.expires_at > now(), true);
+
+-- name: lift_bounces
+DELETE FROM suppressions s
+USING ROWS FROM (unnest($1::address_row_1[]), unnest($2::timestamptz[]))
+    AS t(account_id, normal, created_at)
+WHERE s.account_id = t.account_id AND s.normal = t.normal AND s.list = 'bounce' AND s.scope = ''
+  AND s.created_at = t.created_at
+RETURNING s.account_id, s.address, s.reason, s.evidence, s.rule, s.version, s.delivery_id,
+          s.created_at, s.expires_at;
+
 -- name: write_audit
 INSERT INTO audit (actor, action, account_id, detail) VALUES ($1, $2, $3, $4);
 
@@ -707,6 +758,9 @@ UPDATE clock SET seen = now() FROM before RETURNING before.seen - now() AS set_b
 
 -- name: disable_statement_timeout
 SET LOCAL statement_timeout = 0;
+
+-- name: disable_idle_timeout
+SET LOCAL idle_in_transaction_session_timeout = 0;
 
 -- name: shift_due_submissions
 -- Due times were written while the clock was ahead: they move back by as much. A lease gets its

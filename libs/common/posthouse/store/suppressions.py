@@ -8,7 +8,7 @@ from uuid import UUID
 
 from posthouse.mail.address import normal_form
 from posthouse.mail.suppression_list import Suppression, SuppressionList
-from posthouse.store.audit import write_audit
+from posthouse.store.audit_log import write_audit
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
