@@ -21,6 +21,7 @@ _COMMANDS = {
     "restore": ("backup", "Fill an empty database from such a file; nothing is sent twice."),
     "message": ("message_timeline", "Print the timeline of one message."),
     "send": ("send", "Submit a test message over SMTP."),
+    "explain": ("explain", "Say what a server's reply would mean, and why."),
     "config": ("config", "Check settings, and list all of them."),
     "ingest": ("services", "Run the service that accepts mail."),
     "policy": ("services", "Run the service that rewrites and signs."),

@@ -4,7 +4,7 @@ import pytest
 
 from posthouse.answers import AnswerClass, Evidence, Stage, judge, read_answer
 from posthouse.answers.rule_table import WORD_RULES, WordRule
-from posthouse.mail.outcome import Scope
+from posthouse.mail.scope import Scope
 
 CALLOUT = """550-Verification failed for <a@relay.example>
 550-No Such User Here
@@ -13,7 +13,8 @@ CALLOUT = """550-Verification failed for <a@relay.example>
 
 @pytest.mark.parametrize("rule", WORD_RULES, ids=lambda rule: rule.meaning.rule)
 def test_the_example_of_a_rule_is_judged_by_it(rule: WordRule) -> None:
-    assert judge(read_answer(rule.example, rule.stage)).rule == rule.meaning.rule
+    said = read_answer(rule.example, rule.stage, provider=rule.provider)
+    assert judge(said).rule == rule.meaning.rule
 
 
 @pytest.mark.parametrize(

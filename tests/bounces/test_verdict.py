@@ -6,7 +6,7 @@ import pytest
 
 from bounces.core.report import Action, RecipientStatus, Report, ReportKind
 from bounces.core.verdict import Note, decide, judgement_of
-from posthouse.mail.outcome import Scope
+from posthouse.mail.scope import Scope
 from servers.returned_mail import OURS, in_a_word
 
 

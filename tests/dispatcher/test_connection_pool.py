@@ -15,7 +15,8 @@ from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.transaction import Envelope
 from dispatcher.router import MxResolver, Router
 from dispatcher.timeouts import Timeouts
-from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
+from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
+from posthouse.mail.scope import Scope
 from servers.dns_stub import DnsStub, dns_stub
 from servers.mx import Manners, Mx, Peer, mx, polite
 

@@ -14,7 +14,8 @@ from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.transaction import Envelope
 from dispatcher.router import MxResolver
 from dispatcher.timeouts import Timeouts
-from posthouse.mail.outcome import Deferred, Delivered, Outcome, Scope, Uncertain
+from posthouse.mail.outcome import Deferred, Delivered, Outcome, Uncertain
+from posthouse.mail.scope import Scope
 from servers.mx import Manners, Peer, mx, polite
 
 MESSAGE = Envelope("s@relay.example", ("x@mx.example",), b"Subject: hi\r\n\r\n", b"text\r\n")

@@ -4,17 +4,19 @@ from datetime import timedelta
 
 import pytest
 
+from dispatcher.core.classify import classify_refusal, unreachable
 from dispatcher.core.next_action import (
     MINIMUM_TRIES,
     NextAction,
     expired_untried,
-    is_dead,
     next_action,
 )
+from posthouse.answers import RULES_VERSION, Stage
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
+from posthouse.mail.outcome import Deferred, Delivered, Outcome, Uncertain
 from posthouse.mail.reply import Reply
+from posthouse.mail.scope import Scope
 
 LATER = Reply(451, "later", "4.3.0")
 
@@ -28,7 +30,7 @@ def test_delivered_is_the_last_word() -> None:
     """Nothing comes after a 250 to the dot."""
     found = concluded(Delivered(Reply(250, "taken", "2.0.0")))
 
-    assert (EventKind.DELIVERED, None, False) == (found.kind, found.wait, found.suppress)
+    assert (EventKind.DELIVERED, None) == (found.kind, found.wait)
     assert "taken" == found.detail["reply"]
 
 
@@ -63,35 +65,51 @@ def test_a_clock_that_jumped_does_not_end_what_was_hardly_tried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "scope", "dead"),
+    ("reply", "stage", "dead"),
     [
-        (Reply(550, "no such user", "5.1.1"), Scope.RECIPIENT, True),
-        (Reply(550, "moved", "5.1.6"), Scope.RECIPIENT, True),
-        (Reply(550, "disabled", "5.2.1"), Scope.RECIPIENT, True),
-        (Reply(550, "no such user"), Scope.RECIPIENT, True),
-        (Reply(552, "mailbox full", "5.2.2"), Scope.RECIPIENT, False),
-        (Reply(554, "no"), Scope.RECIPIENT, False),
-        (Reply(550, "blocked", "5.7.1"), Scope.SENDER, False),
-        (Reply(550, "no such user", "5.1.1"), Scope.SITE, False),
-        (Reply(554, "spam", "5.6.0"), Scope.MESSAGE, False),
+        (Reply(550, "no such user", "5.1.1"), Stage.RCPT, True),
+        (Reply(550, "moved", "5.1.6"), Stage.RCPT, True),
+        (Reply(550, "no such user"), Stage.RCPT, True),
+        (Reply(550, "no such user"), Stage.MAIL, False),
+        (Reply(550, "no"), Stage.RCPT, False),
+        (Reply(550, "disabled", "5.2.1"), Stage.RCPT, False),
+        (Reply(552, "mailbox full", "5.2.2"), Stage.RCPT, False),
+        (Reply(550, "Sender verify failed"), Stage.RCPT, False),
+        (Reply(550, "blocked", "5.7.1"), Stage.RCPT, False),
+        (Reply(554, "spam", "5.6.0"), Stage.DOT, False),
     ],
 )
 def test_only_a_mailbox_that_does_not_exist_is_dead(
-    reply: Reply, scope: Scope, *, dead: bool
+    reply: Reply, stage: Stage, *, dead: bool
 ) -> None:
-    """A reputation block or a full mailbox does not suppress."""
-    bounced = Bounced(reply, scope)
+    """A block, a full mailbox or a callout of our own address does not suppress."""
+    refused = classify_refusal(reply, stage)
 
-    assert dead is is_dead(bounced)
-    found = concluded(bounced)
-    assert (EventKind.BOUNCED, None, dead) == (found.kind, found.wait, found.suppress)
-    assert scope.value == found.detail["scope"]
+    assert refused.judged is not None
+    assert dead is refused.judged.suppresses
+    assert (EventKind.BOUNCED, None) == (concluded(refused).kind, concluded(refused).wait)
+
+
+def test_the_event_says_class_rule_and_version() -> None:
+    """So that an entry of a list can be explained, and found when the rule is corrected."""
+    refused = classify_refusal(Reply(550, "no such user", "5.1.1"), Stage.RCPT)
+
+    assert {
+        "code": 550,
+        "enhanced": "5.1.1",
+        "reply": "no such user",
+        "scope": "recipient",
+        "class": "no such mailbox",
+        "rule": "no such user",
+        "rules": RULES_VERSION,
+    } == concluded(refused).detail
+
+
+def test_a_failure_without_an_answer_has_no_class() -> None:
+    """Nobody said anything that could be judged."""
+    assert "class" not in concluded(unreachable("connection refused")).detail
 
 
 def test_too_old_to_be_tried_is_expired() -> None:
     """A delivery that waited past its time ends without an attempt."""
-    assert (EventKind.EXPIRED, None, False) == (
-        expired_untried().kind,
-        expired_untried().wait,
-        expired_untried().suppress,
-    )
+    assert (EventKind.EXPIRED, None) == (expired_untried().kind, expired_untried().wait)

@@ -8,7 +8,8 @@ import pytest
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
 from dispatcher.router import MxResolver, Router, TtlCache, system_addresses
-from posthouse.mail.outcome import Bounced, Deferred, Scope
+from posthouse.mail.outcome import Bounced, Deferred
+from posthouse.mail.scope import Scope
 from servers.dns_stub import DnsStub, dns_stub
 
 ZONE = {

@@ -20,7 +20,8 @@ from dispatcher.core.routes import (
     site_of,
     without_exchangers,
 )
-from posthouse.mail.outcome import Bounced, Deferred, Scope
+from posthouse.mail.outcome import Bounced, Deferred
+from posthouse.mail.scope import Scope
 
 OURS = RefusedHosts(frozenset({"relay.example"}))
 

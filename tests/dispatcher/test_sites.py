@@ -10,8 +10,9 @@ import pytest
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.sites import Full, Go, Sites
 from posthouse.mail.lane import Lane
-from posthouse.mail.outcome import Deferred, Delivered, Outcome, Scope
+from posthouse.mail.outcome import Deferred, Delivered, Outcome
 from posthouse.mail.reply import Reply
+from posthouse.mail.scope import Scope
 from posthouse.mail.submission import Delivery
 from posthouse.running.identity import new_id
 from posthouse.store.deliveries import ClaimedDelivery

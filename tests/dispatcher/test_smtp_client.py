@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.core.classify import SmtpStage
 from dispatcher.core.reply_reader import LINE_LIMIT, LINES_LIMIT, GarbledReply, ReplyReader
 from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
@@ -20,6 +19,7 @@ from dispatcher.core.transaction import (
     flaw,
     on_the_wire,
 )
+from posthouse.answers import Stage
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 from posthouse.mail.reply import Reply
 
@@ -143,11 +143,11 @@ def test_the_stage_says_what_is_waited_for() -> None:
     client = ready()
     assert client.stage is None
     client.begin(ENVELOPE)
-    assert client.stage is SmtpStage.MAIL
+    assert client.stage is Stage.MAIL
     client.receive(b"250 ok\r\n250 ok\r\n")
-    assert client.stage is SmtpStage.DATA
+    assert client.stage is Stage.DATA
     client.receive(b"354 go\r\n")
-    assert client.stage is SmtpStage.DOT
+    assert client.stage is Stage.DOT
 
 
 REPLY = st.sampled_from([b"250 ok", b"251 ok", b"354 go", b"421 bye", b"450 4.2.1 no", b"550 no"])

@@ -1,4 +1,4 @@
-"""The tables in docs/settings.md and docs/metrics.md say what the code says.
+"""The tables in docs/settings.md, docs/metrics.md and docs/answers.md say what the code says.
 
 When one of these tests fails, write the tables again and read what changed:
 
@@ -18,6 +18,7 @@ from prometheus_client import Counter, Info
 from prometheus_client.metrics import MetricWrapperBase
 
 from command.commands.config import reference
+from posthouse.answers.rule_table import BY_CLASS, WORD_RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
@@ -78,10 +79,27 @@ def metrics_table() -> str:
     return "\n".join([head, *rows]) + "\n"
 
 
+def answers_table() -> str:
+    classes = [
+        f"| {kind} | {what.why} | {what.scope or 'that of the command'} | {what.evidence} |"
+        for kind, what in BY_CLASS.items()
+    ]
+    rules = [
+        f"| {rule.meaning.rule} | {rule.meaning.kind} | `{rule.example}` |" for rule in WORD_RULES
+    ]
+    head = "| Class | Meaning | Scope | Evidence |\n| --- | --- | --- | --- |"
+    second = "| Rule | Class | Example |\n| --- | --- | --- |"
+    return "\n".join([head, *classes, "", second, *rules]) + "\n"
+
+
 @pytest.mark.parametrize(
     ("page", "table"),
-    [("settings.md", settings_table), ("metrics.md", metrics_table)],
-    ids=["settings", "metrics"],
+    [
+        ("settings.md", settings_table),
+        ("metrics.md", metrics_table),
+        ("answers.md", answers_table),
+    ],
+    ids=["settings", "metrics", "answers"],
 )
 def test_the_table_is_what_the_code_says(page: str, table: object) -> None:
     assert callable(table)

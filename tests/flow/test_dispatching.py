@@ -9,15 +9,18 @@ from datetime import timedelta
 import pytest
 
 from dispatcher.connection_pool import Sent
+from dispatcher.core.classify import classify_refusal
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.in_flight import LaneLimits
 from dispatcher.service import Dispatcher
 from dispatcher.sites import Sites
+from posthouse.answers import RULES_VERSION, Stage
 from posthouse.mail.lane import Lane
-from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope
+from posthouse.mail.outcome import Deferred, Delivered, Outcome
 from posthouse.mail.reply import Reply
+from posthouse.mail.scope import Scope
 from posthouse.store.deliveries import ClaimedDelivery, DeliveryStore
 from posthouse.store.queries import QUERIES
 from servers.isolation import NoIsolation
@@ -108,7 +111,7 @@ async def test_each_outcome_is_written_down(database: str) -> None:
     answers: dict[str, Outcome] = {
         "ok@a.example": TAKEN,
         "later@a.example": Deferred(Reply(451, "later", "4.3.0"), Scope.HOST),
-        "dead@a.example": Bounced(Reply(550, "no such user", "5.1.1"), Scope.RECIPIENT),
+        "dead@a.example": classify_refusal(Reply(550, "no such user", "5.1.1"), Stage.RCPT),
     }
     world = World(answer=answers.__getitem__)
     async with open_stores(database) as stores:
@@ -118,7 +121,7 @@ async def test_each_outcome_is_written_down(database: str) -> None:
         story = await stores.story(delivery.submission_id)
         kinds = {e["detail"]["recipient"]: e["kind"] for e in story.events if e["delivery_id"]}
         open_ones = [d["recipient"] for d in story.deliveries if d["due_at"]]
-        suppressed = await stores.sql("SELECT address, delivery_id FROM suppressions")
+        suppressed = await stores.sql("SELECT address, rule, version FROM suppressions")
 
     assert {
         "ok@a.example": "delivered",
@@ -126,7 +129,9 @@ async def test_each_outcome_is_written_down(database: str) -> None:
         "dead@a.example": "bounced",
     } == kinds
     assert ["later@a.example"] == open_ones
-    assert ["dead@a.example"] == [row["address"] for row in suppressed]
+    assert [("dead@a.example", "no such user", str(RULES_VERSION))] == [
+        (row["address"], row["rule"], row["version"]) for row in suppressed
+    ]
     assert {"delivered", "deferred", "bounced"} == {a["outcome"] for a in story.attempts}
 
 

@@ -22,7 +22,8 @@ from dispatcher.outbound_connection import (
 )
 from dispatcher.router import MxResolver, system_addresses
 from dispatcher.timeouts import Timeouts
-from posthouse.mail.outcome import Deferred, Outcome, Scope
+from posthouse.mail.outcome import Deferred, Outcome
+from posthouse.mail.scope import Scope
 
 OPENED = Counter(
     "posthouse_tls_outbound_total",

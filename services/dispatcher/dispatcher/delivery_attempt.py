@@ -15,10 +15,12 @@ from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untri
 from dispatcher.core.routes import Route
 from dispatcher.core.transaction import Envelope, flaw
 from dispatcher.sites import Full, Sites
+from posthouse.answers import failure_of
 from posthouse.mail.address import domain_of
-from posthouse.mail.address_failure import AddressFailure, FailureWeight
-from posthouse.mail.outcome import Bounced, Deferred, Outcome, Scope
+from posthouse.mail.address_failure import AddressFailure
+from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.reply import Reply
+from posthouse.mail.scope import Scope
 from posthouse.store.deliveries import Attempt, ClaimedDelivery, Settlement
 
 QUEUE_TIME = Histogram(
@@ -167,26 +169,24 @@ class DeliveryAttempts:
             enhanced=reply.enhanced,
             reply=reply.text,
         )
-        return _settlement(claimed, action, attempt)
+        return _settlement(claimed, action, attempt, _against_address(outcome, attempt.host))
 
 
 def _settlement(
-    claimed: ClaimedDelivery, action: NextAction, attempt: Attempt | None
+    claimed: ClaimedDelivery,
+    action: NextAction,
+    attempt: Attempt | None,
+    failure: AddressFailure | None = None,
 ) -> Settlement:
     detail = {"recipient": claimed.delivery.recipient, **action.detail}
     if attempt is not None:
         detail["host"] = attempt.host
-    failure = _no_such_mailbox(attempt) if attempt is not None and action.suppress else None
     return Settlement(claimed, action.kind, action.wait, attempt, detail, failure)
 
 
-def _no_such_mailbox(attempt: Attempt) -> AddressFailure:
-    return AddressFailure(
-        FailureWeight.HARD,
-        kind="no such mailbox",
-        answer=attempt.reply,
-        stage="RCPT",
-        code=attempt.code,
-        enhanced=(attempt.enhanced,) if attempt.enhanced else (),
-        source={"host": attempt.host},
-    )
+def _against_address(outcome: Outcome, host: str) -> AddressFailure | None:
+    if not isinstance(outcome, Bounced | Deferred):
+        return None
+    if outcome.answer is None or outcome.judged is None:
+        return None
+    return failure_of(outcome.answer, outcome.judged, host=host)

@@ -10,7 +10,8 @@ import structlog
 
 from dispatcher.core.routes import Route
 from posthouse.mail.lane import Lane
-from posthouse.mail.outcome import Deferred, Outcome, Scope
+from posthouse.mail.outcome import Deferred, Outcome
+from posthouse.mail.scope import Scope
 from posthouse.running.waiting import wait_for_event
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery

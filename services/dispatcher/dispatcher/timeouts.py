@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dispatcher.core.classify import SmtpStage
+from posthouse.answers import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,13 @@ class Timeouts:
     dot: float = 600  # "when the final dot is sent, it should be at least 10 minutes"
     quit: float = 5  # our own: nothing depends on the reply
 
-    def of(self, stage: SmtpStage) -> float:
+    def of(self, stage: Stage) -> float:
         """How long the reply of *stage* may take."""
         seconds: float = getattr(self, _NAMES.get(stage, "command"))
         return seconds
 
 
-_NAMES = {SmtpStage.DATA: "data", SmtpStage.DOT: "dot", SmtpStage.QUIT: "quit"}
+_NAMES = {Stage.DATA: "data", Stage.DOT: "dot", Stage.QUIT: "quit"}
 
 
 class Deadline:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from posthouse.mail.outcome import Scope
+from posthouse.mail.scope import Scope
 
 
 class Stage(StrEnum):
@@ -20,6 +20,7 @@ class Stage(StrEnum):
     DOT = "final dot"
     QUIT = "QUIT"
     REPORT = "report"  # a diagnostic inside a delivery report, about one recipient
+    REPORT_OF_DOT = "report of final dot"  # the same, where the report says what was answered
     PROSE = "prose"  # free text of a returned message
 
 
@@ -63,7 +64,7 @@ class Answer:
     code: int | None  # of the reply (RFC 5321 section 4.2); None if there is none to see
     enhanced: tuple[str, ...]  # every enhanced code in it (RFC 3463), in order
     text: str
-    provider: str = ""
+    provider: str = ""  # as `provider_of` names it
     recipients: int = 1  # for how many it speaks
 
 

@@ -1,20 +1,11 @@
 """What became of an attempt to deliver: a closed union, each failure with its scope."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from posthouse.answers.answer import Answer, Judgement
 from posthouse.mail.reply import Reply
-
-
-class Scope(StrEnum):
-    """How much of the work a failure speaks for (DESIGN section 5)."""
-
-    RECIPIENT = "recipient"  # this mailbox; the only scope that may ever suppress an address
-    MESSAGE = "message"  # this content; other messages to the same place may pass
-    HOST = "host"  # this server; another MX of the site may take it
-    SITE = "site"  # every server of the destination
-    SENDER = "sender"  # our address, our reputation, our policy
+from posthouse.mail.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +21,8 @@ class Deferred:
 
     reply: Reply
     scope: Scope
+    answer: Answer | None = field(default=None, compare=False)  # None: nobody answered
+    judged: Judgement | None = field(default=None, compare=False)  # by that answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +31,8 @@ class Bounced:
 
     reply: Reply
     scope: Scope
+    answer: Answer | None = field(default=None, compare=False)  # None: nobody answered
+    judged: Judgement | None = field(default=None, compare=False)  # by that answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from posthouse.answers import (
     read_answer,
 )
 from posthouse.mail.events import EventKind
-from posthouse.mail.outcome import Scope
+from posthouse.mail.scope import Scope
 from posthouse.mail.submission import Delivery
 
 RULES = RULES_VERSION  # of the rules that judge; stored with every verdict

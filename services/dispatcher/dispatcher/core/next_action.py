@@ -4,14 +4,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_never
 
+from posthouse.answers import RULES_VERSION
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Scope, Uncertain
-
-# Addresses that are wrong or gone (RFC 3463 section 3.2 and 3.3). A full mailbox (5.2.2) is the
-# recipient's too, and may be emptied.
-_DEAD = frozenset({"5.1.1", "5.1.3", "5.1.6", "5.2.1"})
-_DEAD_WITHOUT_ENHANCED = frozenset({550, 551, 553})
+from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +16,6 @@ class NextAction:
 
     kind: EventKind
     wait: timedelta | None  # until the next try; None: this result is final
-    suppress: bool
     detail: dict[str, Any]
 
 
@@ -32,12 +27,11 @@ def next_action(
     detail: dict[str, Any] = {"code": reply.code, "enhanced": reply.enhanced, "reply": reply.text}
     match outcome:
         case Delivered():
-            return NextAction(EventKind.DELIVERED, None, suppress=False, detail=detail)
-        case Bounced(scope=scope):
-            detail["scope"] = scope.value
-            return NextAction(EventKind.BOUNCED, None, suppress=is_dead(outcome), detail=detail)
-        case Deferred(scope=scope):
-            detail["scope"] = scope.value
+            return NextAction(EventKind.DELIVERED, None, detail)
+        case Bounced():
+            return NextAction(EventKind.BOUNCED, None, detail | _judged(outcome))
+        case Deferred():
+            detail |= _judged(outcome)
             again = EventKind.DEFERRED
         case Uncertain():
             again = EventKind.UNCERTAIN
@@ -45,25 +39,27 @@ def next_action(
             assert_never(outcome)
     wait = wait_for_next_try(lane, tries, expired=expired, jitter=jitter)
     if wait is None:
-        return NextAction(EventKind.EXPIRED, None, suppress=False, detail=detail)
+        return NextAction(EventKind.EXPIRED, None, detail)
     detail["wait_seconds"] = round(wait.total_seconds())
-    return NextAction(again, wait, suppress=False, detail=detail)
+    return NextAction(again, wait, detail)
 
 
 def expired_untried() -> NextAction:
     """For a delivery that expired before it could be tried (again)."""
     detail = {"reply": "expired before the next attempt"}
-    return NextAction(EventKind.EXPIRED, None, suppress=False, detail=detail)
+    return NextAction(EventKind.EXPIRED, None, detail)
 
 
-def is_dead(bounced: Bounced) -> bool:
-    """Whether the reply says that this very mailbox does not exist: the only ground to suppress."""
-    if bounced.scope is not Scope.RECIPIENT:
-        return False
-    reply = bounced.reply
-    if reply.enhanced is None:
-        return reply.code in _DEAD_WITHOUT_ENHANCED
-    return reply.enhanced in _DEAD
+def _judged(outcome: Bounced | Deferred) -> dict[str, Any]:
+    """What the outcome applies to and, where it was judged by an answer, class and rule."""
+    said: dict[str, Any] = {"scope": outcome.scope.value}
+    if outcome.judged is not None:
+        said |= {
+            "class": outcome.judged.kind.value,
+            "rule": outcome.judged.rule,
+            "rules": RULES_VERSION,
+        }
+    return said
 
 
 # When to try again

@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import TypeAlias, assert_never
 
 from dispatcher.core.refused_hosts import RefusedHosts, is_loopback
-from posthouse.mail.outcome import Bounced, Deferred, Scope
+from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.reply import Reply
+from posthouse.mail.scope import Scope
 
 SMTP_PORT = 25
 

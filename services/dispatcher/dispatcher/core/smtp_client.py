@@ -17,8 +17,6 @@ from collections import deque
 from collections.abc import Callable
 
 from dispatcher.core.classify import (
-    SERVICE_CLOSING,
-    SmtpStage,
     interrupted,
     not_encrypted,
     turned_away,
@@ -40,6 +38,7 @@ from dispatcher.core.transaction import (
     commands,
     on_the_wire,
 )
+from posthouse.answers import SERVICE_CLOSING, Stage
 from posthouse.mail.outcome import Deferred
 from posthouse.mail.reply import Reply
 
@@ -55,8 +54,8 @@ class SmtpClient:
         self._encrypted = False
         self._reader = ReplyReader()
         self._extensions: dict[str, str] = {}
-        self._awaited: deque[SmtpStage] = deque([SmtpStage.GREETING])
-        self._unsent: deque[tuple[SmtpStage, str]] = deque()
+        self._awaited: deque[Stage] = deque([Stage.GREETING])
+        self._unsent: deque[tuple[Stage, str]] = deque()
         self._transaction: OutboundTransaction | None = None
         self._needs_reset = False  # MAIL was taken, and no final dot followed
         self._starts_tls = False
@@ -66,7 +65,7 @@ class SmtpClient:
         self._flushed = True  # what was written before we heard this had left us
 
     @property
-    def stage(self) -> SmtpStage | None:
+    def stage(self) -> Stage | None:
         """What is waited for; None when idle, closed, or while TLS is being started."""
         return self._awaited[0] if self._awaited else None
 
@@ -99,7 +98,7 @@ class SmtpClient:
         self._starts_tls = False
         self._encrypted = True
         self._reader.clear()
-        self._say(SmtpStage.EHLO, f"EHLO {self._helo}\r\n")
+        self._say(Stage.EHLO, f"EHLO {self._helo}\r\n")
         return self._taken()
 
     def begin(self, envelope: Envelope) -> list[Action]:
@@ -123,7 +122,7 @@ class SmtpClient:
             self._break_off(_OUT_OF_STEP)
             return self._taken()
         if self._needs_reset:
-            lines.insert(0, (SmtpStage.RSET, "RSET\r\n"))
+            lines.insert(0, (Stage.RSET, "RSET\r\n"))
             self._needs_reset = False
         self._speak(lines)
         return self._taken()
@@ -131,7 +130,7 @@ class SmtpClient:
     def quit(self) -> list[Action]:
         """Say QUIT; only when idle."""
         assert self.is_idle
-        self._say(SmtpStage.QUIT, "QUIT\r\n")
+        self._say(Stage.QUIT, "QUIT\r\n")
         return self._taken()
 
     def lost(self, reason: str, *, flushed: bool = True) -> list[Action]:
@@ -142,7 +141,7 @@ class SmtpClient:
 
     # Commands
 
-    def _speak(self, lines: list[tuple[SmtpStage, str]]) -> None:
+    def _speak(self, lines: list[tuple[Stage, str]]) -> None:
         if "PIPELINING" in self._extensions:
             self._awaited.extend([stage for stage, _ in lines])
             self._write("".join([line for _, line in lines]))
@@ -150,7 +149,7 @@ class SmtpClient:
             self._unsent.extend(lines)
             self._say(*self._unsent.popleft())
 
-    def _say(self, stage: SmtpStage, line: str) -> None:
+    def _say(self, stage: Stage, line: str) -> None:
         self._awaited.append(stage)
         self._write(line)
 
@@ -171,7 +170,7 @@ class SmtpClient:
             self._break_off(_OUT_OF_STEP, flushed=False)
             return
         if not self._awaited:
-            self._close(turned_away(reply, SmtpStage.QUIT))
+            self._close(turned_away(reply, Stage.QUIT))
             return
         stage = self._awaited.popleft()
         if reply.code == SERVICE_CLOSING:
@@ -183,15 +182,15 @@ class SmtpClient:
 
     def _on_greeting(self, reply: Reply) -> None:
         if reply.is_success:
-            self._say(SmtpStage.EHLO, f"EHLO {self._helo}\r\n")
+            self._say(Stage.EHLO, f"EHLO {self._helo}\r\n")
         else:
-            self._close(turned_away(reply, SmtpStage.GREETING))
+            self._close(turned_away(reply, Stage.GREETING))
 
     def _on_ehlo(self, reply: Reply) -> None:
         if reply.is_permanent:
-            self._say(SmtpStage.HELO, f"HELO {self._helo}\r\n")
+            self._say(Stage.HELO, f"HELO {self._helo}\r\n")
         elif not reply.is_success:
-            self._close(turned_away(reply, SmtpStage.EHLO))
+            self._close(turned_away(reply, Stage.EHLO))
         else:
             _, *lines = reply.text.upper().split("\n")
             self._extensions = dict(line.partition(" ")[::2] for line in lines)
@@ -202,13 +201,13 @@ class SmtpClient:
         if reply.is_success:
             self._go_on_or_encrypt()
         else:
-            self._close(turned_away(reply, SmtpStage.HELO))
+            self._close(turned_away(reply, Stage.HELO))
 
     def _go_on_or_encrypt(self) -> None:
         if self._encrypted or self._tls is TlsPolicy.NONE:
             self._actions.append(Ready())
         elif "STARTTLS" in self._extensions:
-            self._say(SmtpStage.STARTTLS, "STARTTLS\r\n")
+            self._say(Stage.STARTTLS, "STARTTLS\r\n")
         elif self._tls is TlsPolicy.REQUIRED:
             self._close(not_encrypted("TLS is required, and the host does not offer STARTTLS"))
         else:
@@ -219,13 +218,13 @@ class SmtpClient:
             self._starts_tls = True
             self._actions.append(StartTls())
         elif self._tls is TlsPolicy.REQUIRED:
-            self._close(turned_away(reply, SmtpStage.STARTTLS))
+            self._close(turned_away(reply, Stage.STARTTLS))
         else:
             self._actions.append(Ready())
 
     def _on_rset(self, reply: Reply) -> None:
         if not reply.is_success:
-            self._close(turned_away(reply, SmtpStage.RSET))
+            self._close(turned_away(reply, Stage.RSET))
 
     def _on_mail(self, reply: Reply) -> None:
         transaction = self._current
@@ -251,14 +250,14 @@ class SmtpClient:
             if reply.is_success:
                 self._break_off(_OUT_OF_STEP)
         elif not transaction.is_settled:
-            self._awaited.append(SmtpStage.DOT)
+            self._awaited.append(Stage.DOT)
             envelope = transaction.envelope
             self._actions.append(SendContent(on_the_wire(envelope.header, envelope.body)))
             self._speaks = True
         elif not transaction.accepted:
             # RFC 2920 section 3.1: all recipients were refused, and still it waits for a
             # message. A lone dot ends that, and its answer is for no recipient.
-            self._say(SmtpStage.DOT, ".\r\n")
+            self._say(Stage.DOT, ".\r\n")
         else:
             # MAIL was refused and RCPT taken: a dot might deliver an empty message.
             self._break_off(_OUT_OF_STEP)
@@ -275,7 +274,7 @@ class SmtpClient:
         self._break_off(_OUT_OF_STEP)
 
     def _on_quit(self, reply: Reply) -> None:
-        self._close(turned_away(reply, SmtpStage.QUIT))
+        self._close(turned_away(reply, Stage.QUIT))
 
     # The end
 
@@ -289,7 +288,7 @@ class SmtpClient:
         self._transaction = None
 
     def _break_off(self, reason: str, *, flushed: bool = True) -> None:
-        if self.stage is not SmtpStage.DOT:
+        if self.stage is not Stage.DOT:
             self._close(interrupted(self.stage, reason))
             return
         if flushed and self._transaction is not None:
@@ -310,15 +309,15 @@ class SmtpClient:
         self._actions.append(Closed(reason))
 
 
-_ON_REPLY: dict[SmtpStage, Callable[[SmtpClient, Reply], None]] = {
-    SmtpStage.GREETING: SmtpClient._on_greeting,  # noqa: SLF001 - the table is part of the class
-    SmtpStage.EHLO: SmtpClient._on_ehlo,  # noqa: SLF001
-    SmtpStage.HELO: SmtpClient._on_helo,  # noqa: SLF001
-    SmtpStage.STARTTLS: SmtpClient._on_starttls,  # noqa: SLF001
-    SmtpStage.RSET: SmtpClient._on_rset,  # noqa: SLF001
-    SmtpStage.MAIL: SmtpClient._on_mail,  # noqa: SLF001
-    SmtpStage.RCPT: SmtpClient._on_rcpt,  # noqa: SLF001
-    SmtpStage.DATA: SmtpClient._on_data,  # noqa: SLF001
-    SmtpStage.DOT: SmtpClient._on_dot,  # noqa: SLF001
-    SmtpStage.QUIT: SmtpClient._on_quit,  # noqa: SLF001
+_ON_REPLY: dict[Stage, Callable[[SmtpClient, Reply], None]] = {
+    Stage.GREETING: SmtpClient._on_greeting,  # noqa: SLF001 - the table is part of the class
+    Stage.EHLO: SmtpClient._on_ehlo,  # noqa: SLF001
+    Stage.HELO: SmtpClient._on_helo,  # noqa: SLF001
+    Stage.STARTTLS: SmtpClient._on_starttls,  # noqa: SLF001
+    Stage.RSET: SmtpClient._on_rset,  # noqa: SLF001
+    Stage.MAIL: SmtpClient._on_mail,  # noqa: SLF001
+    Stage.RCPT: SmtpClient._on_rcpt,  # noqa: SLF001
+    Stage.DATA: SmtpClient._on_data,  # noqa: SLF001
+    Stage.DOT: SmtpClient._on_dot,  # noqa: SLF001
+    Stage.QUIT: SmtpClient._on_quit,  # noqa: SLF001
 }

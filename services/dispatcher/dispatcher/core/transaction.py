@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dispatcher.core.classify import SmtpStage, classify_refusal, classify_reply, unsendable
+from dispatcher.core.classify import classify_refusal, classify_reply, unsendable
+from posthouse.answers import Stage
 from posthouse.mail.address import Address, InvalidAddress
 from posthouse.mail.message import has_bare_line_end
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
@@ -48,7 +49,7 @@ class Envelope:
         return len(self.header) + len(self.body)
 
 
-def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[SmtpStage, str]]:
+def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[Stage, str]]:
     """MAIL, RCPT for each recipient, DATA, for a server that offers *extensions*.
 
     Raises Unsendable if the message must not leave, or is more than the server can take.
@@ -60,9 +61,9 @@ def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[Sm
     addresses_are_ascii = sender.isascii() and all(map(str.isascii, recipients))
     parameters = _parameters(envelope, extensions, addresses_are_ascii=addresses_are_ascii)
     return [
-        (SmtpStage.MAIL, f"MAIL FROM:<{sender}>{parameters}\r\n"),
-        *[(SmtpStage.RCPT, f"RCPT TO:<{path}>\r\n") for path in recipients],
-        (SmtpStage.DATA, "DATA\r\n"),
+        (Stage.MAIL, f"MAIL FROM:<{sender}>{parameters}\r\n"),
+        *[(Stage.RCPT, f"RCPT TO:<{path}>\r\n") for path in recipients],
+        (Stage.DATA, "DATA\r\n"),
     ]
 
 
@@ -199,7 +200,7 @@ class OutboundTransaction:
         """The server answered MAIL."""
         self.answered = True
         if not reply.is_success:
-            self.settle(classify_refusal(reply, SmtpStage.MAIL, recipients=len(self._outcomes)))
+            self.settle(classify_refusal(reply, Stage.MAIL, recipients=len(self._outcomes)))
 
     def on_rcpt(self, reply: Reply) -> None:
         """The server answered for the next recipient."""
@@ -208,15 +209,15 @@ class OutboundTransaction:
         if reply.is_success:
             self.accepted += 1
         elif self._outcomes[number] is None:
-            self._outcomes[number] = classify_refusal(reply, SmtpStage.RCPT)
+            self._outcomes[number] = classify_refusal(reply, Stage.RCPT)
 
     def on_data_refused(self, reply: Reply) -> None:
         """The server does not want the message."""
-        self.settle(classify_refusal(reply, SmtpStage.DATA, recipients=self.accepted))
+        self.settle(classify_refusal(reply, Stage.DATA, recipients=self.accepted))
 
     def on_dot(self, reply: Reply) -> None:
         """The server answered the final dot."""
-        self.settle(classify_reply(reply, SmtpStage.DOT, recipients=self.accepted))
+        self.settle(classify_reply(reply, Stage.DOT, recipients=self.accepted))
 
 
 # What a conversation asks for
