@@ -25,11 +25,12 @@ from uuid import UUID
 import uvloop
 from bench.children import PYTHON, Child
 
-from dispatcher.connection_pool import ConnectionPool, ReusePolicy
+from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
 from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
+from dispatcher.kept_connections import ReusePolicy
 from dispatcher.results import Results
 from dispatcher.router import MxResolver, Router
 from dispatcher.sites import Sites
@@ -116,7 +117,7 @@ async def by_attempt(port: int, _at_once: int) -> AsyncIterator[Send]:
 @asynccontextmanager
 async def by_connections(port: int, _at_once: int) -> AsyncIterator[Send]:
     """A kept connection, and SMTP."""
-    route = Route(("127.0.0.1",), port, "sink", TlsPolicy.OPPORTUNISTIC, static=True)
+    route = Route((("127.0.0.1",),), port, "sink", TlsPolicy.OPPORTUNISTIC, static=True)
     async with connections() as (sender, _):
 
         async def send(claimed: ClaimedDelivery) -> None:

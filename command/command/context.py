@@ -19,7 +19,7 @@ from onebox.installation import Installation, InstallationSettings, NoInstallati
 from onebox.postgres_binaries import PostgresError
 from posthouse.mail.address import InvalidAddress
 from posthouse.mail.lane import Lane
-from posthouse.profiles import UnknownProfile
+from posthouse.profiles import InvalidOverride, UnknownProfile
 from posthouse.running import logs
 from posthouse.running.common_settings import LogFormat, LogLevel
 from posthouse.running.settings import SettingsError, load
@@ -145,7 +145,7 @@ def friendly_errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
     except (NoAccount, NoDomain, NoKey, NameTaken, InvalidAddress) as error:
         raise click.ClickException(str(error)) from error
-    except (UnusableSpf, UnknownProfile) as error:
+    except (UnusableSpf, UnknownProfile, InvalidOverride) as error:
         raise click.ClickException(str(error)) from error
 
 

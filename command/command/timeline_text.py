@@ -135,7 +135,7 @@ def _described(detail: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {value}"
         for name, value in detail.items()
-        if name not in ("recipient", "listed") and value not in (None, "", [], {})
+        if name not in ("recipient", "listed", "digest") and value not in (None, "", [], {})
     )
 
 

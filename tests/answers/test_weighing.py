@@ -33,6 +33,29 @@ def test_what_an_answer_counts(text: str, stage: Stage, weight: FailureWeight | 
         assert ("mx.dest.example", answer.code) == (kept["host"], kept["code"])
 
 
+@pytest.mark.parametrize(
+    ("text", "weight"),
+    [
+        ("450 4.2.0 not now", FailureWeight.SOFT),
+        ("450", FailureWeight.SOFT),
+        (FULL, FailureWeight.SOFT),
+        (GREY, None),
+        ("451 4.3.0 out of memory", None),
+        ("421 4.7.0 too many connections from your address", None),
+    ],
+)
+def test_what_did_not_pass_within_days_counts_when_it_is_about_the_mailbox(
+    text: str, weight: FailureWeight | None
+) -> None:
+    """As a soft failure, and so it stays when it is judged again."""
+    answer = read_answer(text, Stage.RCPT)
+    failure = failure_of(answer, judge(answer), expired=True)
+    assert weight == (failure and failure.weight)
+    if failure is not None:
+        kept = {**failure.as_json(), "at": "2026-07-01T12:00:00+00:00", "delivery": "d"}
+        assert not falls(kept, for_good=False)
+
+
 def bounce(text: str, weight: FailureWeight, day: int = 1, **changes: Any) -> dict[str, Any]:
     """A failure as an entry keeps it, of rules that made it weigh so much."""
     answer = read_answer(text, Stage.RCPT)

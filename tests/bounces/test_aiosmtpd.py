@@ -12,9 +12,8 @@ from aiosmtpd.smtp import SMTP, Envelope
 from bounces.message_text import AIOSMTPD_VERSION
 from bounces.open_connections import ClientLimits, OpenConnections
 from bounces.return_connection import ReturnConnection, ReturnHandler
-from bounces.service import Bounces
 from servers.patience import until
-from servers.returned_mail import RememberedReturns
+from servers.returned_mail import RememberedReturns, service_of
 
 # Methods that `bounces.return_connection` overrides or calls, and their parameters.
 SIGNATURES = {
@@ -24,6 +23,7 @@ SIGNATURES = {
     "push": "(self, status)",
     "smtp_AUTH": "(self, arg)",
     "smtp_DATA": "(self, arg)",
+    "smtp_RCPT": "(self, arg)",
     "handle_exception": "(self, error)",
 }
 ARGUMENTS = {
@@ -57,7 +57,7 @@ def test_the_options_that_we_set_are_there() -> None:
 async def test_our_attributes_are_none_of_its_own() -> None:
     ours = {"transaction", "heard_at", "_handler", "_connections", "_admitted", "_in_text", "_idle"}
     connections = OpenConnections(ClientLimits(), lambda: 0.0)
-    handler = ReturnHandler(Bounces(RememberedReturns(), (), date.today), connections)
+    handler = ReturnHandler(*service_of(RememberedReturns(), (), date(2026, 3, 3)), connections)
     made = ReturnConnection(handler, connections, hostname="mx.example", tls=None)
     bare = SMTP(object(), command_call_limit=1)
     assert ours == set(vars(made)) - set(vars(bare))

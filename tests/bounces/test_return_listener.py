@@ -5,127 +5,33 @@ import ssl
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 import trustme
-from prometheus_client import REGISTRY
 
 from bounces.core.reading import read
 from bounces.core.verdict import decide
-from bounces.open_connections import ClientLimits
 from bounces.return_listener import ReturnListener
-from bounces.service import Bounces
 from chaos.program import readiness
 from posthouse.mail.events import EventKind
-from posthouse.mail.return_path import sign
 from posthouse.running.health import CannotListen, Health
 from posthouse.running.tcp import Endpoint
 from posthouse.store import StoreRefused, StoreUnavailable
+from servers.bounce_port import HOST, KEY, OLD_KEY, TODAY, Port, counted, own, running
 from servers.patience import eventually
-from servers.returned_mail import OURS, REPORTS, RememberedReturns
+from servers.returned_mail import OURS, REPORTS, service_of
 
-TODAY = date(2026, 3, 3)
-HOST = "bounce.sender.example"
-KEY, OLD_KEY = b"k" * 32, b"o" * 32
 MOST_OCTETS = 40 * 1024 * 1024
 REPORT = {path.stem: path.read_bytes().replace(b"\n", b"\r\n") for path in REPORTS}
 
 
-def own(number: int = 1, *, key: bytes = KEY, day: date = TODAY, host: str = HOST) -> str:
-    """The return path of delivery *number*."""
-    return sign(UUID(int=number), host, key, day)
-
-
-@dataclass
-class Client:
-    """Speaks SMTP by the letter, so that it can speak it wrongly too."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def reply(self) -> str:
-        """One reply, all its lines."""
-        lines = []
-        while True:
-            line = (await asyncio.wait_for(self.reader.readline(), 10)).decode()
-            lines.append(line.rstrip())
-            if line[3:4] != "-":
-                return "\n".join(lines)
-
-    async def send(self, line: str | bytes) -> str:
-        """The reply to a line, or to octets as they are."""
-        self.writer.write(line.encode() + b"\r\n" if isinstance(line, str) else line)
-        return await self.reply()
-
-    async def start(self, to: str) -> str:
-        """Up to the reply to RCPT."""
-        await self.send("EHLO mx.dest.example")
-        await self.send("MAIL FROM:<>")
-        return await self.send(f"RCPT TO:<{to}>")
-
-    async def text(self, content: bytes) -> str:
-        """The reply to a message's text."""
-        assert (await self.send("DATA")).startswith("354")
-        return await self.send(content + b"\r\n.\r\n")
-
-    async def give(self, content: bytes, to: str) -> str:
-        """The reply to a whole message."""
-        refused = await self.start(to)
-        return await self.text(content) if refused.startswith("250") else refused
-
-
-@dataclass
-class Port:
-    """A listener with its store, for as long as a test runs."""
-
-    returns: RememberedReturns
-    listener: ReturnListener
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def connect(self, source: str = "127.0.0.1") -> Client:
-        """A new connection from the address *source*, nothing read yet."""
-        address = await self.listener.address()
-        return Client(
-            *await asyncio.open_connection(address.host, address.port, local_addr=(source, 0))
-        )
-
-    @asynccontextmanager
-    async def client(self, source: str = "127.0.0.1") -> AsyncIterator[Client]:
-        """A new connection from the address *source* that was greeted."""
-        client = await self.connect(source)
-        assert (await client.reply()).startswith("220 mx.sender.example")
-        yield client
-        client.writer.close()
-
-    async def give(self, content: bytes, to: str, source: str = "127.0.0.1") -> str:
-        """The reply to a whole message over a connection of its own."""
-        async with self.client(source) as client:
-            return await client.give(content, to)
-
-
-@asynccontextmanager
-async def running(tls: ssl.SSLContext | None = None, **limits: Any) -> AsyncIterator[Port]:
-    returns = RememberedReturns()
-    for number in range(1, 4):
-        delivery = replace(OURS, id=UUID(int=number), return_path=own(number))
-        returns.deliveries[delivery.id] = delivery
-    listener = ReturnListener(
-        Bounces(returns, (KEY, OLD_KEY), lambda: TODAY),
-        Endpoint("127.0.0.1", 0),
-        hostname="mx.sender.example",
-        tls=tls,
-        limits=ClientLimits(**limits),
-    )
-    port = Port(returns, listener)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(listener.run(port.stopping))
-        yield port
-        port.stopping.set()
+def rule_of(name: str) -> str:
+    """The rule that decides about a report."""
+    return decide(read(REPORT[name]), OURS).rule
 
 
 @pytest.fixture
@@ -134,21 +40,17 @@ async def port() -> AsyncIterator[Port]:
         yield port
 
 
-def counted(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(name, labels) or 0.0
-
-
 async def test_a_report_of_a_dead_mailbox_suppresses_our_own_recipient(port: Port) -> None:
     before = counted("posthouse_returns_total", kind="dsn", verdict="suppressed")
-    assert await port.give(REPORT["forwarded"], own()) == "250 2.0.0 Ok"
+    assert await port.give(REPORT["user_unknown"], own()) == "250 2.0.0 Ok"
 
     (event,) = port.returns.events
     assert event.kind is EventKind.BOUNCED
     assert (event.account_id, event.delivery_id) == (OURS.account_id, UUID(int=1))
     assert port.returns.suppressed == ["ann@dest.example"]
-    assert event.detail["final_recipient"] == "ann.old@elsewhere.example"
+    assert event.detail["final_recipient"] == "ann@dest.example"
     assert event.detail["status"] == "5.1.1"
-    assert event.detail["rule"] == decide(read(REPORT["forwarded"]), OURS).rule
+    assert event.detail["rule"] == rule_of("user_unknown")
     assert event.detail["client"] == "127.0.0.1"
     after = counted("posthouse_returns_total", kind="dsn", verdict="suppressed")
     assert after == before + 1
@@ -160,7 +62,37 @@ async def test_a_report_that_does_not_suppress_is_an_event_only(port: Port) -> N
     await port.give(REPORT["delivered"], own(3))
     assert [event.kind for event in port.returns.events] == [EventKind.BOUNCED, EventKind.REPLIED]
     assert port.returns.suppressed == []
-    assert port.returns.events[0].detail["scope"] == "message"
+    assert port.returns.events[0].detail["rule"] == rule_of("mailbox_full")
+
+
+async def test_a_forwarding_that_is_dead_is_noted(port: Port) -> None:
+    """Ann's mail was sent on to another address: that one is gone, and not hers."""
+    await port.give(REPORT["forwarded"], own())
+    (event,) = port.returns.events
+    assert event.kind is EventKind.BOUNCED
+    assert event.detail["final_recipient"] == "ann.old@elsewhere.example"
+    assert event.detail["rule"].startswith("another address: ")
+    assert port.returns.suppressed == []
+
+
+async def test_of_two_groups_that_a_line_of_blanks_divides_ours_counts(port: Port) -> None:
+    groups = (
+        "Final-Recipient: rfc822; zed@dest.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+        " \t \r\n"
+        "Final-Recipient: rfc822; ann@dest.example\r\nAction: delivered\r\nStatus: 2.0.0\r\n"
+    )
+    head, _, rest = REPORT["user_unknown"].partition(b"Final-Recipient")
+    content = head + groups.encode() + rest[rest.index(b"\r\n--") :]
+    assert (await port.give(content, own())).startswith("250")
+    assert (port.returns.events, port.returns.suppressed) == ([], [])
+
+
+async def test_a_second_report_that_says_more_is_not_lost(port: Port) -> None:
+    await port.give(REPORT["mailbox_full"], own())
+    await port.give(REPORT["user_unknown"], own())
+    rules = [rule_of("mailbox_full"), rule_of("user_unknown")]
+    assert rules == [event.detail["rule"] for event in port.returns.events]
+    assert port.returns.suppressed == ["ann@dest.example"]
 
 
 async def test_the_same_report_a_hundred_times_is_one_event(port: Port) -> None:
@@ -173,7 +105,9 @@ async def test_the_same_report_a_hundred_times_is_one_event(port: Port) -> None:
 
 FORGED = {
     "no token": f"ann@{HOST}",
-    "postmaster": "postmaster",
+    "postmaster of another host": "postmaster@elsewhere.example",
+    "another role": f"hostmaster@{HOST}",
+    "another complaint address": "fbl@other.example",
     "no domain": own().partition("@")[0],
     "no hash": f"b+{'a' * 48}@{HOST}",
     "another key": own(key=b"x" * 32),
@@ -436,7 +370,7 @@ async def test_cancelled_while_stopping_it_cuts_what_is_left() -> None:
 async def test_a_port_that_is_taken_is_named(port: Port) -> None:
     address = await port.listener.address()
     other = ReturnListener(
-        Bounces(port.returns, (KEY,), lambda: datetime.now(UTC).date()),
+        *service_of(port.returns, (KEY,), TODAY),
         address,
         hostname="mx.sender.example",
     )

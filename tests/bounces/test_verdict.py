@@ -107,7 +107,9 @@ def test_among_strangers_the_mildest_group_counts() -> None:
     gone = RecipientStatus(Action.FAILED, "5.1.1", final_recipient="z@elsewhere.example")
     assert in_a_word(decide(Report(ReportKind.DSN, (gone, full, delayed)), OURS)) == "note delayed"
     assert in_a_word(decide(Report(ReportKind.DSN, (gone, full)), OURS)) == "note bounced"
-    assert in_a_word(decide(Report(ReportKind.DSN, (gone, gone)), OURS)) == "suppress"
+    assert in_a_word(decide(Report(ReportKind.DSN, (gone, gone)), OURS)) == "note bounced"
+    ours = RecipientStatus(Action.FAILED, "5.1.1", final_recipient="ann.s@dest.example")
+    assert in_a_word(decide(Report(ReportKind.DSN, (ours,)), OURS)) == "suppress"
 
 
 def test_a_hint_in_free_text_never_suppresses() -> None:

@@ -219,6 +219,45 @@ def test_a_key_that_cannot_be_changed_is_told_why(
     assert complaint in posthouse("domain", "keys", *filled, status=1).stderr
 
 
+async def test_an_account_has_profiles_of_its_own(posthouse: Command, database: str) -> None:
+    """A user gets one by its name; a change is a new revision, for mail from then on."""
+    posthouse("account", "create", "shop")
+    unknown = posthouse(
+        "credential", "create", "--account", "shop", "--profile", "ours", status=1
+    ).stderr
+    assert "no profile is called 'ours'; there is: native" in unknown
+    assert "of the account: none" in unknown
+    posthouse("account", "profile", "ours", "tracking.opens=true", "--account", "shop")
+    made = posthouse(
+        "account",
+        "profile",
+        "ours",
+        "priority.highest=low",
+        "tags.max_count=3",
+        "--account",
+        "shop",
+    ).stdout
+    assert "shop has the profile ours, revision 2\n" == made
+    posthouse(
+        "credential", "create", "--account", "shop", "--profile", "ours", "--username", "shop-1"
+    )
+    async with Postgres(database) as store:
+        login = await AccountStore(store).login("shop-1")
+    assert login is not None
+    assert login.own_profile is not None
+    assert {"priority.highest": "low", "tags.max_count": 3} == login.own_profile.knobs
+    (listed,) = json.loads(posthouse("account", "profiles", "--json").stdout)
+    assert ("shop", "ours", 2, "native") == tuple(
+        listed[key] for key in ("account", "name", "revision", "preset")
+    )
+    assert "ours" in posthouse("account", "profiles").stdout
+    other = posthouse("credential", "create", "--profile", "ours", status=1).stderr
+    assert "no profile is called 'ours'" in other
+    assert [a["name"] for a in json.loads(posthouse("account", "list", "--json").stdout)] == [
+        "shop"
+    ]
+
+
 async def test_a_user_of_a_parent_sends_for_its_children(posthouse: Command, database: str) -> None:
     posthouse("account", "create", "group")
     posthouse("account", "create", "shop", "--parent", "group")
@@ -385,7 +424,14 @@ def test_an_empty_queue_and_an_unknown_message_are_told_plainly(posthouse: Comma
         (["domain", "add", "localhost"], "is not a domain"),
         (["credential", "create", "--lane", "fast"], "no lane is called 'fast'"),
         (["credential", "create", "--lane", "1", "--highest-lane", "2"], "above high"),
-        (["credential", "create", "--profile", "other"], "no profile is called 'other'"),
+        (["account", "profile", "native"], "'native' is a preset"),
+        (
+            ["account", "profile", "ours", "--preset", "x"],
+            "no profile is called 'x'; there is: native",
+        ),
+        (["account", "profile", "ours", "tracking"], "'tracking' is not KNOB=VALUE"),
+        (["account", "profile", "ours", "a.b=1"], "no knob is called 'a.b'; there is: "),
+        (["account", "profile", "ours", "tracking.opens=2"], "tracking.opens: 2 is not true or"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_done(arguments: list[str], complaint: str) -> None:

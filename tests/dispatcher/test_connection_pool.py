@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import trustme
 
-from dispatcher.connection_pool import ConnectionPool, ReusePolicy, Sent
+from dispatcher.connection_pool import ConnectionPool, Sent
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.transaction import Envelope
+from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver, Router
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
@@ -34,7 +35,9 @@ def server_context() -> ssl.SSLContext:
 
 
 def route(port: int, *hosts: str, tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC) -> Route:
-    return Route(hosts or ("127.0.0.1",), port, "test", tls, static=True)
+    """To *hosts*, each of less preference than the one before it."""
+    by_preference = tuple((host,) for host in hosts or ("127.0.0.1",))
+    return Route(by_preference, port, "test", tls, static=True)
 
 
 @asynccontextmanager
@@ -230,21 +233,6 @@ async def test_an_exchanger_that_is_this_machine_is_never_connected_to() -> None
     assert isinstance(outcome, Deferred)
     assert ("4.4.6", Scope.SITE) == (outcome.reply.enhanced, outcome.scope)
     assert server.connections == 0
-
-
-async def test_hosts_beyond_the_last_try_are_not_looked_up() -> None:
-    """Five addresses are tried; a domain with a hundred exchangers costs no hundred questions."""
-    hosts = tuple(f"mx{number}.example" for number in range(9))
-    zone = {(host, "A"): (f"127.0.0.{number}",) for number, host in enumerate(hosts, start=1)}
-    elsewhere = RefusedHosts(frozenset(), networks=())
-    async with mx() as server:
-        port = server.port  # no server listens there any more
-    async with dns_stub(DnsStub(zone)) as stub:
-        sender = ConnectionPool("relay.example", MxResolver([stub.address]), elsewhere)
-        sent = await sender.send(Route(hosts, port, "example", TlsPolicy.NONE), MESSAGE)
-
-    assert f"mx4.example[127.0.0.5]:{port}" == sent.host
-    assert {f"mx{number}.example" for number in range(5)} == {name for name, _ in stub.questions}
 
 
 async def test_exchangers_without_an_address_defer() -> None:

@@ -11,6 +11,7 @@ from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.router import MxResolver, Router
 from dispatcher.sites import Sites
+from posthouse.mail.address_failure import FailureWeight
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
@@ -97,7 +98,7 @@ def a_delivery_to(domain: str) -> ClaimedDelivery:
 async def test_only_no_such_domain_and_null_mx_are_final(
     ourselves: Mx, domain: str, kind: EventKind, enhanced: str
 ) -> None:
-    """No recipient is suppressed for it, and nothing ever connects to this machine."""
+    """They count against the address, once they come twice; nothing connects to this machine."""
     servfail, silent = frozenset({"servfail.example"}), frozenset({"silent.example"})
     us = RefusedHosts(frozenset({"relay.example"}))
     async with dns_stub(DnsStub(ZONE, servfail, silent)) as stub:
@@ -109,6 +110,7 @@ async def test_only_no_such_domain_and_null_mx_are_final(
 
     assert isinstance(settlement, Settlement)
     assert (kind, enhanced) == (settlement.kind, settlement.detail["enhanced"])
-    assert not settlement.failure
+    weight = settlement.failure and settlement.failure.weight
+    assert (FailureWeight.GONE if kind is EventKind.BOUNCED else None) == weight
     assert (settlement.wait is None) is (kind is EventKind.BOUNCED)
     assert ourselves.connections == 0

@@ -81,7 +81,7 @@ def traced() -> Iterator[list[int]]:
 
 
 async def send(port: int, body: bytes) -> Sent:
-    route = Route(("127.0.0.1",), port, "test", TlsPolicy.OPPORTUNISTIC, static=True)
+    route = Route((("127.0.0.1",),), port, "test", TlsPolicy.OPPORTUNISTIC, static=True)
     sender = ConnectionPool("relay.example", MxResolver(["127.0.0.1:9"]), RefusedHosts(frozenset()))
     try:
         return await sender.send(route, Envelope("", ("x@mx.example",), HEADER, body))

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from dispatcher.connection_pool import ConnectionPool, ReusePolicy
+from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.transaction import Envelope
+from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Deferred, Delivered, Outcome, Uncertain
@@ -29,7 +30,8 @@ FORGOTTEN = Timeouts(connect=0.2, command=0.2, kept=0.2, data=0.2, block=0.2)
 
 
 def route(port: int, *hosts: str) -> Route:
-    return Route(hosts or ("127.0.0.1",), port, "test", TlsPolicy.OPPORTUNISTIC, static=True)
+    by_preference = tuple((host,) for host in hosts or ("127.0.0.1",))
+    return Route(by_preference, port, "test", TlsPolicy.OPPORTUNISTIC, static=True)
 
 
 @asynccontextmanager
@@ -211,7 +213,7 @@ async def test_a_kept_connection_that_shows_life_has_all_the_time_there_is() -> 
 
 def kernel_of(sender: ConnectionPool, to: Route) -> socket.socket:
     """The socket of the only kept connection: what the kernel was told is nowhere else."""
-    (connection,) = sender._idle[to]
+    (connection,) = sender._kept._idle[to]
     assert connection._transport is not None
     connected: socket.socket = connection._transport.get_extra_info("socket")
     return connected

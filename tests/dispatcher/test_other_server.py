@@ -74,7 +74,7 @@ async def serving(inbox: Inbox, context: ssl.SSLContext | None = None) -> AsyncI
     )
     async with server:
         port = server.sockets[0].getsockname()[1]
-        yield Route(("127.0.0.1",), port, "test", TlsPolicy.OPPORTUNISTIC, static=True)
+        yield Route((("127.0.0.1",),), port, "test", TlsPolicy.OPPORTUNISTIC, static=True)
 
 
 @asynccontextmanager

@@ -37,7 +37,8 @@ def router(stub: DnsStub, routes: str = "") -> Router:
 
 
 def by_dns(*hosts: str, site: str) -> Route:
-    return Route(hosts, 25, site, TlsPolicy.OPPORTUNISTIC)
+    """To *hosts*, each of less preference than the one before it."""
+    return Route(tuple((host,) for host in hosts), 25, site, TlsPolicy.OPPORTUNISTIC)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +89,10 @@ async def test_a_static_route_asks_no_name_server(stub: DnsStub) -> None:
     routes = router(stub, "127.0.0.1:2600 b.example=[mx.b]:26")
 
     assert await routes.route("null.example") == Route(
-        ("127.0.0.1",), 2600, "127.0.0.1:2600", TlsPolicy.OPPORTUNISTIC, static=True
+        (("127.0.0.1",),), 2600, "127.0.0.1:2600", TlsPolicy.OPPORTUNISTIC, static=True
     )
     assert await routes.route("b.example") == Route(
-        ("mx.b",), 26, "mx.b:26", TlsPolicy.OPPORTUNISTIC, static=True
+        (("mx.b",),), 26, "mx.b:26", TlsPolicy.OPPORTUNISTIC, static=True
     )
     assert stub.questions == []
 

@@ -24,7 +24,7 @@ GREYLISTED = Deferred(Reply(450, "later"), Scope.RECIPIENT)
 
 def route(site: str, *, static: bool = False) -> Route:
     """A way to *site*."""
-    return Route((f"mx.{site}",), 25, site, TlsPolicy.OPPORTUNISTIC, static)
+    return Route(((f"mx.{site}",),), 25, site, TlsPolicy.OPPORTUNISTIC, static)
 
 
 def delivery(size: int = 1_000, lane: Lane = Lane.BULK) -> ClaimedDelivery:

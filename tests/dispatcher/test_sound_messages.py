@@ -40,7 +40,7 @@ class Hosts:
 
     async def route(self, domain: str) -> Route:
         """One site for all."""
-        return Route((f"mx.{domain}",), 25, domain, TlsPolicy.OPPORTUNISTIC)
+        return Route(((f"mx.{domain}",),), 25, domain, TlsPolicy.OPPORTUNISTIC)
 
     async def send(self, _: Route, envelope: Envelope) -> Sent:
         """Take it."""

@@ -112,20 +112,6 @@ async def test_a_batch_asks_one_question_of_each_kind_at_the_same_time() -> None
     assert [f.suppressions for f in facts] == [{}, {}, {"ann@dest.example": BOUNCED}, {}]
 
 
-async def test_who_is_known_to_be_on_no_list_is_not_asked_for() -> None:
-    store = Store(suppressed={(OTHER, "ann@dest.example")})
-    some = gatherer(store)
-    clear, other = request(ONE), request(OTHER)
-
-    facts = await some.facts([clear, other], {clear.submission.id})
-    assert [f.suppressions for f in facts] == [{}, {"ann@dest.example": BOUNCED}]
-    assert {account for account, _ in dict(store.asked)["suppressions"]} == {OTHER}
-
-    store.asked.clear()
-    await some.facts([clear], {clear.submission.id})
-    assert store.asked == []
-
-
 async def test_keys_come_loaded_and_the_domain_is_kept_for_some_seconds() -> None:
     store, clock = Store({(ONE, "sender.example"): SENDER}), Clock()
     some = gatherer(store, clock)

@@ -1,11 +1,18 @@
 """What tests of returned mail share: our delivery, the reports, a store that remembers."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+from bounces.core.claims import ClaimKeys
 from bounces.core.verdict import Ignore, Note, Suppress, Verdict
-from posthouse.mail.address_failure import AgainstAddress
+from bounces.feedback_subjects import FeedbackSubjects
+from bounces.own_addresses import OwnAddresses
+from bounces.service import Bounces
+from posthouse.mail.address_failure import AddressFailure, AgainstAddress, FailureWeight
 from posthouse.mail.events import Event
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
@@ -39,6 +46,7 @@ class RememberedReturns:
     """The store of the bounces service, in memory; fails when told to."""
 
     deliveries: dict[UUID, Delivery] = field(default_factory=dict)
+    hosts: set[str] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     suppressed: list[str] = field(default_factory=list)
     failure: Exception | None = None
@@ -49,15 +57,89 @@ class RememberedReturns:
             raise self.failure
         return self.deliveries.get(delivery_id)
 
-    async def record(
-        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
-    ) -> bool:
-        """Keep *event* unless there is one of its kind for its delivery."""
+    async def deliveries_of(self, submission_id: UUID) -> tuple[Delivery, ...]:
+        """The deliveries of that submission."""
+        return tuple(d for d in self.deliveries.values() if d.submission_id == submission_id)
+
+    async def takes_mail_for(self, host: str) -> bool:
+        """Whether it is the return-path host of a sending domain."""
         if self.failure:
             raise self.failure
-        if any((event.delivery_id, event.kind) == (e.delivery_id, e.kind) for e in self.events):
-            return False
+        return host in self.hosts
+
+    async def record(
+        self, event: Event, delivery: Delivery | None, against: AgainstAddress | None = None
+    ) -> str | None:
+        """Keep *event* unless there is one of its digest; a hard failure and an objection list."""
+        if self.failure:
+            raise self.failure
+        if any(event.detail["digest"] == e.detail["digest"] for e in self.events):
+            return None
         self.events.append(event)
-        if against is not None:
-            self.suppressed.append(delivery.recipient)
-        return True
+        if delivery is None or against is None:
+            return "none"
+        if isinstance(against, AddressFailure) and against.weight is not FailureWeight.HARD:
+            return "none"
+        self.suppressed.append(delivery.recipient)
+        return "hard" if isinstance(against, AddressFailure) else against.list.value
+
+
+def service_of(
+    returns: Any,
+    keys: Sequence[bytes],
+    today: date,
+    *,
+    hosts: Collection[str] = (),
+    complaint_addresses: Collection[str] = (),
+) -> tuple[OwnAddresses, Bounces]:
+    """The service over the store *returns*; *keys* have signed both return paths and ids."""
+    addresses = OwnAddresses(
+        returns, keys, lambda: today, hosts=hosts, complaint_addresses=complaint_addresses
+    )
+    subjects = FeedbackSubjects(returns, ClaimKeys(keys, keys), lambda: today)
+    return addresses, Bounces(returns, subjects)
+
+
+def feedback_report(
+    header: str = "",
+    *,
+    kind: str = "abuse",
+    mail_from: str = "",
+    recipient: str = "",
+    number: int = 1,
+) -> bytes:
+    """A report (RFC 5965) about a message with the fields *header*; *number* tells copies apart."""
+    fields = [f"Feedback-Type: {kind}", f"User-Agent: test/{number}", "Version: 1"]
+    fields += [f"Original-Mail-From: <{mail_from}>"] if mail_from else []
+    fields += [f"Original-Rcpt-To: <{recipient}>"] if recipient else []
+    text = f"""\
+Received: from mx{number}.dest.example by mx.sender.example; Tue, 3 Mar 2026 10:00:{number % 60:02}
+From: fbl@dest.example
+To: fbl@loops.example
+Subject: complaint
+Date: Tue, 3 Mar 2026 10:00:{number % 60:02} +0100
+Message-ID: <{number}@dest.example>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary="={number}="
+
+--={number}=
+Content-Type: text/plain
+
+This is a complaint.
+
+--={number}=
+Content-Type: message/feedback-report
+
+{chr(10).join(fields)}
+
+--={number}=
+Content-Type: message/rfc822
+
+{header}From: News <news@sender.example>
+To: ann@dest.example
+Subject: Your order
+
+Hello.
+--={number}=--
+"""
+    return text.replace("\n", "\r\n").encode()

@@ -487,7 +487,7 @@ async def test_a_report_is_understood_after_the_body_has_gone(fresh: Stores) -> 
     assert 0 == await fresh.value("SELECT count(*) FROM contents")
     returns = ReturnStore(fresh.database)
     assert ann == await returns.find(ann.id)
-    event = Event(EventKind.BOUNCED, ACCOUNT, ann.submission_id, ann.id, {"status": "5.1.1"})
+    event = Event(EventKind.BOUNCED, ACCOUNT, ann.submission_id, ann.id, {"digest": "d"})
     assert await returns.record(event, ann, a_failure())
     assert "bounced" == (await fresh.kinds(ann.submission_id))[-1]
     assert 2 == len((await fresh.story(ann.submission_id)).attempts)

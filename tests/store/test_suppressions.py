@@ -9,7 +9,7 @@ from posthouse.mail.suppression_list import SuppressionList
 from posthouse.store import StoreRefused
 from posthouse.store.accounts import AccountStore
 from posthouse.store.suppressions import SuppressionStore
-from servers.stores import ACCOUNT, Stores, a_submission
+from servers.stores import ACCOUNT, Stores
 
 
 async def suppressed(stores: Stores, *recipients: str) -> set[str]:
@@ -162,26 +162,3 @@ async def test_the_newest_entries_come_first(suppressions: SuppressionStore) -> 
 async def test_an_account_that_does_not_exist_has_no_list(suppressions: SuppressionStore) -> None:
     with pytest.raises(StoreRefused):
         await suppressions.add(UUID(int=99), "dead@dest.example", "bounced", {})
-
-
-async def test_a_claim_shows_which_submissions_need_no_look_at_the_lists(
-    suppressions: SuppressionStore, stores: Stores
-) -> None:
-    """It compares addresses as they are written: of other spellings it knows nothing."""
-    await suppressions.add(ACCOUNT, "dead@dest.example", "bounced", {})
-    await suppressions.add(ACCOUNT, "@gone.example", "by hand", {})
-    other = await AccountStore(stores.database).create_account("other")
-    await suppressions.add(other, "ann@dest.example", "bounced", {})
-    expected = {
-        ("ann@dest.example", "bob@dest.example"): True,
-        ("bob@dest.example", "dead@dest.example"): False,
-        ("ann@dest.example", "Dead@dest.example"): False,
-        ('"ann"@dest.example',): False,
-        ('"a@b"@dest.example',): True,
-        ("ann@gone.example",): False,
-        ("ann@sub.gone.example",): True,
-    }
-    for recipients in expected:
-        await stores.submissions.accept(a_submission(recipients=recipients))
-    claimed = (await stores.submissions.claim(10)).submissions
-    assert expected == {c.submission.recipients: c.unlisted for c in claimed}

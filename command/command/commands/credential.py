@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from command.account_profiles import check_profile
 from command.context import (
     LANE,
     data_option,
@@ -27,7 +28,6 @@ from command.provisioning import (
 )
 from command.table import print_table
 from posthouse.mail.lane import Lane
-from posthouse.profiles import resolve
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
 
@@ -75,7 +75,7 @@ class _Wanted:
     default="native",
     show_default=True,
     metavar="NAME",
-    help="How mail of this user is treated.",
+    help="How mail of this user is treated: a preset, or a profile of the account.",
 )
 @click.option("--note", default="", help="A note for the operator.")
 @json_option
@@ -98,7 +98,6 @@ def create(
         )
     with friendly_errors():
         names = tuple(dict.fromkeys(domain_name(name) for name in domains))
-        resolve(profile)
     wanted = _Wanted(account, username, lane, highest_lane, names, profile, note)
     relay = settings().hostname
     made, records = with_secret_key(lambda database, key: _create(database, key, relay, wanted))
@@ -109,6 +108,7 @@ async def _create(
     database: Postgres, key: bytes, relay: str, wanted: _Wanted
 ) -> tuple[NewCredential, tuple[Record, ...]]:
     accounts = AccountStore(database)
+    await check_profile(accounts, await accounts.account(wanted.account), wanted.profile)
     owner = await ensure_account(accounts, wanted.account)
     records: list[Record] = []
     # Domains first: a refused domain must not leave a user whose secret was never shown.

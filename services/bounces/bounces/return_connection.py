@@ -1,4 +1,4 @@
-"""One connection that returns mail: an SMTP server that accepts signed return paths only.
+"""One connection that returns mail: an SMTP server that takes mail for our own addresses only.
 
 It sends no answer, forward or bounce. Only <CRLF>.<CRLF> ends a message; a bare line feed is
 text like any other. Bounces come from the oldest and least correct software; a refusal would lose
@@ -6,20 +6,29 @@ their content, and nothing that is smuggled in here is sent on.
 """
 
 import asyncio
+import re
 import ssl
 from dataclasses import dataclass
 from typing import cast
 
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException, syntax
+from prometheus_client import Counter
 
-from bounces.message_text import MessageText, read_text
+from bounces.message_text import MessageText, NoRoom, TextMemory
 from bounces.open_connections import CLOSING_DOWN, OpenConnections
-from bounces.service import REFUSED, Bounces, NotOurs
+from bounces.own_addresses import NotOurs, OwnAddresses, RoleAddress
+from bounces.service import Bounces, ReturnedMail
 from posthouse.mail.submission import Delivery
 from posthouse.store import StoreRefused, StoreUnavailable
 
 log = structlog.get_logger()
+
+REFUSED = Counter(
+    "posthouse_returns_refused_total",
+    "Returned messages refused at the bounce port, by reason",
+    ["reason"],
+)
 
 # A report may carry a whole message of ours back: those have 25 MiB at most.
 _MOST_OCTETS_OF_A_MESSAGE = 40 * 1024 * 1024
@@ -29,14 +38,21 @@ _STREAM_OCTETS = 1 << 16  # of aiosmtpd's buffer; commands have their own limit 
 _TRY_AGAIN = "451 4.3.0 Trouble on this side, try again later"
 _TOO_MANY_CONNECTIONS = "421 4.3.2 Too many connections, try again later"
 _TOO_MANY_MESSAGES = "451 4.7.1 Too many messages from your address, try again in a minute"
+_NO_ROOM = "452 4.3.1 Too many long messages at one time, try again later"
+# The one address without a domain (RFC 5321 section 4.5.1).
+_POSTMASTER = re.compile(r"(TO:\s*<postmaster)>", re.IGNORECASE)
 
 
 class ReturnHandler:
-    """The replies to EHLO, MAIL and RCPT, as aiosmtpd's hooks."""
+    """The replies to EHLO, MAIL and RCPT, as aiosmtpd's hooks, and to a message."""
 
-    def __init__(self, bounces: Bounces, connections: OpenConnections) -> None:
+    def __init__(
+        self, addresses: OwnAddresses, bounces: Bounces, connections: OpenConnections
+    ) -> None:
+        self._addresses = addresses
         self._bounces = bounces
         self._connections = connections
+        self._memory = TextMemory()
 
     async def handle_EHLO(  # noqa: N802 -- aiosmtpd's names for its hooks
         self, _: SMTP, session: Session, __: Envelope, hostname: str, responses: list[str]
@@ -60,30 +76,42 @@ class ReturnHandler:
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _: list[str]
     ) -> str:
-        """Take one return path of ours."""
+        """Take one address of ours."""
         assert isinstance(server, ReturnConnection)
         if envelope.rcpt_tos:
             REFUSED.labels(reason="second_recipient").inc()
             return "452 4.5.3 One recipient at a time"
         try:
-            owner = await self._bounces.owner(address)
+            owner = await self._addresses.owner(address)
         except (StoreUnavailable, StoreRefused) as error:
             return _unstored("return_path_not_looked_up", error)
         if isinstance(owner, NotOurs):
             REFUSED.labels(reason=owner).inc()
             log.info("return_refused", reason=str(owner), client=_address(session))
             return "550 5.1.1 No such address here"
-        server.transaction = _Transaction(envelope, owner)
+        server.transaction = Transaction(envelope, owner)
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
 
-    async def take(self, delivery: Delivery, text: MessageText, session: Session) -> str:
-        """The reply to a message: 250 once its meaning is committed."""
+    async def take(self, transaction: "Transaction", protocol: SMTP) -> str:
+        """Read a message, and reply to it: 250 once its meaning is committed."""
+        try:
+            async with self._memory.read_text(protocol) as text:
+                return await self._take(transaction, text, protocol.session)
+        except NoRoom:
+            REFUSED.labels(reason="no_room").inc()
+            return _NO_ROOM
+
+    async def _take(
+        self, transaction: "Transaction", text: MessageText, session: Session | None
+    ) -> str:
         if text.octets > _MOST_OCTETS_OF_A_MESSAGE:
             REFUSED.labels(reason="too_big").inc()
             return f"552 5.3.4 Message longer than {_MOST_OCTETS_OF_A_MESSAGE} octets"
+        sender = transaction.envelope.mail_from or ""
+        mail = ReturnedMail(text.start, sender.strip("<>"), _address(session))
         try:
-            await self._bounces.take(delivery, text.start, _address(session))
+            await self._bounces.take(transaction.owner, mail)
         except (StoreUnavailable, StoreRefused) as error:
             return _unstored("return_not_recorded", error)
         return "250 2.0.0 Ok"
@@ -98,11 +126,11 @@ class ReturnHandler:
 
 
 @dataclass(frozen=True, slots=True)
-class _Transaction:
-    """The delivery whose return path the envelope is addressed to."""
+class Transaction:
+    """An envelope, and whose address it is sent to."""
 
     envelope: Envelope
-    delivery: Delivery
+    owner: Delivery | RoleAddress
 
 
 class ReturnConnection(SMTP):
@@ -129,7 +157,7 @@ class ReturnConnection(SMTP):
             auth_exclude_mechanism=["LOGIN", "PLAIN"],
             command_call_limit=_MOST_COMMANDS_OF_A_KIND,
         )
-        self.transaction: _Transaction | None = None
+        self.transaction: Transaction | None = None
         self.heard_at = self.loop.time()
         self._handler = handler
         self._connections = connections
@@ -181,11 +209,16 @@ class ReturnConnection(SMTP):
         _ = arg
         await self.push("502 5.5.1 AUTH is not offered here")
 
+    @syntax("RCPT TO: <address>")
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
+        """Take "postmaster" without a domain as that of this host."""
+        own = _POSTMASTER.sub(rf"\1@{self.hostname}>", arg or "", count=1)
+        await super().smtp_RCPT(own)
+
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
         """Take the message text, with any line ends and line lengths."""
         transaction = self.transaction
-        assert self.session is not None
         if arg:
             await self.push("501 5.5.4 Syntax: DATA")
         elif transaction is None or transaction.envelope is not self.envelope:
@@ -194,8 +227,7 @@ class ReturnConnection(SMTP):
             self._in_text = True
             try:
                 await self.push("354 End data with <CR><LF>.<CR><LF>")
-                text = await read_text(self)
-                await self.push(await self._handler.take(transaction.delivery, text, self.session))
+                await self.push(await self._handler.take(transaction, self))
             finally:
                 self.envelope = Envelope()
                 self._in_text = False
@@ -212,8 +244,8 @@ class ReturnConnection(SMTP):
             self.send_away("421 4.4.2 Idle for too long")
 
 
-def _address(session: Session) -> str:
-    return str(session.peer[0]) if session.peer else ""
+def _address(session: Session | None) -> str:
+    return str(session.peer[0]) if session and session.peer else ""
 
 
 def _unstored(event: str, error: Exception) -> str:

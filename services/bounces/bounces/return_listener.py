@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from bounces.open_connections import ClientLimits, OpenConnections
+from bounces.own_addresses import OwnAddresses
 from bounces.return_connection import ReturnConnection, ReturnHandler
 from bounces.service import Bounces
 from posthouse.running.health import CannotListen
@@ -34,10 +35,11 @@ class NotListening(Exception):
 
 
 class ReturnListener:
-    """The bounces service as a whole: one port for all return paths."""
+    """The bounces service as a whole: one port for all of our addresses."""
 
     def __init__(
         self,
+        addresses: OwnAddresses,
         bounces: Bounces,
         listen: Endpoint,
         *,
@@ -45,6 +47,7 @@ class ReturnListener:
         tls: ssl.SSLContext | None = None,
         limits: ClientLimits = ClientLimits(),  # noqa: B008 -- frozen
     ) -> None:
+        self._addresses = addresses
         self._bounces = bounces
         self._listen = listen
         self._hostname = hostname
@@ -82,7 +85,7 @@ class ReturnListener:
             connections.cut()
 
     async def _serve(self, connections: OpenConnections) -> asyncio.Server:
-        handler = ReturnHandler(self._bounces, connections)
+        handler = ReturnHandler(self._addresses, self._bounces, connections)
 
         def connection() -> ReturnConnection:
             return ReturnConnection(handler, connections, hostname=self._hostname, tls=self._tls)

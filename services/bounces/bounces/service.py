@@ -1,34 +1,36 @@
 """Returned mail: which delivery it belongs to, what it says, and what we record."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import date
-from enum import StrEnum
-from typing import Any, Protocol, assert_never
-from uuid import UUID
+from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 from prometheus_client import Counter
 
+from bounces.core.claims import Doubt
 from bounces.core.reading import read
-from bounces.core.report import RecipientStatus, Report, ReportKind
-from bounces.core.verdict import RULES, Ignore, Note, Suppress, Verdict, decide
-from posthouse.mail.address_failure import AddressFailure, AgainstAddress, FailureWeight
-from posthouse.mail.events import Event, EventKind
-from posthouse.mail.return_path import InvalidReturnPath, verify
+from bounces.core.report import Report, ReportKind
+from bounces.core.return_record import (
+    FEEDBACK,
+    ReturnRecord,
+    bounce_record,
+    doubt_record,
+    feedback_record,
+)
+from bounces.core.verdict import Verdict, decide
+from bounces.feedback_subjects import NOT_BELIEVED, FeedbackSubjects
+from bounces.own_addresses import RoleAddress
+from posthouse.mail.address_failure import AgainstAddress
+from posthouse.mail.events import Event
 from posthouse.mail.submission import Delivery
 
 log = structlog.get_logger()
 
 RETURNS = Counter(
     "posthouse_returns_total",
-    "Returned messages taken, by their kind and the result (suppressed, noted, ignored, repeated)",
+    "Returned messages taken, by their kind and the result: suppressed, noted, ignored, repeated"
+    " (recorded before), not_believed, operator (no report, so it is for the operator)",
     ["kind", "verdict"],
-)
-REFUSED = Counter(
-    "posthouse_returns_refused_total",
-    "Returned messages refused at the bounce port, by reason",
-    ["reason"],
 )
 
 # A larger message is parsed in a thread, so that other connections go on, and not for longer.
@@ -36,161 +38,123 @@ _MOST_OCTETS_ON_THE_LOOP = 1 << 16
 _MOST_PARSING_SECONDS = 1.0
 
 
-class Returns(Protocol):
-    """What this service asks of the store. Both methods raise StoreUnavailable or StoreRefused."""
+@dataclass(frozen=True, slots=True)
+class ReturnedMail:
+    """A message that came to the bounce port."""
 
-    async def find(self, delivery_id: UUID) -> Delivery | None:
-        """The delivery with that id; None if there is none, or none any longer."""
+    content: bytes  # its start, as much as is read
+    sender: str  # its reverse-path, "" for the null one
+    client: str  # the IP address that it came from
+
+
+class Returns(Protocol):
+    """What this service asks of the store. It raises StoreUnavailable or StoreRefused."""
 
     async def record(
-        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
-    ) -> bool:
-        """Commit *event* of *delivery*, and what it says *against* its recipient; True if new.
+        self, event: Event, delivery: Delivery | None, against: AgainstAddress | None = None
+    ) -> str | None:
+        """Commit *event* of *delivery*, and what it says *against* its recipient.
 
-        Both are written in one transaction. One event is kept for each delivery and kind. A second
-        one writes nothing and gives False: an entry that was removed by hand does not come back
-        when a report is replayed.
+        Both are written in one transaction. Gives the list that the recipient was put on ("none" if
+        on none). A second event about the same submission with the same digest writes nothing and
+        gives None: an entry that was removed by hand does not come back when a report is replayed.
         """
-
-
-class NotOurs(StrEnum):
-    """Why an address is not a return path of ours."""
-
-    INVALID = "invalid"  # not signed by us, or more than 14 days ago
-    UNKNOWN = "unknown"  # signed by us, but there is no such delivery any longer
-    FOREIGN = "foreign"  # signed by us, for another host
 
 
 class Bounces:
-    """Finds the delivery that a returned message belongs to, and records what it means."""
+    """Reads what came back, and records what it means for the delivery that it belongs to."""
 
-    def __init__(self, returns: Returns, keys: Sequence[bytes], today: Callable[[], date]) -> None:
+    def __init__(self, returns: Returns, feedback: FeedbackSubjects) -> None:
         self._returns = returns
-        self._keys = tuple(keys)
-        self._today = today
+        self._feedback = feedback
 
-    async def owner(self, address: str) -> Delivery | NotOurs:
-        """The delivery whose return path *address* is.
+    async def take(self, owner: Delivery | RoleAddress, mail: ReturnedMail) -> None:
+        """Read *mail*, which came to the address of *owner*.
 
-        The whole address must be the one that was signed, so only hosts are accepted that we
-        signed for.
+        Returns when the result is committed. Raises StoreUnavailable or StoreRefused.
         """
-        local_part = address.rpartition("@")[0]
-        try:
-            delivery_id = verify(local_part, self._keys, self._today())
-        except InvalidReturnPath:
-            return NotOurs.INVALID
-        delivery = await self._returns.find(delivery_id)
-        if delivery is None:
-            return NotOurs.UNKNOWN
-        if delivery.return_path.lower() != address.lower():
-            return NotOurs.FOREIGN
-        return delivery
-
-    async def take(self, delivery: Delivery, content: bytes, client: str) -> None:
-        """Read *content*, which the IP address *client* sent to the return path of *delivery*.
-
-        Returns when the result is committed.
-        """
-        report, verdict = await _report_and_verdict(content, delivery)
-        event = _event(delivery, report, verdict, client)
-        new = event is not None and await self._returns.record(
-            event, delivery, _against(report, verdict) if isinstance(verdict, Suppress) else None
-        )
-
-        result = "repeated" if event is not None and not new else _word(verdict)
+        delivery = owner if isinstance(owner, Delivery) else None
+        report, verdict = await _report_and_verdict(mail.content, delivery)
+        found, unrecorded = None, "ignored"
+        if report.kind in FEEDBACK:
+            found = await self._record_of_feedback(report, delivery, mail)
+            unrecorded = "not_believed"
+        elif delivery and verdict:
+            found = bounce_record(delivery, report, verdict, mail.client)
+        elif _is_for_operator(report, mail):
+            unrecorded = "operator"
+        result = await self._record(found) if found else unrecorded
         RETURNS.labels(kind=report.kind, verdict=result).inc()
-        log.info(
-            "return_taken",
-            delivery=delivery.id.hex,
-            submission=delivery.submission_id.hex,
-            account=delivery.account_id.hex,
-            recipient=delivery.recipient,
-            kind=str(report.kind),
-            verdict=result,
-            rule=verdict.rule,
-            client=client,
+        _tell(owner, report, found, result, mail)
+
+    async def _record_of_feedback(
+        self, report: Report, came_to: Delivery | None, mail: ReturnedMail
+    ) -> ReturnRecord | None:
+        subject = await self._feedback.subject_of(report, came_to)
+        if not isinstance(subject, Doubt):
+            return feedback_record(subject, report, mail.client)
+        NOT_BELIEVED.labels(reason=subject).inc()
+        log.warning(
+            "feedback_not_believed", reason=str(subject), kind=str(report.kind), client=mail.client
         )
+        return doubt_record(came_to, report, subject, mail.client) if came_to else None
+
+    async def _record(self, found: ReturnRecord) -> str:
+        listed = await self._returns.record(found.event, found.delivery, found.against)
+        if listed is None:
+            return "repeated"
+        if found.is_doubtful:
+            return "not_believed"
+        return "noted" if listed == "none" else "suppressed"
 
 
-async def _report_and_verdict(content: bytes, delivery: Delivery) -> tuple[Report, Verdict]:
+def _is_for_operator(report: Report, mail: ReturnedMail) -> bool:
+    """Whether *mail*, to a role address, is no report. People complain in words like a server's."""
+    written = report.kind is ReportKind.FREE_TEXT and mail.sender != ""
+    return written or report.kind is ReportKind.UNRECOGNISED
+
+
+async def _report_and_verdict(
+    content: bytes, delivery: Delivery | None
+) -> tuple[Report, Verdict | None]:
     if len(content) <= _MOST_OCTETS_ON_THE_LOOP:
         return _read_and_decide(content, delivery)
     try:
         async with asyncio.timeout(_MOST_PARSING_SECONDS):
             return await asyncio.to_thread(_read_and_decide, content, delivery)
     except TimeoutError:
-        report = Report(ReportKind.UNRECOGNISED)
-        return report, decide(report, delivery)
+        return _decided(Report(ReportKind.UNRECOGNISED), delivery)
 
 
-def _read_and_decide(content: bytes, delivery: Delivery) -> tuple[Report, Verdict]:
-    report = read(content)
+def _read_and_decide(content: bytes, delivery: Delivery | None) -> tuple[Report, Verdict | None]:
+    return _decided(read(content), delivery)
+
+
+def _decided(report: Report, delivery: Delivery | None) -> tuple[Report, Verdict | None]:
+    if delivery is None:
+        return report, None
     return report, decide(report, delivery)
 
 
-def _event(delivery: Delivery, report: Report, verdict: Verdict, client: str) -> Event | None:
-    match verdict:
-        case Suppress():
-            kind, about = EventKind.BOUNCED, _evidence(verdict.status)
-        case Note():
-            kind = verdict.kind
-            about = _evidence(verdict.status) | {"scope": verdict.scope, "excerpt": report.excerpt}
-        case Ignore():
-            return None
-        case _:
-            assert_never(verdict)
-    detail = about | {
-        "source": report.kind,
-        "rule": verdict.rule,
-        "rules": RULES,
-        "reporting_mta": report.reporting_mta,
-        "subject": report.subject,
-        "client": client,
-    }
-    return Event(
-        kind=kind,
-        account_id=delivery.account_id,
-        submission_id=delivery.submission_id,
-        delivery_id=delivery.id,
-        detail={name: value for name, value in detail.items() if value},
-    )
-
-
-def _evidence(status: RecipientStatus | None) -> dict[str, Any]:
-    if status is None:
-        return {}
-    return {
-        "action": status.action,
-        "status": status.status,
-        "diagnostic": status.diagnostic,
-        "final_recipient": status.final_recipient,
-        "original_recipient": status.original_recipient,
-        "remote_mta": status.remote_mta,
-    }
-
-
-def _against(report: Report, verdict: Suppress) -> AddressFailure:
-    status = verdict.status
-    return AddressFailure(
-        FailureWeight.HARD,
-        kind="no such mailbox",
-        answer=status.diagnostic,
-        stage="report",
-        enhanced=(status.status,) if status.status else (),
-        rule=verdict.rule,
-        rules=str(RULES),
-        source={"reporting_mta": report.reporting_mta, "remote_mta": status.remote_mta},
-    )
-
-
-def _word(verdict: Verdict) -> str:
-    match verdict:
-        case Suppress():
-            return "suppressed"
-        case Note():
-            return "noted"
-        case Ignore():
-            return "ignored"
-        case _:
-            assert_never(verdict)
+def _tell(
+    owner: Delivery | RoleAddress,
+    report: Report,
+    found: ReturnRecord | None,
+    result: str,
+    mail: ReturnedMail,
+) -> None:
+    """Write the log line of a returned message."""
+    about: dict[str, str | None] = {}
+    if isinstance(owner, RoleAddress):
+        about = {"to": owner.address, "sender": mail.sender, "subject": report.subject}
+    else:
+        about = {"recipient": owner.recipient, "delivery": owner.id.hex}
+    if found is not None:
+        event = found.event
+        about |= {
+            "account": event.account_id.hex,
+            "submission": event.submission_id.hex,
+            "delivery": event.delivery_id.hex if event.delivery_id else None,
+            "rule": event.detail.get("rule"),
+        }
+    log.info("return_taken", kind=str(report.kind), verdict=result, client=mail.client, **about)

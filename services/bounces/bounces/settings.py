@@ -3,15 +3,28 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from posthouse.running.common_settings import EndpointSetting, WithSecretKey
+from posthouse.mail.address import Address
+from posthouse.running.common_settings import (
+    EndpointSetting,
+    Separated,
+    WithReturnPathHost,
+    WithSecretKey,
+)
 from posthouse.running.program import ProgramSettings
-from posthouse.running.settings import Settings
 from posthouse.running.tcp import Endpoint
 
 
-class WithBounces(Settings):
+def _mailbox(given: str) -> str:
+    return str(Address.parse(given))
+
+
+MailAddress = Annotated[str, AfterValidator(_mailbox)]
+"""One mailbox, without angle brackets."""
+
+
+class WithBounces(WithReturnPathHost):
     """Settings for taking returned mail, in every form of deployment."""
 
     bounces_listen: EndpointSetting = Endpoint("127.0.0.1", 2526)
@@ -35,6 +48,11 @@ class WithBounces(Settings):
     bounces_messages_per_minute: Annotated[int, Field(ge=1)] = 1_000
     """Most returned messages a minute from one IPv4 address or one IPv6 network of 64 bits; one
     more is answered 451, and its sender tries again."""
+
+    complaint_addresses: Annotated[tuple[MailAddress, ...], Separated] = ()
+    """Addresses that are registered for feedback loops, with commas between them: mail to them is
+    taken at the bounce port, as that to postmaster@ and abuse@ of each host that takes returned
+    mail. A complaint counts if it names a message of ours, wherever it comes to."""
 
     @model_validator(mode="after")
     def _a_key_has_a_certificate(self) -> Self:

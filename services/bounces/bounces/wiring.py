@@ -1,10 +1,13 @@
 """Builds the bounces service from its settings."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
+from bounces.core.claims import ClaimKeys
+from bounces.feedback_subjects import FeedbackSubjects
 from bounces.open_connections import ClientLimits
+from bounces.own_addresses import OwnAddresses
 from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
 from bounces.settings import BouncesSettings
@@ -29,13 +32,23 @@ class _Returns:
     watchdog: DatabaseWatchdog
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
-        """See `bounces.service.Returns`."""
+        """See `bounces.own_addresses.Owners`."""
         async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
             return await self.store.find(delivery_id)
 
+    async def deliveries_of(self, submission_id: UUID) -> tuple[Delivery, ...]:
+        """See `bounces.feedback_subjects.Reported`."""
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
+            return await self.store.deliveries_of(submission_id)
+
+    async def takes_mail_for(self, host: str) -> bool:
+        """See `bounces.own_addresses.Owners`."""
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
+            return await self.store.takes_mail_for(host)
+
     async def record(
-        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
-    ) -> bool:
+        self, event: Event, delivery: Delivery | None, against: AgainstAddress | None = None
+    ) -> str | None:
         """See `bounces.service.Returns`."""
         async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
             return await self.store.record(event, delivery, against)
@@ -43,16 +56,13 @@ class _Returns:
 
 def build(settings: BouncesSettings, resources: Resources) -> Services:
     """The listener for returned mail."""
-    key = derive(settings.secret_key.get_secret_value(), Purpose.RETURN_PATHS)
     watchdog = DatabaseWatchdog(resources.database.alone())
-    bounces = Bounces(
-        _Returns(ReturnStore(resources.database), watchdog),
-        (key,),
-        lambda: datetime.now(UTC).date(),
-    )
+    returns = _Returns(ReturnStore(resources.database), watchdog)
+    keys = _keys(settings.secret_key.get_secret_value())
     certificate = Certificate.told(settings.bounces_tls_certificate, settings.bounces_tls_key)
     listener = ReturnListener(
-        bounces,
+        _addresses(settings, returns, keys),
+        Bounces(returns, FeedbackSubjects(returns, keys, _today)),
         settings.bounces_listen,
         hostname=settings.hostname,
         tls=certificate.context if certificate else None,
@@ -70,3 +80,24 @@ def build(settings: BouncesSettings, resources: Resources) -> Services:
         },
         checks={"bounces": listener.check},
     )
+
+
+def _addresses(settings: BouncesSettings, returns: _Returns, keys: ClaimKeys) -> OwnAddresses:
+    return OwnAddresses(
+        returns,
+        keys.return_paths,
+        _today,
+        hosts=(settings.hostname, settings.return_path_host or settings.hostname),
+        complaint_addresses=settings.complaint_addresses,
+    )
+
+
+def _keys(secret_key: bytes) -> ClaimKeys:
+    return ClaimKeys(
+        signed_ids=(derive(secret_key, Purpose.SIGNED_IDS),),
+        return_paths=(derive(secret_key, Purpose.RETURN_PATHS),),
+    )
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

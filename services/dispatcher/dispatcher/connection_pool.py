@@ -1,18 +1,23 @@
-"""The connections that are open: kept per route, opened host by host, closed when idle."""
+"""Sends messages over connections: a kept one, or new ones host by host."""
 
 import asyncio
+import random
 import ssl
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import structlog
 from prometheus_client import Counter
 
 from dispatcher.core.classify import not_encrypted, unreachable
+from dispatcher.core.exchangers import addresses_of
+from dispatcher.core.failed_hosts import FailedHosts, Shuffle
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import Route, TlsPolicy, addresses_of
+from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.core.transaction import Envelope
+from dispatcher.kept_connections import KeptConnections, ReusePolicy
 from dispatcher.outbound_connection import (
     HandshakeFailed,
     OutboundConnection,
@@ -22,6 +27,7 @@ from dispatcher.outbound_connection import (
 )
 from dispatcher.router import MxResolver, system_addresses
 from dispatcher.timeouts import Timeouts
+from posthouse.answers import provider_of
 from posthouse.mail.outcome import Deferred, Outcome
 from posthouse.mail.scope import Scope
 
@@ -36,16 +42,6 @@ log = structlog.get_logger()
 # Addresses that one attempt tries at most: a site that drops packets on all of its hosts
 # must not take up a place on the wire for an hour.
 MOST_TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class ReusePolicy:
-    """How connections are kept open between messages."""
-
-    idle_seconds: float = 30.0
-    messages_per_connection: int = 100
-    idle_per_route: int = 100
-    idle_at_all: int = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +78,18 @@ class ConnectionPool:
         context: ssl.SSLContext | None = None,
         timeouts: Timeouts | None = None,
         reuse: ReusePolicy | None = None,
+        shuffle: Shuffle = random.shuffle,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._helo = helo
         self._resolver = resolver
         self._refused = refused
         self._context = context or opportunistic_context()
         self._timeouts = timeouts or Timeouts()
-        self._reuse = reuse or ReusePolicy()
-        self._idle: dict[Route, list[OutboundConnection]] = {}
-        self._idle_count = 0
-        self._closing = False
+        self._kept = KeptConnections(reuse or ReusePolicy())
+        self._failed = FailedHosts(shuffle)
+        self._shuffle = shuffle
+        self._clock = clock
 
     async def send(self, route: Route, envelope: Envelope) -> Sent:
         """Send one message, over a kept connection if there is one.
@@ -108,28 +106,26 @@ class ConnectionPool:
 
     async def close(self) -> None:
         """Close all connections with QUIT, and keep none from here on; at most the QUIT timeout."""
-        self._closing = True
-        idle = [connection for kept in self._idle.values() for connection in kept]
-        self._idle.clear()
-        self._idle_count = 0
-        for connection in idle:
-            connection.leave()
-        await asyncio.gather(*(connection.gone() for connection in idle))
+        await self._kept.close()
 
     async def _afresh(self, route: Route, envelope: Envelope, failed: Sent | None) -> Sent:
         """Send over new connections, host by host, but not again where it *failed*."""
         everyone = len(envelope.recipients)
         sent = failed or Sent((unreachable("there is no host to connect to"),) * everyone)
         unknown: Deferred | None = None
+        hosts = self._failed.in_order(route, self._clock())
         tries = 0
-        for host in route.hosts:
+        for number, host in enumerate(hosts, start=1):
             if tries >= MOST_TRIES:
                 break
             addresses = await self._addresses(route, host)
             if isinstance(addresses, Deferred):
+                self._failed.failed(host, route.port, self._clock())
                 unknown = addresses
                 continue
-            for address in addresses[: MOST_TRIES - tries]:
+            # Each host that follows is to have one try at least.
+            share = max(MOST_TRIES - tries - (len(hosts) - number), 1)
+            for address in addresses[:share]:
                 server = ServerAddress(host, address, route.port)
                 if failed and failed.host == str(server):
                     continue
@@ -143,9 +139,15 @@ class ConnectionPool:
     async def _to(self, server: ServerAddress, route: Route, envelope: Envelope) -> Sent:
         connection = await self._open(server, route.tls)
         if isinstance(connection, Deferred):
-            return Sent((connection,) * len(envelope.recipients), str(server))
-        sent = await self._over(connection, route, envelope)
-        assert sent is not None  # only a kept connection can have died of age
+            sent = Sent((connection,) * len(envelope.recipients), str(server))
+        else:
+            over = await self._over(connection, route, envelope)
+            assert over is not None  # only a kept connection can have died of age
+            sent = over
+        if any(map(_host_failed, sent.outcomes)):
+            self._failed.failed(server.host, server.port, self._clock())
+        else:
+            self._failed.answered(server.host, server.port)
         return sent
 
     async def _over(
@@ -156,13 +158,28 @@ class ConnectionPool:
         finished = await connection.send(envelope)
         if finished.untouched and was_kept:
             return None
-        self._keep(route, connection)
+        self._kept.keep(route, connection)
         return Sent(finished.outcomes, connection.peer, connection.tls)
 
-    async def _addresses(self, route: Route, host: str) -> tuple[str, ...] | Deferred:
+    async def _addresses(self, route: Route, host: str) -> list[str] | Deferred:
+        """Its addresses, IPv4 first, each kind shuffled: DNS rotates them, our cache does not."""
         if route.static:
-            return addresses_of(host, await system_addresses(host))
-        return addresses_of(host, await self._resolver.addresses(host), self._refused)
+            found = addresses_of(host, await system_addresses(host))
+        else:
+            found = addresses_of(host, await self._resolver.addresses(host), self._refused)
+        if isinstance(found, Deferred):
+            return found
+        addresses = list(found)
+        self._shuffle(addresses)
+        return sorted(addresses, key=lambda address: ":" in address)
+
+    def _take(self, route: Route) -> OutboundConnection | None:
+        """A kept connection; none to a backup once a better host is to be asked again."""
+        while (connection := self._kept.take(route)) is not None:
+            if self._failed.is_best(route, connection.host, self._clock()):
+                return connection
+            connection.leave()
+        return None
 
     # Opening
 
@@ -180,7 +197,8 @@ class ConnectionPool:
     async def _converse(
         self, server: ServerAddress, tls: TlsPolicy
     ) -> OutboundConnection | Deferred:
-        connection = OutboundConnection(server, SmtpClient(self._helo, tls), self._timeouts)
+        client = SmtpClient(self._helo, tls, provider_of(server.host))
+        connection = OutboundConnection(server, client, self._timeouts)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.connect):
@@ -191,46 +209,6 @@ class ConnectionPool:
         if failed is None:
             OPENED.labels(connection.tls.partition(" ")[0] or "none").inc()
         return failed or connection
-
-    # ReusePolicy
-
-    def _take(self, route: Route) -> OutboundConnection | None:
-        """The connection used last: it is the least likely to have died of age."""
-        kept = self._idle.get(route)
-        while kept:
-            connection = kept.pop()
-            self._idle_count -= 1
-            if not kept:
-                del self._idle[route]
-            if connection.is_idle:
-                return connection
-        return None
-
-    def _keep(self, route: Route, connection: OutboundConnection) -> None:
-        if not connection.is_idle:
-            return
-        kept = self._idle.get(route, [])
-        reuse = self._reuse
-        if (
-            self._closing
-            or connection.messages >= reuse.messages_per_connection
-            or len(kept) >= reuse.idle_per_route
-            or self._idle_count >= reuse.idle_at_all
-        ):
-            connection.leave()
-            return
-        kept.append(connection)
-        self._idle[route] = kept
-        self._idle_count += 1
-        connection.keep(reuse.idle_seconds, partial(self._forget, route))
-
-    def _forget(self, route: Route, connection: OutboundConnection) -> None:
-        kept = self._idle.get(route, [])
-        if connection in kept:
-            kept.remove(connection)
-            self._idle_count -= 1
-            if not kept:
-                del self._idle[route]
 
 
 def _host_failed(outcome: Outcome) -> bool:

@@ -15,9 +15,10 @@ from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untri
 from dispatcher.core.routes import Route
 from dispatcher.core.transaction import Envelope, flaw
 from dispatcher.sites import Full, Sites
-from posthouse.answers import failure_of
+from posthouse.answers import Answer, Stage, failure_of, judge
 from posthouse.mail.address import domain_of
 from posthouse.mail.address_failure import AddressFailure
+from posthouse.mail.events import EventKind
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
@@ -169,7 +170,8 @@ class DeliveryAttempts:
             enhanced=reply.enhanced,
             reply=reply.text,
         )
-        return _settlement(claimed, action, attempt, _against_address(outcome, attempt.host))
+        failure = _against_address(outcome, attempt.host, expired=action.kind is EventKind.EXPIRED)
+        return _settlement(claimed, action, attempt, failure)
 
 
 def _settlement(
@@ -184,9 +186,15 @@ def _settlement(
     return Settlement(claimed, action.kind, action.wait, attempt, detail, failure)
 
 
-def _against_address(outcome: Outcome, host: str) -> AddressFailure | None:
+def _against_address(outcome: Outcome, host: str, *, expired: bool) -> AddressFailure | None:
+    """What counts against the recipient's address: a server said so, or DNS of its domain."""
     if not isinstance(outcome, Bounced | Deferred):
         return None
-    if outcome.answer is None or outcome.judged is None:
+    answer, judged = outcome.answer, outcome.judged
+    if answer is None and isinstance(outcome, Bounced) and outcome.scope is Scope.SITE:
+        reply = outcome.reply
+        answer = Answer(Stage.RCPT, reply.code, (reply.enhanced or "",), reply.text)
+        judged = judge(answer)
+    if answer is None or judged is None:
         return None
-    return failure_of(outcome.answer, outcome.judged, host=host)
+    return failure_of(answer, judged, expired=expired, host=host or "DNS")

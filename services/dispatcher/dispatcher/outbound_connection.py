@@ -64,7 +64,7 @@ class OutboundConnection(asyncio.Protocol):
         self.peer = str(server)
         self.tls = ""  # version and cipher once encrypted
         self.messages = 0  # transactions begun
-        self._host = server.host
+        self.host = server.host
         self._client = client
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
@@ -133,7 +133,7 @@ class OutboundConnection(asyncio.Protocol):
 
     async def _encrypt(self, context: ssl.SSLContext) -> None:
         assert self._transport is not None
-        host = self._host
+        host = self.host
         try:
             encrypted = await self._loop.start_tls(
                 self._transport,

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Generic, TypeVar
 
 import dns.asyncresolver
@@ -14,27 +15,30 @@ import dns.rdatatype
 import dns.resolver
 import idna
 
-from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import (
-    SMTP_PORT,
+from dispatcher.core.exchangers import (
     AddressAnswer,
     Addresses,
     Exchangers,
+    HostsByPreference,
     LookupFailed,
     MailExchanger,
     MxAnswer,
-    NextHop,
     NoRecords,
     NoSuchName,
+    hosts_by_preference,
+    lookup_failed,
+    without_exchangers,
+)
+from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import (
+    SMTP_PORT,
+    NextHop,
     Route,
     StaticRoutes,
     TlsPolicy,
     address_in_literal,
-    hosts_in_order,
     is_address,
-    lookup_failed,
     site_of,
-    without_exchangers,
 )
 from posthouse.mail.outcome import Bounced, Deferred
 
@@ -221,7 +225,7 @@ class Router:
         if hop is not None:
             return await self._by_hop(hop)
         if (address := address_in_literal(domain)) is not None:
-            return self._to((address,)), LONGEST_TTL
+            return self._to(((address,),)), LONGEST_TTL
         try:
             name = domain if domain.isascii() else idna.encode(domain).decode("ascii")
         except idna.IDNAError as error:
@@ -232,13 +236,13 @@ class Router:
         if hop.has_mx:
             return await self._by_mx(hop.name, hop.port)
         site = f"{hop.name}:{hop.port}"
-        return Route((hop.name,), hop.port, site, self._tls, static=True), LONGEST_TTL
+        return Route(((hop.name,),), hop.port, site, self._tls, static=True), LONGEST_TTL
 
     async def _by_mx(self, domain: str, port: int) -> tuple[Route | Deferred | Bounced, float]:
         answer, seconds = await self._resolver.exchangers(domain)
         match answer:
             case Exchangers():
-                hosts = hosts_in_order(domain, answer, self._refused)
+                hosts = hosts_by_preference(domain, answer, self._refused)
             case LookupFailed(reason):
                 return lookup_failed(domain, reason), FAILURE_TTL
             case nothing:
@@ -248,5 +252,5 @@ class Router:
             return hosts, seconds
         return self._to(hosts, port), seconds
 
-    def _to(self, hosts: tuple[str, ...], port: int | None = None) -> Route:
-        return Route(hosts, port or self._port, site_of(hosts), self._tls)
+    def _to(self, hosts: HostsByPreference, port: int | None = None) -> Route:
+        return Route(hosts, port or self._port, site_of(chain(*hosts)), self._tls)

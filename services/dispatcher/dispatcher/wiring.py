@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 
-from dispatcher.connection_pool import ConnectionPool, ReusePolicy
+from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.isolation import ProcessIsolation
+from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver, Router
 from dispatcher.service import Dispatcher
 from dispatcher.settings import DispatcherSettings

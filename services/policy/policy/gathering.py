@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID
 
 from policy.core.facts import DomainKeys, Facts, KnownDomain, Relay, SigningUnavailable
 from policy.core.request import Request
@@ -50,8 +49,7 @@ class _Kept:
 class Gatherer:
     """Asks at most one question of each kind for a batch, and those at the same time.
 
-    Sending domains are kept for some seconds; suppressions are asked for each time, except where
-    the claim of a submission has shown that there are none.
+    Sending domains are kept for some seconds; suppressions are asked for each time.
     """
 
     def __init__(
@@ -98,21 +96,11 @@ class Gatherer:
             if profile is not None:
                 self._profiles[key] = profile
 
-    async def facts(
-        self, requests: Sequence[Request], unlisted: Collection[UUID] = ()
-    ) -> list[Facts]:
-        """The facts about each; no recipient of the submissions *unlisted* is suppressed.
-
-        Raises StoreUnavailable.
-        """
+    async def facts(self, requests: Sequence[Request]) -> list[Facts]:
+        """The facts about each. Raises StoreUnavailable."""
         now = self._clock()
         owned = {(r.submission.account_id, name) for r in requests for name in r.from_domains}
-        addressed = {
-            (r.submission.account_id, to.address)
-            for r in requests
-            if r.submission.id not in unlisted
-            for to in r.recipients
-        }
+        addressed = {(r.submission.account_id, to.address) for r in requests for to in r.recipients}
         stale = [
             one for one in owned if one not in self._domains or self._domains[one].until <= now
         ]
@@ -123,19 +111,14 @@ class Gatherer:
         self, stale: Collection[Owned], addressed: Collection[Addressed]
     ) -> Mapping[Addressed, tuple[Suppression, ...]]:
         if not stale:
-            return await self._suppressed(addressed)
+            return await self._suppressions.find(addressed)
         try:
             async with asyncio.TaskGroup() as questions:
                 questions.create_task(self._learn_domains(stale))
-                found = questions.create_task(self._suppressed(addressed))
+                found = questions.create_task(self._suppressions.find(addressed))
         except ExceptionGroup as group:  # the store is away for one as for the other
             raise group.exceptions[0] from group
         return found.result()
-
-    async def _suppressed(
-        self, addressed: Collection[Addressed]
-    ) -> Mapping[Addressed, tuple[Suppression, ...]]:
-        return await self._suppressions.find(addressed) if addressed else {}
 
     async def _learn_domains(self, wanted: Collection[Owned]) -> None:
         found = await self._accounts.find_sending_domains(wanted)

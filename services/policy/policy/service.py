@@ -170,8 +170,7 @@ class PolicyService:
         if unknown:
             await self._leave(unknown)
         if todo:
-            unlisted = {c.submission.id for c in todo if c.unlisted}
-            facts = await self._insist(partial(self._gatherer.facts, requests, unlisted))
+            facts = await self._insist(partial(self._gatherer.facts, requests))
             results = await self._preparer.prepare(list(zip(requests, facts, strict=True)))
             await self._act(list(zip(todo, results, strict=True)))
 

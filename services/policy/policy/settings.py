@@ -5,17 +5,12 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 
 from posthouse.mail.dkim_key import BrokenKey, from_pem
-from posthouse.running.common_settings import WithSecretKey
+from posthouse.running.common_settings import WithReturnPathHost, WithSecretKey
 from posthouse.running.program import ProgramSettings
-from posthouse.running.settings import Settings
 
 
-class WithPolicy(Settings):
+class WithPolicy(WithReturnPathHost):
     """Settings of preparing, for the service by itself and for the relay in one process."""
-
-    return_path_host: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+$", max_length=200)] = None
-    """Host that returned mail of domains without a return-path host of their own comes back to.
-    Its MX record leads to the bounces service. Default: the host name of this relay."""
 
     relay_dkim_domain: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+$")] = None
     """Domain that signs for sending domains without DKIM keys. Default: such mail is not signed."""

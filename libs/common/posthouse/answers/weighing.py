@@ -9,25 +9,36 @@ from posthouse.answers.judging import judge
 from posthouse.answers.reply_codes import read_answer
 from posthouse.answers.rule_table import RULES_VERSION
 from posthouse.mail.address_failure import AddressFailure, FailureWeight
+from posthouse.mail.scope import Scope
 
 _Weighed: TypeAlias = Sequence[tuple[Mapping[str, Any], FailureWeight | None]]
 
+# About this mailbox, and it may pass: counts only when it did not within days.
+_PASSING = frozenset({AnswerClass.UNCLEAR, AnswerClass.MAILBOX_RATE})
 _WEIGHTS = {Evidence.HARD: FailureWeight.HARD, Evidence.SOFT: FailureWeight.SOFT}
 
 
-def weight_of(judgement: Judgement) -> FailureWeight | None:
-    """How such an answer counts; None when it says nothing against an address."""
+def weight_of(judgement: Judgement, *, expired: bool = False) -> FailureWeight | None:
+    """How such an answer counts; None when it says nothing against an address.
+
+    *expired*: it was the last one to a message that was tried for days.
+    """
     if judgement.kind is AnswerClass.DOMAIN_GONE and judgement.permanent:
         return FailureWeight.GONE
+    if expired and judgement.scope is Scope.RECIPIENT and judgement.kind in _PASSING:
+        return FailureWeight.SOFT
     return _WEIGHTS.get(judgement.evidence)
 
 
-def failure_of(answer: Answer, judgement: Judgement, **source: str) -> AddressFailure | None:
+def failure_of(
+    answer: Answer, judgement: Judgement, *, expired: bool = False, **source: str
+) -> AddressFailure | None:
     """What *answer* counts against the recipient; None when it says nothing against an address.
 
-    *source*: where it comes from, such as the host.
+    *expired*: it was the last one to a message that was tried for days. *source*: where it comes
+    from, such as the host.
     """
-    weight = weight_of(judgement)
+    weight = weight_of(judgement, expired=expired)
     if weight is None:
         return None
     return AddressFailure(
@@ -39,6 +50,7 @@ def failure_of(answer: Answer, judgement: Judgement, **source: str) -> AddressFa
         enhanced=answer.enhanced,
         provider=answer.provider,
         recipients=answer.recipients,
+        expired=expired,
         rule=judgement.rule,
         rules=str(RULES_VERSION),
         source=source,
@@ -56,8 +68,10 @@ def why_not_listed(evidence: Mapping[str, Any], *, for_good: bool) -> str:
         kept = [(evidence, FailureWeight.HARD)] if _has_answer(evidence) else []
     judged = [judge(_answer(bounce)) for bounce, _ in kept]
     total = _hard if for_good else _soft
-    pairs = zip(kept, judged, strict=True)
-    today = [(bounce, _still(weight, weight_of(j))) for (bounce, weight), j in pairs]
+    today = [
+        (bounce, _still(weight, weight_of(j, expired=bounce.get("expired", False))))
+        for (bounce, weight), j in zip(kept, judged, strict=True)
+    ]
     if total(today) >= total(kept):
         return ""
     j = next(j for j, new, old in zip(judged, today, kept, strict=True) if new != old)

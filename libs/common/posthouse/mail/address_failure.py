@@ -35,6 +35,7 @@ class AddressFailure:
     enhanced: tuple[str, ...] = ()
     provider: str = ""
     recipients: int = 1
+    expired: bool = False  # the message was tried for days, and this was the last answer
     rule: str = ""
     rules: str = ""  # their version
     source: Mapping[str, Any] = field(default_factory=dict)  # such as the host, or the report's MTA
@@ -51,6 +52,7 @@ class AddressFailure:
             "enhanced": self.enhanced,
             "provider": self.provider,
             "recipients": self.recipients,
+            "expired": self.expired,
             "rule": self.rule,
             "rules": self.rules,
         }

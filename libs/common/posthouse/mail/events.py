@@ -23,7 +23,8 @@ class EventKind(StrEnum):
     DELAYED = "delayed"  # a DSN says that a later server is still trying
     REPLIED = "replied"  # an automatic reply came to the return path, such as "out of office"
     COMPLAINED = "complained"  # the recipient reported it as unwanted (RFC 5965)
-    RETURNED = "returned"  # a message came back that could not be read as any of these
+    UNSUBSCRIBED = "unsubscribed"  # the recipient wants no more of it, and said so to a provider
+    RETURNED = "returned"  # a message came back that is none of these, or is not believed
 
 
 @dataclass(frozen=True, slots=True)

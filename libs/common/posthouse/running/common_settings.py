@@ -160,3 +160,11 @@ class WithSecretKey(Settings):
     secret_key: SecretKey
     """At least 32 random bytes in base64. Every other key is derived from it: losing it makes
     DKIM keys, credentials and return paths unusable."""
+
+
+class WithReturnPathHost(Settings):
+    """For a service that makes return paths, or takes what comes back to them."""
+
+    return_path_host: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+$", max_length=200)] = None
+    """Host that returned mail of domains without a return-path host of their own comes back to.
+    Its MX record leads to the bounces service. Default: the host name of this relay."""

@@ -131,6 +131,10 @@ class AccountStore:
         revision: int = rows[0]["revision"]
         return revision
 
+    async def own_profiles(self) -> list[Any]:
+        """The newest revision of every profile of an account, with the account's name."""
+        return await self._database.fetch("list_profiles")
+
     async def profiles(self, wanted: Iterable[ProfileKey]) -> dict[ProfileKey, AccountProfile]:
         """Those of *wanted* that are profiles of the credential's account."""
         rows = await self._database.fetch("find_profiles", list(wanted))

@@ -32,8 +32,7 @@ FROM input;
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
 -- may be due. One that was claimed twice without a result may kill the process that claims it:
--- these come one at a time, and none unless $4. `listed`: a recipient, as it is written, or its
--- domain is on a list of the account, perhaps no longer.
+-- these come one at a time, and none unless $4.
 WITH due AS (
     SELECT array_agg(lane ORDER BY lane) AS lanes FROM generate_series(1, $5::integer) AS lane
     WHERE (SELECT true FROM due_submissions d
@@ -54,10 +53,6 @@ WITH due AS (
     RETURNING id, claim
 )
 SELECT s.*, c.id IS NOT NULL AS kept, c.header, c.body, claimed.claim,
-    COALESCE((SELECT true FROM unnest(s.recipients) AS recipient CROSS JOIN LATERAL (
-        SELECT FROM suppressions e WHERE e.account_id = s.account_id
-          AND e.normal = ANY(ARRAY[recipient, substring(recipient FROM '@[^@]*$')]) OFFSET 0
-    ) e LIMIT 1), false) AS listed,
     (SELECT cardinality(lanes) > 1 FROM due)
     OR (SELECT count(*) FROM picked) = $1
     OR (SELECT count(*) FROM picked) > (SELECT count(*) FROM claimed) AS more
@@ -299,17 +294,28 @@ WITH input AS (
     SELECT id, claim, started_at, outcome, scope, site, host, tls, code, enhanced, reply
     FROM done WHERE attempted
     ON CONFLICT DO NOTHING
+), counts AS MATERIALIZED (
+    -- A delivery ends the count of bounces. Where the last one came in a report, the message had been
+    -- taken too: then only the second delivery without a report in between ends it. A row that is
+    -- locked is being counted or cleared.
+    SELECT s.ctid, s.reported FROM done d CROSS JOIN LATERAL (
+        SELECT s.ctid, CASE WHEN s.evidence->'bounces'->-1->>'stage' IN ('report', 'prose')
+                             AND s.evidence->'delivered_after' IS DISTINCT FROM
+                                 s.evidence->'bounces'->-1->'delivery'
+                            THEN s.evidence->'bounces'->-1->'delivery' END AS reported
+        FROM suppressions s
+        WHERE s.account_id = d.account_id AND s.normal = d.normal AND s.list = 'bounce'
+          AND s.scope = '' AND s.expires_at IS NOT NULL
+        OFFSET 0 FOR UPDATE SKIP LOCKED
+    ) s
+    WHERE d.kind = 'delivered'
 ), cleared AS (
-    -- A delivery ends the count of soft bounces. A row that is locked is being counted or cleared.
-    DELETE FROM suppressions WHERE ctid = ANY(ARRAY(
-        SELECT s.ctid FROM done d CROSS JOIN LATERAL (
-            SELECT s.ctid FROM suppressions s
-            WHERE s.account_id = d.account_id AND s.normal = d.normal AND s.list = 'bounce'
-              AND s.scope = '' AND s.expires_at IS NOT NULL
-            OFFSET 0 FOR UPDATE SKIP LOCKED
-        ) s
-        WHERE d.kind = 'delivered'
-    ))
+    DELETE FROM suppressions
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM counts WHERE reported IS NULL))
+), waiting AS (
+    UPDATE suppressions s SET evidence = s.evidence || jsonb_build_object('delivered_after', c.reported)
+    FROM counts c
+    WHERE s.ctid = ANY(ARRAY(SELECT ctid FROM counts WHERE reported IS NOT NULL)) AND s.ctid = c.ctid
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
     SELECT new_id(), account_id, submission_id, id, kind,
@@ -368,17 +374,29 @@ UPDATE due_deliveries SET due_at = now() WHERE leased AND due_at > now();
 -- name: find_delivery
 SELECT * FROM deliveries WHERE id = $1;
 
--- name: lock_delivery
+-- name: find_deliveries_of
+SELECT * FROM deliveries WHERE submission_id = $1;
+
+-- name: find_return_path_host
+SELECT FROM sending_domains WHERE return_path_host = $1 LIMIT 1;
+
+-- name: lock_returned
 SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0));
 
 -- name: record_return
+-- Once for each digest about a submission, and at most $7 times for each of its deliveries.
 INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
 SELECT new_id(), $1, $2, $3, $4,
        CASE WHEN $6::failure_row_1 IS NULL THEN $5::jsonb
             ELSE $5::jsonb || jsonb_strip_nulls(jsonb_build_object(
                 'listed', count_bounce($1, $3, $6))) END
-WHERE NOT EXISTS (SELECT FROM events WHERE submission_id = $2 AND delivery_id = $3 AND kind = $4)
-RETURNING id;
+WHERE NOT EXISTS (
+    SELECT FROM events WHERE submission_id = $2 AND detail->>'digest' = $5::jsonb->>'digest'
+) AND (
+    SELECT count(*) FROM events
+    WHERE submission_id = $2 AND delivery_id IS NOT DISTINCT FROM $3 AND detail ? 'digest'
+) < $7
+RETURNING COALESCE(detail->>'listed', 'none') AS listed;
 
 -- name: find_submission_profiles
 SELECT s.id, s.profile, s.profile_revision, p.preset, p.preset_revision, p.knobs
@@ -434,6 +452,11 @@ SELECT t.credential_id, p.account_id, p.name, p.revision, p.preset, p.preset_rev
 FROM unnest($1::profile_row_1[]) AS t(credential_id, name, revision)
 JOIN credentials c ON c.id = t.credential_id
 JOIN profiles p ON (p.account_id, p.name, p.revision) = (c.account_id, t.name, t.revision);
+
+-- name: list_profiles
+SELECT DISTINCT ON (a.name, p.name) a.name AS account, p.account_id, p.name, p.revision, p.preset,
+       p.preset_revision, p.knobs
+FROM profiles p JOIN accounts a ON a.id = p.account_id ORDER BY a.name, p.name, p.revision DESC;
 
 -- name: find_account
 SELECT id, name, created_at FROM accounts WHERE name = $1;

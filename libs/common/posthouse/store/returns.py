@@ -13,6 +13,10 @@ from posthouse.store.deliveries import delivery_in
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
+# Different reports about one delivery that are recorded; who has its return path may write any
+# number of them.
+_MOST_EVENTS = 100
+
 
 class ReturnStore:
     """The statements of the bounces service."""
@@ -26,38 +30,51 @@ class ReturnStore:
         row = await self._database.first("find_delivery", delivery_id)
         return None if row is None else delivery_in(row)
 
-    async def record(
-        self, event: Event, delivery: Delivery, against: AgainstAddress | None = None
-    ) -> bool:
-        """Commit *event* of *delivery*, and what it says *against* its recipient; True if new.
+    async def deliveries_of(self, submission_id: UUID) -> tuple[Delivery, ...]:
+        """The deliveries of that submission; none once it is unknown or past retention."""
+        rows = await self._database.fetch("find_deliveries_of", submission_id)
+        return tuple(delivery_in(row) for row in rows)
 
+    async def takes_mail_for(self, host: str) -> bool:
+        """Whether *host*, in lower case, is the return-path host of a sending domain."""
+        return bool(await self._database.fetch("find_return_path_host", host))
+
+    async def record(
+        self, event: Event, delivery: Delivery | None, against: AgainstAddress | None = None
+    ) -> str | None:
+        """Commit *event* of *delivery*, and what it says *against* its recipient.
+
+        Gives the list that it put the recipient on ("none" if on none), or None if it was recorded
+        before.
         The lists change in the same transaction: a failure is counted by the limits of the mail's
-        profile, an objection lists the recipient at once. One event is kept per delivery and kind:
-        a second one writes nothing, so that an entry that was removed by hand does not come back
-        by a replay.
+        profile, an objection lists the recipient at once. A second event about the same submission
+        with the same `digest` in its detail writes nothing, so that an entry that was removed by
+        hand does not come back by a replay.
         """
-        failures = {}
-        if isinstance(against, AddressFailure):
-            failures = await self._failures.of([(delivery, against)])
-        elif against is not None:
+        failure = None
+        if delivery is not None and isinstance(against, AddressFailure):
+            failure = (await self._failures.of([(delivery, against)]))[delivery.id]
+        elif isinstance(against, Objection):
             event = replace(event, detail={**event.detail, "listed": against.list.value})
         async with self._database.connection() as connection, connection.transaction():
             # The lock is a statement of its own: the next one then sees a concurrent commit.
-            await connection.execute(QUERIES["lock_delivery"], event.delivery_id)
-            new = await connection.fetch(
+            about = event.delivery_id or event.submission_id
+            await connection.execute(QUERIES["lock_returned"], about)
+            new = await connection.fetchrow(
                 QUERIES["record_return"],
                 event.account_id,
                 event.submission_id,
                 event.delivery_id,
                 event.kind,
                 event.detail,
-                failures.get(delivery.id),
+                failure,
+                _MOST_EVENTS,
             )
-            if new and isinstance(against, Objection):
+            if new and delivery is not None and isinstance(against, Objection):
                 await connection.execute(
                     QUERIES["add_suppression"], *_objection(event, delivery.recipient, against)
                 )
-            return bool(new)
+            return new["listed"] if new else None
 
 
 def _objection(event: Event, recipient: str, objection: Objection) -> tuple[Any, ...]:

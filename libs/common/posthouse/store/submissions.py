@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from posthouse.mail.address import normal_form
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Attributes, Delivery, Rendition, Submission
@@ -27,7 +26,6 @@ class ClaimedSubmission:
 
     submission: Submission
     claims: int  # how often it was claimed, this time included; fences the result
-    unlisted: bool = False  # no recipient was suppressed when it was claimed; False: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,8 @@ class SubmissionStore:
         for row in rows:
             if not row["kept"]:
                 await self._quarantine(row["id"], row["claim"], "its content is no longer kept")
-        return ClaimedSubmissions(tuple(_claimed(row) for row in rows if row["kept"]), more)
+        found = [ClaimedSubmission(_submission(row), row["claim"]) for row in rows if row["kept"]]
+        return ClaimedSubmissions(tuple(found), more)
 
     async def prepare(self, prepared: Sequence[Prepared]) -> Counter[Lane]:
         """Commit the batch; a submission whose claim was lost meanwhile is left alone.
@@ -212,12 +211,6 @@ def _events(prepared: Prepared) -> list[tuple[UUID, UUID, str, dict[str, Any]]]:
             for r in prepared.suppressed
         ),
     ]
-
-
-def _claimed(row: Any) -> ClaimedSubmission:
-    # The claim compares addresses as they are written, lists hold normal forms.
-    unlisted = not row["listed"] and all(normal_form(to) == to for to in row["recipients"])
-    return ClaimedSubmission(_submission(row), row["claim"], unlisted)
 
 
 def _submission(row: Any) -> Submission:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
+from bounces.core.relation import is_about
 from bounces.core.report import Action, RecipientStatus, Report, ReportKind
 from bounces.core.smtp_quote import answers_the_recipient, paragraphs, quoted_reply
 from posthouse.answers import (
@@ -78,9 +79,7 @@ _GONE_CODES = frozenset({"5.1.1", "5.1.6", "5.1.10"})
 _IN_SHORT = re.compile(r"\buser unknown\b", re.IGNORECASE)  # a server's words, without its code
 _NAMES_MAILBOX = re.compile(r"mail ?box|\baccount\b", re.IGNORECASE)
 # What providers say of mailboxes that do not exist, mostly; too little to suppress by one of them.
-_LIKELY_GONE = frozenset(
-    {"denied, but whom is not said", "Microsoft's mailbox unavailable", "mailbox unavailable"}
-)
+_LIKELY_GONE = ("denied, but whom is not said", "mailbox unavailable")
 _FILTER = "many systems answer so after the text too, when a filter of the recipient refuses it"
 
 
@@ -91,7 +90,11 @@ _ADVICE = (AnswerClass.SYSTEM, AnswerClass.NETWORK)  # "try again": of any failu
 def decide(report: Report, delivery: Delivery) -> Verdict:
     """The verdict on *report*, which came to the return path of *delivery*."""
     if report.kind is ReportKind.DSN:
-        return _of_status(_speaking_for(report.recipients, delivery.recipient))
+        status = _speaking_for(report.recipients, delivery.recipient)
+        verdict = _of_status(status)
+        if isinstance(verdict, Suppress) and not is_about(status, delivery.recipient):
+            return _bounced(status, verdict.judgement, f"another address: {verdict.rule}")
+        return verdict
     if report.kind is ReportKind.FREE_TEXT:
         hint = report.recipients[0]
         if hint.action is Action.DELAYED:

@@ -1,16 +1,10 @@
-"""The servers for the mail of a domain: routes of the operator, MX answers, and sites."""
+"""The servers for the mail of a domain: routes of the operator, and sites."""
 
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias, assert_never
-
-from dispatcher.core.refused_hosts import RefusedHosts, is_loopback
-from posthouse.mail.outcome import Bounced, Deferred
-from posthouse.mail.reply import Reply
-from posthouse.mail.scope import Scope
 
 SMTP_PORT = 25
 
@@ -25,9 +19,9 @@ class TlsPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The servers to try, in this order. Equal routes may share connections."""
+    """The servers to try. Equal routes may share connections."""
 
-    hosts: tuple[str, ...]  # names, or addresses without brackets
+    by_preference: tuple[tuple[str, ...], ...]  # names, or addresses without brackets; best first
     port: int
     site: str  # shares limits with others of this name, see site_of
     tls: TlsPolicy
@@ -35,7 +29,7 @@ class Route:
 
     def __hash__(self) -> int:
         # Routes are keys on the hot path; what makes them differ is nearly always this.
-        return hash((self.hosts, self.port))
+        return hash((self.by_preference, self.port))
 
 
 def address_in_literal(domain: str) -> str | None:
@@ -135,128 +129,7 @@ def parse_next_hop(text: str) -> NextHop:
     return NextHop(name, port, has_mx=not is_host)
 
 
-# Routes by DNS
-
-
-@dataclass(frozen=True, slots=True)
-class MailExchanger:
-    """One MX record; the lower preference is tried first."""
-
-    preference: int
-    host: str  # lower case, no trailing dot; "" is the null MX of RFC 7505
-
-
-@dataclass(frozen=True, slots=True)
-class Exchangers:
-    """The MX records of a domain, at least one."""
-
-    records: tuple[MailExchanger, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """The addresses of a host, at least one, in the order to try."""
-
-    addresses: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NoSuchName:
-    """DNS is certain that the name does not exist (NXDOMAIN)."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoRecords:
-    """The name exists and has no record of the type asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookupFailed:
-    """DNS gave no answer to rely on: SERVFAIL, timeout, nonsense."""
-
-    reason: str
-
-
-MxAnswer: TypeAlias = Exchangers | NoSuchName | NoRecords | LookupFailed
-AddressAnswer: TypeAlias = Addresses | NoSuchName | NoRecords | LookupFailed
-
-
-def hosts_in_order(
-    domain: str, exchangers: Exchangers, refused: RefusedHosts
-) -> tuple[str, ...] | Deferred | Bounced:
-    """The hosts to try for *domain*, best first (RFC 5321 section 5.1).
-
-    Records of equal preference keep the order of the answer, which DNS servers rotate.
-    """
-    if all(record.host == "" for record in exchangers.records):
-        # RFC 7505 section 4.2: 556 with 5.1.10.
-        return _no_way(556, "5.1.10", f"{domain} accepts no mail (null MX)")
-    records = sorted(
-        (record for record in exchangers.records if record.host), key=lambda mx: mx.preference
-    )
-    # "If it is found in the list, that host and all with the same or a higher preference
-    # number MUST be discarded": hosts after us would send the mail back to us.
-    ours = min((mx.preference for mx in records if mx.host in refused.names), default=None)
-    hosts = tuple(mx.host for mx in records if ours is None or mx.preference < ours)
-    return tuple(dict.fromkeys(hosts)) or loops_back(domain)
-
-
-def without_exchangers(
-    domain: str, mx: NoSuchName | NoRecords, own: AddressAnswer, refused: RefusedHosts
-) -> tuple[str, ...] | Deferred | Bounced:
-    """The hosts of a domain without MX: itself, if it has an address (the implicit MX).
-
-    *own* is the answer for the domain's own address. A domain is only bounced as unknown
-    when both lookups say that the name does not exist.
-    """
-    match own:
-        case Addresses():
-            return loops_back(domain) if domain in refused.names else (domain,)
-        case LookupFailed(reason):
-            return lookup_failed(domain, reason)
-        case NoSuchName() if mx == NoSuchName():
-            return _no_way(550, "5.1.2", f"the domain {domain} does not exist")
-        case _:
-            return lookup_failed(domain, "neither MX nor address records")
-
-
-def addresses_of(
-    host: str, answer: AddressAnswer, refused: RefusedHosts | None = None
-) -> tuple[str, ...] | Deferred:
-    """The addresses to connect to for *host*, without those that are *refused*."""
-    match answer:
-        case Addresses(addresses):
-            allowed = refused.without_refused(addresses) if refused else addresses
-            return allowed or _only_refused(host, addresses)
-        case LookupFailed(reason):
-            return lookup_failed(host, reason)
-        case NoSuchName() | NoRecords():
-            return lookup_failed(host, "no address")
-        case _:
-            assert_never(answer)
-
-
-def lookup_failed(name: str, reason: str) -> Deferred:
-    """DNS could not tell where to go: try again later."""
-    return Deferred(Reply(451, f"looking up {name}: {reason}", "4.4.3"), Scope.SITE)
-
-
-def loops_back(domain: str) -> Deferred:
-    """The route to *domain* leads to ourselves: a mistake in DNS that may be corrected."""
-    return Deferred(Reply(451, f"mail for {domain} loops back to this host", "4.4.6"), Scope.SITE)
-
-
-def _only_refused(host: str, addresses: tuple[str, ...]) -> Deferred:
-    """The route to *host* leads to us or into a private network: a mistake in DNS, or an attack."""
-    if any(map(is_loopback, addresses)):
-        return loops_back(host)
-    text = f"{host} has only private addresses ({', '.join(addresses)})"
-    return Deferred(Reply(451, text, "4.4.4"), Scope.SITE)
-
-
-def _no_way(code: int, enhanced: str, text: str) -> Bounced:
-    # Says something about the domain, not about the mailbox: never a reason to suppress.
-    return Bounced(Reply(code, text, enhanced), Scope.SITE)
+# Sites
 
 
 def site_of(hosts: Iterable[str]) -> str:
