@@ -6,6 +6,11 @@ from posthouse.answers import AnswerClass, Stage, judge, read_answer
 
 SENTENCES = {
     AnswerClass.NO_SUCH_MAILBOX: [
+        "550 Invalid mailbox. The local mailbox is unavailable: user not found",
+        "550 5.2.1 <ann@dest.example>... User Unknown",
+        "550 Nothing for that address here; there is no such customer",
+        "host: mx.dest.example 5.1.1 <ann@dest.example>... User Unknown after RCPT command",
+        "550 5.1.1 unknown or illegal alias",
         "550 5.1.1 <ann@dest.example>: Recipient address rejected: User unknown in local table",
         "550 5.1.1 The mailbox that you wanted to reach does not exist. Please check the address.",
         "550-5.1.1 The account you tried\n550-5.1.1 to reach does\n550 5.1.1 not exist. See help",
@@ -66,6 +71,7 @@ SENTENCES = {
         "550 존재하지 않는 사용자",
     ],
     AnswerClass.MAILBOX_DISABLED: [
+        "550 Local mailbox ann@dest.example is unavailable: account is disabled",
         "550 5.2.1 Mailbox disabled for this recipient",
         "550 The account you tried to reach has been suspended",
         "550 5.1.1 user disabled",
@@ -95,10 +101,13 @@ SENTENCES = {
         "552 收件人邮箱已满",
     ],
     AnswerClass.MAILBOX_RATE: [
+        "554 5.2.122 The recipient went over the number of messages that it can receive per hour",
         "550 5.2.1 The user you are trying to contact is receiving mail too quickly",
         "450 4.2.1 This recipient has got too many messages, hourly limit reached",
     ],
     AnswerClass.SENDER_VERIFICATION: [
+        "550 unknown account of your sender",
+        "550 Cannot verify <a@relay.example>: no such user",
         "550 5.1.1 Sender address rejected: User unknown",
         "550-Callback setup failed while verifying <a@relay.example>\n550 Sender verify failed",
         "550-Verification failed for <a@relay.example>\n550-unknown user\n550 Sender verify failed",
@@ -134,6 +143,7 @@ SENTENCES = {
         "550 Ihr Server steht auf einer Sperrliste",
     ],
     AnswerClass.CONTENT: [
+        "421 4.7.0 To shield our users from spam this mail was blocked",
         "554 5.7.1 This looks like spam",
         "550 5.1.1 content rejected",
         "550 Virus found in message",
@@ -141,6 +151,8 @@ SENTENCES = {
         "550 Nachricht enthält Schadsoftware",
     ],
     AnswerClass.POLICY: [
+        "550 permanent failure for one or more recipients (ann@dest.example:blocked)",
+        "550 Envelope blocked - user entry",
         "550 5.7.1 Rejected for policy reasons",
         "550 5.1.1 Administrative prohibition",
         "550 5.7.1 User unknown",
@@ -165,12 +177,14 @@ SENTENCES = {
         "421 Zu viele Verbindungen",
     ],
     AnswerClass.TOO_BIG: [
+        "550 5.2.3 RESOLVER.RST.RecipSizeLimit; message too large for this recipient",
         "552 5.3.4 Message size exceeds fixed limit",
         "550 5.1.1 RCPT TO:<ann@dest.example> message too big",
         "552 Nachricht zu groß",
     ],
     AnswerClass.TLS: ["530 5.7.0 Must issue STARTTLS first", "550 5.7.10 Encryption required"],
     AnswerClass.DOMAIN_GONE: [
+        "550 DNS lookup failure: host dest.example not found",
         "550 5.1.2 Host unknown",
         "550 Domain does not exist",
         "556 5.1.10 Recipient domain has a null MX",
@@ -178,6 +192,7 @@ SENTENCES = {
     ],
     AnswerClass.NETWORK: ["451 4.4.1 Connection timed out", "554 5.4.6 Too many hops"],
     AnswerClass.SYSTEM: [
+        "450 4.7.3 The queue quota of the organisation was exceeded",
         "451 4.3.0 Local error",
         "452 4.3.1 Insufficient system storage",
         "450 4.1.1 user unknown, try again later",
@@ -185,6 +200,9 @@ SENTENCES = {
     ],
     AnswerClass.PROTOCOL: ["501 5.5.4 Syntax error", "502 command not implemented"],
     AnswerClass.UNCLEAR: [
+        "550 unknown error for recipient",
+        "550 The user may not exist",
+        "550 5.4.1 All recipient addresses rejected : Access denied",
         "550",
         "550 Requested action not taken: mailbox unavailable",
         "550 Address rejected",
