@@ -445,8 +445,8 @@ ON CONFLICT DO NOTHING;
 
 -- name: due_undelivered
 -- The submission whose failures have been due longest, and the address to tell.
-SELECT u.submission_id, u.account_id, u.means, u.address, s.sender, s.lane, s.profile,
-       s.profile_revision, c.header, CASE WHEN u.means = 'forward' THEN c.body END AS body,
+SELECT u.submission_id, u.account_id, u.means, u.address, s.sender, s.lane, s.credential_id,
+       s.profile, s.profile_revision, c.header, CASE WHEN u.means = 'forward' THEN c.body END AS body,
        EXISTS (SELECT FROM notice_windows w
                WHERE w.account_id = u.account_id AND w.address = u.address
                  AND w.began_at > now() - $1::interval AND w.sent >= $2
