@@ -6,6 +6,11 @@ from posthouse.answers import AnswerClass, Stage, judge, read_answer
 
 SENTENCES = {
     AnswerClass.NO_SUCH_MAILBOX: [
+        "550 Invalid mailbox. The local mailbox is unavailable: user not found",
+        "550 5.2.1 <ann@dest.example>... User Unknown",
+        "550 Nothing for that address here; there is no such customer",
+        "host: mx.dest.example 5.1.1 <ann@dest.example>... User Unknown after RCPT command",
+        "550 5.1.1 unknown or illegal alias",
         "550 5.1.1 <ann@dest.example>: Recipient address rejected: User unknown in local table",
         "550 5.1.1 The mailbox that you wanted to reach does not exist. Please check the address.",
         "550-5.1.1 The account you tried\n550-5.1.1 to reach does\n550 5.1.1 not exist. See help",
@@ -66,6 +71,7 @@ SENTENCES = {
         "550 존재하지 않는 사용자",
     ],
     AnswerClass.MAILBOX_DISABLED: [
+        "550 Local mailbox ann@dest.example is unavailable: account is disabled",
         "550 5.2.1 Mailbox disabled for this recipient",
         "550 The account you tried to reach has been suspended",
         "550 5.1.1 user disabled",
@@ -99,6 +105,8 @@ SENTENCES = {
         "450 4.2.1 This recipient has got too many messages, hourly limit reached",
     ],
     AnswerClass.SENDER_VERIFICATION: [
+        "550 unknown account of your sender",
+        "550 Cannot verify <a@relay.example>: no such user",
         "550 5.1.1 Sender address rejected: User unknown",
         "550-Callback setup failed while verifying <a@relay.example>\n550 Sender verify failed",
         "550-Verification failed for <a@relay.example>\n550-unknown user\n550 Sender verify failed",
@@ -165,12 +173,14 @@ SENTENCES = {
         "421 Zu viele Verbindungen",
     ],
     AnswerClass.TOO_BIG: [
+        "550 5.2.3 RESOLVER.RST.RecipSizeLimit; message too large for this recipient",
         "552 5.3.4 Message size exceeds fixed limit",
         "550 5.1.1 RCPT TO:<ann@dest.example> message too big",
         "552 Nachricht zu groß",
     ],
     AnswerClass.TLS: ["530 5.7.0 Must issue STARTTLS first", "550 5.7.10 Encryption required"],
     AnswerClass.DOMAIN_GONE: [
+        "550 DNS lookup failure: host dest.example not found",
         "550 5.1.2 Host unknown",
         "550 Domain does not exist",
         "556 5.1.10 Recipient domain has a null MX",
@@ -185,6 +195,9 @@ SENTENCES = {
     ],
     AnswerClass.PROTOCOL: ["501 5.5.4 Syntax error", "502 command not implemented"],
     AnswerClass.UNCLEAR: [
+        "550 unknown error for recipient",
+        "550 The user may not exist",
+        "550 5.4.1 All recipient addresses rejected : Access denied",
         "550",
         "550 Requested action not taken: mailbox unavailable",
         "550 Address rejected",

@@ -8,6 +8,7 @@ import pytest
 
 from posthouse.mail.address_failure import FailureWeight, Objection
 from posthouse.mail.events import Event, EventKind
+from posthouse.mail.submission import Delivery
 from posthouse.mail.suppression_list import SuppressionList
 from posthouse.store.accounts import AccountStore
 from posthouse.store.housekeeping import Housekeeping
@@ -21,7 +22,7 @@ ANN = "ann@dest.example"
 DAY = timedelta(days=1)
 LATER = """
 UPDATE suppressions SET expires_at = expires_at - $1::interval,
-    evidence = jsonb_build_object('bounces', (
+    evidence = evidence || jsonb_build_object('bounces', (
         SELECT jsonb_agg(b || jsonb_build_object('at', (b->>'at')::timestamptz - $1::interval))
         FROM jsonb_array_elements(evidence->'bounces') AS b))
 """
@@ -232,6 +233,56 @@ async def test_a_report_that_was_believed_counts_like_a_reply(stores: Stores) ->
     failure = a_failure(HARD, stage="report")
     assert await ReturnStore(stores.database).record(event, delivery, failure)
     assert [("no such mailbox", True)] == await listed(stores)
+
+
+async def taken(stores: Stores, **mail: Any) -> Delivery:
+    """One more message to ann is taken by her server."""
+    await stores.queue(recipients=(ANN,), **mail)
+    claimed = await stores.claim_one()
+    assert await stores.deliveries.settle(delivered(claimed))
+    return claimed.delivery
+
+
+async def comes_back(stores: Stores, delivery: Delivery, weight: FailureWeight) -> str | None:
+    """A report says that it failed later; the list that this put ann on."""
+    detail = {"digest": delivery.id.hex}
+    event = Event(EventKind.BOUNCED, ACCOUNT, delivery.submission_id, delivery.id, detail)
+    failure = a_failure(weight, stage="report")
+    return await ReturnStore(stores.database).record(event, delivery, failure)
+
+
+@pytest.mark.parametrize("weight", [SOFT, HARD])
+async def test_failures_that_are_reported_later_count_though_each_was_taken_before(
+    stores: Stores, weight: FailureWeight
+) -> None:
+    mail = await profile(stores, hard_limit=3)
+    results = []
+    for _ in range(3):
+        await later(stores, 1)
+        results.append(await comes_back(stores, await taken(stores, **mail), weight))
+    assert ["none", "none", weight] == results
+
+
+async def test_one_that_was_taken_and_not_reported_in_between_ends_the_count(
+    stores: Stores,
+) -> None:
+    for _ in range(2):
+        await later(stores, 1)
+        assert "none" == await comes_back(stores, await taken(stores), SOFT)
+    await later(stores, 1)
+    await taken(stores)
+    last = await taken(stores)
+    assert 0 == await stores.value("SELECT count(*) FROM suppressions")
+    assert "none" == await comes_back(stores, last, SOFT)
+
+
+async def test_a_soft_entry_that_has_ended_comes_back_by_one_report(stores: Stores) -> None:
+    for _ in range(3):
+        await later(stores, 1)
+        last = await comes_back(stores, await taken(stores), SOFT)
+    assert "soft" == last
+    await later(stores, 8)
+    assert "soft" == await comes_back(stores, await taken(stores), SOFT)
 
 
 async def test_old_counts_are_forgotten_by_housekeeping(stores: Stores) -> None:

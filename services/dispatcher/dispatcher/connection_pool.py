@@ -27,6 +27,7 @@ from dispatcher.outbound_connection import (
 )
 from dispatcher.router import MxResolver, system_addresses
 from dispatcher.timeouts import Timeouts
+from posthouse.answers import provider_of
 from posthouse.mail.outcome import Deferred, Outcome
 from posthouse.mail.scope import Scope
 
@@ -196,7 +197,8 @@ class ConnectionPool:
     async def _converse(
         self, server: ServerAddress, tls: TlsPolicy
     ) -> OutboundConnection | Deferred:
-        connection = OutboundConnection(server, SmtpClient(self._helo, tls), self._timeouts)
+        client = SmtpClient(self._helo, tls, provider_of(server.host))
+        connection = OutboundConnection(server, client, self._timeouts)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.connect):

@@ -56,7 +56,9 @@ def _judge(said: Answer) -> Judgement:
         scope = Scope.MESSAGE
     permanent = _is_permanent(meaning, said)
     evidence = meaning.evidence
-    if several or scope is Scope.SENDER or (evidence is Evidence.HARD and not permanent):
+    # What may pass and is not even clear says nothing against an address.
+    too_little = evidence is Evidence.HARD or meaning.kind is AnswerClass.UNCLEAR
+    if several or scope is Scope.SENDER or (too_little and not permanent):
         evidence = Evidence.NONE
     return Judgement(meaning.kind, scope, permanent, evidence, meaning.rule, meaning.why)
 
@@ -67,16 +69,30 @@ def _meaning(said: Answer) -> Meaning:
     spoken = next(_spoken(said.text, said.provider), None)
     coded = min(_coded(said.enhanced), key=_clarity, default=None)
     if spoken is not None and spoken.kind is _GONE:
-        if coded is not None and coded.kind is not _GONE and not coded.weak:
+        if coded is not None and _contradicts(coded, spoken, said.stage):
             return coded
-        confirmed = coded is not None and coded.kind is _GONE
-        return _gone(spoken, said.stage, confirmed=confirmed or spoken.sure)
+        confirmed = spoken.sure or (coded is not None and coded.kind is _GONE)
+        return _gone(spoken, said.stage, confirmed=confirmed)
+    if spoken is not None and spoken.weak and coded is not None and not coded.weak:
+        spoken = None
     found = spoken or coded or _by_code(said)
     if coded is not None and coded.kind is found.kind:
         found = replace(found, scope=found.scope or coded.scope)
     if found.kind is not _GONE:
         return found
     return BY_CODE["not by words"] if said.stage in _AFTER_CONTENT else _gone(found, said.stage)
+
+
+def _contradicts(coded: Meaning, spoken: Meaning, stage: Stage) -> bool:
+    """Whether a code speaks against words that there is no such mailbox.
+
+    "Mailbox disabled" beside them does so after the content only: then it may be a filter.
+    """
+    if coded.kind is AnswerClass.MAILBOX_DISABLED and stage in _AFTER_CONTENT:
+        return True
+    if coded.kind is AnswerClass.POLICY and spoken.sure:
+        return False
+    return coded.kind is not _GONE and not coded.weak
 
 
 def _spoken(words: str, provider: str) -> Iterator[Meaning]:

@@ -29,8 +29,8 @@ class Meaning:
     scope: Scope | None  # None: as wide as the stage
     permanent: bool  # unless a code says otherwise; False: whatever a code of our dialogue says
     evidence: Evidence
-    weak: bool  # a code that says too little to contradict words
-    sure: bool  # words that are believed after the content too, without a code
+    weak: bool  # a code that says too little to contradict words, or words to contradict a code
+    sure: bool  # words that are believed in spite of 5.7.x, and in a report after the content too
     why: str
 
 

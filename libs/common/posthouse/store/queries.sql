@@ -294,17 +294,28 @@ WITH input AS (
     SELECT id, claim, started_at, outcome, scope, site, host, tls, code, enhanced, reply
     FROM done WHERE attempted
     ON CONFLICT DO NOTHING
+), counts AS MATERIALIZED (
+    -- A delivery ends the count of bounces. Where the last one came in a report, the message had been
+    -- taken too: then only the second delivery without a report in between ends it. A row that is
+    -- locked is being counted or cleared.
+    SELECT s.ctid, s.reported FROM done d CROSS JOIN LATERAL (
+        SELECT s.ctid, CASE WHEN s.evidence->'bounces'->-1->>'stage' IN ('report', 'prose')
+                             AND s.evidence->'delivered_after' IS DISTINCT FROM
+                                 s.evidence->'bounces'->-1->'delivery'
+                            THEN s.evidence->'bounces'->-1->'delivery' END AS reported
+        FROM suppressions s
+        WHERE s.account_id = d.account_id AND s.normal = d.normal AND s.list = 'bounce'
+          AND s.scope = '' AND s.expires_at IS NOT NULL
+        OFFSET 0 FOR UPDATE SKIP LOCKED
+    ) s
+    WHERE d.kind = 'delivered'
 ), cleared AS (
-    -- A delivery ends the count of soft bounces. A row that is locked is being counted or cleared.
-    DELETE FROM suppressions WHERE ctid = ANY(ARRAY(
-        SELECT s.ctid FROM done d CROSS JOIN LATERAL (
-            SELECT s.ctid FROM suppressions s
-            WHERE s.account_id = d.account_id AND s.normal = d.normal AND s.list = 'bounce'
-              AND s.scope = '' AND s.expires_at IS NOT NULL
-            OFFSET 0 FOR UPDATE SKIP LOCKED
-        ) s
-        WHERE d.kind = 'delivered'
-    ))
+    DELETE FROM suppressions
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM counts WHERE reported IS NULL))
+), waiting AS (
+    UPDATE suppressions s SET evidence = s.evidence || jsonb_build_object('delivered_after', c.reported)
+    FROM counts c
+    WHERE s.ctid = ANY(ARRAY(SELECT ctid FROM counts WHERE reported IS NOT NULL)) AND s.ctid = c.ctid
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
     SELECT new_id(), account_id, submission_id, id, kind,

@@ -76,7 +76,7 @@ _NOTED = {
 _GONE_CODES = frozenset({"5.1.1", "5.1.6", "5.1.10"})
 _NAMES_MAILBOX = re.compile(r"mail ?box|\baccount\b", re.IGNORECASE)
 # What providers say of mailboxes that do not exist, mostly; too little to suppress by one of them.
-_LIKELY_GONE = ("denied, but whom is not said", "Microsoft's mailbox unavailable")
+_LIKELY_GONE = ("denied, but whom is not said", "mailbox unavailable")
 _FILTER = "many systems answer so after the text too, when a filter of the recipient refuses it"
 
 

@@ -12,21 +12,25 @@ _MENDABLE = frozenset({530, 535, 538})
 _FULL_OR_TOO_MANY = 552
 
 
-def classify_reply(reply: Reply, stage: Stage, *, recipients: int = 1) -> Outcome:
+def classify_reply(
+    reply: Reply, stage: Stage, *, recipients: int = 1, provider: str = ""
+) -> Outcome:
     """The outcome of a reply that can mean success: the one to the final dot."""
     if stage is Stage.DOT and reply.is_success:
         return Delivered(reply)
-    return classify_refusal(reply, stage, recipients=recipients)
+    return classify_refusal(reply, stage, recipients=recipients, provider=provider)
 
 
-def classify_refusal(reply: Reply, stage: Stage, *, recipients: int = 1) -> Deferred | Bounced:
+def classify_refusal(
+    reply: Reply, stage: Stage, *, recipients: int = 1, provider: str = ""
+) -> Deferred | Bounced:
     """The outcome of a reply that cannot mean success, whatever its code.
 
     Only a clear 5yz to MAIL, RCPT, DATA or the final dot bounces, and none whose words or
     enhanced code say that it will pass; an odd success or intermediate reply is as unclear as a
-    4yz. *recipients* is how many the reply speaks for.
+    4yz. *recipients* is how many the reply speaks for, *provider* whose server it is.
     """
-    answer = read_answer(str(reply), stage, recipients=recipients)
+    answer = read_answer(str(reply), stage, provider=provider, recipients=recipients)
     judged = judge(answer)
     may_be_final = stage not in ABOUT_HOSTS and reply.code not in _MENDABLE
     if judged.permanent and may_be_final and not _means_too_many(reply, stage):

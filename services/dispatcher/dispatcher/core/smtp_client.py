@@ -48,8 +48,10 @@ _OUT_OF_STEP = "the server's replies are out of step"
 class SmtpClient:
     """The client's side of one connection, from the greeting on."""
 
-    def __init__(self, helo: str, tls: TlsPolicy) -> None:
+    def __init__(self, helo: str, tls: TlsPolicy, provider: str = "") -> None:
+        """*provider*: whose server it is, as `posthouse.answers` names it, if known."""
         self._helo = helo
+        self._provider = provider
         self._tls = tls
         self._encrypted = False
         self._reader = ReplyReader()
@@ -106,7 +108,7 @@ class SmtpClient:
 
         The server may end it at any time, so the caller need not know that.
         """
-        self._transaction = OutboundTransaction(envelope)
+        self._transaction = OutboundTransaction(envelope, self._provider)
         if self._end is not None:
             self._transaction.settle(self._end)
             self._finish(untouched=True)

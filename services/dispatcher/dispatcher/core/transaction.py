@@ -173,10 +173,11 @@ def _piece(body: bytes, start: int) -> Octets:
 class OutboundTransaction:
     """One message; each recipient gets exactly one outcome, and keeps the first."""
 
-    __slots__ = ("_asked", "_outcomes", "accepted", "answered", "envelope")
+    __slots__ = ("_asked", "_outcomes", "_provider", "accepted", "answered", "envelope")
 
-    def __init__(self, envelope: Envelope) -> None:
+    def __init__(self, envelope: Envelope, provider: str = "") -> None:
         self.envelope = envelope
+        self._provider = provider  # whose server it is, if known
         self.accepted = 0  # recipients that the server took
         self.answered = False  # whether the server has answered anything of it
         self._asked = 0  # recipients that the server has answered for
@@ -200,7 +201,7 @@ class OutboundTransaction:
         """The server answered MAIL."""
         self.answered = True
         if not reply.is_success:
-            self.settle(classify_refusal(reply, Stage.MAIL, recipients=len(self._outcomes)))
+            self._refuse(reply, Stage.MAIL, recipients=len(self._outcomes))
 
     def on_rcpt(self, reply: Reply) -> None:
         """The server answered for the next recipient."""
@@ -209,15 +210,20 @@ class OutboundTransaction:
         if reply.is_success:
             self.accepted += 1
         elif self._outcomes[number] is None:
-            self._outcomes[number] = classify_refusal(reply, Stage.RCPT)
+            self._outcomes[number] = classify_refusal(reply, Stage.RCPT, provider=self._provider)
 
     def on_data_refused(self, reply: Reply) -> None:
         """The server does not want the message."""
-        self.settle(classify_refusal(reply, Stage.DATA, recipients=self.accepted))
+        self._refuse(reply, Stage.DATA, recipients=self.accepted)
 
     def on_dot(self, reply: Reply) -> None:
         """The server answered the final dot."""
-        self.settle(classify_reply(reply, Stage.DOT, recipients=self.accepted))
+        self.settle(
+            classify_reply(reply, Stage.DOT, recipients=self.accepted, provider=self._provider)
+        )
+
+    def _refuse(self, reply: Reply, stage: Stage, *, recipients: int) -> None:
+        self.settle(classify_refusal(reply, stage, recipients=recipients, provider=self._provider))
 
 
 # What a conversation asks for
