@@ -8,7 +8,7 @@ from posthouse.mail.address import normal_form
 from posthouse.mail.address_failure import AddressFailure, AgainstAddress, Objection
 from posthouse.mail.events import Event
 from posthouse.mail.submission import Delivery
-from posthouse.store.bounce_limits import FailureRows
+from posthouse.store.bounce_limits import failure_rows
 from posthouse.store.deliveries import delivery_in
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
@@ -23,7 +23,6 @@ class ReturnStore:
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
-        self._failures = FailureRows(database)
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
         """The delivery of that id, None once it is unknown or past retention."""
@@ -51,30 +50,29 @@ class ReturnStore:
         with the same `digest` in its detail writes nothing, so that an entry that was removed by
         hand does not come back by a replay.
         """
-        failure = None
-        if delivery is not None and isinstance(against, AddressFailure):
-            failure = (await self._failures.of([(delivery, against)]))[delivery.id]
-        elif isinstance(against, Objection):
+        if isinstance(against, Objection):
             event = replace(event, detail={**event.detail, "listed": against.list.value})
-        async with self._database.connection() as connection, connection.transaction():
-            # The lock is a statement of its own: the next one then sees a concurrent commit.
-            about = event.delivery_id or event.submission_id
-            await connection.execute(QUERIES["lock_returned"], about)
-            new = await connection.fetchrow(
-                QUERIES["record_return"],
-                event.account_id,
-                event.submission_id,
-                event.delivery_id,
-                event.kind,
-                event.detail,
-                failure,
-                _MOST_EVENTS,
+        async with self._database.connection() as connection:
+            failures = (
+                [(delivery, against)] if delivery and isinstance(against, AddressFailure) else []
             )
-            if new and delivery is not None and isinstance(against, Objection):
-                await connection.execute(
-                    QUERIES["add_suppression"], *_objection(event, delivery.recipient, against)
+            rows = await failure_rows(
+                lambda name, ids: connection.fetch(QUERIES[name], ids), failures
+            )
+            async with connection.transaction():
+                # The lock is a statement of its own: the next one then sees a concurrent commit.
+                about = event.delivery_id or event.submission_id
+                await connection.execute(QUERIES["lock_returned"], about)
+                new = await connection.fetchrow(
+                    QUERIES["record_return"],
+                    *(event.account_id, event.submission_id, event.delivery_id, event.kind),
+                    *(event.detail, next(iter(rows.values()), None), _MOST_EVENTS),
                 )
-            return new["listed"] if new else None
+                if new and delivery is not None and isinstance(against, Objection):
+                    await connection.execute(
+                        QUERIES["add_suppression"], *_objection(event, delivery.recipient, against)
+                    )
+        return new["listed"] if new else None
 
 
 def _objection(event: Event, recipient: str, objection: Objection) -> tuple[Any, ...]:
