@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
+from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.static_routes import StaticRoutes
 from dispatcher.router import MxResolver, Router, TtlCache, system_addresses
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.scope import Scope
@@ -33,7 +34,9 @@ async def stub() -> AsyncIterator[DnsStub]:
 
 def router(stub: DnsStub, routes: str = "") -> Router:
     ourselves = RefusedHosts(frozenset({"relay.example"}))
-    return Router(MxResolver([stub.address]), ourselves, static=StaticRoutes.parse(routes))
+    return Router(
+        MxResolver([stub.address]), ourselves, static=StaticRoutes.parse(routes, lambda path: path)
+    )
 
 
 def by_dns(*hosts: str, site: str) -> Route:

@@ -1,40 +1,56 @@
 """Sends messages over connections: a kept one, or new ones host by host."""
 
 import asyncio
+import logging
 import random
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import structlog
 from prometheus_client import Counter
 
-from dispatcher.core.classify import not_encrypted, unreachable
+from dispatcher.core.broken_tls import BrokenTls
+from dispatcher.core.classify import not_encrypted, unreachable, wants_login
 from dispatcher.core.exchangers import addresses_of
 from dispatcher.core.failed_hosts import FailedHosts, Shuffle
 from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.refused_logins import RefusedLogins
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.core.transaction import Envelope
 from dispatcher.kept_connections import KeptConnections, ReusePolicy
 from dispatcher.outbound_connection import (
-    HandshakeFailed,
     OutboundConnection,
     ServerAddress,
+    TlsFailed,
     opportunistic_context,
     said,
 )
 from dispatcher.router import MxResolver, system_addresses
 from dispatcher.timeouts import Timeouts
-from posthouse.answers import provider_of
+from posthouse.answers import Stage, provider_of
 from posthouse.mail.outcome import Deferred, Outcome
+from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
 
 OPENED = Counter(
     "posthouse_tls_outbound_total",
     'Conversations begun, by TLS version, "none" in clear.',
     ["version"],
+)
+TLS_FAILURES = Counter(
+    "posthouse_tls_outbound_failures_total",
+    "Conversations that failed in TLS, by what their route asks for; opportunistic ones go on in "
+    "clear, others are deferred.",
+    ["policy"],
+)
+LOGINS_REFUSED = Counter(
+    "posthouse_relay_logins_refused_total",
+    "Times that the relay of a static route did not let us in: its mail is deferred until the "
+    "operator mends user or secret.",
 )
 
 log = structlog.get_logger()
@@ -75,19 +91,23 @@ class ConnectionPool:
         resolver: MxResolver,
         refused: RefusedHosts,
         *,
-        context: ssl.SSLContext | None = None,
+        trusted: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         timeouts: Timeouts | None = None,
         reuse: ReusePolicy | None = None,
         shuffle: Shuffle = random.shuffle,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """*trusted* makes the TLS context for routes that check certificates."""
         self._helo = helo
         self._resolver = resolver
         self._refused = refused
-        self._context = context or opportunistic_context()
+        self._trusted = cache(trusted)
+        self._context = opportunistic_context()
         self._timeouts = timeouts or Timeouts()
         self._kept = KeptConnections(reuse or ReusePolicy())
         self._failed = FailedHosts(shuffle)
+        self._broken_tls = BrokenTls()
+        self._logins = RefusedLogins()
         self._shuffle = shuffle
         self._clock = clock
 
@@ -137,7 +157,7 @@ class ConnectionPool:
         return Sent((unknown,) * everyone) if unknown and not sent.host else sent
 
     async def _to(self, server: ServerAddress, route: Route, envelope: Envelope) -> Sent:
-        connection = await self._open(server, route.tls)
+        connection = await self._open(server, route)
         if isinstance(connection, Deferred):
             sent = Sent((connection,) * len(envelope.recipients), str(server))
         else:
@@ -158,7 +178,12 @@ class ConnectionPool:
         finished = await connection.send(envelope)
         if finished.untouched and was_kept:
             return None
-        self._kept.keep(route, connection)
+        if route.static and any(map(wants_login, finished.outcomes)):
+            self._login_refused(route, connection.peer, finished.outcomes[0].reply)
+            connection.leave()
+        else:
+            self._logins.accepted(route)
+            self._kept.keep(route, connection)
         return Sent(finished.outcomes, connection.peer, connection.tls)
 
     async def _addresses(self, route: Route, host: str) -> list[str] | Deferred:
@@ -183,21 +208,31 @@ class ConnectionPool:
 
     # Opening
 
-    async def _open(self, server: ServerAddress, tls: TlsPolicy) -> OutboundConnection | Deferred:
+    async def _open(self, server: ServerAddress, route: Route) -> OutboundConnection | Deferred:
         """A conversation that is ready for a message, or why there is none."""
-        try:
-            return await self._converse(server, tls)
-        except HandshakeFailed as failure:
-            log.info("tls_failed", host=str(server), reason=str(failure), tls=tls)
-            if tls is TlsPolicy.REQUIRED:
+        if (pause := self._logins.pause(route, self._clock())) is not None:
+            return pause
+        tls = route.tls
+        if tls is not TlsPolicy.OPPORTUNISTIC:
+            try:
+                return await self._converse(server, route, tls)
+            except TlsFailed as failure:
+                _report(server, tls, failure)
                 return not_encrypted(f"TLS with {server}: {failure}")
+        if not self._broken_tls.is_known(str(server), self._clock()):
+            try:
+                return await self._converse(server, route, tls)
+            except TlsFailed as failure:
+                _report(server, tls, failure)
+                self._broken_tls.failed(str(server), self._clock())
         # RFC 7435 section 3: opportunistic means that broken TLS is no worse than none.
-        return await self._converse(server, TlsPolicy.NONE)
+        return await self._converse(server, route, TlsPolicy.CLEAR)
 
     async def _converse(
-        self, server: ServerAddress, tls: TlsPolicy
+        self, server: ServerAddress, route: Route, tls: TlsPolicy, *, by_helo: bool = False
     ) -> OutboundConnection | Deferred:
-        client = SmtpClient(self._helo, tls, provider_of(server.host))
+        provider = provider_of(server.host)
+        client = SmtpClient(self._helo, tls, provider, login=route.login, by_helo=by_helo)
         connection = OutboundConnection(server, client, self._timeouts)
         loop = asyncio.get_running_loop()
         try:
@@ -205,10 +240,32 @@ class ConnectionPool:
                 await loop.create_connection(lambda: connection, server.address, server.port)
         except OSError as error:  # TimeoutError is one
             return unreachable(f"connecting to {server}: {said(error)}")
-        failed = await connection.until_ready(self._context)
-        if failed is None:
+        context = self._trusted() if tls.checks_certificate else self._context
+        closed = await connection.until_ready(context, implicit_tls=tls is TlsPolicy.IMPLICIT)
+        if closed is None:
             OPENED.labels(connection.tls.partition(" ")[0] or "none").inc()
-        return failed or connection
+            return connection
+        if closed.at is Stage.AUTH:
+            self._login_refused(route, str(server), closed.reason.reply)
+        elif closed.at is Stage.EHLO and connection.hung_up and _may_go_without(tls, route):
+            return await self._converse(server, route, tls, by_helo=True)
+        return closed.reason
+
+    def _login_refused(self, route: Route, host: str, reply: Reply) -> None:
+        LOGINS_REFUSED.inc()
+        self._logins.refused(route, reply, self._clock())
+        log.warning("login_refused", host=host, reply=str(reply))
+
+
+def _report(server: ServerAddress, tls: TlsPolicy, failure: TlsFailed) -> None:
+    TLS_FAILURES.labels(tls).inc()
+    level = logging.INFO if tls is TlsPolicy.OPPORTUNISTIC else logging.WARNING
+    log.log(level, "tls_failed", host=str(server), reason=str(failure), tls=tls)
+
+
+def _may_go_without(tls: TlsPolicy, route: Route) -> bool:
+    """Whether mail may go without extensions: TLS and AUTH are some."""
+    return tls in (TlsPolicy.CLEAR, TlsPolicy.OPPORTUNISTIC) and route.login is None
 
 
 def _host_failed(outcome: Outcome) -> bool:

@@ -32,14 +32,13 @@ from dispatcher.core.exchangers import (
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import (
     SMTP_PORT,
-    NextHop,
     Route,
-    StaticRoutes,
     TlsPolicy,
     address_in_literal,
     is_address,
     site_of,
 )
+from dispatcher.core.static_routes import NextHop, StaticRoutes
 from posthouse.mail.outcome import Bounced, Deferred
 
 DNS_PORT = 53
@@ -204,13 +203,11 @@ class Router:
         refused: RefusedHosts,
         *,
         static: StaticRoutes | None = None,
-        tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC,
         port: int = SMTP_PORT,
     ) -> None:
         self._resolver = resolver
         self._refused = refused
         self._static = static or StaticRoutes()
-        self._tls = tls
         self._port = port
         self._known: TtlCache[str, Route | Deferred | Bounced] = TtlCache(
             most=MOST_DOMAINS, shortest=SHORTEST_TTL, longest=LONGEST_TTL
@@ -234,11 +231,14 @@ class Router:
 
     async def _by_hop(self, hop: NextHop) -> tuple[Route | Deferred | Bounced, float]:
         if hop.has_mx:
-            return await self._by_mx(hop.name, hop.port)
+            return await self._by_mx(hop.name, hop.port, hop.tls)
         site = f"{hop.name}:{hop.port}"
-        return Route(((hop.name,),), hop.port, site, self._tls, static=True), LONGEST_TTL
+        hosts = ((hop.name,),)
+        return Route(hosts, hop.port, site, hop.tls, static=True, login=hop.login), LONGEST_TTL
 
-    async def _by_mx(self, domain: str, port: int) -> tuple[Route | Deferred | Bounced, float]:
+    async def _by_mx(
+        self, domain: str, port: int, tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC
+    ) -> tuple[Route | Deferred | Bounced, float]:
         answer, seconds = await self._resolver.exchangers(domain)
         match answer:
             case Exchangers():
@@ -250,7 +250,12 @@ class Router:
                 hosts = without_exchangers(domain, nothing, own, self._refused)
         if isinstance(hosts, Deferred | Bounced):
             return hosts, seconds
-        return self._to(hosts, port), seconds
+        return self._to(hosts, port, tls), seconds
 
-    def _to(self, hosts: HostsByPreference, port: int | None = None) -> Route:
-        return Route(hosts, port or self._port, site_of(chain(*hosts)), self._tls)
+    def _to(
+        self,
+        hosts: HostsByPreference,
+        port: int | None = None,
+        tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC,
+    ) -> Route:
+        return Route(hosts, port or self._port, site_of(chain(*hosts)), tls)
