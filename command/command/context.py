@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from command.dns_records import UnusableSpf
-from command.provisioning import NameTaken, NoAccount, NoDomain, NoKey
+from command.provisioning import BounceAddressInside, NameTaken, NoAccount, NoDomain, NoKey
 from onebox.installation import Installation, InstallationSettings, NoInstallation
 from onebox.postgres_binaries import PostgresError
 from posthouse.mail.address import InvalidAddress
@@ -146,6 +146,8 @@ def friendly_errors() -> Iterator[None]:
     except (NoAccount, NoDomain, NoKey, NameTaken, InvalidAddress) as error:
         raise click.ClickException(str(error)) from error
     except (UnusableSpf, UnknownProfile, InvalidOverride) as error:
+        raise click.ClickException(str(error)) from error
+    except BounceAddressInside as error:
         raise click.ClickException(str(error)) from error
 
 

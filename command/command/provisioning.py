@@ -16,6 +16,7 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.secret import KEY_OCTETS, NONCE_OCTETS, Purpose, derive, hash_secret, seal
 from posthouse.running.keys import generate
 from posthouse.store import StoreRefused
+from posthouse.store.account_settings import lies_in
 from posthouse.store.accounts import AccountStore, KeyState, NewKey
 
 _USERNAME_OCTETS = 5  # eight base32 digits
@@ -35,6 +36,10 @@ class NoKey(Exception):
 
 class NameTaken(Exception):
     """There is one of that name already."""
+
+
+class BounceAddressInside(Exception):
+    """A sending domain must not contain the bounce address of its account (RULES E04)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +113,10 @@ async def add_domain(
 ) -> tuple[NewKey, ...]:
     """Make the sending domain *name* with a DKIM key for each of *algorithms*.
 
-    Raises NameTaken when an account has it: DNS holds one set of keys for a domain.
+    Raises NameTaken when an account has it: DNS holds one set of keys for a domain. Raises
+    BounceAddressInside.
     """
+    await _refuse_bounce_address(accounts, account, name)
     sealing_key = derive(secret_key, Purpose.DKIM_KEYS)
     keys = tuple(_new_key(algorithm, sealing_key, today) for algorithm in algorithms)
     try:
@@ -173,13 +180,26 @@ async def change_key_state(
 
 
 async def share_domain(accounts: AccountStore, account: UUID, name: str) -> None:
-    """Let *account* send as a domain of another account, with its keys; raises NoDomain."""
+    """Let *account* send as a domain of another account, with its keys.
+
+    Raises NoDomain and BounceAddressInside.
+    """
+    await _refuse_bounce_address(accounts, account, name)
     if not await accounts.share_sending_domain(account, name):
         owners = await _owners(accounts, name)
         raise NoDomain(
             f"{owners} the domain {name} already"
             if owners
             else f"no account has the domain {name}; `posthouse domain add` makes it"
+        )
+
+
+async def _refuse_bounce_address(accounts: AccountStore, account: UUID, domain: str) -> None:
+    address = (await accounts.settings.read(account)).bounce_address
+    if address and lies_in(address, domain):
+        raise BounceAddressInside(
+            f"the account's bounce address {address} lies in {domain}; give it another one first: "
+            "`posthouse account set NAME --bounce-address ADDRESS`"
         )
 
 

@@ -65,9 +65,15 @@ def _introduction(submission: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"  from {submission['sender'] or '<>'} to {recipients[0]}{more}, "
         f"lane {Lane(submission['lane']).label}, {_size(submission['size'])}, "
-        f"by {submission['username'] or 'a user that is gone'} at {submission['client']} "
-        f"{_secured(submission['tls'])}"
+        f"{_origin(submission)}"
     )
+
+
+def _origin(submission: Mapping[str, Any]) -> str:
+    if not submission["sender"]:  # no client may give the null reverse-path
+        return "by this relay itself"
+    user = submission["username"] or "a user that is gone"
+    return f"by {user} at {submission['client']} {_secured(submission['tls'])}"
 
 
 def _line(at: datetime, kind: str, text: str) -> str:

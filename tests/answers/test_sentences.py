@@ -68,6 +68,9 @@ SENTENCES = {
         "550 用户不存在",
         "550 收件人地址无效",
         "550 查无此人",
+        "550 不存在该用户",
+        "550 該当ユーザがいません",
+        "550 Onbekend adres",
         "550 존재하지 않는 사용자",
     ],
     AnswerClass.MAILBOX_DISABLED: [
@@ -101,6 +104,7 @@ SENTENCES = {
         "552 收件人邮箱已满",
     ],
     AnswerClass.MAILBOX_RATE: [
+        "554 5.2.122 The recipient went over the number of messages that it can receive per hour",
         "550 5.2.1 The user you are trying to contact is receiving mail too quickly",
         "450 4.2.1 This recipient has got too many messages, hourly limit reached",
     ],
@@ -142,6 +146,7 @@ SENTENCES = {
         "550 Ihr Server steht auf einer Sperrliste",
     ],
     AnswerClass.CONTENT: [
+        "421 4.7.0 To shield our users from spam this mail was blocked",
         "554 5.7.1 This looks like spam",
         "550 5.1.1 content rejected",
         "550 Virus found in message",
@@ -149,6 +154,8 @@ SENTENCES = {
         "550 Nachricht enthält Schadsoftware",
     ],
     AnswerClass.POLICY: [
+        "550 permanent failure for one or more recipients (ann@dest.example:blocked)",
+        "550 Envelope blocked - user entry",
         "550 5.7.1 Rejected for policy reasons",
         "550 5.1.1 Administrative prohibition",
         "550 5.7.1 User unknown",
@@ -188,6 +195,7 @@ SENTENCES = {
     ],
     AnswerClass.NETWORK: ["451 4.4.1 Connection timed out", "554 5.4.6 Too many hops"],
     AnswerClass.SYSTEM: [
+        "450 4.7.3 The queue quota of the organisation was exceeded",
         "451 4.3.0 Local error",
         "452 4.3.1 Insufficient system storage",
         "450 4.1.1 user unknown, try again later",
@@ -201,6 +209,7 @@ SENTENCES = {
         "550",
         "550 Requested action not taken: mailbox unavailable",
         "550 Address rejected",
+        "550 Mailbox not available",
         "550 5.0.0 failed",
         "550 5.4.1 Recipient address rejected: Access denied",
         "450 4.2.0 not now",

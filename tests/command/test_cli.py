@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +15,9 @@ import pytest
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive, secret_matches, unseal
+from posthouse.running.identity import new_id
 from posthouse.store.accounts import AccountStore
+from posthouse.store.kept_mail import KeptMail, OperatorMailStore
 from posthouse.store.postgres import Postgres
 from servers.stores import bounced, open_stores
 
@@ -531,3 +534,71 @@ def test_config_reference_lists_every_setting_once() -> None:
     lines = call("config", "reference").stdout.splitlines()
     assert sum("`POSTHOUSE_DATABASE_URL`" in line for line in lines) == 1
     assert all(line.count("|") == 5 for line in lines)
+
+
+def test_an_account_says_who_hears_of_failures(posthouse: Command) -> None:
+    posthouse("domain", "add", "news.example.com", "--account", "acme")
+    assert ["reports to senders (DSN): on", "bounce address: none"] == posthouse(
+        "account", "set", "acme"
+    ).stdout.splitlines()
+    said = posthouse("account", "set", "acme", "--no-dsn", "--bounce-address", "b@example.com")
+    expected = ["reports to senders (DSN): off", "bounce address: b@example.com"]
+    assert expected == said.stdout.splitlines()
+    said = posthouse("account", "set", "acme", "--dsn", "--bounce-address", "")
+    expected = ["reports to senders (DSN): on", "bounce address: none"]
+    assert expected == said.stdout.splitlines()
+    assert "no account is called 'x'" in posthouse("account", "set", "x", status=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("bounces@news.example.com", "news.example.com is one of its sending domains"),
+        ("bounces@mx.NEWS.example.com", "news.example.com is one of its sending domains"),
+        ("bounces@back.example.com", "back.example.com is one of its sending domains, or takes"),
+        ("bounces", "'bounces' is not a mail address: it has no @"),
+    ],
+)
+def test_a_bounce_address_whose_mail_would_come_back_is_refused(
+    posthouse: Command, address: str, reason: str
+) -> None:
+    posthouse(
+        "domain", "add", "news.example.com", "--account", "acme",
+        "--return-path-host", "back.example.com",
+    )  # fmt: skip
+    said = posthouse("account", "set", "acme", "--bounce-address", address, status=1)
+    assert reason in said.stderr
+    assert "bounce address: none" in posthouse("account", "set", "acme").stdout
+
+
+def test_a_domain_that_holds_the_bounce_address_is_refused(posthouse: Command) -> None:
+    posthouse("account", "create", "acme")
+    posthouse("account", "set", "acme", "--bounce-address", "b@mx.example.org")
+    posthouse("domain", "add", "example.com", "--account", "acme")
+    posthouse("domain", "add", "example.org", "--account", "other")
+    for verb in ("add", "share"):
+        said = posthouse("domain", verb, "example.org", "--account", "acme", status=1)
+        assert "bounce address b@mx.example.org lies in example.org" in said.stderr
+
+
+async def test_kept_mail_is_listed_shown_and_removed(posthouse: Command, database: str) -> None:
+    """What a stranger wrote reaches the terminal harmless."""
+    assert "no mail is kept" in posthouse("postmaster", "list").stdout
+    content = b"Subject: spam \x1b[2Jfrom you\r\n\r\nStop \x07 it.\r\n"
+    mail = KeptMail(
+        new_id(), datetime.now(UTC), "abuse@relay.example", "", "192.0.2.1", 99, content, ""
+    )
+    async with Postgres(database) as store:
+        await OperatorMailStore(store).keep(mail, "loop")
+    listed = posthouse("postmaster", "list").stdout
+    assert "spam ?[2Jfrom you" in listed
+    assert mail.id.hex in listed
+    (row,) = json.loads(posthouse("postmaster", "list", "--json").stdout)
+    assert ("abuse@relay.example", 99, "loop") == (row["recipient"], row["size"], row["reason"])
+    assert "Stop ? it." in posthouse("postmaster", "show", mail.id.hex).stdout
+    assert "Stop \x07 it." in posthouse("postmaster", "show", "--raw", mail.id.hex).stdout
+    assert "say --all" in posthouse("postmaster", "remove", status=2).stderr
+    assert "removed 1 message" in posthouse("postmaster", "remove", mail.id.hex).stdout
+    gone = posthouse("postmaster", "remove", mail.id.hex, status=1).stderr
+    assert f"no message {mail.id.hex} is kept" in gone
+    assert "removed 0 messages" in posthouse("postmaster", "remove", "--all").stdout

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 import trustme
 
-from dispatcher.connection_pool import TLS_FAILURES, ConnectionPool
+from dispatcher.connection_pool import ConnectionPool
+from dispatcher.connector import TLS_FAILURES
 from dispatcher.core.broken_tls import MOST_SERVERS, REMEMBERED_SECONDS, BrokenTls
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.routes import Route, ServerAddress, TlsPolicy
 from dispatcher.core.transaction import Envelope
 from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver
@@ -198,11 +199,12 @@ async def test_a_host_that_turns_us_away_behind_the_handshake_has_working_tls(
 
 def test_memory_is_bounded_and_forgets_the_oldest() -> None:
     broken = BrokenTls()
-    for number in range(MOST_SERVERS + 1):
-        broken.failed(f"mx{number}", now=0)
+    servers = [ServerAddress("mx.example", "192.0.2.1", port) for port in range(MOST_SERVERS + 1)]
+    for server in servers:
+        broken.failed(server, now=0)
 
-    assert not broken.is_known("mx0", now=1)
-    assert broken.is_known("mx1", now=1)
+    assert not broken.is_known(servers[0], now=1)
+    assert broken.is_known(servers[1], now=1)
     assert len(broken._until) == MOST_SERVERS
 
 

@@ -11,7 +11,8 @@ import pytest
 import structlog
 import trustme
 
-from dispatcher.connection_pool import LOGINS_REFUSED, ConnectionPool
+from dispatcher.connection_pool import ConnectionPool
+from dispatcher.connector import LOGINS_REFUSED
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.refused_logins import PAUSE_SECONDS
 from dispatcher.core.relay_login import HIDDEN, RelayLogin

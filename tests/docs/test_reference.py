@@ -29,7 +29,7 @@ SHOWN_BY = {
     "posthouse.running": "all",
     "posthouse.broker": "all, with RabbitMQ",
     "posthouse.store.housekeeping": "all",
-    "posthouse.store.event_feed": "readers of events",
+    "posthouse.store.event_feed": "bounces",
     "onebox": "up",
 }
 

@@ -11,11 +11,11 @@ from bounces.core.claims import ClaimKeys
 from bounces.core.verdict import Ignore, Note, Suppress, Verdict
 from bounces.feedback_subjects import FeedbackSubjects
 from bounces.own_addresses import OwnAddresses
-from bounces.service import Bounces
+from bounces.service import Bounces, Onward
 from posthouse.mail.address_failure import AddressFailure, AgainstAddress, FailureWeight
 from posthouse.mail.events import Event
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
+from posthouse.mail.submission import Delivery, Submission
 
 REPORTS = sorted((Path(__file__).parents[1] / "bounces" / "reports").glob("*.eml"))
 
@@ -68,13 +68,19 @@ class RememberedReturns:
         return host in self.hosts
 
     async def record(
-        self, event: Event, delivery: Delivery | None, against: AgainstAddress | None = None
+        self,
+        event: Event,
+        delivery: Delivery | None,
+        against: AgainstAddress | None = None,
+        *,
+        forward: Submission | None = None,
     ) -> str | None:
         """Keep *event* unless there is one of its digest; a hard failure and an objection list."""
         if self.failure:
             raise self.failure
         if any(event.detail["digest"] == e.detail["digest"] for e in self.events):
             return None
+        assert forward is None
         self.events.append(event)
         if delivery is None or against is None:
             return "none"
@@ -84,6 +90,26 @@ class RememberedReturns:
         return "hard" if isinstance(against, AddressFailure) else against.list.value
 
 
+@dataclass
+class NothingOnward:
+    """No account has a bounce address; mail for the operator is remembered."""
+
+    for_operator: list[tuple[str, bytes]] = field(default_factory=list)
+
+    async def forward(self, delivery: Delivery, content: bytes) -> None:
+        """Nobody wants it."""
+
+    async def forward_to_operator(
+        self, content: bytes, client: str, *, recipient: str, sender: str
+    ) -> None:
+        """Remember it."""
+        del client, sender
+        self.for_operator.append((recipient, content))
+
+    def announce(self, lane: Lane) -> None:
+        """Nothing became due."""
+
+
 def service_of(
     returns: Any,
     keys: Sequence[bytes],
@@ -91,13 +117,14 @@ def service_of(
     *,
     hosts: Collection[str] = (),
     complaint_addresses: Collection[str] = (),
+    onward: Onward | None = None,
 ) -> tuple[OwnAddresses, Bounces]:
     """The service over the store *returns*; *keys* have signed both return paths and ids."""
     addresses = OwnAddresses(
         returns, keys, lambda: today, hosts=hosts, complaint_addresses=complaint_addresses
     )
     subjects = FeedbackSubjects(returns, ClaimKeys(keys, keys), lambda: today)
-    return addresses, Bounces(returns, subjects)
+    return addresses, Bounces(returns, subjects, onward or NothingOnward())
 
 
 def feedback_report(

@@ -42,7 +42,8 @@ DO $$
 DECLARE name text;
 BEGIN
     FOR name IN SELECT tablename FROM pg_tables
-        WHERE schemaname = 'public' AND tablename NOT IN ('schema_migrations', 'clock', 'witness')
+        WHERE schemaname = 'public' AND tablename NOT IN ('schema_migrations', 'clock', 'witness',
+            'event_cursors')
         AND tablename !~ '_([0-9]{8}_[0-9]{2}|default)$'
         -- What others refer to goes last.
         ORDER BY tablename = 'accounts', tablename = 'sending_domains'

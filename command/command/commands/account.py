@@ -9,7 +9,9 @@ from command.account_profiles import check_own_profile, knobs_in
 from command.context import data_option, friendly_errors, json_option, print_json, with_store
 from command.provisioning import account_id
 from command.table import print_table
+from posthouse.mail.address import Address
 from posthouse.store import StoreRefused
+from posthouse.store.account_settings import AccountSettings, AccountSettingsStore
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
 
@@ -36,6 +38,47 @@ def create(name: str, parent: str | None) -> None:
 
     with_store(work)
     click.echo(f"created the account {name}")
+
+
+@account.command("set")
+@click.argument("name")
+@click.option(
+    "--dsn/--no-dsn",
+    default=None,
+    help="Whether senders get a report (DSN) of mail that could not be delivered.",
+)
+@click.option(
+    "--bounce-address",
+    metavar="ADDRESS",
+    help='Gets returned and undeliverable mail; "" for none. Not in a sending domain.',
+)
+@data_option
+def set_(name: str, *, dsn: bool | None, bounce_address: str | None) -> None:
+    """Change settings of the account NAME, and show all of them."""
+    with friendly_errors():
+        address = Address.parse(bounce_address) if bounce_address else None
+
+    async def work(database: Postgres) -> AccountSettings:
+        owner = await account_id(AccountStore(database), name)
+        store = AccountSettingsStore(database)
+        if bounce_address is not None:
+            forbidden = await store.set_bounce_address(owner, address)
+            if forbidden is not None:
+                raise click.ClickException(_refusal(bounce_address, forbidden, name))
+        if dsn is not None:
+            await store.set_dsn(owner, dsn=dsn)
+        return await store.read(owner)
+
+    found = with_store(work)
+    click.echo(f"reports to senders (DSN): {'on' if found.dsn else 'off'}")
+    click.echo(f"bounce address: {found.bounce_address or 'none'}")
+
+
+def _refusal(address: str, forbidden: str, account: str) -> str:
+    return (
+        f"{address} cannot be the bounce address of {account}: {forbidden} is one of its sending "
+        "domains, or takes returned mail; name an address at another domain"
+    )
 
 
 @account.command

@@ -22,7 +22,8 @@ from bounces.feedback_subjects import NOT_BELIEVED, FeedbackSubjects
 from bounces.own_addresses import RoleAddress
 from posthouse.mail.address_failure import AgainstAddress
 from posthouse.mail.events import Event
-from posthouse.mail.submission import Delivery
+from posthouse.mail.lane import Lane
+from posthouse.mail.submission import Delivery, Submission
 
 log = structlog.get_logger()
 
@@ -51,22 +52,44 @@ class Returns(Protocol):
     """What this service asks of the store. It raises StoreUnavailable or StoreRefused."""
 
     async def record(
-        self, event: Event, delivery: Delivery | None, against: AgainstAddress | None = None
+        self,
+        event: Event,
+        delivery: Delivery | None,
+        against: AgainstAddress | None = None,
+        *,
+        forward: Submission | None = None,
     ) -> str | None:
         """Commit *event* of *delivery*, and what it says *against* its recipient.
 
-        Both are written in one transaction. Gives the list that the recipient was put on ("none" if
+        With them *forward* is accepted, in which the returned message is sent on. All is written
+        in one transaction. Gives the list that the recipient was put on ("none" if
         on none). A second event about the same submission with the same digest writes nothing and
         gives None: an entry that was removed by hand does not come back when a report is replayed.
         """
 
 
+class Onward(Protocol):
+    """What is sent on of the mail that came; both methods raise StoreUnavailable."""
+
+    async def forward(self, delivery: Delivery, content: bytes) -> Submission | None:
+        """The message in which *content* is sent on to the account; None if it wants none."""
+
+    async def forward_to_operator(
+        self, content: bytes, client: str, *, recipient: str, sender: str
+    ) -> None:
+        """Forward or keep *content*; returns when that is committed."""
+
+    def announce(self, lane: Lane) -> None:
+        """Tell, after the commit, that a submission became due; neither waits nor raises."""
+
+
 class Bounces:
     """Reads what came back, and records what it means for the delivery that it belongs to."""
 
-    def __init__(self, returns: Returns, feedback: FeedbackSubjects) -> None:
+    def __init__(self, returns: Returns, feedback: FeedbackSubjects, onward: Onward) -> None:
         self._returns = returns
         self._feedback = feedback
+        self._onward = onward
 
     async def take(self, owner: Delivery | RoleAddress, mail: ReturnedMail) -> None:
         """Read *mail*, which came to the address of *owner*.
@@ -81,9 +104,12 @@ class Bounces:
             unrecorded = "not_believed"
         elif delivery and verdict:
             found = bounce_record(delivery, report, verdict, mail.client)
-        elif _is_for_operator(report, mail):
+        elif isinstance(owner, RoleAddress) and _is_for_operator(report, mail):
             unrecorded = "operator"
-        result = await self._record(found) if found else unrecorded
+            await self._onward.forward_to_operator(
+                mail.content, mail.client, recipient=owner.address, sender=mail.sender
+            )
+        result = await self._record(found, mail) if found else unrecorded
         RETURNS.labels(kind=report.kind, verdict=result).inc()
         _tell(owner, report, found, result, mail)
 
@@ -99,10 +125,17 @@ class Bounces:
         )
         return doubt_record(came_to, report, subject, mail.client) if came_to else None
 
-    async def _record(self, found: ReturnRecord) -> str:
-        listed = await self._returns.record(found.event, found.delivery, found.against)
+    async def _record(self, found: ReturnRecord, mail: ReturnedMail) -> str:
+        forward = None
+        if found.delivery is not None and not found.is_doubtful:
+            forward = await self._onward.forward(found.delivery, mail.content)
+        listed = await self._returns.record(
+            found.event, found.delivery, found.against, forward=forward
+        )
         if listed is None:
             return "repeated"
+        if forward is not None:
+            self._onward.announce(forward.lane)
         if found.is_doubtful:
             return "not_believed"
         return "noted" if listed == "none" else "suppressed"

@@ -54,6 +54,22 @@ class WithBounces(WithReturnPathHost):
     taken at the bounce port, as that to postmaster@ and abuse@ of each host that takes returned
     mail. A complaint counts if it names a message of ours, wherever it comes to."""
 
+    dsn_per_hour: Annotated[int, Field(ge=1)] = 20
+    """Most reports of undelivered mail (DSN) an hour to one sender. What fails beyond them is
+    listed in one digest at the end of that hour."""
+
+    dsn_gather_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """How long after the first failure of a message its sender is told, so that recipients that
+    fail within this time share one report."""
+
+    operator_address: MailAddress | None = None
+    """Where mail to postmaster@ and abuse@ of the hosts that take returned mail is forwarded to, if
+    it is no report. It must not lie at such a host. Default: such mail is kept, and `posthouse
+    postmaster` shows it."""
+
+    operator_mail_per_hour: Annotated[int, Field(ge=1)] = 20
+    """Most messages an hour that are forwarded to the operator's address; the rest is kept."""
+
     @model_validator(mode="after")
     def _a_key_has_a_certificate(self) -> Self:
         if self.bounces_tls_key is not None and self.bounces_tls_certificate is None:

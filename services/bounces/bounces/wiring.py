@@ -1,23 +1,30 @@
 """Builds the bounces service from its settings."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from bounces.core.claims import ClaimKeys
 from bounces.feedback_subjects import FeedbackSubjects
+from bounces.forwarding import MailOnward, OperatorAddress
+from bounces.notifier import NoticeLimits, Notifier
 from bounces.open_connections import ClientLimits
 from bounces.own_addresses import OwnAddresses
+from bounces.relay_identity import RelayIdentity
 from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
 from bounces.settings import BouncesSettings
+from posthouse.broker import Topic
 from posthouse.mail.address_failure import AgainstAddress
 from posthouse.mail.events import Event
+from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive
-from posthouse.mail.submission import Delivery
+from posthouse.mail.submission import Delivery, Submission
 from posthouse.running.certificate import Certificate
 from posthouse.running.program import Resources, Services
 from posthouse.store.database_watchdog import DatabaseWatchdog
+from posthouse.store.kept_mail import OperatorMailStore
 from posthouse.store.returns import ReturnStore
 
 # Longer than the timeout of a statement (10 s); the sender of a report waits ten minutes.
@@ -47,38 +54,105 @@ class _Returns:
             return await self.store.takes_mail_for(host)
 
     async def record(
-        self, event: Event, delivery: Delivery | None, against: AgainstAddress | None = None
+        self,
+        event: Event,
+        delivery: Delivery | None,
+        against: AgainstAddress | None = None,
+        *,
+        forward: Submission | None = None,
     ) -> str | None:
         """See `bounces.service.Returns`."""
         async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
-            return await self.store.record(event, delivery, against)
+            return await self.store.record(event, delivery, against, forward=forward)
+
+
+@dataclass(frozen=True, slots=True)
+class _Onward:
+    """Sends on, until the database is found dead."""
+
+    mail: MailOnward
+    watchdog: DatabaseWatchdog
+
+    async def forward(self, delivery: Delivery, content: bytes) -> Submission | None:
+        """See `bounces.service.Onward`."""
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
+            return await self.mail.forward(delivery, content)
+
+    async def forward_to_operator(
+        self, content: bytes, client: str, *, recipient: str, sender: str
+    ) -> None:
+        """See `bounces.service.Onward`."""
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
+            await self.mail.forward_to_operator(content, client, recipient=recipient, sender=sender)
+
+    def announce(self, lane: Lane) -> None:
+        """See `bounces.service.Onward`."""
+        self.mail.announce(lane)
 
 
 def build(settings: BouncesSettings, resources: Resources) -> Services:
     """The listener for returned mail."""
     watchdog = DatabaseWatchdog(resources.database.alone())
     returns = _Returns(ReturnStore(resources.database), watchdog)
+    relay = _relay(settings, resources)
     keys = _keys(settings.secret_key.get_secret_value())
     certificate = Certificate.told(settings.bounces_tls_certificate, settings.bounces_tls_key)
     listener = ReturnListener(
         _addresses(settings, returns, keys),
-        Bounces(returns, FeedbackSubjects(returns, keys, _today)),
+        Bounces(
+            returns,
+            FeedbackSubjects(returns, keys, _today),
+            _Onward(_onward(settings, resources, relay), watchdog),
+        ),
         settings.bounces_listen,
         hostname=settings.hostname,
         tls=certificate.context if certificate else None,
-        limits=ClientLimits(
-            connections=settings.bounces_connections,
-            connections_per_client=settings.bounces_connections_per_client,
-            messages_per_minute=settings.bounces_messages_per_minute,
-        ),
+        limits=_client_limits(settings),
     )
     return Services(
         by_name={
             "bounces": listener,
             "bounces-watchdog": watchdog,
+            "notifier": _notifier(settings, resources, relay),
             **({"bounces-certificate": certificate} if certificate else {}),
         },
         checks={"bounces": listener.check},
+    )
+
+
+def _relay(settings: BouncesSettings, resources: Resources) -> RelayIdentity:
+    return RelayIdentity(
+        resources.database,
+        hostname=settings.hostname,
+        return_path_host=settings.return_path_host,
+    )
+
+
+def _notifier(settings: BouncesSettings, resources: Resources, relay: RelayIdentity) -> Notifier:
+    gather = timedelta(seconds=settings.dsn_gather_seconds)
+    return Notifier(
+        resources.database,
+        relay,
+        announce=partial(resources.broker.announce, Topic.SUBMISSIONS),
+        limits=NoticeLimits(gather=gather, per_hour=settings.dsn_per_hour),
+    )
+
+
+def _onward(settings: BouncesSettings, resources: Resources, relay: RelayIdentity) -> MailOnward:
+    return MailOnward(
+        ReturnStore(resources.database),
+        OperatorMailStore(resources.database),
+        relay,
+        OperatorAddress(settings.operator_address, settings.operator_mail_per_hour),
+        partial(resources.broker.announce, Topic.SUBMISSIONS),
+    )
+
+
+def _client_limits(settings: BouncesSettings) -> ClientLimits:
+    return ClientLimits(
+        connections=settings.bounces_connections,
+        connections_per_client=settings.bounces_connections_per_client,
+        messages_per_minute=settings.bounces_messages_per_minute,
     )
 
 

@@ -3,9 +3,9 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never, cast
 
+from dispatcher.core.routes import ServerAddress
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.core.transaction import (
     Action,
@@ -26,17 +26,6 @@ from posthouse.running.tcp import bear_with, notice_loss
 _ANY_WINDOW = 32 * 1024
 
 
-def opportunistic_context() -> ssl.SSLContext:
-    """The TLS context for opportunistic encryption (RFC 7435): make one, share it.
-
-    It protects against passive listeners and checks no name: MX hosts present any certificate.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 _Event: TypeAlias = Ready | StartTls | Finished | Closed
 
 
@@ -46,18 +35,6 @@ _FIRST_ENCRYPTED = (Stage.GREETING, Stage.EHLO, Stage.HELO)
 
 class TlsFailed(Exception):
     """TLS was begun, and no conversation came of it: the server failed, fell silent or hung up."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
-    """A server to connect to."""
-
-    host: str  # its name, for SNI and logs
-    address: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}[{self.address}]:{self.port}"
 
 
 class OutboundConnection(asyncio.Protocol):

@@ -12,7 +12,9 @@ _ENHANCED = re.compile(r"(?<![\w.])([245]\.[0-7]\.\d{1,3})(?!\w|\.\w)")
 # "550 5.1.1", "550-5.1.1", "smtp; 550 ...", "550#5.1.1": a code and an enhanced code.
 _BOTH = re.compile(r"(?<![\w.#-])([245]\d\d)[ -]{1,3}[(#]{0,2}[245]\.[0-7]\.\d{1,3}(?!\w|\.\w)")
 # At the start of a line, maybe behind "smtp;" or "<<<".
-_LEADING = re.compile(r"(?:^|\n)[ \t<]{0,8}(?:[\w-]{1,32}[ \t]?;[ \t]{0,8})?([2-5]\d\d)(?=[\s-]|$)")
+_LEADING = re.compile(
+    r"(?:^|\n)[ \t<]{0,8}(?:[\w-]{1,32}[ \t]?;[ \t]{0,8})?([2-5]\d\d)(?=[\s:-]|$)"
+)
 # Behind the words of another system: "host mx.example said: 550 no".
 _QUOTED = re.compile(r"[:;=(\"'][ \t\n]{0,3}([245]\d\d)(?=[\s-])")
 # Postfix says what was answered.

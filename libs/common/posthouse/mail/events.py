@@ -25,6 +25,7 @@ class EventKind(StrEnum):
     COMPLAINED = "complained"  # the recipient reported it as unwanted (RFC 5965)
     UNSUBSCRIBED = "unsubscribed"  # the recipient wants no more of it, and said so to a provider
     RETURNED = "returned"  # a message came back that is none of these, or is not believed
+    NOTIFIED = "notified"  # we told the sender or the bounce address that it was not delivered
 
 
 @dataclass(frozen=True, slots=True)

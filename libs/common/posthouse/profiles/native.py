@@ -82,7 +82,7 @@ NATIVE = Profile(
         counted_days=14,
         soft_days=7,
     ),
-    bounces=BounceKnobs(forward_to="", dsn_to_sender=False),
+    bounces=BounceKnobs(dsn_to_sender=True),
     priority=PriorityKnobs(from_header=True, highest=Lane.VERY_HIGH),
     size=SizeKnobs(max_message_octets=None),
     domain=DomainKnobs(onboarding=Onboarding.RECORDS),

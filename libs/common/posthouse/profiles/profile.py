@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from posthouse.mail.address import Address
 from posthouse.mail.lane import Lane
 from posthouse.profiles.choices import (
     Bcc,
@@ -146,14 +145,12 @@ class SuppressionKnobs:
 
 @dataclass(frozen=True, slots=True)
 class BounceKnobs:
-    """Who hears of what was not delivered, besides webhooks (X12)."""
+    """Who hears of what was not delivered, besides webhooks (X12).
 
-    forward_to: str  # an address outside the sending domain; "" for none
-    dsn_to_sender: bool
+    Where returned mail is forwarded to is a setting of the account: its bounce address.
+    """
 
-    def __post_init__(self) -> None:
-        if self.forward_to:
-            Address.parse(self.forward_to)
+    dsn_to_sender: bool  # unless the account turned it off
 
 
 @dataclass(frozen=True, slots=True)

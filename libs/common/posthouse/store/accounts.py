@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from posthouse.mail.lane import Lane
+from posthouse.store.account_settings import AccountSettingsStore
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
@@ -89,6 +90,7 @@ class AccountStore:
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
+        self.settings = AccountSettingsStore(database)
 
     async def login(self, username: str) -> Login | None:
         """The active credential called *username*."""

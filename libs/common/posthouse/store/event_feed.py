@@ -13,6 +13,7 @@ of another one leads nowhere in it.
 """
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ from uuid import UUID
 
 from prometheus_client import Gauge
 
+from posthouse.mail.events import EventKind
 from posthouse.store.postgres import Postgres
 
 LAG = Gauge(
@@ -55,10 +57,10 @@ class RecordedEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """The events after a cursor, in the order of their commits; all of them are on disk."""
+    """Events after a cursor, in the order of their commits; all of them are on disk."""
 
     events: tuple[RecordedEvent, ...]
-    cursor: EventCursor  # after the last of them
+    cursor: EventCursor  # after the last one that was looked at
     more: bool  # others can be read at once
 
 
@@ -78,39 +80,46 @@ FeedResult: TypeAlias = EventPage | AnotherIncarnation
 class EventFeed:
     """Reads events after a cursor, which the reader stores together with its own results."""
 
-    def __init__(self, database: Postgres, reader: str) -> None:
-        """*database* commits synchronously. *reader* names the metric."""
+    def __init__(
+        self, database: Postgres, reader: str, *, kinds: Collection[EventKind] | None = None
+    ) -> None:
+        """*database* commits synchronously. *reader* names the metric.
+
+        Events of other *kinds* are passed over by the database.
+        """
         self._database = database
+        self._kinds = None if kinds is None else [kind.value for kind in kinds]
         self._lag = 0.0
         self._read_at = time.monotonic()
         LAG.labels(reader).set_function(self._lag_now)
 
     async def start(self) -> EventCursor:
         """Before the first event of this incarnation of the database."""
-        (row,) = await self._database.fetch("read_events_after", 0, _FIRST, 0)
+        (row,) = await self._read(EventCursor(_FIRST, 0, _FIRST), 0)
         return EventCursor(row["of"], 0, _FIRST)
 
     async def read(self, after: EventCursor, limit: int = 1000) -> FeedResult:
-        """Up to *limit* events after *after*; none when there are no others yet."""
-        rows = await self._database.fetch("read_events_after", after.xid, after.id, limit + 1)
-        incarnation, unused = rows[0]["of"], rows[0]["unused"]
+        """What there is among the next *limit* events after *after*."""
+        rows = await self._read(after, limit)
+        first = rows[0]
+        incarnation = first["of"]
         # A server whose files were put back does not know it, until its numbers are too low.
-        if incarnation != after.incarnation or after.xid >= unused:
+        if incarnation != after.incarnation or after.xid >= first["unused"]:
             return AnotherIncarnation(EventCursor(incarnation, 0, _FIRST))
-        rows = [row for row in rows if row["id"] is not None]
-        given = [row for row in rows[:limit] if row["settled"]]
-        if given:
-            await self._database.run("write_to_disk")
-        self._note_lag(rows[len(given) :])
+        self._lag, self._read_at = max(0.0, first["lag"]), time.monotonic()
+        if first["last_id"] is None:
+            return EventPage((), after, more=False)
+        await self._database.run("write_to_disk")
         return EventPage(
-            tuple(_event(row) for row in given),
-            EventCursor(incarnation, given[-1]["xid"], given[-1]["id"]) if given else after,
-            more=any(row["settled"] for row in rows[len(given) :]),
+            tuple(_event(row) for row in rows if row["id"] is not None),
+            EventCursor(incarnation, first["last_xid"], first["last_id"]),
+            more=first["more"],
         )
 
-    def _note_lag(self, waiting: list[Any]) -> None:
-        self._lag = max(0.0, waiting[0]["age"]) if waiting else 0.0
-        self._read_at = time.monotonic()
+    async def _read(self, after: EventCursor, limit: int) -> list[Any]:
+        return await self._database.fetch(
+            "read_events_after", after.xid, after.id, limit, self._kinds
+        )
 
     def _lag_now(self) -> float:
         """Grows while nothing is read: later events are not known."""

@@ -405,6 +405,146 @@ CROSS JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = t.id OFFSET 0) s
 LEFT JOIN profiles p
     ON p.account_id = s.account_id AND p.name = s.profile AND p.revision = s.profile_revision;
 
+-- name: take_turn
+SELECT pg_try_advisory_xact_lock($1::bigint) AS free;
+
+-- name: read_event_cursor
+SELECT incarnation, xid, id FROM event_cursors WHERE reader = $1;
+
+-- name: move_event_cursor
+UPDATE event_cursors SET incarnation = $2, xid = $3, id = $4 WHERE reader = $1;
+
+-- name: note_failures
+-- Failures of messages of ours, whose sender is empty, concern nobody. A recipient is told about
+-- once, by each means.
+WITH input AS (
+    SELECT t.*, s.sender, a.dsn, a.bounce_address,
+           COALESCE(t.detail->>'recipient', v.recipient) AS recipient
+    FROM unnest($1::untold_row_1[]) AS t
+    CROSS JOIN LATERAL (
+        SELECT sender FROM submissions s WHERE s.id = t.submission_id AND s.sender <> '' OFFSET 0
+    ) s
+    JOIN accounts a ON a.id = t.account_id
+    LEFT JOIN LATERAL (
+        SELECT recipient FROM deliveries v WHERE v.id = t.delivery_id OFFSET 0
+    ) v ON true
+)
+INSERT INTO untold_failures (submission_id, recipient, means, address, account_id, delivery_id, kind,
+                             at, detail, due_at)
+SELECT i.submission_id, i.recipient, w.means, w.address, i.account_id, i.delivery_id, i.kind, i.at,
+       i.detail, now() + $2::interval
+FROM input i CROSS JOIN LATERAL (
+    VALUES ('dsn', CASE WHEN i.dsn THEN i.sender END), ('forward', i.bounce_address)
+) AS w(means, address)
+WHERE w.address IS NOT NULL AND i.recipient IS NOT NULL AND NOT EXISTS (
+    SELECT FROM events e
+    WHERE e.submission_id = i.submission_id AND e.kind = 'notified'
+      AND e.detail->>'recipient' = i.recipient AND e.detail->>'means' = w.means
+)
+ON CONFLICT DO NOTHING;
+
+-- name: due_undelivered
+-- The submission whose failures have been due longest, and the address to tell.
+SELECT u.submission_id, u.account_id, u.means, u.address, s.sender, s.lane, s.profile,
+       s.profile_revision, c.header, CASE WHEN u.means = 'forward' THEN c.body END AS body,
+       EXISTS (SELECT FROM notice_windows w
+               WHERE w.account_id = u.account_id AND w.address = u.address
+                 AND w.began_at > now() - $1::interval AND w.sent >= $2
+                 AND u.means = 'dsn') AS full
+FROM (SELECT * FROM untold_failures WHERE NOT in_digest AND due_at <= now()
+      ORDER BY due_at LIMIT 1) u
+LEFT JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = u.submission_id OFFSET 0) s ON true
+LEFT JOIN LATERAL (SELECT * FROM contents c WHERE c.id = u.submission_id OFFSET 0) c ON true;
+
+-- name: failures_of_submission
+SELECT recipient, kind, at, detail FROM untold_failures
+WHERE submission_id = $1 AND means = $2 ORDER BY at, recipient;
+
+-- name: put_into_digest
+-- All of an address whose hour is full, up to the end of that hour.
+UPDATE untold_failures u SET in_digest = true, due_at = w.began_at + $3::interval
+FROM notice_windows w
+WHERE w.account_id = $1 AND w.address = $2
+  AND u.account_id = $1 AND u.address = $2 AND u.means = 'dsn' AND NOT u.in_digest;
+
+-- name: put_off_undelivered
+UPDATE untold_failures SET due_at = now() + interval '1 minute'
+WHERE submission_id = $1 AND means = $2;
+
+-- name: due_digest
+-- The first $1 failures of the address whose digest has been due longest; `count`: of all.
+WITH due AS (
+    SELECT account_id, address FROM untold_failures WHERE in_digest AND due_at <= now()
+    ORDER BY due_at LIMIT 1
+)
+SELECT u.submission_id, u.account_id, u.address, u.recipient, u.kind, u.at, u.detail,
+       count(*) OVER () AS count
+FROM due JOIN untold_failures u USING (account_id, address) WHERE u.in_digest
+ORDER BY u.at, u.submission_id LIMIT $1;
+
+-- name: end_undelivered
+-- Nobody is to be told any more. With a notice $3, it is the one that tells.
+WITH gone AS (
+    DELETE FROM untold_failures WHERE submission_id = $1 AND means = $2 RETURNING *
+)
+INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+SELECT new_id(), account_id, submission_id, delivery_id, 'notified', jsonb_build_object(
+           'recipient', recipient, 'means', means, 'address', address, 'notice', $3::text)
+FROM gone WHERE $3::text IS NOT NULL;
+
+-- name: end_digest
+WITH gone AS (
+    DELETE FROM untold_failures WHERE account_id = $1 AND address = $2 AND in_digest RETURNING *
+)
+INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+SELECT new_id(), account_id, submission_id, delivery_id, 'notified', jsonb_build_object(
+           'recipient', recipient, 'means', means, 'address', address, 'notice', $3::text)
+FROM gone;
+
+-- name: forget_notice_windows
+DELETE FROM notice_windows WHERE began_at <= now() - $1::interval;
+
+-- name: count_notice
+INSERT INTO notice_windows AS w (account_id, address, sent) VALUES ($1, $2, 1)
+ON CONFLICT (account_id, address) DO UPDATE SET sent = w.sent + 1 RETURNING sent;
+
+-- name: forget_untold_failures
+DELETE FROM untold_failures;
+
+-- name: find_return_path_host
+SELECT return_path_host FROM sending_domains WHERE return_path_host = $1 LIMIT 1;
+
+-- name: create_operator_account
+INSERT INTO accounts (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: keep_operator_mail
+WITH kept AS (
+    INSERT INTO operator_mail (id, received_at, recipient, sender, client, size, content, reason)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+)
+DELETE FROM operator_mail WHERE id = ANY(ARRAY(
+    SELECT id FROM operator_mail ORDER BY received_at DESC OFFSET $9 - 1
+));
+
+-- name: list_operator_mail
+SELECT * FROM operator_mail ORDER BY received_at DESC LIMIT $1;
+
+-- name: find_operator_mail
+SELECT * FROM operator_mail WHERE id = $1;
+
+-- name: remove_operator_mail
+DELETE FROM operator_mail WHERE COALESCE(id = $1, true) RETURNING id;
+
+-- name: find_bounce_address
+-- Of the account of submission $1, with its sender.
+SELECT s.sender, a.bounce_address FROM submissions s JOIN accounts a ON a.id = s.account_id
+WHERE s.id = $1 AND s.sender <> '' AND a.bounce_address IS NOT NULL;
+
+-- name: note_forwarded
+INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+SELECT new_id(), $1, $2, v.id, 'notified', jsonb_build_object('recipient', v.recipient) || $4::jsonb
+FROM deliveries v WHERE v.id = $3;
+
 -- name: find_login
 -- With the domains of the account's children (of several that may use one, the oldest), and the
 -- newest revision of a profile of its own.
@@ -452,6 +592,26 @@ SELECT t.credential_id, p.account_id, p.name, p.revision, p.preset, p.preset_rev
 FROM unnest($1::profile_row_1[]) AS t(credential_id, name, revision)
 JOIN credentials c ON c.id = t.credential_id
 JOIN profiles p ON (p.account_id, p.name, p.revision) = (c.account_id, t.name, t.revision);
+
+-- name: set_dsn
+UPDATE accounts SET dsn = $2 WHERE id = $1;
+
+-- name: set_bounce_address
+-- Null removes it. $3: its domain and those above it. None may be a sending domain of the account,
+-- nor a host that takes returned mail; the names of those that are.
+WITH forbidden AS (
+    SELECT d.name FROM sending_domains d JOIN domain_accounts o ON o.domain_id = d.id
+    WHERE o.account_id = $1 AND d.name = ANY($3::text[])
+    UNION
+    SELECT return_path_host FROM sending_domains WHERE return_path_host = ($3::text[])[1]
+), done AS (
+    UPDATE accounts SET bounce_address = $2
+    WHERE id = $1 AND NOT EXISTS (SELECT FROM forbidden)
+)
+SELECT name FROM forbidden;
+
+-- name: read_account_settings
+SELECT dsn, bounce_address FROM accounts WHERE id = $1;
 
 -- name: list_profiles
 SELECT DISTINCT ON (a.name, p.name) a.name AS account, p.account_id, p.name, p.revision, p.preset,
@@ -848,17 +1008,34 @@ SELECT pg_try_advisory_lock($1::bigint) AS leads;
 SELECT pg_advisory_unlock($1::bigint);
 
 -- name: read_events_after
--- One row at least: the incarnation of the database, and the first number that no transaction has
--- yet. `settled`: no transaction that may still commit comes before it.
-SELECT w.incarnation AS of, pg_snapshot_xmax(pg_current_snapshot()) AS unused, e.*,
-       e.xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled,
-       EXTRACT(epoch FROM now() - e.at)::float8 AS age
-FROM witness w LEFT JOIN LATERAL (
-    SELECT e.id, e.xid, e.at, e.account_id, e.submission_id, e.delivery_id, e.kind, e.detail
-    FROM events e WHERE (e.xid, e.id) > ($1, $2) AND e.incarnation = w.number
-    ORDER BY e.xid, e.id LIMIT $3
+-- Looks at the next $3 events and gives those of the kinds $4 (null: all) that come before every
+-- transaction that may still commit. One row at least: the incarnation of the database, the first
+-- number that no transaction has yet, the place after all that were looked at, whether others can be
+-- read at once, and the age of the first one that was not looked at.
+WITH next AS (
+    SELECT e.*, e.xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled,
+           row_number() OVER (ORDER BY e.xid, e.id) AS place
+    FROM witness w CROSS JOIN LATERAL (
+        SELECT e.id, e.xid, e.at, e.account_id, e.submission_id, e.delivery_id, e.kind, e.detail
+        FROM events e WHERE (e.xid, e.id) > ($1, $2) AND e.incarnation = w.number
+        ORDER BY e.xid, e.id LIMIT $3 + 1
+    ) e
+)
+SELECT w.incarnation AS of, pg_snapshot_xmax(pg_current_snapshot()) AS unused,
+       last.xid AS last_xid, last.id AS last_id, COALESCE(waiting.settled, false) AS more,
+       COALESCE(EXTRACT(epoch FROM now() - waiting.at)::float8, 0) AS lag, e.*
+FROM witness w
+LEFT JOIN LATERAL (
+    SELECT xid, id FROM next WHERE settled AND place <= $3 ORDER BY place DESC LIMIT 1
+) last ON true
+LEFT JOIN LATERAL (
+    SELECT settled, at FROM next WHERE NOT (settled AND place <= $3) ORDER BY place LIMIT 1
+) waiting ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM next
+    WHERE settled AND place <= $3 AND ($4::text[] IS NULL OR kind = ANY($4)) OFFSET 0
 ) e ON true
-ORDER BY e.xid, e.id;
+ORDER BY e.place;
 
 -- name: write_to_disk
 -- Commits of all others before this one are on disk when this one is.

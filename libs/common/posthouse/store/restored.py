@@ -30,6 +30,8 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
         # An old backup has no partition for the events of this week.
         await connection.fetch(QUERIES["add_partitions"], "events", "week", 1)
         await connection.execute(QUERIES["begin_incarnation"])
+        # Their notices may have been sent since.
+        await connection.execute(QUERIES["forget_untold_failures"])
         quarantined = await quarantine_everything(connection, REASON)
         await connection.execute(QUERIES["stamp_database_identity"], folder)
     log.warning(

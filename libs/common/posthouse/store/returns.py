@@ -7,9 +7,11 @@ from uuid import UUID
 from posthouse.mail.address import normal_form
 from posthouse.mail.address_failure import AddressFailure, AgainstAddress, Objection
 from posthouse.mail.events import Event
-from posthouse.mail.submission import Delivery
+from posthouse.mail.submission import Delivery, Submission
+from posthouse.mail.undelivered import Means
 from posthouse.store.bounce_limits import FailureRows
 from posthouse.store.deliveries import delivery_in
+from posthouse.store.notices import accept_within
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
@@ -39,8 +41,21 @@ class ReturnStore:
         """Whether *host*, in lower case, is the return-path host of a sending domain."""
         return bool(await self._database.fetch("find_return_path_host", host))
 
+    async def bounce_address(self, submission_id: UUID) -> tuple[str, str] | None:
+        """Sender of that submission and the bounce address of its account, if it has one.
+
+        None for messages of ours: what comes back of them is not sent on.
+        """
+        row = await self._database.first("find_bounce_address", submission_id)
+        return None if row is None else (row["sender"], row["bounce_address"])
+
     async def record(
-        self, event: Event, delivery: Delivery | None, against: AgainstAddress | None = None
+        self,
+        event: Event,
+        delivery: Delivery | None,
+        against: AgainstAddress | None = None,
+        *,
+        forward: Submission | None = None,
     ) -> str | None:
         """Commit *event* of *delivery*, and what it says *against* its recipient.
 
@@ -49,7 +64,8 @@ class ReturnStore:
         The lists change in the same transaction: a failure is counted by the limits of the mail's
         profile, an objection lists the recipient at once. A second event about the same submission
         with the same `digest` in its detail writes nothing, so that an entry that was removed by
-        hand does not come back by a replay.
+        hand does not come back by a replay. With it *forward* is accepted, which contains the
+        returned message.
         """
         failure = None
         if delivery is not None and isinstance(against, AddressFailure):
@@ -60,20 +76,14 @@ class ReturnStore:
             # The lock is a statement of its own: the next one then sees a concurrent commit.
             about = event.delivery_id or event.submission_id
             await connection.execute(QUERIES["lock_returned"], about)
-            new = await connection.fetchrow(
-                QUERIES["record_return"],
-                event.account_id,
-                event.submission_id,
-                event.delivery_id,
-                event.kind,
-                event.detail,
-                failure,
-                _MOST_EVENTS,
-            )
+            row = event.account_id, event.submission_id, event.delivery_id, event.kind, event.detail
+            new = await connection.fetchrow(QUERIES["record_return"], *row, failure, _MOST_EVENTS)
             if new and delivery is not None and isinstance(against, Objection):
                 await connection.execute(
                     QUERIES["add_suppression"], *_objection(event, delivery.recipient, against)
                 )
+            if new and forward is not None:
+                await _forward(connection, event, forward)
             return new["listed"] if new else None
 
 
@@ -83,3 +93,15 @@ def _objection(event: Event, recipient: str, objection: Objection) -> tuple[Any,
         event.account_id, recipient, normal_form(recipient), objection.list.value, objection.scope,
         event.kind.value, event.detail, objection.rule, objection.rules, None, event.delivery_id,
     )  # fmt: skip
+
+
+async def _forward(connection: Any, event: Event, forward: Submission) -> None:
+    (to,) = forward.recipients
+    await accept_within(connection, forward)
+    await connection.fetch(
+        QUERIES["note_forwarded"],
+        event.account_id,
+        event.submission_id,
+        event.delivery_id,
+        {"means": Means.FORWARD, "address": to, "notice": forward.id.hex},
+    )

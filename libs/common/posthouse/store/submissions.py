@@ -18,6 +18,7 @@ from posthouse.store.postgres import Postgres
 
 # A claim brings no more than this many octets of messages, but always one message.
 CLAIMED_OCTETS = 32 << 20
+KEEP_TRYING = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class SubmissionStore:
         *,
         accepted: DirectHandoff[ClaimedSubmission] | None = None,
         prepared: DirectHandoff[ClaimedDelivery] | None = None,
-        keep_trying: timedelta = timedelta(days=5),
+        keep_trying: timedelta = KEEP_TRYING,
         lease: timedelta = timedelta(seconds=20),
         window: timedelta = PREEMPTION_WINDOW,
     ) -> None:
@@ -96,10 +97,7 @@ class SubmissionStore:
         with self.accepted.reserve(len(batch)) as handed:
             await self._database.run(
                 "accept_submissions",
-                [_accepted(s, handed=place < handed) for place, s in enumerate(batch)],
-                [(s.id, s.header, s.body) for s in batch],
-                self._keep_trying,
-                self._lease,
+                *accept_arguments(batch, handed, self._keep_trying, self._lease),
             )
             self.accepted.publish([ClaimedSubmission(s, claims=1) for s in batch[:handed]])
         return [place >= handed for place in range(len(batch))]
@@ -167,6 +165,21 @@ class SubmissionStore:
 
     async def _quarantine(self, id_: UUID, claim: int, reason: str) -> None:
         await self._database.run("quarantine_submission", id_, claim, reason)
+
+
+def accept_arguments(
+    batch: Sequence[Submission],
+    handed: int = 0,
+    keep_trying: timedelta = KEEP_TRYING,
+    lease: timedelta = timedelta(),
+) -> tuple[Any, ...]:
+    """The arguments of accept_submissions; the first *handed* are written as claimed."""
+    return (
+        [_accepted(s, handed=place < handed) for place, s in enumerate(batch)],
+        [(s.id, s.header, s.body) for s in batch],
+        keep_trying,
+        lease,
+    )
 
 
 def _accepted(s: Submission, *, handed: bool) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bounces.core.automatic import is_auto_reply, is_challenge, is_receipt, machine_report
+from bounces.core.failed_recipients import recipients_in
 from bounces.core.feedback import bounded, original_fields, read_feedback
 from bounces.core.json_notice import read_json_notice
 from bounces.core.mime import Part, leaves, top
@@ -18,7 +19,6 @@ from bounces.core.notice import (
     is_delay,
     is_failure,
     is_from_daemon,
-    recipients_in,
     split_notice,
     status_of,
 )

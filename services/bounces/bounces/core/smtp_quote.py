@@ -8,7 +8,7 @@ _LONGEST_QUOTE = 1000  # characters of a quoted reply that are kept
 # A reply code where one may stand: at the start, or behind a blank, quote, bracket or colon, and
 # not where a size, a port or a date would be ("after 500 bytes").
 _REPLY = re.compile(
-    r"(?:(?<=[\s\"'(\[:,;>=\u2018\u201c])|(?<![^\n]))"
+    r"(?:(?<=[\s\"'(\[:,;>=#\u2018\u201c])|(?<![^\n]))"
     r"((?:4[2-5]|5[0-7])\d)(?:[ ,-]|: |(?=\s|$|[\"'#]))(?! ?(?:bytes|kb|mb|messages|minutes|hours))"
 )
 _INTRODUCED = re.compile(
@@ -19,6 +19,7 @@ _INTRODUCED = re.compile(
 _CODE = re.compile(r"(?<![\d.\w])#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 _END = re.compile(r"\n[ \t]*\n|\nGiving up\b|\n(?=[^\n]{0,40}<?[^\s<>]{1,64}@[^\s<>]{1,200}>?:\n)")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
+_RULER = re.compile(r"^[-=*#_|][-=*#_| ]{2,}.*$", re.MULTILINE)  # a title between lines
 _MOST_PARAGRAPHS = 20
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _WORDY = re.compile("[\u0e00-\u0e7f\u3040-\u9fff]{3}")  # scripts that have no blanks
@@ -27,9 +28,8 @@ _WORDY = re.compile("[\u0e00-\u0e7f\u3040-\u9fff]{3}")  # scripts that have no b
 # after the text may say the same words because of a filter.
 _TO_RCPT = re.compile(
     r"in reply to (?:the )?RCPT|after RCPT|RCPT TO? ?command|RCPT command|our RCPT|SMTP:RCPT"
-    r"|does not like recipient|recipient was rejected|\[RCPT_TO\]|(?:>>>|<<<|-->|<--) ?RCPT"
-    r"[^\n]*\s+[^\n]{0,40}(?:>>>|<<<|-->|<--) ?[45]\d\d"
-    r"|\bRCPT TO:",
+    r"|does not like recipient|recipient was rejected|rejected recipient|\(RCPT TO\)"
+    r"|\[RCPT_TO\]|(?:>>>|<<<|-->|<--) ?RCPT[^\n]*\s+[^\n]{0,40}(?:>>>|<<<|-->|<--) ?[45]\d\d",
     re.IGNORECASE,
 )
 
@@ -54,7 +54,7 @@ def quoted_reply(text: str) -> str:
 
 def paragraphs(text: str) -> Iterator[str]:
     """The first paragraphs of *text* that have words, each as one line."""
-    pieces = _PARAGRAPH.split(text)[:_MOST_PARAGRAPHS]
+    pieces = _PARAGRAPH.split(_RULER.sub("", text))[:_MOST_PARAGRAPHS]
     for piece in pieces:
         if len(_WORD.findall(piece[:_LONGEST_QUOTE])) > 1 or _WORDY.search(piece):
             yield " ".join(piece[:_LONGEST_QUOTE].split())

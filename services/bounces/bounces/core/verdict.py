@@ -15,11 +15,13 @@ from bounces.core.report import Action, RecipientStatus, Report, ReportKind
 from bounces.core.smtp_quote import answers_the_recipient, paragraphs, quoted_reply
 from posthouse.answers import (
     RULES_VERSION,
+    Answer,
     AnswerClass,
     Evidence,
     Judgement,
     Stage,
     judge,
+    provider_of,
     read_answer,
 )
 from posthouse.mail.events import EventKind
@@ -74,10 +76,15 @@ _NOTED = {
 
 
 _GONE_CODES = frozenset({"5.1.1", "5.1.6", "5.1.10"})
+_IN_SHORT = re.compile(r"\buser unknown\b", re.IGNORECASE)  # a server's words, without its code
 _NAMES_MAILBOX = re.compile(r"mail ?box|\baccount\b", re.IGNORECASE)
 # What providers say of mailboxes that do not exist, mostly; too little to suppress by one of them.
 _LIKELY_GONE = ("denied, but whom is not said", "mailbox unavailable")
 _FILTER = "many systems answer so after the text too, when a filter of the recipient refuses it"
+
+
+_FILTERING = "carrier"  # providers whose "unknown user" may be a filter's, unless it answers RCPT
+_ADVICE = (AnswerClass.SYSTEM, AnswerClass.NETWORK)  # "try again": of any failure
 
 
 def decide(report: Report, delivery: Delivery) -> Verdict:
@@ -119,19 +126,24 @@ def judgement_of(status: RecipientStatus, stage: Stage = Stage.REPORT) -> Judgem
 
 
 def _of_words(said: str, stage: Stage, status: RecipientStatus) -> Judgement:
-    return judge(read_answer(said, stage, status=status.status))
+    answer = read_answer(said, stage, status=status.status)
+    domain = status.address.rpartition("@")[2]
+    provider = provider_of(status.remote_mta) or provider_of(domain)
+    if provider == _FILTERING and _is_about_the_recipient(status, answer):
+        provider = ""
+    return judge(replace(answer, provider=provider))
 
 
 def _of_prose(status: RecipientStatus) -> Judgement | None:
     """What the first paragraph means that says something clear; advice to try again comes last."""
     advice = None
     for paragraph in paragraphs(status.prose):
-        said = quoted_reply(paragraph) or paragraph
-        judgement = _of_words(said, Stage.PROSE, status)
-        if judgement.kind in (AnswerClass.SYSTEM, AnswerClass.NETWORK):
-            advice = advice or judgement
-        elif judgement.kind is not AnswerClass.UNCLEAR:
-            return judgement
+        for said in filter(None, (quoted_reply(paragraph), paragraph)):
+            judgement = _of_words(said, Stage.PROSE, status)
+            if judgement.kind in _ADVICE:
+                advice = advice or judgement
+            elif judgement.kind is not AnswerClass.UNCLEAR or judgement.rule in _LIKELY_GONE:
+                return judgement
     return advice
 
 
@@ -142,18 +154,35 @@ def _may_be_a_filter(status: RecipientStatus) -> bool:
     """
     answer = read_answer(status.diagnostic, Stage.REPORT, status=status.status)
     return (
-        quoted_reply(status.diagnostic) != ""
-        and not _GONE_CODES.intersection(answer.enhanced)
-        and not answers_the_recipient(f"{status.diagnostic}\n{status.prose}")
+        (quoted_reply(status.diagnostic) != "" or _IN_SHORT.search(status.diagnostic) is not None)
+        and not _is_about_the_recipient(status, answer)
         and _NAMES_MAILBOX.search(status.diagnostic) is None
     )
 
 
+def _is_about_the_recipient(status: RecipientStatus, answer: Answer) -> bool:
+    """Whether a code says "no such mailbox", or the reply answered RCPT."""
+    return bool(_GONE_CODES.intersection(answer.enhanced)) or answers_the_recipient(
+        f"{status.diagnostic}\n{status.prose}"
+    )
+
+
 def is_gone(status: RecipientStatus, judgement: Judgement) -> bool:
-    """Whether *status* says for good that the mailbox or its domain most likely does not exist."""
+    """Whether *status* says for good that the mailbox or its domain most likely does not exist.
+
+    That is what a person wants to know. It takes less than to suppress a recipient.
+    """
     gone = judgement.kind in (AnswerClass.NO_SUCH_MAILBOX, AnswerClass.DOMAIN_GONE)
-    likely = judgement.rule in _LIKELY_GONE
+    likely = judgement.rule in _LIKELY_GONE or _is_unknown_by_words(status, judgement)
     return status.action is Action.FAILED and judgement.permanent and (gone or likely)
+
+
+def _is_unknown_by_words(status: RecipientStatus, judgement: Judgement) -> bool:
+    """Whether "user unknown" stands beside the code of a mailbox that is switched off."""
+    if judgement.kind is not AnswerClass.MAILBOX_DISABLED or _may_be_a_filter(status):
+        return False
+    answer = read_answer(status.diagnostic, Stage.REPORT)
+    return judge(replace(answer, enhanced=())).kind is AnswerClass.NO_SUCH_MAILBOX
 
 
 def _bounced(status: RecipientStatus, judgement: Judgement, rule: str) -> Note:

@@ -34,11 +34,24 @@ class Route:
     site: str  # shares limits with others of this name, see site_of
     tls: TlsPolicy
     static: bool = False  # set by the operator, who may mean this machine
+    by_operator: bool = False  # found by the MX of a domain that the operator named
     login: RelayLogin | None = None  # the servers want one
 
     def __hash__(self) -> int:
         # Routes are keys on the hot path; what makes them differ is nearly always this.
         return hash((self.by_preference, self.port))
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """A server to connect to."""
+
+    host: str  # its name, for certificates and logs
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}[{self.address}]:{self.port}"
 
 
 def address_in_literal(domain: str) -> str | None:

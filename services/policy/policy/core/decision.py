@@ -110,7 +110,8 @@ def _deliveries(
             rendition_id=rendition_id,
             lane=submission.lane,
             recipient=recipient.address,
-            return_path=return_path_of(id_),
+            # Ours only: nothing may come back for it (RFC 5321 section 4.5.5).
+            return_path=return_path_of(id_) if submission.sender else "",
             kind=recipient.kind,
         )
 

@@ -191,6 +191,9 @@ def _scopes(request: Request) -> Iterator[str]:
 def add_received(draft: Draft, facts: Facts) -> Draft:
     """Our trace field on top (RFC 5321 section 4.4), in keywords of RFC 3848 and RFC 6531."""
     submission = draft.request.submission
+    if not submission.sender:  # of our own making: no host gave it to us
+        raw = f"Received: by {facts.relay.hostname}\r\n".encode()
+        return _with_received(draft, raw)
     protocol = "UTF8SMTP" if submission.smtputf8 else "ESMTP"
     origin = _origin(
         submission.helo,
@@ -198,9 +201,13 @@ def add_received(draft: Draft, facts: Facts) -> Draft:
         facts.relay.hostname,
         f"{protocol}{'S' if submission.tls else ''}A",
     )
+    return _with_received(draft, origin)
+
+
+def _with_received(draft: Draft, origin: bytes) -> Draft:
     # Of our own making and of known length: they need no check, and fit on one line.
-    rest = f" id {submission.id.hex}; {_date(draft.request.received_at)}\r\n".encode()
-    received = Field(b"received", origin + rest)
+    rest = f" id {draft.request.submission.id.hex}; {_date(draft.request.received_at)}\r\n"
+    received = Field(b"received", origin + rest.encode())
     return draft.edit_headers(lambda header: Header((received, *header.fields)))
 
 

@@ -1,0 +1,53 @@
+"""The settings of an account: who hears of mail that was not delivered."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from posthouse.mail.address import Address
+from posthouse.store.postgres import Postgres
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """What an account wants to hear."""
+
+    dsn: bool  # a report to the sender, where the profile gives one
+    bounce_address: str | None  # gets returned and undeliverable mail
+
+
+class AccountSettingsStore:
+    """Reads and changes them."""
+
+    def __init__(self, database: Postgres) -> None:
+        self._database = database
+
+    async def read(self, account_id: UUID) -> AccountSettings:
+        """Of an account that exists."""
+        (row,) = await self._database.fetch("read_account_settings", account_id)
+        return AccountSettings(row["dsn"], row["bounce_address"])
+
+    async def set_dsn(self, account_id: UUID, *, dsn: bool) -> None:
+        """Turn reports to senders on or off."""
+        await self._database.run("set_dsn", account_id, dsn)
+
+    async def set_bounce_address(self, account_id: UUID, address: Address | None) -> str | None:
+        """Set or remove the bounce address.
+
+        Returns the name that forbids it, and then changes nothing: a sending domain of the account
+        that it lies in, or a host that takes returned mail (RULES E04).
+        """
+        hosts = [] if address is None else _with_parents(address.ascii_domain)
+        text = None if address is None else str(address)
+        row = await self._database.first("set_bounce_address", account_id, text, hosts)
+        return None if row is None else str(row["name"])
+
+
+def lies_in(address: str, domain: str) -> bool:
+    """Whether *address* is at *domain*, or at a host below it."""
+    return domain in _with_parents(Address.parse(address).ascii_domain)
+
+
+def _with_parents(domain: str) -> list[str]:
+    """*domain*, then each domain above it."""
+    labels = domain.split(".")
+    return [".".join(labels[at:]) for at in range(len(labels))]
