@@ -15,7 +15,7 @@ from posthouse.store.housekeeping import Housekeeping
 from posthouse.store.retention import Retention
 from posthouse.store.returns import ReturnStore
 from posthouse.store.suppressions import SuppressionStore
-from servers.stores import ACCOUNT, Stores, a_failure, bounced, delivered, open_stores
+from servers.stores import ACCOUNT, Stores, a_failure, a_submission, bounced, delivered, open_stores
 
 HARD, GONE, SOFT = FailureWeight
 ANN = "ann@dest.example"
@@ -44,7 +44,13 @@ async def later(stores: Stores, days: float) -> None:
 
 
 async def profile(stores: Stores, **knobs: object) -> dict[str, Any]:
-    """Mail under a profile with other limits."""
+    """Mail under a profile with other limits, of the account whose user sends it."""
+    await stores.sql(
+        "INSERT INTO credentials (id, account_id, username, secret_hash)"
+        " VALUES ($1, $2, 'shop-1', '') ON CONFLICT DO NOTHING",
+        a_submission().credential_id,
+        ACCOUNT,
+    )
     revision = await AccountStore(stores.database).create_profile(
         ACCOUNT,
         "own",
@@ -72,6 +78,15 @@ async def test_the_profile_says_how_many_hard_bounces_it_takes(stores: Stores) -
     assert [None, None, "hard"] == [await fail(stores, HARD, **mail) for _ in range(3)]
     (entry,) = await SuppressionStore(stores.database).entries()
     assert 3 == len({bounce["delivery"] for bounce in entry["evidence"]["bounces"]})
+
+
+async def test_mail_of_a_child_account_has_the_limits_of_the_parent_whose_user_sent_it(
+    stores: Stores,
+) -> None:
+    """The parent's profile is one of its own, and counts in its child's list."""
+    child = await AccountStore(stores.database).create_account("branch", parent=ACCOUNT)
+    mail = await profile(stores, hard_limit=2)
+    assert [None, "hard"] == [await fail(stores, HARD, account_id=child, **mail) for _ in range(2)]
 
 
 async def test_a_domain_has_to_be_gone_twice(stores: Stores) -> None:

@@ -399,11 +399,13 @@ WHERE NOT EXISTS (
 RETURNING COALESCE(detail->>'listed', 'none') AS listed;
 
 -- name: find_submission_profiles
+-- A message has the profile of its credential, whose account may be the parent of the message's.
 SELECT s.id, s.profile, s.profile_revision, p.preset, p.preset_revision, p.knobs
 FROM unnest($1::uuid[]) AS t(id)
 CROSS JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = t.id OFFSET 0) s
+LEFT JOIN credentials c ON c.id = s.credential_id
 LEFT JOIN profiles p
-    ON p.account_id = s.account_id AND p.name = s.profile AND p.revision = s.profile_revision;
+    ON (p.account_id, p.name, p.revision) = (c.account_id, s.profile, s.profile_revision);
 
 -- name: take_turn
 SELECT pg_try_advisory_xact_lock($1::bigint) AS free;
