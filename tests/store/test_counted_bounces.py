@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from posthouse.answers import Stage
 from posthouse.mail.address_failure import FailureWeight, Objection
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.submission import Delivery
@@ -258,23 +259,26 @@ async def taken(stores: Stores, **mail: Any) -> Delivery:
     return claimed.delivery
 
 
-async def comes_back(stores: Stores, delivery: Delivery, weight: FailureWeight) -> str | None:
+async def comes_back(
+    stores: Stores, delivery: Delivery, weight: FailureWeight, stage: Stage = Stage.REPORT
+) -> str | None:
     """A report says that it failed later; the list that this put ann on."""
     detail = {"digest": delivery.id.hex}
     event = Event(EventKind.BOUNCED, ACCOUNT, delivery.submission_id, delivery.id, detail)
-    failure = a_failure(weight, stage="report")
+    failure = a_failure(weight, stage=stage)
     return await ReturnStore(stores.database).record(event, delivery, failure)
 
 
+@pytest.mark.parametrize("stage", [Stage.REPORT, Stage.REPORT_OF_DOT])
 @pytest.mark.parametrize("weight", [SOFT, HARD])
 async def test_failures_that_are_reported_later_count_though_each_was_taken_before(
-    stores: Stores, weight: FailureWeight
+    stores: Stores, weight: FailureWeight, stage: Stage
 ) -> None:
     mail = await profile(stores, hard_limit=3)
     results = []
     for _ in range(3):
         await later(stores, 1)
-        results.append(await comes_back(stores, await taken(stores, **mail), weight))
+        results.append(await comes_back(stores, await taken(stores, **mail), weight, stage))
     assert ["none", "none", weight] == results
 
 

@@ -299,7 +299,8 @@ WITH input AS (
     -- taken too: then only the second delivery without a report in between ends it. A row that is
     -- locked is being counted or cleared.
     SELECT s.ctid, s.reported FROM done d CROSS JOIN LATERAL (
-        SELECT s.ctid, CASE WHEN s.evidence->'bounces'->-1->>'stage' IN ('report', 'prose')
+        SELECT s.ctid, CASE WHEN s.evidence->'bounces'->-1->>'stage'
+                                 IN ('report', 'report of final dot', 'prose')
                              AND s.evidence->'delivered_after' IS DISTINCT FROM
                                  s.evidence->'bounces'->-1->'delivery'
                             THEN s.evidence->'bounces'->-1->'delivery' END AS reported
