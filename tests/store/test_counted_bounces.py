@@ -90,6 +90,16 @@ async def test_mail_of_a_child_account_has_the_limits_of_the_parent_whose_user_s
     assert [None, "hard"] == [await fail(stores, HARD, account_id=child, **mail) for _ in range(2)]
 
 
+@pytest.mark.parametrize("weight", [HARD, GONE])
+async def test_what_no_limit_counts_is_not_kept(stores: Stores, weight: FailureWeight) -> None:
+    """An application may write to a dead address for ever: its row must not grow."""
+    mail = await profile(stores, hard_limit=0)
+    assert [None, None] == [await fail(stores, weight, **mail) for _ in range(2)]
+    assert 0 == await stores.value("SELECT count(*) FROM suppressions")
+    assert None is await fail(stores, SOFT, **mail)
+    assert 1 == await stores.value("SELECT count(*) FROM suppressions")
+
+
 async def test_a_domain_has_to_be_gone_twice(stores: Stores) -> None:
     assert [None, "hard"] == [await fail(stores, GONE), await fail(stores, GONE)]
     assert [("domain gone", True)] == await listed(stores)
@@ -191,9 +201,9 @@ async def test_a_limit_of_zero_lists_nobody(
         await later(stores, 1)
 
 
-async def test_a_profile_of_a_newer_version_counts_and_lists_nobody(stores: Stores) -> None:
+async def test_a_profile_of_a_newer_version_counts_nothing(stores: Stores) -> None:
     assert None is await fail(stores, HARD, profile="later", profile_revision=3)
-    assert 1 == await stores.value("SELECT count(*) FROM suppressions")
+    assert 0 == await stores.value("SELECT count(*) FROM suppressions")
     assert [] == await listed(stores)
 
 
