@@ -514,9 +514,6 @@ ON CONFLICT (account_id, address) DO UPDATE SET sent = w.sent + 1 RETURNING sent
 -- name: forget_untold_failures
 DELETE FROM untold_failures;
 
--- name: find_return_path_host
-SELECT return_path_host FROM sending_domains WHERE return_path_host = $1 LIMIT 1;
-
 -- name: create_operator_account
 INSERT INTO accounts (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
