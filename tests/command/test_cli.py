@@ -602,3 +602,23 @@ async def test_kept_mail_is_listed_shown_and_removed(posthouse: Command, databas
     gone = posthouse("postmaster", "remove", mail.id.hex, status=1).stderr
     assert f"no message {mail.id.hex} is kept" in gone
     assert "removed 0 messages" in posthouse("postmaster", "remove", "--all").stdout
+
+
+def test_the_operator_holds_and_releases_an_account(posthouse: Command) -> None:
+    """The list, the audit and the timeline say so; a child is held when that is asked for."""
+    posthouse("account", "create", "agency")
+    posthouse("account", "create", "shop", "--parent", "agency")
+    assert "agency is held\n" == posthouse("account", "hold", "agency", "--reason", "spam").stdout
+    assert "agency was held already\nshop is held\n" == posthouse(
+        "account", "hold", "agency", "--reason", "all of it", "--with-children"
+    ).stdout  # fmt: skip
+    agency, shop = json.loads(posthouse("account", "list", "--json").stdout)
+    assert ("spam", "all of it") == (agency["held_for"], shop["held_for"])
+    assert f"by {agency['held_by']}: spam" in posthouse("account", "list").stdout
+    assert "released; it was held since" in posthouse("account", "release", "agency").stdout
+    assert "agency was not held\n" == posthouse("account", "release", "agency").stdout
+    actions = [line["action"] for line in json.loads(posthouse("audit", "--json").stdout)]
+    assert ["account release", "account hold", "account hold"] == actions
+    assert "shop" in posthouse("account", "hold", "nobody", "--reason", "x", status=1).stderr
+    assert "--reason" in posthouse("account", "hold", "agency", status=2).stderr
+    assert "is empty" in posthouse("account", "hold", "agency", "--reason", " ", status=1).stderr

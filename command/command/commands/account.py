@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from command.account_profiles import check_own_profile, knobs_in
+from command.commands.holding import hold, release
 from command.context import data_option, friendly_errors, json_option, print_json, with_store
 from command.provisioning import account_id
 from command.table import print_table
@@ -19,6 +20,10 @@ from posthouse.store.postgres import Postgres
 @click.group
 def account() -> None:
     """Customers of this relay: each has its own credentials, domains and suppression list."""
+
+
+account.add_command(hold)
+account.add_command(release)
 
 
 @account.command
@@ -135,7 +140,7 @@ def profiles(*, as_json: bool) -> None:
 @json_option
 @data_option
 def list_(*, as_json: bool) -> None:
-    """List all accounts."""
+    """List all accounts, and which are held."""
 
     async def work(database: Postgres) -> list[dict[str, Any]]:
         found = await AccountStore(database).accounts()
@@ -149,4 +154,9 @@ def list_(*, as_json: bool) -> None:
         return
     for row in rows:
         parent = f", child of {row['parent']}" if row["parent"] else ""
-        click.echo(f"{row['name']}  (since {row['created_at']}{parent})")
+        hold = (
+            f", held since {row['held_at']:%Y-%m-%d %H:%M} by {row['held_by']}: {row['held_for']}"
+            if row["held_at"]
+            else ""
+        )
+        click.echo(f"{row['name']}  (since {row['created_at']}{parent}){hold}")
