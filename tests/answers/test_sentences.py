@@ -68,6 +68,9 @@ SENTENCES = {
         "550 用户不存在",
         "550 收件人地址无效",
         "550 查无此人",
+        "550 不存在该用户",
+        "550 該当ユーザがいません",
+        "550 Onbekend adres",
         "550 존재하지 않는 사용자",
     ],
     AnswerClass.MAILBOX_DISABLED: [
@@ -206,6 +209,7 @@ SENTENCES = {
         "550",
         "550 Requested action not taken: mailbox unavailable",
         "550 Address rejected",
+        "550 Mailbox not available",
         "550 5.0.0 failed",
         "550 5.4.1 Recipient address rejected: Access denied",
         "450 4.2.0 not now",

@@ -18,6 +18,7 @@ from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.mail import return_path, signed_id
 from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Delivery
+from posthouse.mail.undelivered import OPERATOR
 from posthouse.running.program import Resources
 from posthouse.running.settings import load
 from servers.bounce_port import counted
@@ -189,6 +190,16 @@ async def test_past_retention_the_id_still_says_whose_message_it_was(relay: Rela
         event["account_id"], event["submission_id"], event["delivery_id"], event["kind"],
     )  # fmt: skip
     assert event["detail"]["original_recipients"] == ["ann@dest.example"]
+    assert [] == await relay.lists()
+
+
+async def test_a_complaint_about_a_message_of_the_relay_itself_is_an_event_alone(
+    relay: Relay,
+) -> None:
+    """It has no account whose list it could be on."""
+    (ann,) = await relay.send("ann@dest.example", account=OPERATOR)
+    await relay.give(feedback_report(id_of(ann)))
+    assert [("complained", ann.id)] == await relay.events()
     assert [] == await relay.lists()
 
 

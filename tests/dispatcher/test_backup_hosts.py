@@ -16,22 +16,13 @@ from dispatcher.core.transaction import Envelope
 from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver, Router
 from posthouse.mail.outcome import Deferred, Delivered
+from servers.clocks import Clock
 from servers.dns_stub import DnsStub, dns_stub
 from servers.mx import Manners, Mx, Peer, mx, polite
 from servers.ports import lasting_ports
 
 MESSAGE = Envelope("s@relay.example", ("x@dest.example",), b"Subject: hi\r\n\r\n", b"text\r\n")
 ELSEWHERE = RefusedHosts(frozenset(), networks=())
-
-
-class Clock:
-    """Stands still until it is told."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Seconds."""
-        return self.now
 
 
 @dataclass

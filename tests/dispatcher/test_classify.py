@@ -67,6 +67,13 @@ def reply(text: str) -> Reply:
         (Stage.MAIL, "553 5.1.8 domain of sender does not resolve", B, Scope.SENDER),
         (Stage.RCPT, "553 5.1.7 bad sender", B, Scope.SENDER),
         (Stage.MAIL, "451 4.7.24 SPF validation error", D, Scope.SENDER),
+        # Words that say that it passes count more than a 5yz; a code alone does not say so.
+        (Stage.RCPT, "550 greylisted, come back later", D, Scope.SENDER),
+        (Stage.RCPT, "550 4.2.2 mailbox full", D, Scope.MESSAGE),
+        (Stage.DOT, "554 try again later", D, Scope.MESSAGE),
+        (Stage.RCPT, "551 5.3.0 unknown error", B, Scope.HOST),
+        (Stage.RCPT, "550 5.4.4 no", B, Scope.SITE),
+        (Stage.RCPT, "550 Mailbox not available", B, Scope.RECIPIENT),
         # The host.
         (Stage.MAIL, "452 system storage exceeded", D, Scope.HOST),
         (Stage.MAIL, "452 4.3.1 queue full", D, Scope.HOST),

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import trustme
 
-from dispatcher.connection_pool import ConnectionPool, Sent
+from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.sent import Sent
 from dispatcher.core.transaction import Envelope
 from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver, Router

@@ -1,13 +1,18 @@
 """What becomes of a delivery when DNS fails, lies or leads back to us: asked, judged, concluded."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from uuid import UUID
 
 import pytest
 
 from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.routes import StaticRoutes
+from dispatcher.core.second_look import APART_SECONDS
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.router import MxResolver, Router
 from dispatcher.sites import Sites
@@ -17,10 +22,11 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
 from posthouse.running.identity import new_id
 from posthouse.store.deliveries import ClaimedDelivery, Settlement
-from servers.dns_stub import DnsStub, dns_stub
+from servers.clocks import Clock
+from servers.dns_stub import DnsStub, Zone, dns_stub
 from servers.mx import Mx, mx
 
-ZONE = {
+ZONE: Zone = {
     ("null.example", "MX"): ("0 .",),
     ("loop.example", "MX"): ("10 mx.loop.example.",),
     ("mx.loop.example", "A"): ("127.0.0.1",),
@@ -36,35 +42,48 @@ ZONE = {
     ("implicit.example", "A"): ("127.0.0.1",),
     ("named.example", "MX"): ("10 relay.example.",),
     ("lost.example", "MX"): ("10 mx.lost.example.",),
+    ("none.example", "TXT"): ('"no MX, no address"',),
+    ("bare.example", "MX"): ("10 none.example.", "20 mx.lost.example."),
+    ("local.example", "MX"): ("0 localhost.",),
+    ("localhost", "A"): ("127.0.0.1",),
+    ("half.example", "MX"): ("10 mx.lost.example.", "20 servfail.example."),
+    ("shut.example", "MX"): ("10 mx.lost.example.", "20 mx.private.example."),
     ("astray.example", "MX"): ("10 servfail.example.",),
     ("mute.example", "MX"): ("10 silent.example.",),
 }
 
-DNS_IS_TO_BLAME = [
-    ("servfail.example", EventKind.DEFERRED, "4.4.3"),
-    ("silent.example", EventKind.DEFERRED, "4.4.3"),
-    ("missing.example", EventKind.BOUNCED, "5.1.2"),
-    ("null.example", EventKind.BOUNCED, "5.1.10"),
-    # An exchanger that cannot be found is a mistake that may be mended, not the end.
-    ("lost.example", EventKind.DEFERRED, "4.4.3"),
-    ("astray.example", EventKind.DEFERRED, "4.4.3"),
-    ("mute.example", EventKind.DEFERRED, "4.4.3"),
-    # And so is one that is this machine.
-    ("loop.example", EventKind.DEFERRED, "4.4.6"),
-    ("nowhere.example", EventKind.DEFERRED, "4.4.6"),
-    ("six.example", EventKind.DEFERRED, "4.4.6"),
-    ("mapped.example", EventKind.DEFERRED, "4.4.6"),
-    ("implicit.example", EventKind.DEFERRED, "4.4.6"),
-    ("named.example", EventKind.DEFERRED, "4.4.6"),
-    ("private.example", EventKind.DEFERRED, "4.4.4"),
-    ("[10.0.0.5]", EventKind.DEFERRED, "4.4.4"),
-    ("[172.31.255.1]", EventKind.DEFERRED, "4.4.4"),
-    ("[224.0.0.1]", EventKind.DEFERRED, "4.4.4"),
-    ("[255.255.255.255]", EventKind.DEFERRED, "4.4.4"),
-    ("[IPv6:fec0::1]", EventKind.DEFERRED, "4.4.4"),
-    ("[IPv6:64:ff9b::a00:5]", EventKind.DEFERRED, "4.4.4"),
-    ("[127.0.0.1]", EventKind.DEFERRED, "4.4.6"),
-    ("[IPv6:::1]", EventKind.DEFERRED, "4.4.6"),
+FINAL_AT_ONCE = [("missing.example", "5.1.2"), ("null.example", "5.1.10")]
+
+# The domain, and the detail of the code that it gets: 4.4.x at first, 5.4.x for good.
+FINAL_AT_A_SECOND_LOOK = [
+    ("none.example", "4"),
+    ("lost.example", "4"),
+    ("bare.example", "4"),
+    ("local.example", "6"),
+    ("loop.example", "6"),
+    ("nowhere.example", "6"),
+    ("six.example", "6"),
+    ("mapped.example", "6"),
+    ("implicit.example", "6"),
+    ("named.example", "6"),
+    ("[127.0.0.1]", "6"),
+    ("[IPv6:::1]", "6"),
+]
+
+NEVER_FINAL = [
+    ("servfail.example", "4.4.3"),
+    ("silent.example", "4.4.3"),
+    ("astray.example", "4.4.3"),
+    ("mute.example", "4.4.3"),
+    ("half.example", "4.4.3"),
+    ("shut.example", "4.4.4"),
+    ("private.example", "4.4.4"),
+    ("[10.0.0.5]", "4.4.4"),
+    ("[172.31.255.1]", "4.4.4"),
+    ("[224.0.0.1]", "4.4.4"),
+    ("[255.255.255.255]", "4.4.4"),
+    ("[IPv6:fec0::1]", "4.4.4"),
+    ("[IPv6:64:ff9b::a00:5]", "4.4.4"),
 ]
 
 
@@ -94,23 +113,122 @@ def a_delivery_to(domain: str) -> ClaimedDelivery:
     )
 
 
-@pytest.mark.parametrize(("domain", "kind", "enhanced"), DNS_IS_TO_BLAME)
-async def test_only_no_such_domain_and_null_mx_are_final(
-    ourselves: Mx, domain: str, kind: EventKind, enhanced: str
-) -> None:
-    """They count against the address, once they come twice; nothing connects to this machine."""
-    servfail, silent = frozenset({"servfail.example"}), frozenset({"silent.example"})
-    us = RefusedHosts(frozenset({"relay.example"}))
-    async with dns_stub(DnsStub(ZONE, servfail, silent)) as stub:
-        resolver = MxResolver([stub.address], timeout=0.3)
-        sender = ConnectionPool("relay.example", resolver, us)
-        attempts = DeliveryAttempts(Router(resolver, us, port=ourselves.port), sender, Sites(10))
-        settlement = await attempts.run(a_delivery_to(domain))
-        await attempts.close()
+@dataclass
+class Attempting:
+    """Attempts as a dispatcher makes them, at times that a test decides."""
 
-    assert isinstance(settlement, Settlement)
-    assert (kind, enhanced) == (settlement.kind, settlement.detail["enhanced"])
-    weight = settlement.failure and settlement.failure.weight
-    assert (FailureWeight.GONE if kind is EventKind.BOUNCED else None) == weight
-    assert (settlement.wait is None) is (kind is EventKind.BOUNCED)
+    attempts: DeliveryAttempts
+    clock: Clock
+    stub: DnsStub
+
+    async def at(self, now: float, domain: str) -> Settlement:
+        """What becomes of a delivery that is tried then."""
+        self.clock.now = now
+        settlement = await self.attempts.run(a_delivery_to(domain))
+        assert isinstance(settlement, Settlement)
+        return settlement
+
+
+@asynccontextmanager
+async def attempting(
+    port: int, zone: Zone = ZONE, us: RefusedHosts | None = None, routes: str = ""
+) -> AsyncIterator[Attempting]:
+    """The dispatcher's own parts, and one clock for all that they remember."""
+    servfail, silent = frozenset({"servfail.example"}), frozenset({"silent.example"})
+    us = us or RefusedHosts(frozenset({"relay.example"}))
+    clock = Clock()
+    async with dns_stub(DnsStub(zone, servfail, silent)) as stub:
+        resolver = MxResolver([stub.address], timeout=0.3, clock=clock)
+        router = Router(resolver, us, static=StaticRoutes.parse(routes), port=port, clock=clock)
+        sender = ConnectionPool("relay.example", resolver, us, clock=clock)
+        attempts = DeliveryAttempts(router, sender, Sites(10), clock=clock)
+        try:
+            yield Attempting(attempts, clock, stub)
+        finally:
+            await attempts.close()
+
+
+@pytest.mark.parametrize(("domain", "enhanced"), FINAL_AT_ONCE)
+async def test_a_domain_that_is_gone_or_takes_no_mail_is_final(
+    ourselves: Mx, domain: str, enhanced: str
+) -> None:
+    """It counts against the address: gone twice, and it is suppressed."""
+    async with attempting(ourselves.port) as made:
+        settlement = await made.at(0, domain)
+
+    assert (EventKind.BOUNCED, enhanced) == (settlement.kind, settlement.detail["enhanced"])
+    assert settlement.failure is not None
+    assert settlement.failure.weight is FailureWeight.GONE
+
+
+@pytest.mark.parametrize(("domain", "detail"), FINAL_AT_A_SECOND_LOOK)
+async def test_what_leads_nowhere_is_final_when_two_look_ups_agree(
+    ourselves: Mx, domain: str, detail: str
+) -> None:
+    """Minutes apart, each asked of DNS; nothing ever connects to this machine."""
+    async with attempting(ourselves.port) as made:
+        deferred = [await made.at(now, domain) for now in (0, 1, APART_SECONDS - 1)]
+        asked = len(made.stub.questions)
+        final = await made.at(APART_SECONDS + 60, domain)
+        asked_again = len(made.stub.questions) > asked
+
+    assert [EventKind.DEFERRED] * 3 == [settlement.kind for settlement in deferred]
+    assert {f"4.4.{detail}"} == {settlement.detail["enhanced"] for settlement in deferred}
+    assert not any(settlement.failure for settlement in deferred)
+    assert (EventKind.BOUNCED, f"5.4.{detail}") == (final.kind, final.detail["enhanced"])
+    assert final.wait is None
+    assert bool(final.failure) is (detail == "4")
+    assert asked_again is not domain.startswith("[")
     assert ourselves.connections == 0
+
+
+@pytest.mark.parametrize(("domain", "enhanced"), NEVER_FINAL)
+async def test_what_dns_could_not_tell_is_deferred_for_days(
+    ourselves: Mx, domain: str, enhanced: str
+) -> None:
+    async with attempting(ourselves.port) as made:
+        settled = [await made.at(hour * 3600, domain) for hour in (0, 1, 24)]
+
+    assert [(EventKind.DEFERRED, enhanced)] * 3 == [(s.kind, s.detail["enhanced"]) for s in settled]
+    assert not any(settlement.failure for settlement in settled)
+    assert ourselves.connections == 0
+
+
+@pytest.mark.parametrize("domain", ["none.example", "lost.example", "loop.example"])
+async def test_a_mistake_that_is_corrected_costs_no_mail(domain: str) -> None:
+    """It is seen at the next look-up, however long the wrong answer was to be kept."""
+    elsewhere = RefusedHosts(frozenset({"relay.example"}), networks=(ip_network("127.0.0.1/32"),))
+    async with mx(address="127.0.0.2") as server, attempting(server.port, us=elsewhere) as made:
+        first = await made.at(0, domain)
+        good = {(domain, "MX"): ("10 good.example.",), ("good.example", "A"): ("127.0.0.2",)}
+        made.stub.zone = {**ZONE, **good}
+        second = await made.at(APART_SECONDS, domain)
+
+    assert (EventKind.DEFERRED, EventKind.DELIVERED) == (first.kind, second.kind)
+
+
+async def test_a_domain_that_was_found_in_between_is_looked_at_twice_again() -> None:
+    zone = dict(ZONE)
+    elsewhere = RefusedHosts(frozenset({"relay.example"}), networks=())
+    async with mx(address="127.0.0.2") as server, attempting(server.port, zone, elsewhere) as made:
+        found: list[EventKind] = []
+        for number, exchanger in enumerate(["none", "good", "none", "none"]):
+            made.stub.zone = {
+                ("dest.example", "MX"): (f"10 {exchanger}.example.",),
+                ("none.example", "TXT"): ('"no address"',),
+                ("good.example", "A"): ("127.0.0.2",),
+            }
+            found.append((await made.at(number * 3600, "dest.example")).kind)
+
+    deferred, bounced = EventKind.DEFERRED, EventKind.BOUNCED
+    assert [deferred, EventKind.DELIVERED, deferred, bounced] == found
+
+
+async def test_a_smarthost_that_leads_nowhere_bounces_no_mail(ourselves: Mx) -> None:
+    """Whatever DNS says: it is the operator's mistake."""
+    for smarthost in ("missing.example", "null.example", "none.example", "lost.example"):
+        async with attempting(ourselves.port, routes=smarthost) as made:
+            settled = [await made.at(hour * 3600, "dest.example") for hour in (0, 1, 24)]
+
+        assert [EventKind.DEFERRED] * 3 == [settlement.kind for settlement in settled]
+        assert not any(settlement.failure for settlement in settled)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dispatcher.core.second_look import Unconfirmed
 from dispatcher.core.transaction import Envelope, Unsendable, commands
 
 ALL = {"8BITMIME": "", "SMTPUTF8": "", "SIZE": "0"}
@@ -32,7 +33,8 @@ def test_an_8_bit_header_needs_no_smtputf8_unless_the_client_asked_for_it() -> N
     assert "SMTPUTF8" not in mail(NOT_ASKED, {"8BITMIME": ""})
     with pytest.raises(Unsendable, match="UTF-8 header") as refused:
         mail(ASKED, {"8BITMIME": ""})
-    assert refused.value.outcome.reply.enhanced == "5.6.9"
+    assert isinstance(refused.value.outcome, Unconfirmed)
+    assert refused.value.outcome.final.reply.enhanced == "5.6.9"
 
 
 def test_an_8_bit_address_needs_smtputf8() -> None:

@@ -1,4 +1,4 @@
-"""What DNS answers about a domain mean for its mail."""
+"""What answers of DNS about a domain mean for its mail."""
 
 import pytest
 
@@ -16,6 +16,9 @@ from dispatcher.core.exchangers import (
     without_exchangers,
 )
 from dispatcher.core.refused_hosts import RefusedHosts
+from dispatcher.core.second_look import Unconfirmed
+from posthouse.answers import AnswerClass, failure_of
+from posthouse.mail.address_failure import FailureWeight
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.scope import Scope
 
@@ -58,7 +61,7 @@ def test_a_null_mx_bounces_without_blaming_the_mailbox() -> None:
 def test_mail_that_would_come_back_to_us_waits() -> None:
     outcome = hosts_by_preference("mx.example", mx((10, "relay.example"), (20, "b.example")), OURS)
 
-    assert isinstance(outcome, Deferred)
+    assert isinstance(outcome, Unconfirmed)
     assert (outcome.reply.enhanced, outcome.scope) == ("4.4.6", Scope.SITE)
 
 
@@ -66,21 +69,21 @@ def test_mail_that_would_come_back_to_us_waits() -> None:
     ("answer", "own", "enhanced"),
     [
         (NoSuchName(), NoSuchName(), "5.1.2"),
-        # One lookup alone never bounces.
-        (NoSuchName(), NoRecords(), "4.4.3"),
-        (NoRecords(), NoSuchName(), "4.4.3"),
-        (NoRecords(), NoRecords(), "4.4.3"),
+        (NoSuchName(), NoRecords(), "4.4.4"),
+        (NoRecords(), NoSuchName(), "4.4.4"),
+        (NoRecords(), NoRecords(), "4.4.4"),
         (NoSuchName(), LookupFailed("timed out"), "4.4.3"),
         (NoRecords(), LookupFailed("SERVFAIL"), "4.4.3"),
     ],
 )
-def test_only_a_name_that_surely_does_not_exist_bounces(
+def test_only_a_name_that_surely_does_not_exist_bounces_at_once(
     answer: NoSuchName | NoRecords, own: AddressAnswer, enhanced: str
 ) -> None:
     outcome = without_exchangers("mx.example", answer, own, OURS)
 
-    assert isinstance(outcome, Bounced if enhanced == "5.1.2" else Deferred)
+    kinds = {"5.1.2": Bounced, "4.4.4": Unconfirmed, "4.4.3": Deferred}
     assert isinstance(outcome, Bounced | Deferred)
+    assert type(outcome) is kinds[enhanced]
     assert (enhanced, Scope.SITE) == (outcome.reply.enhanced, outcome.scope)
 
 
@@ -108,14 +111,61 @@ def test_never_to_ourselves(addresses: tuple[str, ...], others: tuple[str, ...])
 def test_an_exchanger_that_is_this_machine_is_a_loop(address: str) -> None:
     outcome = addresses_of("mx.example", Addresses((address, "::ffff:127.0.0.1")), OURS)
 
-    assert isinstance(outcome, Deferred)
+    assert isinstance(outcome, Unconfirmed)
     assert outcome.reply.enhanced == "4.4.6"
+
+
+def test_private_addresses_are_never_final() -> None:
+    """The operator may have forgotten to allow that network."""
+    outcome = addresses_of("mx.example", Addresses(("10.1.2.3",)), OURS)
+
+    assert type(outcome) is Deferred
+    assert outcome.reply.enhanced == "4.4.4"
 
 
 def test_the_operator_may_mean_this_machine() -> None:
     assert addresses_of("localhost", Addresses(("127.0.0.1",))) == ("127.0.0.1",)
 
 
-@pytest.mark.parametrize("answer", [NoSuchName(), NoRecords(), LookupFailed("SERVFAIL")])
-def test_a_host_without_address_is_deferred(answer: AddressAnswer) -> None:
-    assert isinstance(addresses_of("mx.example", answer, OURS), Deferred)
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (NoSuchName(), Unconfirmed),
+        (NoRecords(), Unconfirmed),
+        (LookupFailed("SERVFAIL"), Deferred),
+    ],
+)
+def test_a_host_without_address_is_deferred(answer: AddressAnswer, kind: type[Deferred]) -> None:
+    assert type(addresses_of("mx.example", answer, OURS)) is kind
+
+
+@pytest.mark.parametrize(
+    ("final", "said"),
+    [
+        (without_exchangers("user.example", NoSuchName(), NoSuchName(), OURS), "550 5.1.2"),
+        (hosts_by_preference("user.example", mx((0, "")), OURS), "556 5.1.10"),
+        (without_exchangers("user.example", NoRecords(), NoRecords(), OURS), "550 5.4.4"),
+        (addresses_of("mx.user.example", NoSuchName()), "550 5.4.4"),
+    ],
+)
+def test_what_dns_denies_is_a_domain_that_is_gone(final: object, said: str) -> None:
+    """So it is counted against the address, and suppresses it if it was gone twice."""
+    bounced = final.final if isinstance(final, Unconfirmed) else final
+
+    assert isinstance(bounced, Bounced)
+    assert bounced.answer is not None
+    assert bounced.judged is not None
+    failure = failure_of(bounced.answer, bounced.judged)
+    assert failure is not None
+    assert (AnswerClass.DOMAIN_GONE, FailureWeight.GONE) == (failure.kind, failure.weight)
+    assert failure.answer.startswith(said)
+
+
+def test_a_loop_is_nothing_against_the_address() -> None:
+    """The mistake may be ours."""
+    looped = addresses_of("mx.example", Addresses(("127.0.0.1",)), OURS)
+
+    assert isinstance(looped, Unconfirmed)
+    assert looped.final.answer is not None
+    assert looped.final.judged is not None
+    assert failure_of(looped.final.answer, looped.final.judged) is None

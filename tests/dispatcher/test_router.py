@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
-from dispatcher.router import MxResolver, Router, TtlCache, system_addresses
+from dispatcher.core.second_look import Unconfirmed
+from dispatcher.router import MxResolver, Router, system_addresses
+from dispatcher.ttl_cache import TtlCache
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.scope import Scope
+from servers.clocks import Clock
 from servers.dns_stub import DnsStub, dns_stub
 
 ZONE = {
@@ -60,9 +64,9 @@ async def test_route(stub: DnsStub, domain: str, route: Route) -> None:
     [
         ("null.example", Bounced, "5.1.10"),
         ("missing.example", Bounced, "5.1.2"),
-        ("web.example", Deferred, "4.4.3"),
+        ("web.example", Unconfirmed, "4.4.4"),
         ("broken.example", Deferred, "4.4.3"),
-        ("loop.example", Deferred, "4.4.6"),
+        ("loop.example", Unconfirmed, "4.4.6"),
         ("a..example", Deferred, "4.4.3"),
     ],
 )
@@ -72,7 +76,7 @@ async def test_no_route(
     """Whatever is wrong with a domain speaks for the site, never for a mailbox."""
     outcome = await router(stub).route(domain)
 
-    assert isinstance(outcome, kind)
+    assert type(outcome) is kind
     assert (enhanced, Scope.SITE) == (outcome.reply.enhanced, outcome.scope)
 
 
@@ -98,9 +102,21 @@ async def test_a_static_route_asks_no_name_server(stub: DnsStub) -> None:
 
 
 async def test_a_static_route_to_a_domain_goes_to_its_exchangers(stub: DnsStub) -> None:
-    expected = by_dns("mx1.host.example", "mx2.host.example", site="host.example")
+    by_mx = by_dns("mx1.host.example", "mx2.host.example", site="host.example")
 
-    assert expected == await router(stub, "two.example").route("null.example")
+    found = await router(stub, "two.example").route("any.example")
+    assert replace(by_mx, by_operator=True) == found
+
+
+@pytest.mark.parametrize("smarthost", ["missing.example", "null.example", "web.example"])
+async def test_a_smarthost_that_is_not_there_is_nothing_against_a_domain(
+    stub: DnsStub, smarthost: str
+) -> None:
+    """The operator's mistake: all mail would bounce, and its recipients be suppressed."""
+    outcome = await router(stub, smarthost).route("two.example")
+
+    assert type(outcome) is Deferred
+    assert smarthost in outcome.reply.text
 
 
 async def test_a_thousand_at_once_ask_once(stub: DnsStub) -> None:
@@ -128,6 +144,24 @@ async def test_what_the_operator_named_is_looked_up_like_any_program_would() -> 
     found = await system_addresses("localhost")
 
     assert "127.0.0.1" in getattr(found, "addresses", ())
+
+
+async def test_what_is_doubted_is_asked_for_again_soon() -> None:
+    clock = Clock()
+    cache: TtlCache[str, int] = TtlCache(most=2, shortest=0, longest=3600, clock=clock)
+
+    async def ask(_: str) -> tuple[int, float]:
+        return int(clock.now), 3600
+
+    await cache.get("a", ask)
+    clock.now = 50
+    cache.doubt("a", 60)
+    clock.now = 100
+    cache.doubt("a", 60)
+    still = await cache.get("a", ask)
+    clock.now = 110
+
+    assert (0, 110) == (still, await cache.get("a", ask))
 
 
 async def test_a_cache_forgets_after_its_time_and_keeps_to_its_bound() -> None:

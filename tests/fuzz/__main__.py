@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
-from bounces.core.classification import classify, in_short
+from bounces.core.classification import summary
 from bounces.core.reading import read
 from bounces.core.verdict import decide
 from fuzz.damage import damaged
@@ -56,8 +56,7 @@ def main() -> int:
 def _read_and_judge(content: bytes, random: Random) -> None:
     report = read(content)
     decide(report, OURS)
-    classify(report)
-    json.dumps(in_short(content)).encode()
+    json.dumps(summary(report)).encode()
     json.dumps(asdict(report), ensure_ascii=False).encode()
     begin = random.randrange(len(content) + 1)
     said = content[begin : begin + random.choice((20, 200, 2000))].decode("latin-1")

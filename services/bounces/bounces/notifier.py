@@ -172,9 +172,9 @@ class Notifier:
         return notice
 
     async def _profile(self, told: Undelivered) -> Profile:
-        if not told.sender:
+        if told.credential_id is None:
             return resolve("native")
-        key = (told.account_id, told.profile, told.profile_revision)
+        key = (told.credential_id, told.profile, told.profile_revision)
         try:
             return resolve(told.profile, told.profile_revision)
         except UnknownProfile:

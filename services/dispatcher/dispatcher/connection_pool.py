@@ -5,7 +5,6 @@ import random
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import structlog
 from prometheus_client import Counter
@@ -15,6 +14,7 @@ from dispatcher.core.exchangers import addresses_of
 from dispatcher.core.failed_hosts import FailedHosts, Shuffle
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.sent import Sent
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.core.transaction import Envelope
 from dispatcher.kept_connections import KeptConnections, ReusePolicy
@@ -28,8 +28,7 @@ from dispatcher.outbound_connection import (
 from dispatcher.router import MxResolver, system_addresses
 from dispatcher.timeouts import Timeouts
 from posthouse.answers import provider_of
-from posthouse.mail.outcome import Deferred, Outcome
-from posthouse.mail.scope import Scope
+from posthouse.mail.outcome import Deferred
 
 OPENED = Counter(
     "posthouse_tls_outbound_total",
@@ -42,28 +41,6 @@ log = structlog.get_logger()
 # Addresses that one attempt tries at most: a site that drops packets on all of its hosts
 # must not take up a place on the wire for an hour.
 MOST_TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The outcomes of one attempt, and where it ended."""
-
-    outcomes: tuple[Outcome, ...]  # in the order of the recipients
-    host: str = ""  # the last server tried, "mx.example[192.0.2.1]:25"
-    tls: str = ""  # version and cipher, "" in clear
-
-    def left_over(self, recipients: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of *recipients* that another host of the route may accept."""
-        pairs = zip(recipients, self.outcomes, strict=True)
-        return tuple(recipient for recipient, outcome in pairs if _host_failed(outcome))
-
-    def then(self, again: "Sent") -> "Sent":
-        """With the outcomes of *again*, which tried those left over once more."""
-        answers = iter(again.outcomes)
-        outcomes = tuple(
-            next(answers) if _host_failed(outcome) else outcome for outcome in self.outcomes
-        )
-        return Sent(outcomes, again.host, again.tls)
 
 
 class ConnectionPool:
@@ -100,9 +77,11 @@ class ConnectionPool:
         """
         kept = self._take(route)
         sent = await self._over(kept, route, envelope) if kept else None
-        if sent is None or any(map(_host_failed, sent.outcomes)):
-            return await self._afresh(route, envelope, sent)
-        return sent
+        if sent is not None and sent.is_complete:
+            return sent
+        if sent is not None and sent.lacks_extensions:
+            sent = None  # that was said when the connection began: a new conversation tells
+        return await self._afresh(route, envelope, sent)
 
     async def close(self) -> None:
         """Close all connections with QUIT, and keep none from here on; at most the QUIT timeout."""
@@ -110,9 +89,9 @@ class ConnectionPool:
 
     async def _afresh(self, route: Route, envelope: Envelope, failed: Sent | None) -> Sent:
         """Send over new connections, host by host, but not again where it *failed*."""
-        everyone = len(envelope.recipients)
-        sent = failed or Sent((unreachable("there is no host to connect to"),) * everyone)
-        unknown: Deferred | None = None
+        nobody = unreachable("there is no host to connect to")
+        sent = failed or Sent((nobody,) * len(envelope.recipients))
+        without_address: list[Deferred] = []
         hosts = self._failed.in_order(route, self._clock())
         tries = 0
         for number, host in enumerate(hosts, start=1):
@@ -121,20 +100,22 @@ class ConnectionPool:
             addresses = await self._addresses(route, host)
             if isinstance(addresses, Deferred):
                 self._failed.failed(host, route.port, self._clock())
-                unknown = addresses
+                without_address.append(addresses)
                 continue
             # Each host that follows is to have one try at least.
             share = max(MOST_TRIES - tries - (len(hosts) - number), 1)
-            for address in addresses[:share]:
-                server = ServerAddress(host, address, route.port)
+            servers = [ServerAddress(host, address, route.port) for address in addresses[:share]]
+            for server in servers:
                 if failed and failed.host == str(server):
                     continue
                 tries += 1
-                left = replace(envelope, recipients=sent.left_over(envelope.recipients))
-                sent = sent.then(await self._to(server, route, left))
-                if not sent.left_over(envelope.recipients):
+                tried = await self._to(server, route, sent.envelope_of_left_over(envelope))
+                sent = sent.then(tried)
+                if sent.is_complete:
                     return sent
-        return Sent((unknown,) * everyone) if unknown and not sent.host else sent
+                if tried.lacks_extensions:
+                    break  # another address is the same host
+        return sent.and_without_address(without_address)
 
     async def _to(self, server: ServerAddress, route: Route, envelope: Envelope) -> Sent:
         connection = await self._open(server, route.tls)
@@ -144,7 +125,7 @@ class ConnectionPool:
             over = await self._over(connection, route, envelope)
             assert over is not None  # only a kept connection can have died of age
             sent = over
-        if any(map(_host_failed, sent.outcomes)):
+        if sent.host_failed:
             self._failed.failed(server.host, server.port, self._clock())
         else:
             self._failed.answered(server.host, server.port)
@@ -168,6 +149,7 @@ class ConnectionPool:
         else:
             found = addresses_of(host, await self._resolver.addresses(host), self._refused)
         if isinstance(found, Deferred):
+            self._resolver.doubt(host)
             return found
         addresses = list(found)
         self._shuffle(addresses)
@@ -209,8 +191,3 @@ class ConnectionPool:
         if failed is None:
             OPENED.labels(connection.tls.partition(" ")[0] or "none").inc()
         return failed or connection
-
-
-def _host_failed(outcome: Outcome) -> bool:
-    """Whether another host of the route may accept it."""
-    return isinstance(outcome, Deferred) and outcome.scope is Scope.HOST

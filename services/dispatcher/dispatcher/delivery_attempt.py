@@ -1,6 +1,7 @@
 """One attempt at a delivery: find the route, ask for room, speak SMTP, decide what follows."""
 
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,13 +10,14 @@ from typing import Protocol, TypeAlias
 
 from prometheus_client import Histogram
 
-from dispatcher.connection_pool import Sent
 from dispatcher.core.classify import unsendable
 from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untried, next_action
 from dispatcher.core.routes import Route
+from dispatcher.core.second_look import SecondLook, Unconfirmed
+from dispatcher.core.sent import Sent
 from dispatcher.core.transaction import Envelope, flaw
 from dispatcher.sites import Full, Sites
-from posthouse.answers import Answer, Stage, failure_of, judge
+from posthouse.answers import failure_of
 from posthouse.mail.address import domain_of
 from posthouse.mail.address_failure import AddressFailure
 from posthouse.mail.events import EventKind
@@ -44,6 +46,9 @@ class Resolver(Protocol):
 
     async def route(self, domain: str) -> Route | Deferred | Bounced:
         """The servers to try, or why there are none."""
+
+    def doubt(self, domain: str) -> None:
+        """What was found leads nowhere: do not remember it for long."""
 
 
 class Sender(Protocol):
@@ -83,12 +88,16 @@ class DeliveryAttempts:
         *,
         now: Callable[[], datetime] = _utc_now,
         chance: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """*now* is what is written down; *clock* never jumps."""
         self._resolver = resolver
         self._sender = sender
         self._sites = sites
         self._now = now
         self._chance = chance
+        self._clock = clock
+        self._second_look = SecondLook()
         self._sound = b"", b""  # the header and body that were last looked through and have no flaw
 
     async def run(
@@ -104,20 +113,24 @@ class DeliveryAttempts:
         if not claimed.tries:
             age = (started - claimed.received_at).total_seconds()
             _queue_time(claimed.delivery.lane.label).observe(max(age, 0))
-        route = await self._resolver.route(domain_of(claimed.delivery.recipient))
+        domain = domain_of(claimed.delivery.recipient)
+        route = await self._resolver.route(domain)
         if not isinstance(route, Route):
-            return self._settled(claimed, route, started)
+            return self._settled(claimed, self._believed(claimed, domain, route), started)
         go = self._sites.enter(route, claimed)
         if isinstance(go, Full):
             return Parked(go.waits_for)
-        sent: Sent | None = None
+        outcome: Outcome | None = None
         try:
             if claimed.is_large and not claimed.header:
                 claimed = await read(claimed)
             sent = await self._send(route, claimed)
+            if sent.host:
+                self._second_look.disagrees(domain)
+            outcome = self._believed(claimed, domain, sent.outcomes[0], route)
         finally:
-            self._sites.leave(go, sent.outcomes[0] if sent else None)
-        return self._settled(claimed, sent.outcomes[0], started, route.site, sent)
+            self._sites.leave(go, outcome)
+        return self._settled(claimed, outcome, started, route.site, sent)
 
     async def _send(self, route: Route, claimed: ClaimedDelivery) -> Sent:
         if not claimed.header:
@@ -133,6 +146,20 @@ class DeliveryAttempts:
         return await self._sender.send(
             route, Envelope(delivery.return_path, (delivery.recipient,), *message, is_sound=True)
         )
+
+    def _believed(
+        self, claimed: ClaimedDelivery, domain: str, outcome: Outcome, route: Route | None = None
+    ) -> Outcome:
+        """*outcome*, final or deferred if one look was not enough."""
+        if not isinstance(outcome, Unconfirmed):
+            return outcome
+        if outcome.scope is Scope.HOST:
+            # About this message and all hosts that could be asked.
+            return self._second_look.at(claimed.delivery.id, outcome, self._clock())
+        self._resolver.doubt(domain)
+        if route is not None and route.by_operator:
+            return Deferred(outcome.reply, outcome.scope)
+        return self._second_look.at(domain, outcome, self._clock())
 
     def broken(self, claimed: ClaimedDelivery, reason: str) -> Settlement:
         """The result when our own code failed: it is put off, so that others go on."""
@@ -190,11 +217,6 @@ def _against_address(outcome: Outcome, host: str, *, expired: bool) -> AddressFa
     """What counts against the recipient's address: a server said so, or DNS of its domain."""
     if not isinstance(outcome, Bounced | Deferred):
         return None
-    answer, judged = outcome.answer, outcome.judged
-    if answer is None and isinstance(outcome, Bounced) and outcome.scope is Scope.SITE:
-        reply = outcome.reply
-        answer = Answer(Stage.RCPT, reply.code, (reply.enhanced or "",), reply.text)
-        judged = judge(answer)
-    if answer is None or judged is None:
+    if outcome.answer is None or outcome.judged is None:
         return None
-    return failure_of(answer, judged, expired=expired, host=host or "DNS")
+    return failure_of(outcome.answer, outcome.judged, expired=expired, host=host or "DNS")

@@ -3,9 +3,9 @@
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import chain
-from typing import Generic, TypeVar
 
 import dns.asyncresolver
 import dns.exception
@@ -40,6 +40,7 @@ from dispatcher.core.routes import (
     is_address,
     site_of,
 )
+from dispatcher.ttl_cache import TtlCache
 from posthouse.mail.outcome import Bounced, Deferred
 
 DNS_PORT = 53
@@ -51,57 +52,12 @@ LOOKUP_TIMEOUT = 10.0
 # How long an answer is cached at least and at most, whatever its TTL says.
 SHORTEST_TTL = 5.0
 LONGEST_TTL = 3600.0
-# Seconds for which "there is nothing" and "no answer" are cached.
+# Seconds for which "there is nothing" and "no answer" are cached, and what leads nowhere.
 NOTHING_TTL = 60.0
 FAILURE_TTL = 5.0
 
 MOST_DOMAINS = 50_000
 MOST_HOSTS = 20_000
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-class TtlCache(Generic[Key, Value]):
-    """Remembers values for their time to live; asks once for all who ask at the same time."""
-
-    def __init__(self, *, most: int, shortest: float, longest: float) -> None:
-        self._most = most
-        self._shortest = shortest
-        self._longest = longest
-        self._known: dict[Key, tuple[float, Value]] = {}
-        self._asked: dict[Key, asyncio.Event] = {}
-
-    def known(self, key: Key) -> Value | None:
-        """The value of *key*, if it is remembered."""
-        known = self._known.get(key)
-        return known[1] if known is not None and known[0] > time.monotonic() else None
-
-    async def get(self, key: Key, ask: Callable[[Key], Awaitable[tuple[Value, float]]]) -> Value:
-        """The value of *key*; *ask* gives it with its time to live in seconds."""
-        while True:
-            if (known := self.known(key)) is not None:
-                return known
-            asked = self._asked.get(key)
-            if asked is None:
-                return await self._ask(key, ask)
-            # The caller that asks may be cancelled or fail; then one of those that waited asks.
-            await asked.wait()
-
-    async def _ask(self, key: Key, ask: Callable[[Key], Awaitable[tuple[Value, float]]]) -> Value:
-        self._asked[key] = answered = asyncio.Event()
-        try:
-            value, seconds = await ask(key)
-        finally:
-            del self._asked[key]
-            answered.set()
-        self._known.pop(key, None)
-        if len(self._known) >= self._most:
-            # The one learnt first: close enough to the one to expire first.
-            del self._known[next(iter(self._known))]
-        seconds = min(max(seconds, self._shortest), self._longest)
-        self._known[key] = (time.monotonic() + seconds, value)
-        return value
 
 
 class MxResolver:
@@ -110,14 +66,20 @@ class MxResolver:
     A lookup with all its repetitions takes at most *timeout* seconds.
     """
 
-    def __init__(self, nameservers: Sequence[str] = (), *, timeout: float = LOOKUP_TIMEOUT) -> None:
+    def __init__(
+        self,
+        nameservers: Sequence[str] = (),
+        *,
+        timeout: float = LOOKUP_TIMEOUT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
         if nameservers:
             self._resolver.nameservers = [_nameserver(text) for text in nameservers]
         self._resolver.timeout = QUESTION_TIMEOUT
         self._resolver.lifetime = timeout
         self._addresses: TtlCache[str, AddressAnswer] = TtlCache(
-            most=MOST_HOSTS, shortest=SHORTEST_TTL, longest=LONGEST_TTL
+            most=MOST_HOSTS, shortest=SHORTEST_TTL, longest=LONGEST_TTL, clock=clock
         )
 
     async def exchangers(self, domain: str) -> tuple[MxAnswer, float]:
@@ -133,6 +95,10 @@ class MxResolver:
         if is_address(host):
             return Addresses((host,))
         return await self._addresses.get(host, self._ask_for_addresses)
+
+    def doubt(self, host: str) -> None:
+        """The addresses of *host* lead nowhere: soon ask again, whatever their TTL says."""
+        self._addresses.doubt(host, NOTHING_TTL)
 
     async def _ask_for_addresses(self, host: str) -> tuple[AddressAnswer, float]:
         answers = await asyncio.gather(
@@ -206,6 +172,7 @@ class Router:
         static: StaticRoutes | None = None,
         tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC,
         port: int = SMTP_PORT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resolver = resolver
         self._refused = refused
@@ -213,12 +180,16 @@ class Router:
         self._tls = tls
         self._port = port
         self._known: TtlCache[str, Route | Deferred | Bounced] = TtlCache(
-            most=MOST_DOMAINS, shortest=SHORTEST_TTL, longest=LONGEST_TTL
+            most=MOST_DOMAINS, shortest=SHORTEST_TTL, longest=LONGEST_TTL, clock=clock
         )
 
     async def route(self, domain: str) -> Route | Deferred | Bounced:
         """The servers that take mail for *domain* (lower case), or why there are none."""
         return self._known.known(domain) or await self._known.get(domain, self._find)
+
+    def doubt(self, domain: str) -> None:
+        """The route of *domain* leads nowhere: soon ask again, whatever its TTL says."""
+        self._known.doubt(domain, NOTHING_TTL)
 
     async def _find(self, domain: str) -> tuple[Route | Deferred | Bounced, float]:
         hop = self._static.hop_for(domain)
@@ -233,10 +204,14 @@ class Router:
         return await self._by_mx(name, self._port)
 
     async def _by_hop(self, hop: NextHop) -> tuple[Route | Deferred | Bounced, float]:
-        if hop.has_mx:
-            return await self._by_mx(hop.name, hop.port)
-        site = f"{hop.name}:{hop.port}"
-        return Route(((hop.name,),), hop.port, site, self._tls, static=True), LONGEST_TTL
+        if not hop.has_mx:
+            site = f"{hop.name}:{hop.port}"
+            return Route(((hop.name,),), hop.port, site, self._tls, static=True), LONGEST_TTL
+        found, seconds = await self._by_mx(hop.name, hop.port)
+        if isinstance(found, Route):
+            return replace(found, by_operator=True), seconds
+        # The operator's mistake says nothing against the recipient's domain.
+        return lookup_failed(hop.name, found.reply.text), min(seconds, NOTHING_TTL)
 
     async def _by_mx(self, domain: str, port: int) -> tuple[Route | Deferred | Bounced, float]:
         answer, seconds = await self._resolver.exchangers(domain)
@@ -248,7 +223,9 @@ class Router:
             case nothing:
                 own = await self._resolver.addresses(domain)
                 hosts = without_exchangers(domain, nothing, own, self._refused)
-        if isinstance(hosts, Deferred | Bounced):
+        if isinstance(hosts, Deferred):
+            return hosts, min(seconds, NOTHING_TTL)
+        if isinstance(hosts, Bounced):
             return hosts, seconds
         return self._to(hosts, port), seconds
 

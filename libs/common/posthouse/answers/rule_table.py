@@ -45,7 +45,7 @@ class WordRule:
     stage: Stage  # of the example
 
 
-def _meaning(rule: str, entry: Mapping[str, Any]) -> Meaning:
+def _meaning(rule: str, entry: Mapping[str, Any], *, of_code: bool = False) -> Meaning:
     kind = AnswerClass(entry["class"])
     usual = _DATA["class"][kind]
     scope = entry.get("scope", usual["scope"])
@@ -53,7 +53,7 @@ def _meaning(rule: str, entry: Mapping[str, Any]) -> Meaning:
         rule,
         kind,
         Scope(scope) if scope else None,
-        entry.get("permanent", usual.get("permanent", True)),
+        entry.get("permanent", of_code or usual.get("permanent", True)),
         Evidence(entry.get("evidence", usual.get("evidence", Evidence.NONE))),
         entry.get("weak", False),
         entry.get("sure", False),
@@ -99,11 +99,12 @@ WORD_RULES: tuple[WordRule, ...] = tuple(map(_word_rule, _DATA["rule"]))
 
 # By subject and detail of an enhanced code ("1.1"), or by subject alone ("1").
 BY_ENHANCED: Mapping[str, Meaning] = {
-    code: _meaning(f"code x.{code}", entry) for code, entry in _DATA["enhanced"].items()
+    code: _meaning(f"code x.{code}", entry, of_code=True)
+    for code, entry in _DATA["enhanced"].items()
 }
 # By code of the reply, or by the stage and the code ("RCPT 552").
 BY_CODE: Mapping[str, Meaning] = {
-    code: _meaning(f"code {code}", entry) for code, entry in _DATA["code"].items()
+    code: _meaning(f"code {code}", entry, of_code=True) for code, entry in _DATA["code"].items()
 }
 BY_CLASS: Mapping[AnswerClass, Meaning] = {
     kind: _meaning(kind, {"class": kind}) for kind in AnswerClass

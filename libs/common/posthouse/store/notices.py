@@ -137,6 +137,7 @@ def _undelivered(row: Any, failures: Sequence[Any]) -> Undelivered:
         accepted_at=datetime.fromtimestamp((id_.int >> 80) // 1000, UTC),
         sender=row["sender"] or "",
         lane=Lane(row["lane"] or Lane.NORMAL),
+        credential_id=row["credential_id"],
         profile=row["profile"] or "",
         profile_revision=row["profile_revision"] or 0,
         header=row["header"] or b"",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from dispatcher.core.refused_hosts import RefusedHosts, is_loopback
+from dispatcher.core.second_look import Unconfirmed, unconfirmed
+from posthouse.answers import Stage, judge, read_answer
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
@@ -95,7 +97,9 @@ def without_exchangers(
         case NoSuchName() if mx == NoSuchName():
             return _no_way(550, "5.1.2", f"the domain {domain} does not exist")
         case _:
-            return lookup_failed(domain, "neither MX nor address records")
+            # RFC 3463 section 3.5: the very example of X.4.4.
+            text = f"the domain {domain} takes no mail: no MX and no address"
+            return unconfirmed(_no_way(550, "5.4.4", text))
 
 
 def addresses_of(
@@ -109,7 +113,8 @@ def addresses_of(
         case LookupFailed(reason):
             return lookup_failed(host, reason)
         case NoSuchName() | NoRecords():
-            return lookup_failed(host, "no address")
+            text = f"no MX leads to an address: {host} has none"
+            return unconfirmed(_no_way(550, "5.4.4", text))
         case _:
             assert_never(answer)
 
@@ -119,19 +124,22 @@ def lookup_failed(name: str, reason: str) -> Deferred:
     return Deferred(Reply(451, f"looking up {name}: {reason}", "4.4.3"), Scope.SITE)
 
 
-def loops_back(domain: str) -> Deferred:
+def loops_back(domain: str) -> Unconfirmed:
     """The route to *domain* leads to ourselves: a mistake in DNS that may be corrected."""
-    return Deferred(Reply(451, f"mail for {domain} loops back to this host", "4.4.6"), Scope.SITE)
+    return unconfirmed(_no_way(550, "5.4.6", f"mail for {domain} loops back to this host"))
 
 
 def _only_refused(host: str, addresses: tuple[str, ...]) -> Deferred:
     """The route to *host* leads to us or into a private network: a mistake in DNS, or an attack."""
     if any(map(is_loopback, addresses)):
         return loops_back(host)
+    # Never final: the operator may have forgotten to allow that network.
     text = f"{host} has only private addresses ({', '.join(addresses)})"
     return Deferred(Reply(451, text, "4.4.4"), Scope.SITE)
 
 
 def _no_way(code: int, enhanced: str, text: str) -> Bounced:
-    # Says something about the domain, not about the mailbox: never a reason to suppress.
-    return Bounced(Reply(code, text, enhanced), Scope.SITE)
+    """What DNS says of a domain is judged like the same words of a server, at RCPT."""
+    reply = Reply(code, text, enhanced)
+    answer = read_answer(str(reply), Stage.RCPT)
+    return Bounced(reply, Scope.SITE, answer, judge(answer))

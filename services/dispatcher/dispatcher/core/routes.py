@@ -26,6 +26,7 @@ class Route:
     site: str  # shares limits with others of this name, see site_of
     tls: TlsPolicy
     static: bool = False  # set by the operator, who may mean this machine
+    by_operator: bool = False  # found by the MX of a domain that the operator named
 
     def __hash__(self) -> int:
         # Routes are keys on the hot path; what makes them differ is nearly always this.

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dispatcher.core.classify import classify_refusal, classify_reply, unsendable
+from dispatcher.core.second_look import Unconfirmed, unconfirmed
 from posthouse.answers import Stage
 from posthouse.mail.address import Address, InvalidAddress
 from posthouse.mail.message import has_bare_line_end
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.reply import Reply
+from posthouse.mail.scope import Scope
 
 # What is written in one go; of more, this much at most is copied at a time.
 PIECE = 256 * 1024
@@ -28,9 +30,9 @@ _WITH_UTF8SMTP = re.compile(rb"\swith\s+UTF8SMTP")
 class Unsendable(Exception):
     """This message must not or cannot be sent over this conversation; *outcome* says why."""
 
-    def __init__(self, code: int, enhanced: str, text: str) -> None:
-        super().__init__(text)
-        self.outcome: Bounced = unsendable(code, enhanced, text)
+    def __init__(self, outcome: Bounced | Unconfirmed) -> None:
+        super().__init__(outcome.reply.text)
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,11 @@ class Envelope:
 def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[Stage, str]]:
     """MAIL, RCPT for each recipient, DATA, for a server that offers *extensions*.
 
-    Raises Unsendable if the message must not leave, or is more than the server can take.
+    Raises Unsendable if the message must not leave, or is more than the server can take; then its
+    outcome has host scope.
     """
     if not envelope.is_sound and (problem := flaw(envelope.header, envelope.body)):
-        raise Unsendable(554, "5.6.0", problem)
+        raise Unsendable(unsendable(554, "5.6.0", problem))
     sender = _path(envelope.sender) if envelope.sender else ""
     recipients = [_path(recipient) for recipient in envelope.recipients]
     addresses_are_ascii = sender.isascii() and all(map(str.isascii, recipients))
@@ -74,7 +77,8 @@ def _path(address: str) -> str:
     try:
         parsed = Address.parse(address)
     except InvalidAddress as error:
-        raise Unsendable(553, "5.1.3", f"the message was not sent: {error}") from error
+        problem = f"the message was not sent: {error}"
+        raise Unsendable(unsendable(553, "5.1.3", problem)) from error
     if parsed.local.isascii():
         return f"{parsed.local}@{parsed.ascii_domain}"
     return str(parsed)
@@ -89,20 +93,25 @@ def _parameters(
     if (limit := extensions.get("SIZE")) is not None:
         # RFC 1870 section 3: no number, or 0, is no fixed limit.
         if limit.isdigit() and 0 < int(limit) < size:
-            raise Unsendable(552, "5.3.4", f"{size} octets, and the host takes {limit}")
+            raise _not_taken(552, "5.3.4", f"{size} octets, and the host takes {limit}")
         parameters += f" SIZE={size}"
     header_is_ascii = envelope.header.isascii()
     if not (header_is_ascii and envelope.body.isascii()):
         # RFC 6152 section 3: without the extension 8-bit content must not be sent.
         if "8BITMIME" not in extensions:
-            raise Unsendable(554, "5.6.3", "8-bit content, and the host does not offer 8BITMIME")
+            raise _not_taken(554, "5.6.3", "8-bit content, and the host does not offer 8BITMIME")
         parameters += " BODY=8BITMIME"
     if not addresses_are_ascii or (not header_is_ascii and _is_internationalized(envelope.header)):
         if "SMTPUTF8" not in extensions:
             what, enhanced = ("header", "5.6.9") if addresses_are_ascii else ("address", "5.6.7")
-            raise Unsendable(553, enhanced, f"UTF-8 {what}, and the host does not offer SMTPUTF8")
+            raise _not_taken(553, enhanced, f"UTF-8 {what}, and the host does not offer SMTPUTF8")
         parameters += " SMTPUTF8"
     return parameters
+
+
+def _not_taken(code: int, enhanced: str, text: str) -> Unsendable:
+    """Another host may take it, or this one later: an overloaded front forgets its extensions."""
+    return Unsendable(unconfirmed(unsendable(code, enhanced, text), Scope.HOST))
 
 
 def _is_internationalized(header: bytes) -> bool:
