@@ -169,7 +169,7 @@ async def test_a_message_of_a_held_account_is_not_handed_over(
         held, free = a_submission(), a_submission(account_id=OTHER)
         needs_hint = await asyncio.gather(submissions.accept(held), submissions.accept(free))
     assert [free.id] == [c.submission.id for c in taken]
-    assert [False, False] == needs_hint
+    assert [False, False] == list(needs_hint)
     rows = {r["id"]: r for r in await stores.sql("SELECT * FROM due_submissions")}
     assert (True, False, 0) == (
         rows[held.id]["held"],

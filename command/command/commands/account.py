@@ -7,6 +7,7 @@ import click
 
 from command.account_profiles import check_own_profile, knobs_in
 from command.commands.holding import hold, release
+from command.commands.statistics import statistics
 from command.context import data_option, friendly_errors, json_option, print_json, with_store
 from command.provisioning import account_id
 from command.table import print_table
@@ -24,6 +25,7 @@ def account() -> None:
 
 account.add_command(hold)
 account.add_command(release)
+account.add_command(statistics)
 
 
 @account.command
@@ -57,8 +59,15 @@ def create(name: str, parent: str | None) -> None:
     metavar="ADDRESS",
     help='Gets returned and undeliverable mail; "" for none. Not in a sending domain.',
 )
+@click.option(
+    "--automatic-hold/--no-automatic-hold",
+    default=None,
+    help="Whether thresholds of bounces and complaints hold it.",
+)
 @data_option
-def set_(name: str, *, dsn: bool | None, bounce_address: str | None) -> None:
+def set_(
+    name: str, *, dsn: bool | None, bounce_address: str | None, automatic_hold: bool | None
+) -> None:
     """Change settings of the account NAME, and show all of them."""
     with friendly_errors():
         address = Address.parse(bounce_address) if bounce_address else None
@@ -72,11 +81,14 @@ def set_(name: str, *, dsn: bool | None, bounce_address: str | None) -> None:
                 raise click.ClickException(_refusal(bounce_address, forbidden, name))
         if dsn is not None:
             await store.set_dsn(owner, dsn=dsn)
+        if automatic_hold is not None:
+            await store.set_automatic_hold(owner, on=automatic_hold)
         return await store.read(owner)
 
     found = with_store(work)
     click.echo(f"reports to senders (DSN): {'on' if found.dsn else 'off'}")
     click.echo(f"bounce address: {found.bounce_address or 'none'}")
+    click.echo(f"held when a threshold is exceeded: {'yes' if found.automatic_hold else 'no'}")
 
 
 def _refusal(address: str, forbidden: str, account: str) -> str:

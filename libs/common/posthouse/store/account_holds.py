@@ -83,8 +83,8 @@ class AccountHolds:
     async def mark(self, account_id: UUID) -> None:
         """Mark the rows of a held account; submissions first, because they become deliveries."""
         for statement in _MARKS:
-            while await self._pass_over(statement, account_id):
-                await asyncio.sleep(_PAUSE_SECONDS)  # noqa: ASYNC110 -- others end their transactions
+            while await self._pass_over(statement, account_id):  # noqa: ASYNC110
+                await asyncio.sleep(_PAUSE_SECONDS)  # others are about to commit
         await self._database.run("end_marking", account_id)
 
     async def finish(self) -> None:
@@ -103,7 +103,7 @@ class AccountHolds:
         while True:
             async with self._locked() as connection:
                 row = await connection.fetchrow(QUERIES[statement], account_id, after, _ROWS)
-            passed += row["passed"]
+            passed += int(row["passed"])
             if row["last"] is None:
                 return passed
             after = row["last"]

@@ -618,7 +618,10 @@ WITH forbidden AS (
 SELECT name FROM forbidden;
 
 -- name: read_account_settings
-SELECT dsn, bounce_address FROM accounts WHERE id = $1;
+SELECT dsn, bounce_address, automatic_hold FROM accounts WHERE id = $1;
+
+-- name: set_automatic_hold
+UPDATE accounts SET automatic_hold = $2 WHERE id = $1;
 
 -- name: list_profiles
 SELECT DISTINCT ON (a.name, p.name) a.name AS account, p.account_id, p.name, p.revision, p.preset,
@@ -1151,6 +1154,83 @@ LEFT JOIN LATERAL (
     WHERE settled AND place <= $3 AND ($4::text[] IS NULL OR kind = ANY($4)) OFFSET 0
 ) e ON true
 ORDER BY e.place;
+
+-- name: tally_events
+-- Of the kinds $5, after ($1, $2) up to ($3, $4). Where the event names no host of the other side, it
+-- is the one that the message was delivered to. Messages of ours, whose sender is empty, do not count.
+SELECT e.account_id,
+       CASE WHEN a.released_at > date_trunc('hour', e.at, 'UTC') AND a.released_at <= e.at
+            THEN a.released_at ELSE date_trunc('hour', e.at, 'UTC') END AS began_at,
+       COALESCE(s.attributes->>'stream', '') AS stream,
+       lower(substring(s.sender FROM '[^@]*$')) AS domain,
+       COALESCE(e.detail->>'host', v.host, '') AS host,
+       lower(COALESCE(substring(COALESCE(e.detail->>'recipient', v.recipient) FROM '[^@]*$'), ''))
+           AS recipient_domain,
+       e.kind, COALESCE(e.detail->>'class', '') AS class, count(*) AS count
+FROM witness w
+CROSS JOIN LATERAL (
+    SELECT * FROM events e
+    WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
+      AND e.kind = ANY($5::text[])
+) e
+JOIN accounts a ON a.id = e.account_id
+CROSS JOIN LATERAL (
+    SELECT sender, attributes FROM submissions s
+    WHERE s.id = e.submission_id AND s.sender <> '' OFFSET 0
+) s
+LEFT JOIN LATERAL (
+    SELECT v.recipient, (SELECT t.host FROM attempts t WHERE t.delivery_id = v.id
+                         ORDER BY t.claim DESC LIMIT 1) AS host
+    FROM deliveries v WHERE v.id = e.delivery_id AND NOT e.detail ? 'host' OFFSET 0
+) v ON true
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
+
+-- name: add_statistics
+INSERT INTO account_statistics AS s
+SELECT * FROM unnest($1::statistic_row_1[])
+ON CONFLICT (account_id, began_at, stream, domain, provider, kind, class)
+DO UPDATE SET count = s.count + EXCLUDED.count;
+
+-- name: sum_statistics
+-- Of the accounts $1 that may be held: bounces within $2, complaints within $3, since the release.
+SELECT a.id AS account_id, a.name, a.bounce_address, s.*
+FROM accounts a CROSS JOIN LATERAL (
+    SELECT COALESCE(sum(count) FILTER (WHERE kind IN ('delivered', 'bounced')
+                                         AND began_at > now() - $2::interval), 0)::bigint AS ended,
+           COALESCE(sum(count) FILTER (WHERE kind = 'bounced' AND class = ANY($4::text[])
+                                         AND began_at > now() - $2::interval), 0)::bigint AS hard,
+           COALESCE(sum(count) FILTER (WHERE kind = 'delivered'
+                                         AND began_at > now() - $3::interval), 0)::bigint AS delivered,
+           COALESCE(sum(count) FILTER (WHERE kind = 'complained'
+                                         AND began_at > now() - $3::interval), 0)::bigint AS complaints
+    FROM account_statistics
+    WHERE account_id = a.id AND began_at > now() - GREATEST($2::interval, $3::interval)
+      AND began_at >= COALESCE(a.released_at, '-infinity')
+) s
+WHERE a.id = ANY($1::uuid[]) AND a.automatic_hold
+  AND NOT EXISTS (SELECT FROM account_holds h WHERE h.account_id = a.id);
+
+-- name: read_statistics
+SELECT CASE $3 WHEN 'stream' THEN stream WHEN 'domain' THEN domain WHEN 'provider' THEN provider
+               WHEN 'class' THEN class
+               ELSE to_char(began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') END AS part,
+       COALESCE(sum(count) FILTER (WHERE kind = 'delivered'), 0)::bigint AS delivered,
+       COALESCE(sum(count) FILTER (WHERE kind = 'deferred'), 0)::bigint AS deferred,
+       COALESCE(sum(count) FILTER (WHERE kind = 'bounced'), 0)::bigint AS bounced,
+       COALESCE(sum(count) FILTER (WHERE kind = 'bounced' AND class = ANY($4::text[])), 0)::bigint
+           AS hard,
+       COALESCE(sum(count) FILTER (WHERE kind = 'expired'), 0)::bigint AS expired,
+       COALESCE(sum(count) FILTER (WHERE kind = 'complained'), 0)::bigint AS complained,
+       COALESCE(sum(count) FILTER (WHERE kind = 'unsubscribed'), 0)::bigint AS unsubscribed
+FROM account_statistics
+WHERE account_id = $1 AND began_at > now() - $2::interval
+GROUP BY 1 ORDER BY 1;
+
+-- name: forget_statistics
+DELETE FROM account_statistics WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM account_statistics WHERE began_at < now() - $1::interval LIMIT $2
+))
+RETURNING count;
 
 -- name: write_to_disk
 -- Commits of all others before this one are on disk when this one is.
