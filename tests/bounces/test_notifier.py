@@ -246,7 +246,8 @@ async def test_the_failure_of_a_report_is_told_to_nobody(told: Told) -> None:
     ("changes", "statement"),
     [
         pytest.param({}, "UPDATE accounts SET dsn = false", id="turned off"),
-        pytest.param({"sender": "b@back.relay.example"}, None, id="our own host"),
+        pytest.param({"sender": "b@back.relay.example"}, None, id="our return-path host"),
+        pytest.param({"sender": "b@relay.example"}, None, id="our own host"),
         pytest.param(
             {"sender": "b@back.sender.example"},
             "INSERT INTO sending_domains (name, return_path_host)"
@@ -296,6 +297,19 @@ async def test_failures_of_a_newer_profile_are_left_to_a_newer_program(told: Tol
     async with told.notifying():
         await eventually(left, within=10)
     assert 0 == await told.count()
+
+
+async def test_a_mistake_of_ours_about_one_message_holds_up_no_other(told: Told) -> None:
+    await told.stores.queue(recipients=("a@dest.example",))
+    await fail(told.stores, host=5)  # a name, in every event that we write
+    await told.stores.queue(recipients=("b@dest.example",))
+    await fail(told.stores)
+    async with told.notifying():
+        await told.has(1)
+    (notice,) = await told.notices()
+    assert "b@dest.example" in words(parsed(notice.submission))
+    left = await told.stores.sql("SELECT recipient FROM untold_failures")
+    assert ["a@dest.example"] == [row["recipient"] for row in left]
 
 
 async def test_what_was_still_to_be_told_when_a_backup_was_made_is_not_told(told: Told) -> None:

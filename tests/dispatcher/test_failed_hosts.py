@@ -22,7 +22,7 @@ def unshuffled(_: list[str]) -> None:
 
 
 def route(*by_preference: tuple[str, ...], port: int = 25) -> Route:
-    return Route(by_preference, port, "example", TlsPolicy.NONE)
+    return Route(by_preference, port, "example", TlsPolicy.CLEAR)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ class NoticeTurn:
         )
 
     async def put_off(self, undelivered: Undelivered) -> None:
-        """Leave it for a minute to a newer program, which knows its profile."""
+        """Leave it for a minute: to a newer program, or to one that makes no mistake about it."""
         await self._run("put_off_undelivered", undelivered.submission_id, undelivered.means)
 
     async def tell(self, undelivered: Undelivered, notice: Submission) -> None:

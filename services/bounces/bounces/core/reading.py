@@ -7,7 +7,13 @@ makes it raise; time and memory are bounded.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bounces.core.automatic import is_auto_reply, is_challenge, is_receipt, machine_report
+from bounces.core.automatic import (
+    asks_the_sender,
+    is_auto_reply,
+    is_challenge,
+    is_receipt,
+    machine_report,
+)
 from bounces.core.failed_recipients import recipients_in
 from bounces.core.feedback import bounded, original_fields, read_feedback
 from bounces.core.json_notice import read_json_notice
@@ -84,10 +90,9 @@ def _notification(
         reporting_mta, recipients = read_status_fields(body)
         if not recipients:
             continue
-        notices = _notices(parts)
-        if is_challenge(subject, notices[0].text if notices else ""):
+        if all(asks_the_sender(status.diagnostic) for status in recipients):
             return Report(ReportKind.CHALLENGE, subject=subject)
-        original = original_fields(parts)
+        original, notices = original_fields(parts), _notices(parts)
         recipients = _explained(recipients, notices, header, original)
         return Report(ReportKind.DSN, recipients, reporting_mta, subject, original=original)
     return None
