@@ -538,14 +538,18 @@ def test_config_reference_lists_every_setting_once() -> None:
 
 def test_an_account_says_who_hears_of_failures(posthouse: Command) -> None:
     posthouse("domain", "add", "news.example.com", "--account", "acme")
-    assert ["reports to senders (DSN): on", "bounce address: none"] == posthouse(
+    held = "held when a threshold is exceeded: yes"
+    assert ["reports to senders (DSN): on", "bounce address: none", held] == posthouse(
         "account", "set", "acme"
     ).stdout.splitlines()
     said = posthouse("account", "set", "acme", "--no-dsn", "--bounce-address", "b@example.com")
-    expected = ["reports to senders (DSN): off", "bounce address: b@example.com"]
+    expected = ["reports to senders (DSN): off", "bounce address: b@example.com", held]
     assert expected == said.stdout.splitlines()
-    said = posthouse("account", "set", "acme", "--dsn", "--bounce-address", "")
-    expected = ["reports to senders (DSN): on", "bounce address: none"]
+    said = posthouse(
+        *("account", "set", "acme", "--dsn", "--bounce-address", "", "--no-automatic-hold")
+    )
+    not_held = held.replace("yes", "no")
+    expected = ["reports to senders (DSN): on", "bounce address: none", not_held]
     assert expected == said.stdout.splitlines()
     assert "no account is called 'x'" in posthouse("account", "set", "x", status=1).stderr
 
