@@ -238,6 +238,27 @@ async def test_at_a_return_path_only_a_report_about_its_own_message_counts(relay
     assert [] == await relay.lists()
 
 
+async def test_an_alias_whose_member_is_gone_is_listed_for_a_time_if_that_goes_on(
+    relay: Relay,
+) -> None:
+    """Ann's mail is sent on to an address that does not exist: on three days, and none arrived."""
+    for _ in range(3):
+        assert [] == await relay.lists()
+        await relay.stores.sql(
+            "UPDATE suppressions SET evidence = jsonb_set(evidence, '{bounces}', ("
+            " SELECT jsonb_agg(b || jsonb_build_object("
+            "  'at', (b->>'at')::timestamptz - interval '1 day'))"
+            " FROM jsonb_array_elements(evidence->'bounces') b))"
+        )
+        (ann,) = await relay.send("ann@dest.example")
+        await relay.give(REPORT["forwarded"], to=ann.return_path)
+    (entry,) = await relay.stores.sql("SELECT * FROM suppressions")
+    assert (entry["reason"], entry["expires_at"] is None) == ("another address gone", False)
+    assert [("bounce", "ann@dest.example")] == await relay.lists()
+    last = entry["evidence"]["bounces"][-1]
+    assert last["final_recipient"] == "ann.old@elsewhere.example"
+
+
 async def forged(relay: Relay, count: int) -> dict[str, int]:
     """Send *count* forged DSNs and complaints; how many replies of each kind there were."""
     chance = random.Random(count)  # noqa: S311 -- the same in each run
