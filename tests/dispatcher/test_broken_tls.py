@@ -197,6 +197,41 @@ async def test_a_host_that_turns_us_away_behind_the_handshake_has_working_tls(
     assert server.connections == 1
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "530 5.7.0 Must issue a STARTTLS command first",
+        "550 5.7.10 Encryption needed",
+        "451 4.7.1 Please use STARTTLS",
+    ],
+)
+async def test_a_host_that_wants_tls_all_the_same_is_offered_it_again_and_bounces_nothing(
+    reply: str, server_context: ssl.SSLContext
+) -> None:
+    """One failure, such as a restart in the handshake, must not cost an hour of mail."""
+
+    async def wants_tls(peer: Peer) -> None:
+        await peer.greet("STARTTLS")
+        await peer.hear()
+        await peer.say(reply)
+        await peer.hear()
+
+    async def encrypts(peer: Peer) -> None:
+        await leaves_behind_handshake(server_context)(peer)
+        await peer.hear()
+        await peer.hello()
+        await peer.serve()
+
+    async with mx(hangs_up_on_tls, wants_tls, encrypts) as server, pool() as sender:
+        first = await sender.send(route(server), MESSAGE)
+        second = await sender.send(route(server), MESSAGE)
+
+    assert isinstance(first.outcomes[0], Deferred)
+    assert str(first.outcomes[0].reply) == reply
+    assert isinstance(second.outcomes[0], Delivered)
+    assert second.tls.startswith("TLSv1.")
+
+
 def test_memory_is_bounded_and_forgets_the_oldest() -> None:
     broken = BrokenTls()
     servers = [ServerAddress("mx.example", "192.0.2.1", port) for port in range(MOST_SERVERS + 1)]

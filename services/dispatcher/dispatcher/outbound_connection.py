@@ -44,7 +44,7 @@ class OutboundConnection(asyncio.Protocol):
         self.peer = str(server)
         self.tls = ""  # version and cipher once encrypted
         self.messages = 0  # transactions begun
-        self.host = server.host
+        self.server = server
         self.hung_up = False  # the server ended it, or the network
         self._client = client
         self._timeouts = timeouts
@@ -125,7 +125,7 @@ class OutboundConnection(asyncio.Protocol):
                 self._transport,
                 self,
                 context,
-                server_hostname=self.host,
+                server_hostname=self.server.host,
                 ssl_handshake_timeout=self._timeouts.tls,
             )
         except asyncio.CancelledError:
