@@ -85,7 +85,7 @@ async def pool(relay: Relay, clock: Minutes | None = None) -> AsyncIterator[Conn
         MxResolver(["127.0.0.1:9"]),
         RefusedHosts(frozenset()),
         trusted=relay.trusted,
-        timeouts=Timeouts(tls=5, command=5),
+        timeouts=Timeouts(tls=30, command=30),
         reuse=ReusePolicy(messages_per_connection=1),
         clock=clock or Minutes(),
     )

@@ -102,7 +102,8 @@ class Connector:
             self._logins.accepted(route)
             return outcomes
         connection.leave()  # the next one may begin as the host wants
-        if not connection.tls and self._broken_tls.forget(connection.server):
+        if connection.fell_back(route):
+            self._broken_tls.forget(connection.server)
             return tuple(map(tls_may_work_again, outcomes))
         if route.static and (refusal := next(filter(wants_login, outcomes), None)) is not None:
             self._refused(route, connection.peer, refusal.reply)

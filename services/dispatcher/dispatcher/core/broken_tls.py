@@ -24,9 +24,9 @@ class BrokenTls:
             del self._until[next(iter(self._until))]  # the one that failed first
         self._until[server] = now + REMEMBERED_SECONDS
 
-    def forget(self, server: ServerAddress) -> bool:
-        """It is to be tried again at once; whether it was known."""
-        return self._until.pop(server, None) is not None
+    def forget(self, server: ServerAddress) -> None:
+        """TLS is to be tried there again at once."""
+        self._until.pop(server, None)
 
     def is_known(self, server: ServerAddress, now: float) -> bool:
         """Whether TLS failed there within the last hour."""
