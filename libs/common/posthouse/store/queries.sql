@@ -307,7 +307,8 @@ WITH input AS (
     -- taken too: then only the second delivery without a report in between ends it. A row that is
     -- locked is being counted or cleared.
     SELECT s.ctid, s.reported FROM done d CROSS JOIN LATERAL (
-        SELECT s.ctid, CASE WHEN s.evidence->'bounces'->-1->>'stage' IN ('report', 'prose')
+        SELECT s.ctid, CASE WHEN s.evidence->'bounces'->-1->>'stage'
+                                 IN ('report', 'report of final dot', 'prose')
                              AND s.evidence->'delivered_after' IS DISTINCT FROM
                                  s.evidence->'bounces'->-1->'delivery'
                             THEN s.evidence->'bounces'->-1->'delivery' END AS reported
@@ -407,11 +408,13 @@ WHERE NOT EXISTS (
 RETURNING COALESCE(detail->>'listed', 'none') AS listed;
 
 -- name: find_submission_profiles
+-- A message has the profile of its credential, whose account may be the parent of the message's.
 SELECT s.id, s.profile, s.profile_revision, p.preset, p.preset_revision, p.knobs
 FROM unnest($1::uuid[]) AS t(id)
 CROSS JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = t.id OFFSET 0) s
+LEFT JOIN credentials c ON c.id = s.credential_id
 LEFT JOIN profiles p
-    ON p.account_id = s.account_id AND p.name = s.profile AND p.revision = s.profile_revision;
+    ON (p.account_id, p.name, p.revision) = (c.account_id, s.profile, s.profile_revision);
 
 -- name: take_turn
 SELECT pg_try_advisory_xact_lock($1::bigint) AS free;
@@ -518,9 +521,6 @@ ON CONFLICT (account_id, address) DO UPDATE SET sent = w.sent + 1 RETURNING sent
 
 -- name: forget_untold_failures
 DELETE FROM untold_failures;
-
--- name: find_return_path_host
-SELECT return_path_host FROM sending_domains WHERE return_path_host = $1 LIMIT 1;
 
 -- name: create_operator_account
 INSERT INTO accounts (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING;
