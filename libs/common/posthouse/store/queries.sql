@@ -1159,6 +1159,7 @@ ORDER BY e.place;
 -- name: tally_events
 -- Of the kinds $5, after ($1, $2) up to ($3, $4). Where the event names no host of the other side, it
 -- is the one that the message was delivered to. Messages of ours, whose sender is empty, do not count.
+-- Of the reports about one delivery the first one counts: its recipient can write any number.
 SELECT e.account_id,
        CASE WHEN a.released_at > date_trunc('hour', e.at, 'UTC') AND a.released_at <= e.at
             THEN a.released_at ELSE date_trunc('hour', e.at, 'UTC') END AS began_at,
@@ -1173,6 +1174,11 @@ CROSS JOIN LATERAL (
     SELECT * FROM events e
     WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
       AND e.kind = ANY($5::text[])
+      AND NOT (e.kind = 'bounced' AND e.detail ? 'digest' AND EXISTS (
+          SELECT FROM events f
+          WHERE f.submission_id = e.submission_id AND f.delivery_id = e.delivery_id
+            AND f.kind = 'bounced' AND (f.xid, f.id) < (e.xid, e.id)
+      ))
 ) e
 JOIN accounts a ON a.id = e.account_id
 CROSS JOIN LATERAL (
