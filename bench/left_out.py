@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bounces.core import (
+from bounces.core.reports import (
     automatic,
     failed_recipients,
     failure_words,

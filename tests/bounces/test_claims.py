@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from bounces.core.claims import Claim, ClaimKeys, Doubt, claim_of, delivery_of
-from bounces.core.reading import read
-from bounces.core.report import Report
+from bounces.core.reports.reading import read
+from bounces.core.reports.report import Report
 from posthouse.mail import return_path, signed_id
 from posthouse.mail.signed_id import SignedId
 from posthouse.mail.submission import Delivery

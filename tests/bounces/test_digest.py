@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from bounces.core.digest import digest_of
-from bounces.core.reading import read
-from bounces.core.report import Action, RecipientStatus, Report, ReportKind
+from bounces.core.reports.reading import read
+from bounces.core.reports.report import Action, RecipientStatus, Report, ReportKind
 from posthouse.mail.events import EventKind
 from servers.returned_mail import REPORTS, feedback_report
 

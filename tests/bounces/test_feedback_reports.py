@@ -2,8 +2,8 @@
 
 import pytest
 
-from bounces.core.reading import read
-from bounces.core.report import Feedback, Report, ReportKind
+from bounces.core.reports.reading import read
+from bounces.core.reports.report import Feedback, Report, ReportKind
 from bounces.core.verdict import Note, decide
 from posthouse.mail.events import EventKind
 from servers.returned_mail import OURS

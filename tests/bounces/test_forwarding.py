@@ -8,7 +8,7 @@ from email.message import MIMEPart
 import pytest
 import pytest_asyncio
 
-from bounces.core.notice_text import forwarded
+from bounces.core.notices.notice_text import forwarded
 from bounces.forwarding import MailOnward, OperatorAddress
 from bounces.message_text import MOST_OCTETS_KEPT
 from bounces.own_addresses import RoleAddress

@@ -8,9 +8,9 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bounces.core.mime import SCANNED, leaves
-from bounces.core.reading import read
-from bounces.core.report import Report, ReportKind
+from bounces.core.reports.mime import SCANNED, leaves
+from bounces.core.reports.reading import read
+from bounces.core.reports.report import Report, ReportKind
 from bounces.core.verdict import decide
 from fuzz.damage import damaged
 from servers.returned_mail import OURS, REPORTS

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from bounces.core.notice_text import Frame, digest, forwarded, non_delivery
-from bounces.core.telling import host_of, lane_of
+from bounces.core.notices.notice_text import Frame, digest, forwarded, non_delivery
+from bounces.core.notices.telling import host_of, lane_of
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import has_bare_line_end

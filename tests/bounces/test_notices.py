@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bounces.core.classification import classify
-from bounces.core.reading import read
-from bounces.core.report import ReportKind
+from bounces.core.reports.reading import read
+from bounces.core.reports.report import ReportKind
 from bounces.core.verdict import Suppress, decide
 from servers.returned_mail import OURS
 

@@ -11,7 +11,7 @@ import aiosmtplib
 import asyncpg
 import pytest
 
-from bounces.core.reading import read
+from bounces.core.reports.reading import read
 from bounces.core.verdict import decide
 from bounces.return_listener import ReturnListener
 from bounces.service import ReturnedMail

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bounces.core.reading import read
-from bounces.core.report import Report
+from bounces.core.reports.reading import read
+from bounces.core.reports.report import Report
 from bounces.core.verdict import Note, Suppress, decide
 from servers.returned_mail import OURS, REPORTS, in_a_word
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 import trustme
 
-from bounces.core.reading import read
+from bounces.core.reports.reading import read
 from bounces.core.verdict import decide
 from bounces.return_listener import ReturnListener
 from chaos.program import readiness

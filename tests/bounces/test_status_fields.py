@@ -2,9 +2,9 @@
 
 import pytest
 
-from bounces.core.reading import read
-from bounces.core.report import Action, ReportKind
-from bounces.core.status_fields import read_status_fields
+from bounces.core.reports.reading import read
+from bounces.core.reports.report import Action, ReportKind
+from bounces.core.reports.status_fields import read_status_fields
 from bounces.core.verdict import Ignore, decide
 from servers.returned_mail import OURS
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bounces.core.report import Action, RecipientStatus, Report, ReportKind
+from bounces.core.reports.report import Action, RecipientStatus, Report, ReportKind
 from bounces.core.verdict import Note, decide, judgement_of
 from posthouse.mail.scope import Scope
 from servers.returned_mail import OURS, in_a_word

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 from bounces.core.classification import summary
-from bounces.core.reading import read
+from bounces.core.reports.reading import read
 from bounces.core.verdict import decide
 from fuzz.damage import damaged
 from posthouse.answers import Stage, judge, read_answer

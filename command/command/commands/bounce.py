@@ -9,8 +9,8 @@ import click
 
 from bounces.core.classification import Classified, in_short
 from bounces.core.classification import classify as classify_report
-from bounces.core.reading import read
-from bounces.core.report import Report, ReportKind
+from bounces.core.reports.reading import read
+from bounces.core.reports.report import Report, ReportKind
 from command.table import print_line
 from posthouse.answers import RULES_VERSION, Evidence
 

@@ -15,8 +15,8 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from bounces.core.hold_text import hold_notice
-from bounces.core.telling import host_of
+from bounces.core.notices.hold_text import hold_notice
+from bounces.core.notices.telling import host_of
 from bounces.core.thresholds import ThresholdLimits, exceeded
 from bounces.relay_identity import RelayIdentity
 from posthouse.answers import HARD_CLASSES

@@ -8,7 +8,7 @@ from uuid import UUID
 from prometheus_client import Counter
 
 from bounces.core.claims import ClaimKeys, Doubt, claim_of, delivery_of, is_written
-from bounces.core.report import Report
+from bounces.core.reports.report import Report
 from bounces.core.return_record import Subject
 from posthouse.mail.submission import Delivery
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import structlog
 from prometheus_client import Counter
 
-from bounces.core.composing import plain
-from bounces.core.notice_text import forwarded, forwarded_by_us
-from bounces.core.telling import host_of
+from bounces.core.notices.composing import plain
+from bounces.core.notices.notice_text import forwarded, forwarded_by_us
+from bounces.core.notices.telling import host_of
 from bounces.message_text import MOST_OCTETS_KEPT
 from bounces.relay_identity import RelayIdentity
 from posthouse.mail.lane import Lane

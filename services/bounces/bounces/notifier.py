@@ -15,8 +15,8 @@ from time import monotonic
 import structlog
 from prometheus_client import Counter
 
-from bounces.core.notice_text import digest, non_delivery
-from bounces.core.telling import host_of, lane_of, why_not
+from bounces.core.notices.notice_text import digest, non_delivery
+from bounces.core.notices.telling import host_of, lane_of, why_not
 from bounces.relay_identity import RelayIdentity
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane

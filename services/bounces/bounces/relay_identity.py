@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from bounces.core.notice_text import Frame
-from bounces.core.telling import host_of
+from bounces.core.notices.notice_text import Frame
+from bounces.core.notices.telling import host_of
 from posthouse.running.identity import new_id
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres

@@ -8,8 +8,8 @@ import structlog
 from prometheus_client import Counter
 
 from bounces.core.claims import Doubt
-from bounces.core.reading import read
-from bounces.core.report import Report, ReportKind
+from bounces.core.reports.reading import read
+from bounces.core.reports.report import Report, ReportKind
 from bounces.core.return_record import (
     FEEDBACK,
     ReturnRecord,

@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 from uuid import UUID
 
-from bounces.core.report import Feedback, Report
+from bounces.core.reports.report import Feedback, Report
 from posthouse.mail import return_path, signed_id
 from posthouse.mail.address import normal_form
 from posthouse.mail.signed_id import SignedId

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bounces.core.reading import read
-from bounces.core.report import RecipientStatus, Report, ReportKind
+from bounces.core.reports.reading import read
+from bounces.core.reports.report import RecipientStatus, Report, ReportKind
 from bounces.core.verdict import is_gone, judgement_of
 from posthouse.answers import Judgement, Stage
 

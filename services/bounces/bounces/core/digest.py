@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from uuid import UUID
 
-from bounces.core.report import RecipientStatus, Report, ReportKind
+from bounces.core.reports.report import RecipientStatus, Report, ReportKind
 from posthouse.mail.address import normal_form
 from posthouse.mail.events import EventKind
 

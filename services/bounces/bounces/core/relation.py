@@ -1,6 +1,6 @@
 """Whether what a report says about a recipient speaks of ours."""
 
-from bounces.core.report import RecipientStatus
+from bounces.core.reports.report import RecipientStatus
 from posthouse.mail.address import normal_form
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from bounces.core.claims import Doubt
 from bounces.core.digest import digest_of
 from bounces.core.relation import is_about
-from bounces.core.report import RecipientStatus, Report, ReportKind
+from bounces.core.reports.report import RecipientStatus, Report, ReportKind
 from bounces.core.verdict import RULES, Ignore, Note, Suppress, Verdict
 from posthouse.answers import Answer, Judgement, Stage, failure_of, judge, read_answer
 from posthouse.mail.address_failure import AddressFailure, AgainstAddress, FailureWeight, Objection

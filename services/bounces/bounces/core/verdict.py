@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from bounces.core.relation import is_about
-from bounces.core.report import Action, RecipientStatus, Report, ReportKind
-from bounces.core.smtp_quote import answers_the_recipient, paragraphs, quoted_reply
+from bounces.core.reports.report import Action, RecipientStatus, Report, ReportKind
+from bounces.core.reports.smtp_quote import answers_the_recipient, paragraphs, quoted_reply
 from posthouse.answers import (
     RULES_VERSION,
     Answer,

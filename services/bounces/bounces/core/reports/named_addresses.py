@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
-from bounces.core.failure_words import FAILURE_TEXT, NOT_A_RECIPIENT, RECIPIENT_LABEL
+from bounces.core.reports.failure_words import FAILURE_TEXT, NOT_A_RECIPIENT, RECIPIENT_LABEL
 
 _LOCAL = r"[^\x00-\x20\x7f-\U0010ffff<>()\[\]{},;:\"'|@\\]{1,64}"
 _ANY_LOCAL = r"[^\s<>()\[\]{},;:\"'|@\\\u2e80-\u303f\uff00-\uffef]{1,64}"

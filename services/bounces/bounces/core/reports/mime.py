@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bounces.core.plain_text import clean, decode
+from bounces.core.reports.plain_text import clean, decode
 
 SCANNED = 1 << 20  # octets of a message that are read; the rest is ignored
 _MOST_OCTETS_SPLIT = 16 * SCANNED  # by all multiparts together, which may be inside each other

@@ -7,12 +7,12 @@ message from a known address.
 import re
 from collections.abc import Iterator, Mapping
 
-from bounces.core.json_notice import complained_recipients
-from bounces.core.mime import Part, fields, header_of
-from bounces.core.notice import is_from_daemon
-from bounces.core.plain_text import clean, decode
-from bounces.core.report import Feedback, Report, ReportKind
-from bounces.core.status_fields import behind_type
+from bounces.core.reports.json_notice import complained_recipients
+from bounces.core.reports.mime import Part, fields, header_of
+from bounces.core.reports.notice import is_from_daemon
+from bounces.core.reports.plain_text import clean, decode
+from bounces.core.reports.report import Feedback, Report, ReportKind
+from bounces.core.reports.status_fields import behind_type
 
 _MOST_OCTETS = 1 << 16  # of the fields of a report
 _MOST_NAMED = 100  # recipients and domains of one report

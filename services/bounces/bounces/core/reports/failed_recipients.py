@@ -3,9 +3,9 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from bounces.core.failure_words import FAILURE_TEXT
-from bounces.core.named_addresses import Named, Role, named_addresses
-from bounces.core.notice import Notice
+from bounces.core.reports.failure_words import FAILURE_TEXT
+from bounces.core.reports.named_addresses import Named, Role, named_addresses
+from bounces.core.reports.notice import Notice
 
 _MOST_RECIPIENTS = 1000
 _LONGEST_PROSE = 4000  # characters about one recipient

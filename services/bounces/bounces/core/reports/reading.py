@@ -7,19 +7,19 @@ makes it raise; time and memory are bounded.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bounces.core.automatic import (
+from bounces.core.reports.automatic import (
     asks_the_sender,
     is_auto_reply,
     is_challenge,
     is_receipt,
     machine_report,
 )
-from bounces.core.failed_recipients import recipients_in
-from bounces.core.feedback import bounded, original_fields, read_feedback
-from bounces.core.json_notice import read_json_notice
-from bounces.core.mime import Part, leaves, top
-from bounces.core.named_addresses import addresses_in
-from bounces.core.notice import (
+from bounces.core.reports.failed_recipients import recipients_in
+from bounces.core.reports.feedback import bounded, original_fields, read_feedback
+from bounces.core.reports.json_notice import read_json_notice
+from bounces.core.reports.mime import Part, leaves, top
+from bounces.core.reports.named_addresses import addresses_in
+from bounces.core.reports.notice import (
     Notice,
     failed_in,
     is_delay,
@@ -29,9 +29,9 @@ from bounces.core.notice import (
     split_notice,
     status_of,
 )
-from bounces.core.plain_text import clean, clean_lines, of_html, unencoded
-from bounces.core.report import RecipientStatus, Report, ReportKind
-from bounces.core.status_fields import read_status_fields
+from bounces.core.reports.plain_text import clean, clean_lines, of_html, unencoded
+from bounces.core.reports.report import RecipientStatus, Report, ReportKind
+from bounces.core.reports.status_fields import read_status_fields
 
 _MOST_OCTETS_OF_TEXT = 1 << 16  # of readable text; what follows is ignored
 _MOST_OCTETS_OF_HTML = 1 << 18

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 from uuid import UUID
 
-from bounces.core.composing import (
+from bounces.core.notices.composing import (
     headers_only,
     message,
     plain,

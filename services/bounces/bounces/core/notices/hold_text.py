@@ -1,7 +1,7 @@
 """The message that tells an owner that the account is held."""
 
-from bounces.core.composing import message, plain, words
-from bounces.core.notice_text import Frame, common_fields
+from bounces.core.notices.composing import message, plain, words
+from bounces.core.notices.notice_text import Frame, common_fields
 
 
 def hold_notice(to: str, account: str, reason: str, frame: Frame) -> tuple[bytes, bytes]:

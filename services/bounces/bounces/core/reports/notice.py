@@ -9,13 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bounces.core.failure_words import DAEMON, DELAY, FAILURE_SUBJECT, FAILURE_TEXT, FINAL
-from bounces.core.mime import fields
-from bounces.core.named_addresses import Named, Role, addresses_in, named_addresses
-from bounces.core.original import original_begins
-from bounces.core.plain_text import clean, clean_lines
-from bounces.core.report import Action, RecipientStatus
-from bounces.core.smtp_quote import enhanced_in, paragraphs, quoted_reply
+from bounces.core.reports.failure_words import DAEMON, DELAY, FAILURE_SUBJECT, FAILURE_TEXT, FINAL
+from bounces.core.reports.mime import fields
+from bounces.core.reports.named_addresses import Named, Role, addresses_in, named_addresses
+from bounces.core.reports.original import original_begins
+from bounces.core.reports.plain_text import clean, clean_lines
+from bounces.core.reports.report import Action, RecipientStatus
+from bounces.core.reports.smtp_quote import enhanced_in, paragraphs, quoted_reply
 
 _MOST_LINES = 3000
 _MOST_RECIPIENTS = 1000

@@ -7,9 +7,9 @@ empty lines. Real reports have empty lines inside a group, none between two, or 
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
 
-from bounces.core.mime import fields
-from bounces.core.plain_text import clean
-from bounces.core.report import Action, RecipientStatus
+from bounces.core.reports.mime import fields
+from bounces.core.reports.plain_text import clean
+from bounces.core.reports.report import Action, RecipientStatus
 
 MOST_RECIPIENTS = 1000  # of one report; further ones are ignored
 

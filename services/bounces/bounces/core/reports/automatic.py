@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from bounces.core.mime import Part
-from bounces.core.report import ReportKind
+from bounces.core.reports.mime import Part
+from bounces.core.reports.report import ReportKind
 
 _RECEIPT_PARTS = frozenset(
     {"message/disposition-notification", "message/global-disposition-notification"}

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from bounces.core.plain_text import clean
-from bounces.core.report import Action, RecipientStatus
-from bounces.core.status_fields import CODE, MOST_RECIPIENTS
+from bounces.core.reports.plain_text import clean
+from bounces.core.reports.report import Action, RecipientStatus
+from bounces.core.reports.status_fields import CODE, MOST_RECIPIENTS
 
 _ACTIONS = {"failed": Action.FAILED, "delayed": Action.DELAYED, "delivered": Action.DELIVERED}
 _FAILED = re.compile(r'"(?:bounced|delayed)Recipients"\s*:\s*(?=\[)')

@@ -1,0 +1,1 @@
+"""Composes the messages of our own, and decides who gets one."""

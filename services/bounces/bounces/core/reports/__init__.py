@@ -1,0 +1,1 @@
+"""Reads messages that came back: start at `bounces.core.reports.reading.read`."""
