@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from servers.posthouse_command import call
+
 PROGRAM = (sys.executable, "-c", "from command.cli import main; main()")
 ENVIRON = {n: v for n, v in os.environ.items() if not n.startswith("POSTHOUSE_")}
 ANY = "127.0.0.1:0"
@@ -46,14 +48,8 @@ class Operator:
 
     def __call__(self, *arguments: str) -> str:
         """What `posthouse` prints."""
-        done = subprocess.run(
-            [*PROGRAM, "--data", self._data, *arguments],
-            env=ENVIRON,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=True,
-        )
+        done = call("--data", self._data, *arguments)
+        assert 0 == done.returncode, done.stderr
         return done.stdout
 
     def story_of_mail_to(self, recipient: str) -> str:
