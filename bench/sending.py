@@ -27,7 +27,8 @@ from bench.children import PYTHON, Child
 
 from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
+from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.static_routes import NextHop, StaticRoutes
 from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.kept_connections import ReusePolicy
@@ -100,7 +101,7 @@ async def committed(_: Settlement) -> bool:
 async def by_attempt(port: int, _at_once: int) -> AsyncIterator[Send]:
     """The whole attempt of a claimed delivery: route, site, SMTP, next action, log, metrics."""
     async with connections() as (sender, resolver):
-        static = StaticRoutes.parse(f"127.0.0.1:{port}")
+        static = StaticRoutes(NextHop("127.0.0.1", port, has_mx=False))
         router = Router(resolver, RefusedHosts(frozenset()), static=static)
         attempts = DeliveryAttempts(router, sender, Sites(20))
         results = Results(committed)

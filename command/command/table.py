@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _UNLIMITED = 400  # columns, when the output is not a terminal
 
@@ -21,7 +22,7 @@ def print_table(
         is_number = at >= len(columns) - numbers
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # a cell is text, and no markup
     _console().print(table)
 
 

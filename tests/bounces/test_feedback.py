@@ -18,6 +18,7 @@ from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.mail import return_path, signed_id
 from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Delivery
+from posthouse.mail.undelivered import OPERATOR
 from posthouse.running.program import Resources
 from posthouse.running.settings import load
 from servers.bounce_port import counted
@@ -192,6 +193,16 @@ async def test_past_retention_the_id_still_says_whose_message_it_was(relay: Rela
     assert [] == await relay.lists()
 
 
+async def test_a_complaint_about_a_message_of_the_relay_itself_is_an_event_alone(
+    relay: Relay,
+) -> None:
+    """It has no account whose list it could be on."""
+    (ann,) = await relay.send("ann@dest.example", account=OPERATOR)
+    await relay.give(feedback_report(id_of(ann)))
+    assert [("complained", ann.id)] == await relay.events()
+    assert [] == await relay.lists()
+
+
 async def test_the_same_complaint_a_hundred_times_is_one_event_and_lifted_it_stays_lifted(
     relay: Relay,
 ) -> None:
@@ -225,6 +236,27 @@ async def test_at_a_return_path_only_a_report_about_its_own_message_counts(relay
     after = counted("posthouse_feedback_not_believed_total", reason="contradictory")
     assert after == before + 2
     assert [] == await relay.lists()
+
+
+async def test_an_alias_whose_member_is_gone_is_listed_for_a_time_if_that_goes_on(
+    relay: Relay,
+) -> None:
+    """Ann's mail is sent on to an address that does not exist: on three days, and none arrived."""
+    for _ in range(3):
+        assert [] == await relay.lists()
+        await relay.stores.sql(
+            "UPDATE suppressions SET evidence = jsonb_set(evidence, '{bounces}', ("
+            " SELECT jsonb_agg(b || jsonb_build_object("
+            "  'at', (b->>'at')::timestamptz - interval '1 day'))"
+            " FROM jsonb_array_elements(evidence->'bounces') b))"
+        )
+        (ann,) = await relay.send("ann@dest.example")
+        await relay.give(REPORT["forwarded"], to=ann.return_path)
+    (entry,) = await relay.stores.sql("SELECT * FROM suppressions")
+    assert (entry["reason"], entry["expires_at"] is None) == ("another address gone", False)
+    assert [("bounce", "ann@dest.example")] == await relay.lists()
+    last = entry["evidence"]["bounces"][-1]
+    assert last["final_recipient"] == "ann.old@elsewhere.example"
 
 
 async def forged(relay: Relay, count: int) -> dict[str, int]:

@@ -113,3 +113,14 @@ def test_a_report_of_a_failure_that_returns_a_complaint_is_a_failure() -> None:
         b"Feedback-Type: abuse\nVersion: 1\n--b--\n"
     )
     assert read(content).kind is ReportKind.DSN
+
+
+def test_a_failure_of_a_message_about_abuse_is_a_failure() -> None:
+    content = (
+        "From: MAILER-DAEMON@mx.dest.example\nSubject: Undeliverable: abuse report\n"
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nCould not be delivered to:\n\n"
+        f"ann@dest.example\n--b\nContent-Type: message/rfc822\n\n{ORIGINAL}\n--b--\n"
+    )
+    found = read(content.encode())
+    assert found.kind is ReportKind.FREE_TEXT
+    assert [one.address for one in found.recipients] == ["ann@dest.example"]

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from bounces.core.notice_text import forwarded
 from bounces.forwarding import MailOnward, OperatorAddress
+from bounces.message_text import MOST_OCTETS_KEPT
 from bounces.own_addresses import RoleAddress
 from bounces.relay_identity import RelayIdentity
 from bounces.service import ReturnedMail
@@ -155,6 +156,15 @@ async def test_a_message_to_abuse_goes_to_the_operator(stores: Stores) -> None:
     assert {"abuse@relay.example,", "jo@else.example,"} <= set(words.get_content().split())
     assert LETTER in notice.body
     assert ([Lane.NORMAL], []) == (lanes, await kept(stores))
+
+
+async def test_the_operator_hears_that_a_long_message_was_cut(stores: Stores) -> None:
+    mail = onward(stores, list[Lane]())
+    start = LETTER.ljust(MOST_OCTETS_KEPT, b"x")
+    for content in (start[:-1], start):
+        await give(mail, content)
+    whole, cut = [parts(notice)[0].get_content() for notice in await ours(stores)]
+    assert ("octets were kept" in whole, "octets were kept" in cut) == (False, True)
 
 
 async def test_above_the_limit_of_an_hour_it_is_kept(stores: Stores) -> None:

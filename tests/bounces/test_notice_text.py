@@ -35,6 +35,7 @@ def undelivered(*failures: UntoldFailure, **changes: Any) -> Undelivered:
         accepted_at=AT,
         sender="jo@sender.example",
         lane=Lane.NORMAL,
+        credential_id=UUID(int=2),
         profile="native",
         profile_revision=1,
         header=b"Subject: Hello\r\n\r\n",
@@ -139,6 +140,18 @@ def test_the_status_says_what_kind_of_failure_it_was(
 ) -> None:
     told = undelivered(replace(failure(**detail), kind=kind))
     assert status == fields(read(non_delivery(told, FRAME)))[1]["Status"]
+
+
+def test_a_suppressed_recipient_is_told_with_its_list_and_the_reason() -> None:
+    detail = {"list": "complaint", "reason": "said \x1b[2J so"}
+    told = undelivered(UntoldFailure("ann@dest.example", EventKind.SUPPRESSED, AT, detail))
+    message = read(non_delivery(told, FRAME))
+    assert (
+        r"It is on the complaint list of your account (said \x{1B}[2J so),"
+        in part(message, "text/plain").get_content()
+    )
+    (_, group) = fields(message)
+    assert {"Final-Recipient", "Action", "Status"} == set(group)
 
 
 def test_forwarded_mail_is_whole_whatever_is_in_it() -> None:

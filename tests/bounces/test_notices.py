@@ -78,6 +78,17 @@ AUTOMATIC = {
         mail("Ann <ann@dest.example>", "Re: x", "Hello", "Auto-Submitted: auto-replied\n"),
         ReportKind.AUTO_REPLY,
     ),
+    "a reply that a mailbox is no longer read": (
+        mail(
+            "Ann <ann@dest.example>",
+            "Re: Your order",
+            "My old mailbox does not exist any longer, write to\nbob@dest.example\n\n"
+            "----- Original message -----\nFrom: News <news@sender.example>\n"
+            "To: ann@dest.example\nMessage-ID: <1@sender.example>\n",
+            "Auto-Submitted: auto-replied\n",
+        ),
+        ReportKind.AUTO_REPLY,
+    ),
     "German": (
         mail("ann@dest.example", "Abwesenheitsnotiz: x", "Ich bin nicht im Büro."),
         ReportKind.AUTO_REPLY,

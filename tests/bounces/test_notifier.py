@@ -8,6 +8,7 @@ from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -17,7 +18,9 @@ from bounces.relay_identity import RelayIdentity
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Submission
+from posthouse.store.accounts import AccountStore
 from posthouse.store.deliveries import Settlement
+from posthouse.store.migrate import migrate
 from posthouse.store.returns import ReturnStore
 from posthouse.store.submissions import ClaimedSubmission
 from servers.patience import eventually
@@ -201,7 +204,7 @@ async def test_a_suppressed_recipient_is_told_of_too(told: Told) -> None:
     (notice,) = await told.notices()
     _, bob = groups(parsed(notice.submission))
     assert ("rfc822; bob@dest.example", "5.7.1") == (bob["Final-Recipient"], bob["Status"])
-    assert "suppression list" in words(parsed(notice.submission))
+    assert "list of your account" in words(parsed(notice.submission))
 
 
 async def test_what_a_later_server_reported_is_told_once(told: Told) -> None:
@@ -242,7 +245,8 @@ async def test_the_failure_of_a_report_is_told_to_nobody(told: Told) -> None:
     ("changes", "statement"),
     [
         pytest.param({}, "UPDATE accounts SET dsn = false", id="turned off"),
-        pytest.param({"sender": "b@back.relay.example"}, None, id="our own host"),
+        pytest.param({"sender": "b@back.relay.example"}, None, id="our return-path host"),
+        pytest.param({"sender": "b@relay.example"}, None, id="our own host"),
         pytest.param(
             {"sender": "b@back.sender.example"},
             "INSERT INTO sending_domains (name, return_path_host)"
@@ -262,6 +266,66 @@ async def test_nobody_is_told(told: Told, changes: dict[str, Any], statement: st
     async with told.notifying():
         await told.settled()
     assert 0 == await told.count()
+
+
+async def test_an_own_profile_of_the_account_may_turn_it_off(told: Told) -> None:
+    await told.stores.sql(
+        "INSERT INTO credentials (id, account_id, username, secret_hash)"
+        " VALUES ($1, $2, 'app', '')",
+        UUID(int=2),
+        ACCOUNT,
+    )
+    await AccountStore(told.stores.database).create_profile(
+        ACCOUNT, "quiet", preset="native", preset_revision=1, knobs={"bounces.dsn_to_sender": False}
+    )
+    await told.stores.queue(profile="quiet")
+    await fail(told.stores)
+    async with told.notifying():
+        await told.settled()
+    assert 0 == await told.count()
+
+
+async def test_failures_of_a_newer_profile_are_left_to_a_newer_program(told: Told) -> None:
+    await told.stores.queue(profile="later", recipients=("a@dest.example",))
+    await fail(told.stores)
+
+    async def left() -> bool:
+        wait = "SELECT count(*) = 1 FROM untold_failures WHERE due_at > now() + interval '30 s'"
+        return bool(await told.stores.value(wait))
+
+    async with told.notifying():
+        await eventually(left, within=10)
+    assert 0 == await told.count()
+
+
+async def test_a_mistake_of_ours_about_one_message_holds_up_no_other(told: Told) -> None:
+    await told.stores.queue(recipients=("a@dest.example",))
+    await fail(told.stores, host=5)  # a name, in every event that we write
+    await told.stores.queue(recipients=("b@dest.example",))
+    await fail(told.stores)
+    async with told.notifying():
+        await told.has(1)
+    (notice,) = await told.notices()
+    assert "b@dest.example" in words(parsed(notice.submission))
+    left = await told.stores.sql("SELECT recipient FROM untold_failures")
+    assert ["a@dest.example"] == [row["recipient"] for row in left]
+
+
+async def test_what_was_still_to_be_told_when_a_backup_was_made_is_not_told(told: Told) -> None:
+    """It may have been told since: a restored database sends nothing by itself."""
+    await told.stores.queue()
+    await fail(told.stores)
+    async with told.notifying(NoticeLimits(gather=timedelta(hours=1))):
+        await eventually(lambda: told.stores.value("SELECT count(*) = 2 FROM untold_failures"))
+    await told.stores.sql("UPDATE witness SET database = 'another'")
+    await migrate(told.stores.url)
+    async with told.notifying():
+        await told.settled()
+        await told.stores.queue(recipients=("new@dest.example",))
+        await fail(told.stores)
+        await told.has(1)
+        await told.settled()
+    assert 1 == await told.count()
 
 
 async def test_a_message_that_a_program_made_is_told_of(told: Told) -> None:

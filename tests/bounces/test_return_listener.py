@@ -227,6 +227,31 @@ async def test_a_report_of_26_mib_is_taken_and_never_in_memory_whole(port: Port)
     assert peak < 12 << 20, peak
 
 
+async def test_many_long_reports_at_one_time_share_32_mib_and_short_ones_need_nothing_of_it() -> (
+    None
+):
+    long = b"x" * (1 << 20) + b"\r\n"
+    async with running(connections_per_client=100) as port, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(port.client()) for _ in range(40)]
+        tracemalloc.start()
+        try:
+            for client in clients:
+                await client.start(own())
+                await client.send("DATA")
+                client.writer.write(long)
+                await client.writer.drain()
+            assert (await port.give(REPORT["user_unknown"], own(2))).startswith("250")
+            replies = [await client.send(b".\r\n") for client in clients]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        told = Counter(reply[:9] for reply in replies)
+        assert set(told) == {"250 2.0.0", "452 4.3.1"}
+        assert told["250 2.0.0"] >= 30
+        assert peak < 100 << 20, peak
+        assert (await port.give(long, own(3))).startswith("250")
+
+
 async def test_more_than_40_mib_are_refused_before_or_after(port: Port) -> None:
     async with port.client() as client:
         greeting = await client.send("EHLO mx.dest.example")

@@ -98,6 +98,16 @@ def test_zed_failed_and_ours_was_delivered_so_nobody_is_suppressed() -> None:
     assert isinstance(decide(read(content.encode()), OURS), Ignore)
 
 
+def test_a_report_that_asks_the_sender_to_confirm_is_a_challenge() -> None:
+    asked = f"{ZED}Diagnostic-Code: X-Notice; Sender not pre-approved\n"
+    for fields, kind in ((asked, ReportKind.CHALLENGE), (ZED, ReportKind.DSN)):
+        content = (
+            "Content-Type: multipart/report; boundary=b\n\n--b\n\nConfirm your address: http://x\n"
+            f"--b\nContent-Type: message/delivery-status\n\n{HEAD}\n{fields}\n--b--\n"
+        )
+        assert read(content.encode()).kind is kind
+
+
 PARTS = f"\n--b\n\nYour message failed.\n--b\n%s\n\n{HEAD}\n{ZED}\n--b--\n"
 
 

@@ -7,10 +7,12 @@ import pytest
 import uvloop
 
 _BOTH_LOOPS = {
-    "test_connections.py",
+    "test_broken_tls.py",
+    "test_connection_pool.py",
     "test_large_messages.py",
     "test_lost_peers.py",
     "test_other_server.py",
+    "test_smarthost.py",
 }
 
 

@@ -388,23 +388,6 @@ async def broken_tls(peer: Peer) -> None:
     await peer.say("this is not TLS at all")
 
 
-async def stalls_on_tls(peer: Peer) -> None:
-    """Offer STARTTLS, and fall silent."""
-    await hangs_up_on_tls(peer)
-    await peer.reader.read()
-
-
-@pytest.mark.parametrize("manners", [broken_tls, hangs_up_on_tls, stalls_on_tls])
-async def test_opportunistic_tls_that_fails_falls_back_to_clear(manners: Manners) -> None:
-    timeouts = Timeouts(tls=0.2)
-    async with mx(manners, polite) as server, connections(timeouts=timeouts) as sender:
-        sent = await sender.send(route(server.port), MESSAGE)
-
-    assert isinstance(sent.outcomes[0], Delivered)
-    assert sent.tls == ""
-    assert server.connections == 2
-
-
 @pytest.mark.parametrize("manners", [broken_tls, hangs_up_on_tls, polite])
 async def test_required_tls_that_fails_defers(manners: Manners) -> None:
     async with mx(manners, polite) as server, connections() as sender:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dispatcher.core.relay_login import RelayLogin
 from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.core.transaction import (
@@ -30,7 +31,9 @@ Line = tuple[str, str]
 class Dialog:
     """A file, read."""
 
-    tls: TlsPolicy = TlsPolicy.NONE
+    tls: TlsPolicy = TlsPolicy.CLEAR
+    login: RelayLogin | None = None
+    by_helo: bool = False
     sender: str = "s@relay.example"
     header: str = "Subject: hi"
     body: str = "text"
@@ -49,6 +52,10 @@ class Dialog:
                     continue
                 case ("!", "tls"):
                     dialog.tls = TlsPolicy(value)
+                case ("!", "login"):
+                    dialog.login = RelayLogin(*value.split())
+                case ("!", "by"):
+                    dialog.by_helo = True
                 case ("!", "sender" | "header" | "body"):
                     setattr(dialog, name, unescaped(value))
                 case ("!", "no"):
@@ -90,7 +97,9 @@ class Play:
     """A client on a stage: keeps what it says and what comes of it."""
 
     def __init__(self, dialog: Dialog) -> None:
-        self.client = SmtpClient("relay.example", dialog.tls)
+        self.client = SmtpClient(
+            "relay.example", dialog.tls, login=dialog.login, by_helo=dialog.by_helo
+        )
         self.said = b""
         self.envelopes = dialog.envelopes()
         self.outcomes: list[Outcome] = []

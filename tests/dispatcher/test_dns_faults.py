@@ -11,8 +11,8 @@ import pytest
 
 from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import StaticRoutes
 from dispatcher.core.second_look import APART_SECONDS
+from dispatcher.core.static_routes import StaticRoutes
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.router import MxResolver, Router
 from dispatcher.sites import Sites
@@ -139,7 +139,13 @@ async def attempting(
     clock = Clock()
     async with dns_stub(DnsStub(zone, servfail, silent)) as stub:
         resolver = MxResolver([stub.address], timeout=0.3, clock=clock)
-        router = Router(resolver, us, static=StaticRoutes.parse(routes), port=port, clock=clock)
+        router = Router(
+            resolver,
+            us,
+            static=StaticRoutes.parse(routes, lambda path: path),
+            port=port,
+            clock=clock,
+        )
         sender = ConnectionPool("relay.example", resolver, us, clock=clock)
         attempts = DeliveryAttempts(router, sender, Sites(10), clock=clock)
         try:

@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dispatcher.core.failed_hosts import MOST_HOSTS, REST_SECONDS, FailedHosts, Shuffle
 from dispatcher.core.routes import Route, TlsPolicy
@@ -20,7 +22,7 @@ def unshuffled(_: list[str]) -> None:
 
 
 def route(*by_preference: tuple[str, ...], port: int = 25) -> Route:
-    return Route(by_preference, port, "example", TlsPolicy.NONE)
+    return Route(by_preference, port, "example", TlsPolicy.CLEAR)
 
 
 @pytest.fixture
@@ -96,6 +98,33 @@ def test_a_backup_is_best_only_while_every_better_host_rests(hosts: FailedHosts)
     assert hosts.is_best(to, A, 10)
     assert hosts.is_best(to, C, 10)
     assert not hosts.is_best(to, C, REST_SECONDS)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([A, B, C, D]), st.booleans(), st.floats(0, 100))),
+    st.integers(0, 2**32),
+)
+def test_every_host_is_asked_once_whatever_has_failed(
+    history: list[tuple[str, bool, float]], seed: int
+) -> None:
+    """And one that did not fail comes after worse ones never."""
+    hosts = FailedHosts(random.Random(seed).shuffle)  # noqa: S311 -- no secrets
+    to = route((A, B), (C,), (D,))
+    sound, now = {A, B, C, D}, 0.0
+    for host, fails, pause in history:
+        now += pause
+        if fails:
+            hosts.failed(host, 25, now)
+            sound.discard(host)
+        else:
+            hosts.answered(host, 25)
+            sound.add(host)
+        order = hosts.in_order(to, now)
+        ranks = [{A: 1, B: 1, C: 2, D: 3}[host] for host in order if host in sound]
+
+        assert sorted(order) == [A, B, C, D]
+        assert sorted(ranks) == ranks
+        assert not any(hosts.is_best(to, backup, now) for backup in (C, D) if sound & {A, B})
 
 
 def test_what_is_remembered_has_a_bound(hosts: FailedHosts) -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import Route, StaticRoutes, TlsPolicy
+from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.second_look import Unconfirmed
+from dispatcher.core.static_routes import StaticRoutes
 from dispatcher.router import MxResolver, Router, system_addresses
 from dispatcher.ttl_cache import TtlCache
 from posthouse.mail.outcome import Bounced, Deferred
@@ -37,7 +38,9 @@ async def stub() -> AsyncIterator[DnsStub]:
 
 def router(stub: DnsStub, routes: str = "") -> Router:
     ourselves = RefusedHosts(frozenset({"relay.example"}))
-    return Router(MxResolver([stub.address]), ourselves, static=StaticRoutes.parse(routes))
+    return Router(
+        MxResolver([stub.address]), ourselves, static=StaticRoutes.parse(routes, lambda path: path)
+    )
 
 
 def by_dns(*hosts: str, site: str) -> Route:

@@ -28,7 +28,7 @@ PIPELINING = b"250-mx.example\r\n250 PIPELINING\r\n"
 
 
 def ready(ehlo: bytes = PIPELINING) -> SmtpClient:
-    client = SmtpClient("relay.example", TlsPolicy.NONE)
+    client = SmtpClient("relay.example", TlsPolicy.CLEAR)
     client.receive(b"220 mx.example\r\n")
     assert client.receive(ehlo) == [Ready()]
     return client
@@ -83,7 +83,7 @@ def test_a_message_begun_after_the_end_is_untouched() -> None:
 
 
 def test_a_greeting_with_its_ehlo_reply_in_one_packet_is_out_of_step() -> None:
-    client = SmtpClient("relay.example", TlsPolicy.NONE)
+    client = SmtpClient("relay.example", TlsPolicy.CLEAR)
 
     actions = client.receive(b"220 mx.example\r\n250 mx.example\r\n")
 

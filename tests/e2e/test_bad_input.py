@@ -74,9 +74,10 @@ async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
             await relay.close()
 
 
-async def test_a_domain_that_does_not_exist_bounces_at_once_and_suppresses_nobody(
+async def test_a_domain_that_does_not_exist_bounces_at_once_and_suppresses_when_gone_twice(
     setting: Setting,
 ) -> None:
+    listed = "SELECT count(*) FROM suppressions WHERE COALESCE(expires_at > now(), true)"
     reply = await knock(setting.relay.customer.normal, recipient="a@no-such-domain.example")
     await eventually(setting.settled)
 
@@ -86,7 +87,13 @@ async def test_a_domain_that_does_not_exist_bounces_at_once_and_suppresses_nobod
     assert (550, "5.1.2") == (detail["code"], detail["enhanced"])
     assert "the domain no-such-domain.example does not exist" == detail["reply"]
     assert ("no-such-domain.example", "MX") in setting.dns.questions
-    assert await setting.change("SELECT count(*) FROM suppressions") == 0
+    assert await setting.change(listed) == 0
+
+    again = await knock(setting.relay.customer.normal, recipient="a@no-such-domain.example")
+    await eventually(setting.settled)
+
+    assert "bounced" in [event["kind"] for event in (await setting.timeline(again)).events]
+    assert await setting.change(listed) == 1
 
 
 async def test_what_the_door_refuses_is_said_and_the_session_goes_on(setting: Setting) -> None:

@@ -14,12 +14,13 @@ import aiosmtplib
 import asyncpg
 import pytest
 
-from chaos.relay import SENDER_DOMAIN, Onebox
+from chaos.relay import SENDER_DOMAIN, Onebox, Split
 from demo.checks import signatures
 from demo.sink import Sink
 from posthouse.running.tcp import Endpoint
 from servers.patience import eventually
 from servers.ports import lasting_ports
+from servers.rabbitmq import RabbitServer
 
 SENDER = f"news@{SENDER_DOMAIN}"
 DEAD = f"nobody@{SENDER_DOMAIN}"  # the sink refuses every nobody@
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.timeout(300)
 class Told:
     """A relay with two workers, the sink that all its mail goes to, and its database."""
 
-    relay: Onebox
+    relay: Onebox | Split
     sink: Sink
     database: Any
 
@@ -161,6 +162,7 @@ async def test_a_relay_that_is_killed_tells_what_it_still_had_to_tell_and_tells_
 
         await eventually(noted, within=30)
         await told.database.close()
+        assert isinstance(told.relay, Onebox)
         await told.relay.program.kill()
         assert [] == await told.reports()
         await told.relay.program.start()
@@ -169,3 +171,30 @@ async def test_a_relay_that_is_killed_tells_what_it_still_had_to_tell_and_tells_
         await asyncio.sleep(2)
         assert 5 == len(await told.reports())
         assert 5 == await told.value("SELECT count(*) FROM events WHERE kind = 'notified'")
+
+
+async def test_of_two_bounces_processes_one_tells(
+    rabbitmq_server: RabbitServer, tmp_path: Path
+) -> None:
+    """Each service a process of its own, woken by RabbitMQ; one of the two is killed on the way."""
+    settings = {"POSTHOUSE_DSN_GATHER_SECONDS": "1"}
+    relay = Split(tmp_path, rabbitmq_server.url, None, copies=2, settings=settings)
+    sink = Sink(delay=0, bounces=None)
+    await sink.open(Endpoint("127.0.0.1", relay.sink_port), Endpoint("127.0.0.1", 0))
+    try:
+        await relay.start()
+        database = await asyncpg.connect(relay.database_url)
+        told = Told(relay, sink, database)
+        for number in range(5):
+            await told.submit(SENDER, f"nobody@d{number}.example")
+        await relay.programs["bounces"].kill()
+        for number in range(5, 10):
+            await told.submit(SENDER, f"nobody@d{number}.example")
+        await told.has(10)
+        await asyncio.sleep(2)
+        assert 10 == len(await told.reports())
+        assert 10 == await told.value("SELECT count(*) FROM events WHERE kind = 'notified'")
+        await database.close()
+    finally:
+        await sink.close()
+        await relay.close()

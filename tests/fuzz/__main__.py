@@ -13,14 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
-from bounces.core.classification import classify, in_short
+from bounces.core.classification import summary
 from bounces.core.reading import read
 from bounces.core.verdict import decide
 from fuzz.damage import damaged
 from posthouse.answers import Stage, judge, read_answer
 from servers.returned_mail import OURS, REPORTS
 
-_SLOWEST = 1.0  # seconds that one input may take
+_SLOWEST = 1.0  # seconds of CPU that one input may take
 _MOST_GROWTH = 32 << 10  # KiB that the process may grow by after the first tenth
 _LARGEST = 60_000  # octets of a message that is damaged
 _FAILED = Path("fuzz-failed.eml")
@@ -34,15 +34,15 @@ def main() -> int:
     slowest, settled, begin = 0.0, 0, time.monotonic()
     for number in range(options.n):
         content = damaged(random, whole)
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             _read_and_judge(content, random)
         except Exception:  # noqa: BLE001 - whatever it is, that is what is looked for
             return _failed(content, f"input {number} raised:\n{traceback.format_exc()}")
-        took = time.perf_counter() - started
+        took = time.process_time() - started
         slowest = max(slowest, took)
         if took > _SLOWEST:
-            return _failed(content, f"input {number} took {took:.1f} s")
+            return _failed(content, f"input {number} took {took:.1f} s of CPU")
         if number == options.n // 10:
             settled = _peak()
     growth = _peak() - settled
@@ -56,8 +56,7 @@ def main() -> int:
 def _read_and_judge(content: bytes, random: Random) -> None:
     report = read(content)
     decide(report, OURS)
-    classify(report)
-    json.dumps(in_short(content)).encode()
+    json.dumps(summary(report)).encode()
     json.dumps(asdict(report), ensure_ascii=False).encode()
     begin = random.randrange(len(content) + 1)
     said = content[begin : begin + random.choice((20, 200, 2000))].decode("latin-1")

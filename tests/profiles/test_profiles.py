@@ -31,6 +31,8 @@ def test_a_profile_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("rule", "knob", "given", "value"),
     [
+        ("E07", "suppression.soft_limit", 5, 5),
+        ("M23", "suppression.hard_limit", 3, 3),
         ("X01", "session.allowed_listeners", ["0.0.0.0:25/none"], ("0.0.0.0:25/none",)),
         ("X02", "session.require_tls", True, True),
         ("X03", "session.fixed_username", "smtp_injection", "smtp_injection"),
@@ -94,6 +96,9 @@ def test_overrides_leave_everything_else_as_it_is() -> None:
         ("tags.max_count", -1, "-1 is not a whole number"),
         ("tags.max_count", None, "None is not a whole number"),
         ("tags.default", 3, "3 is not a text"),
+        ("suppression.counted_days", 91, "91 is not a number of days from 1 to 90"),
+        ("suppression.soft_days", 0, "0 is not a number of days from 1 to 90"),
+        ("suppression.hard_limit", 101, "101 is more than 100"),
         ("tags.default", "a\r\nb", "not a text without control characters"),
         ("session.allowed_listeners", "all", "'all' is not a list of texts"),
         ("session.allowed_listeners", [3], "3 is not a text"),

@@ -14,9 +14,12 @@ import tempfile
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import IO, TypeAlias
 
 Run: TypeAlias = subprocess.CompletedProcess[str]
+
+_one_at_a_time = Lock()
 
 
 def call(*arguments: str, **environ: str) -> Run:
@@ -25,10 +28,11 @@ def call(*arguments: str, **environ: str) -> Run:
     with tempfile.TemporaryDirectory(prefix="posthouse-call-") as folder:
         streams = [str(Path(folder) / name) for name in ("out", "err")]
         job = (arguments, {**others, **environ}, str(Path.cwd()), streams)
-        requests, answers = _server()
-        requests.write(json.dumps(job) + "\n")
-        requests.flush()
-        status = int(answers.readline())
+        with _one_at_a_time:
+            requests, answers = _server()
+            requests.write(json.dumps(job) + "\n")
+            requests.flush()
+            status = int(answers.readline())
         out, err = (Path(stream).read_text() for stream in streams)
     return subprocess.CompletedProcess(arguments, status, out, err)
 
@@ -66,7 +70,7 @@ def _become(arguments: list[str], environ: dict[str, str], folder: str, streams:
     os.environ.update(environ)
     os.chdir(folder)
     sys.argv = ["posthouse", *arguments]
-    signal.alarm(60)
+    signal.alarm(100)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from onebox.postgres_server import EmbeddedPostgres
+from posthouse.mail.events import EventKind
 from posthouse.store.event_feed import (
     AnotherIncarnation,
     EventCursor,
@@ -148,6 +149,20 @@ async def test_a_reader_beside_many_writers_gets_every_event_once(
     kept = [kind for some in await writing for kind in some]
     given += kinds(await read(feed, cursor, len(kept) - len(given)))
     assert sorted(kept) == sorted(given)
+
+
+async def test_events_of_other_kinds_are_passed_over(stores: Stores) -> None:
+    """The cursor moves past them, and a page may be empty though there are more."""
+    feed = EventFeed(stores.database, "test", kinds=(EventKind.BOUNCED,))
+    start = await feed.start()
+    for kind in ("accepted", "prepared", "bounced", "delivered"):
+        await stores.sql(WRITE, ACCOUNT, kind)
+    await read(EventFeed(stores.database, "test"), start, 4)  # all are settled
+    first = await page(feed, start, 2)
+    assert ((), True) == (first.events, first.more)
+    second = await page(feed, first.cursor, 2)
+    assert (["bounced"], False) == (kinds(second), second.more)
+    assert EventPage((), second.cursor, more=False) == await feed.read(second.cursor)
 
 
 async def test_the_lag_is_the_age_of_what_was_not_given(emptied: str, feed: EventFeed) -> None:

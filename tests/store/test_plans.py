@@ -41,7 +41,7 @@ PARAMETERS = {
     "settle_deliveries": "{results}",
     "prepare_submissions": "{claims}, {renditions}, {deliveries}, {events}, {lease}, {lease}",
     "return_submission_leases": "{claims}, {lease}",
-    "read_events_after": "'100', '00000000-0000-0000-0000-000000000000', 20, NULL",
+    "read_events_after": "'100', '00000000-0000-0000-0000-000000000000', 20, '{{bounced}}'",
     "find_delivery": "({ids})[1]",
     "find_suppressed": "{addresses}",
     "find_sending_domains": "{domains}",

@@ -10,6 +10,7 @@ from prometheus_client import Counter
 from bounces.core.composing import plain
 from bounces.core.notice_text import forwarded, forwarded_by_us
 from bounces.core.telling import host_of
+from bounces.message_text import MOST_OCTETS_KEPT
 from bounces.relay_identity import RelayIdentity
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, Submission
@@ -19,6 +20,8 @@ from posthouse.store.kept_mail import KeptMail, OperatorMailStore
 from posthouse.store.returns import ReturnStore
 
 log = structlog.get_logger()
+
+_CUT = f"Only its first {MOST_OCTETS_KEPT} octets were kept, which follow."
 
 OPERATOR_MAIL = Counter(
     "posthouse_operator_mail_total",
@@ -112,6 +115,7 @@ class MailOnward:
             f"This message came to {plain(mail.recipient)},",
             f"from {plain(mail.sender) or '<>'}, sent by {plain(mail.client)}.",
             "It is no report about a message of this relay, so it is for you.",
+            *([_CUT] if len(mail.content) == MOST_OCTETS_KEPT else ()),
         )
         message = forwarded(mail.content, to, f"Mail to {mail.recipient}", why, frame)
         notice = frame.submission(OPERATOR, to, Lane.NORMAL, message)

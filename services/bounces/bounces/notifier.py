@@ -100,6 +100,8 @@ class Notifier:
                     failures += 1
                     log.warning("not_notified", reason=str(error), failures=failures)
                     wait += wait_before_retry(failures, random.random())  # noqa: S311
+                except Exception:  # a mistake of ours must not end the process
+                    log.exception("not_notified")
                 await wait_for_event(stopping, wait)
 
     async def _follow(self) -> bool:
@@ -156,9 +158,13 @@ class Notifier:
             await turn.put_into_digest(told)
             return None
         frame = await self._relay.frame(told.account_id, told.sender)
-        notice = frame.submission(
-            told.account_id, told.address, lane_of(told), non_delivery(told, frame)
-        )
+        try:
+            message = non_delivery(told, frame)
+        except Exception:  # a mistake of ours about one message: others go on
+            log.exception("notice_failed", submission=told.submission_id.hex)
+            await turn.put_off(told)
+            return None
+        notice = frame.submission(told.account_id, told.address, lane_of(told), message)
         await turn.tell(told, notice)
         submission = told.submission_id.hex
         _report(notice, str(told.means), len(told.failures), submission=submission)
@@ -172,9 +178,9 @@ class Notifier:
         return notice
 
     async def _profile(self, told: Undelivered) -> Profile:
-        if not told.sender:
+        if told.credential_id is None:
             return resolve("native")
-        key = (told.account_id, told.profile, told.profile_revision)
+        key = (told.credential_id, told.profile, told.profile_revision)
         try:
             return resolve(told.profile, told.profile_revision)
         except UnknownProfile:

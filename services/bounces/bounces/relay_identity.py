@@ -17,11 +17,11 @@ class RelayIdentity:
         self._database = database
         self._accounts = AccountStore(database)
         self.hostname = hostname
-        self._return_path_host = return_path_host or hostname
+        self._hosts = {hostname.lower(), return_path_host or hostname.lower()}
 
     async def takes_mail_for(self, host: str) -> bool:
         """Whether mail is returned to *host*: its MX leads here. Raises StoreUnavailable."""
-        if host == self._return_path_host:
+        if host in self._hosts:
             return True
         return bool(await self._database.fetch("find_return_path_host", host))
 

@@ -1,42 +1,23 @@
 """Sends messages over connections: a kept one, or new ones host by host."""
 
-import asyncio
 import random
 import ssl
 import time
 from collections.abc import Callable
 
-import structlog
-from prometheus_client import Counter
-
-from dispatcher.core.classify import not_encrypted, unreachable
+from dispatcher.connector import Connector
+from dispatcher.core.classify import unreachable
 from dispatcher.core.exchangers import addresses_of
 from dispatcher.core.failed_hosts import FailedHosts, Shuffle
 from dispatcher.core.refused_hosts import RefusedHosts
-from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.routes import Route, ServerAddress
 from dispatcher.core.sent import Sent
-from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.core.transaction import Envelope
 from dispatcher.kept_connections import KeptConnections, ReusePolicy
-from dispatcher.outbound_connection import (
-    HandshakeFailed,
-    OutboundConnection,
-    ServerAddress,
-    opportunistic_context,
-    said,
-)
+from dispatcher.outbound_connection import OutboundConnection
 from dispatcher.router import MxResolver, system_addresses
 from dispatcher.timeouts import Timeouts
-from posthouse.answers import provider_of
 from posthouse.mail.outcome import Deferred
-
-OPENED = Counter(
-    "posthouse_tls_outbound_total",
-    'Conversations begun, by TLS version, "none" in clear.',
-    ["version"],
-)
-
-log = structlog.get_logger()
 
 # Addresses that one attempt tries at most: a site that drops packets on all of its hosts
 # must not take up a place on the wire for an hour.
@@ -52,17 +33,16 @@ class ConnectionPool:
         resolver: MxResolver,
         refused: RefusedHosts,
         *,
-        context: ssl.SSLContext | None = None,
+        trusted: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         timeouts: Timeouts | None = None,
         reuse: ReusePolicy | None = None,
         shuffle: Shuffle = random.shuffle,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._helo = helo
+        """*trusted* makes the TLS context for routes that check certificates."""
         self._resolver = resolver
         self._refused = refused
-        self._context = context or opportunistic_context()
-        self._timeouts = timeouts or Timeouts()
+        self._connector = Connector(helo, timeouts or Timeouts(), clock, trusted)
         self._kept = KeptConnections(reuse or ReusePolicy())
         self._failed = FailedHosts(shuffle)
         self._shuffle = shuffle
@@ -118,7 +98,7 @@ class ConnectionPool:
         return sent.and_without_address(without_address)
 
     async def _to(self, server: ServerAddress, route: Route, envelope: Envelope) -> Sent:
-        connection = await self._open(server, route.tls)
+        connection = await self._connector.open(server, route)
         if isinstance(connection, Deferred):
             sent = Sent((connection,) * len(envelope.recipients), str(server))
         else:
@@ -139,7 +119,10 @@ class ConnectionPool:
         finished = await connection.send(envelope)
         if finished.untouched and was_kept:
             return None
-        self._kept.keep(route, connection)
+        if self._connector.knows_us(route, connection.peer, finished.outcomes):
+            self._kept.keep(route, connection)
+        else:
+            connection.leave()
         return Sent(finished.outcomes, connection.peer, connection.tls)
 
     async def _addresses(self, route: Route, host: str) -> list[str] | Deferred:
@@ -162,32 +145,3 @@ class ConnectionPool:
                 return connection
             connection.leave()
         return None
-
-    # Opening
-
-    async def _open(self, server: ServerAddress, tls: TlsPolicy) -> OutboundConnection | Deferred:
-        """A conversation that is ready for a message, or why there is none."""
-        try:
-            return await self._converse(server, tls)
-        except HandshakeFailed as failure:
-            log.info("tls_failed", host=str(server), reason=str(failure), tls=tls)
-            if tls is TlsPolicy.REQUIRED:
-                return not_encrypted(f"TLS with {server}: {failure}")
-        # RFC 7435 section 3: opportunistic means that broken TLS is no worse than none.
-        return await self._converse(server, TlsPolicy.NONE)
-
-    async def _converse(
-        self, server: ServerAddress, tls: TlsPolicy
-    ) -> OutboundConnection | Deferred:
-        client = SmtpClient(self._helo, tls, provider_of(server.host))
-        connection = OutboundConnection(server, client, self._timeouts)
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeouts.connect):
-                await loop.create_connection(lambda: connection, server.address, server.port)
-        except OSError as error:  # TimeoutError is one
-            return unreachable(f"connecting to {server}: {said(error)}")
-        failed = await connection.until_ready(self._context)
-        if failed is None:
-            OPENED.labels(connection.tls.partition(" ")[0] or "none").inc()
-        return failed or connection

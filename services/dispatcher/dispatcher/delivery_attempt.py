@@ -113,9 +113,10 @@ class DeliveryAttempts:
         if not claimed.tries:
             age = (started - claimed.received_at).total_seconds()
             _queue_time(claimed.delivery.lane.label).observe(max(age, 0))
-        route = await self._resolver.route(domain_of(claimed.delivery.recipient))
+        domain = domain_of(claimed.delivery.recipient)
+        route = await self._resolver.route(domain)
         if not isinstance(route, Route):
-            return self._settled(claimed, self._believed(claimed, route), started)
+            return self._settled(claimed, self._believed(claimed, domain, route), started)
         go = self._sites.enter(route, claimed)
         if isinstance(go, Full):
             return Parked(go.waits_for)
@@ -124,7 +125,9 @@ class DeliveryAttempts:
             if claimed.is_large and not claimed.header:
                 claimed = await read(claimed)
             sent = await self._send(route, claimed)
-            outcome = self._believed(claimed, sent.outcomes[0], route, sent.host)
+            if sent.host:
+                self._second_look.disagrees(domain)
+            outcome = self._believed(claimed, domain, sent.outcomes[0], route)
         finally:
             self._sites.leave(go, outcome)
         return self._settled(claimed, outcome, started, route.site, sent)
@@ -145,12 +148,9 @@ class DeliveryAttempts:
         )
 
     def _believed(
-        self, claimed: ClaimedDelivery, outcome: Outcome, route: Route | None = None, host: str = ""
+        self, claimed: ClaimedDelivery, domain: str, outcome: Outcome, route: Route | None = None
     ) -> Outcome:
-        """*outcome*, final or deferred if one look was not enough; *host* was spoken to."""
-        domain = domain_of(claimed.delivery.recipient)
-        if host:
-            self._second_look.disagrees(domain)
+        """*outcome*, final or deferred if one look was not enough."""
         if not isinstance(outcome, Unconfirmed):
             return outcome
         if outcome.scope is Scope.HOST:

@@ -3,10 +3,9 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never, cast
 
-from dispatcher.core.routes import is_address
+from dispatcher.core.routes import ServerAddress
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.core.transaction import (
     Action,
@@ -20,41 +19,22 @@ from dispatcher.core.transaction import (
     StartTls,
 )
 from dispatcher.timeouts import Deadline, Timeouts
-from posthouse.mail.outcome import Deferred
+from posthouse.answers import Stage
 from posthouse.running.tcp import bear_with, notice_loss
 
 # Octets that a server's kernel takes in, whether or not its program reads.
 _ANY_WINDOW = 32 * 1024
 
 
-def opportunistic_context() -> ssl.SSLContext:
-    """The TLS context for opportunistic encryption (RFC 7435): make one, share it.
-
-    It protects against passive listeners and checks no name: MX hosts present any certificate.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 _Event: TypeAlias = Ready | StartTls | Finished | Closed
 
 
-class HandshakeFailed(Exception):
-    """The server offered STARTTLS, and the TLS handshake did not succeed."""
+# TLS that works has an answer to what was said or waited for first.
+_FIRST_ENCRYPTED = (Stage.GREETING, Stage.EHLO, Stage.HELO)
 
 
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
-    """A server to connect to."""
-
-    host: str  # its name, for SNI and logs
-    address: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}[{self.address}]:{self.port}"
+class TlsFailed(Exception):
+    """TLS was begun, and no conversation came of it: the server failed, fell silent or hung up."""
 
 
 class OutboundConnection(asyncio.Protocol):
@@ -65,6 +45,7 @@ class OutboundConnection(asyncio.Protocol):
         self.tls = ""  # version and cipher once encrypted
         self.messages = 0  # transactions begun
         self.host = server.host
+        self.hung_up = False  # the server ended it, or the network
         self._client = client
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
@@ -120,26 +101,31 @@ class OutboundConnection(asyncio.Protocol):
         """Close at once, without QUIT."""
         self._perform(self._client.lost(reason, flushed=self._flushed))
 
-    async def until_ready(self, context: ssl.SSLContext) -> Deferred | None:
-        """Wait for the greetings, with TLS if it comes to that; why it failed, or None.
+    async def until_ready(self, context: ssl.SSLContext, *, implicit_tls: bool) -> Closed | None:
+        """Wait for the greetings, with TLS if it comes to that; how it ended, or None.
 
-        Raises HandshakeFailed, after which the connection is closed.
+        Raises TlsFailed, after which the connection is closed.
         """
-        event = await self._wait()
+        event = StartTls() if implicit_tls else await self._wait()
         if isinstance(event, StartTls):
             await self._encrypt(context)
             event = await self._until(self._client.tls_started())
-        return event.reason if isinstance(event, Closed) else None
+        if not isinstance(event, Closed):
+            return None
+        if event.cut and (
+            event.at is Stage.STARTTLS or (self.tls and event.at in _FIRST_ENCRYPTED)
+        ):
+            raise TlsFailed(event.reason.reply.text)
+        return event
 
     async def _encrypt(self, context: ssl.SSLContext) -> None:
         assert self._transport is not None
-        host = self.host
         try:
             encrypted = await self._loop.start_tls(
                 self._transport,
                 self,
                 context,
-                server_hostname=None if is_address(host) else host,
+                server_hostname=self.host,
                 ssl_handshake_timeout=self._timeouts.tls,
             )
         except asyncio.CancelledError:
@@ -148,14 +134,16 @@ class OutboundConnection(asyncio.Protocol):
         except (OSError, ValueError) as error:
             # ssl.SSLError and TimeoutError are OSErrors; ValueError: a name unfit for SNI.
             self.cut("the TLS handshake failed")
-            raise HandshakeFailed(said(error)) from error
-        if encrypted is None:
-            self.cut("the connection was lost")
-            raise HandshakeFailed("the connection was lost")
+            raise TlsFailed(said(error)) from error
+        # asyncio may return nothing when the connection is lost, uvloop a transport without
+        # session when the handshake takes too long.
+        session = encrypted.get_extra_info("ssl_object") if encrypted else None
+        if encrypted is None or session is None:
+            self.cut("the TLS handshake failed")
+            raise TlsFailed("the host hung up or fell silent in the handshake")
         # Unlike the others, TLS transports pause at the limit, not above it.
         encrypted.set_write_buffer_limits(high=1)
         self._transport = encrypted
-        session = encrypted.get_extra_info("ssl_object")
         self.tls = f"{session.version()} {session.cipher()[0]}"
 
     # For the event loop
@@ -189,6 +177,7 @@ class OutboundConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The server, or the network, hung up."""
+        self.hung_up = self._transport is not None
         reason = said(exc) if exc else "the server closed the connection"
         self._perform(self._client.lost(reason, flushed=self._flushed))
 

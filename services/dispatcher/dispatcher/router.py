@@ -32,14 +32,13 @@ from dispatcher.core.exchangers import (
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import (
     SMTP_PORT,
-    NextHop,
     Route,
-    StaticRoutes,
     TlsPolicy,
     address_in_literal,
     is_address,
     site_of,
 )
+from dispatcher.core.static_routes import NextHop, StaticRoutes
 from dispatcher.ttl_cache import TtlCache
 from posthouse.mail.outcome import Bounced, Deferred
 
@@ -170,14 +169,12 @@ class Router:
         refused: RefusedHosts,
         *,
         static: StaticRoutes | None = None,
-        tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC,
         port: int = SMTP_PORT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resolver = resolver
         self._refused = refused
         self._static = static or StaticRoutes()
-        self._tls = tls
         self._port = port
         self._known: TtlCache[str, Route | Deferred | Bounced] = TtlCache(
             most=MOST_DOMAINS, shortest=SHORTEST_TTL, longest=LONGEST_TTL, clock=clock
@@ -205,11 +202,11 @@ class Router:
 
     async def _by_hop(self, hop: NextHop) -> tuple[Route | Deferred | Bounced, float]:
         if not hop.has_mx:
-            site = f"{hop.name}:{hop.port}"
-            return Route(((hop.name,),), hop.port, site, self._tls, static=True), LONGEST_TTL
+            site, hosts = f"{hop.name}:{hop.port}", ((hop.name,),)
+            return Route(hosts, hop.port, site, hop.tls, static=True, login=hop.login), LONGEST_TTL
         found, seconds = await self._by_mx(hop.name, hop.port)
         if isinstance(found, Route):
-            return replace(found, by_operator=True), seconds
+            return replace(found, tls=hop.tls, by_operator=True), seconds
         # The operator's mistake says nothing against the recipient's domain.
         return lookup_failed(hop.name, found.reply.text), min(seconds, NOTHING_TTL)
 
@@ -230,4 +227,5 @@ class Router:
         return self._to(hosts, port), seconds
 
     def _to(self, hosts: HostsByPreference, port: int | None = None) -> Route:
-        return Route(hosts, port or self._port, site_of(chain(*hosts)), self._tls)
+        site = site_of(chain(*hosts))
+        return Route(hosts, port or self._port, site, TlsPolicy.OPPORTUNISTIC)

@@ -1,14 +1,16 @@
 """The settings of the dispatcher."""
 
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from dispatcher.core.routes import StaticRoutes
+from dispatcher.core.static_routes import InvalidRoute, StaticRoutes
 from dispatcher.in_flight import TO_A_SMARTHOST, TO_MANY, LaneLimits
 from posthouse.running.common_settings import Separated
 from posthouse.running.program import ProgramSettings
+from posthouse.running.settings import UnquotedMistake
 
 
 def _limits(given: object) -> object:
@@ -16,7 +18,25 @@ def _limits(given: object) -> object:
 
 
 def _routes(given: object) -> object:
-    return StaticRoutes.parse(given) if isinstance(given, str) else given
+    if not isinstance(given, str):
+        return given
+    try:
+        return StaticRoutes.parse(given, _read_secret)
+    except InvalidRoute as error:
+        if ";" in given:  # its options may hold a secret that was to be in a file
+            raise UnquotedMistake(str(error)) from None
+        raise
+
+
+def _read_secret(path: str) -> str:
+    try:
+        secret = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise InvalidRoute(f"secret_file {path!r} cannot be read ({reason})") from error
+    if not secret:
+        raise InvalidRoute(f"secret_file {path!r} is empty")
+    return secret
 
 
 class DispatcherSettings(ProgramSettings):
@@ -30,9 +50,12 @@ class DispatcherSettings(ProgramSettings):
     site_limit: Annotated[int, Field(ge=1)] = 10
     """Most transactions at a time to one destination, per process; static routes are exempt."""
 
-    routes: Annotated[StaticRoutes, BeforeValidator(_routes)] = StaticRoutes.parse("")
+    routes: Annotated[StaticRoutes, BeforeValidator(_routes)] = StaticRoutes()
     """Where mail goes instead of to its MX: a smarthost "relay.example:25" or "127.0.0.1:2600" for
-    everything, "example.com=[10.0.0.1]:25" for one domain; separated by commas."""
+    everything, "example.com=[10.0.0.1]:25" for one domain; separated by commas. Behind a semicolon
+    each may have user=NAME and secret_file=PATH (AUTH), and tls=clear, opportunistic, required,
+    verified or implicit: with a login verified unless it is said, on port 465 implicit, otherwise
+    opportunistic. See docs/operating.md, "Sending through a smarthost"."""
 
     nameservers: Annotated[tuple[str, ...], Separated] = ()
     """DNS servers to ask, as addresses; none: the system's own."""

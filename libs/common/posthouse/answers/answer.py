@@ -7,12 +7,13 @@ from posthouse.mail.scope import Scope
 
 
 class Stage(StrEnum):
-    """What an answer answers; the first ten also name what a connection may wait for."""
+    """What an answer answers; the first eleven also name what a connection may wait for."""
 
     GREETING = "greeting"
     EHLO = "EHLO"
     HELO = "HELO"
     STARTTLS = "STARTTLS"
+    AUTH = "AUTH"
     RSET = "RSET"
     MAIL = "MAIL"
     RCPT = "RCPT"

@@ -17,7 +17,15 @@ SERVICE_CLOSING = 421  # RFC 5321 section 3.8: may answer any command
 
 # Before MAIL nothing has been said about any mail: these answers are about the two hosts.
 ABOUT_HOSTS = frozenset(
-    {Stage.GREETING, Stage.EHLO, Stage.HELO, Stage.STARTTLS, Stage.RSET, Stage.QUIT}
+    {
+        Stage.GREETING,
+        Stage.EHLO,
+        Stage.HELO,
+        Stage.STARTTLS,
+        Stage.AUTH,
+        Stage.RSET,
+        Stage.QUIT,
+    }
 )
 _AFTER_CONTENT = frozenset({Stage.DATA, Stage.DOT, Stage.REPORT_OF_DOT})
 # Another system has given up: what it said first cannot be tried again by us.

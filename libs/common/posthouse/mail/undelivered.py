@@ -45,6 +45,7 @@ class Undelivered:
     accepted_at: datetime
     sender: str
     lane: Lane
+    credential_id: UUID | None  # None: past its retention, as its sender "" says, too
     profile: str
     profile_revision: int
     header: bytes  # as the client sent it; empty once it is past its retention

@@ -143,7 +143,8 @@ class WithRetention(Settings):
     history_retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
     """How long submissions, deliveries, attempts and events are kept, without texts, if nothing is
     left to be sent. They go with their partition: up to a day later, with more than 14 days up to a
-    week later. Reports that come back after that, which may take two weeks, are not understood."""
+    week later. Reports that come back after that, which may take two weeks, are not understood, and
+    complaints, which may take longer, change no list."""
 
 
 class WithBroker(Settings):

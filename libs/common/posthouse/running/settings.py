@@ -43,6 +43,10 @@ class SettingsError(Exception):
         super().__init__("\n".join(self.mistakes))
 
 
+class UnquotedMistake(ValueError):
+    """A mistake in a value that may hold a secret: reports leave the value out."""
+
+
 class Settings(BaseSettings):
     """The settings of a program, read once. Constructing one by hand reads no environment."""
 
@@ -225,7 +229,8 @@ def _mistake(model: type[Settings], detail: ErrorDetails) -> tuple[str, str]:
     if detail["type"] == "missing":
         return name, f"{name} is not set: {' '.join((field.description or '').split())}"
     allowed = detail["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
-    seen = "" if _is_secret(field) else f" is {detail['input']!r}"
+    hidden = _is_secret(field) or isinstance(detail.get("ctx", {}).get("error"), UnquotedMistake)
+    seen = "" if hidden else f" is {detail['input']!r}"
     return name, f"{name}{seen}: {allowed}"
 
 

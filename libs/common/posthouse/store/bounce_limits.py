@@ -1,41 +1,38 @@
 """How many failures put an address on the bounce list: the profile of the mail says."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from posthouse.mail.address import normal_form
 from posthouse.mail.address_failure import NEVER_LISTED, AddressFailure, BounceLimits
 from posthouse.mail.submission import Delivery
 from posthouse.profiles import InvalidOverride, UnknownProfile, resolve
-from posthouse.store.postgres import Postgres
+
+Fetch: TypeAlias = Callable[[str, list[UUID]], Awaitable[list[Any]]]
+"""Runs a statement by its name, over whatever connection its caller has."""
 
 
-class FailureRows:
-    """Makes the rows that count failures; asks only about mail that failed."""
+async def failure_rows(
+    fetch: Fetch, failures: Collection[tuple[Delivery, AddressFailure]]
+) -> dict[UUID, tuple[Any, ...]]:
+    """A failure_row_1 for each delivery, by its id; asks nothing when there are no *failures*.
 
-    def __init__(self, database: Postgres) -> None:
-        self._database = database
-
-    async def of(
-        self, failures: Collection[tuple[Delivery, AddressFailure]]
-    ) -> dict[UUID, tuple[Any, ...]]:
-        """A failure_row_1 for each delivery, by its id.
-
-        The limits are those of NEVER_LISTED where this program does not know the profile.
-        """
-        if not failures:
-            return {}
-        ids = list({delivery.submission_id for delivery, _ in failures})
-        rows = await self._database.fetch("find_submission_profiles", ids)
-        limits = {row["id"]: _limits(row) for row in rows}
-        return {
-            delivery.id: _row(
-                failure, delivery.recipient, limits.get(delivery.submission_id, NEVER_LISTED)
-            )
-            for delivery, failure in failures
-        }
+    The limits are those of NEVER_LISTED where this program does not know the profile.
+    """
+    if not failures:
+        return {}
+    found = await fetch(
+        "find_submission_profiles", list({delivery.submission_id for delivery, _ in failures})
+    )
+    limits = {row["id"]: _limits(row) for row in found}
+    return {
+        delivery.id: _row(
+            failure, delivery.recipient, limits.get(delivery.submission_id, NEVER_LISTED)
+        )
+        for delivery, failure in failures
+    }
 
 
 def _row(failure: AddressFailure, address: str, limits: BounceLimits) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from posthouse.mail.address_failure import AddressFailure
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, RecipientKind
-from posthouse.store.bounce_limits import FailureRows
+from posthouse.store.bounce_limits import failure_rows
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.group_commit import GroupCommit
 from posthouse.store.postgres import Postgres
@@ -117,7 +117,6 @@ class DeliveryStore:
         self._background = background
         self.lease = lease
         self._window = window
-        self._failures = FailureRows(database)
         self.prepared = prepared or DirectHandoff()
         self._settling = GroupCommit(
             self._settle, most_items=200, linger_seconds=_LINGER_SECONDS, enough=_ENOUGH
@@ -200,8 +199,9 @@ class DeliveryStore:
             known = latest.get(s.claimed.delivery.id)
             if known is None or known.claimed.claim < s.claimed.claim:
                 latest[s.claimed.delivery.id] = s
-        failures = await self._failures.of(
-            [(s.claimed.delivery, s.failure) for s in latest.values() if s.failure]
+        failures = await failure_rows(
+            self._database.fetch,
+            [(s.claimed.delivery, s.failure) for s in latest.values() if s.failure],
         )
         rows = [_row(s, failures.get(id_)) for id_, s in latest.items()]
         settled = await self._database.fetch("settle_deliveries", rows)

@@ -90,7 +90,7 @@ class NoticeTurn:
         )
 
     async def put_off(self, undelivered: Undelivered) -> None:
-        """Leave it for a minute to a newer program, which knows its profile."""
+        """Leave it for a minute: to a newer program, or to one that makes no mistake about it."""
         await self._run("put_off_undelivered", undelivered.submission_id, undelivered.means)
 
     async def tell(self, undelivered: Undelivered, notice: Submission) -> None:
@@ -137,6 +137,7 @@ def _undelivered(row: Any, failures: Sequence[Any]) -> Undelivered:
         accepted_at=datetime.fromtimestamp((id_.int >> 80) // 1000, UTC),
         sender=row["sender"] or "",
         lane=Lane(row["lane"] or Lane.NORMAL),
+        credential_id=row["credential_id"],
         profile=row["profile"] or "",
         profile_revision=row["profile_revision"] or 0,
         header=row["header"] or b"",

@@ -445,8 +445,8 @@ ON CONFLICT DO NOTHING;
 
 -- name: due_undelivered
 -- The submission whose failures have been due longest, and the address to tell.
-SELECT u.submission_id, u.account_id, u.means, u.address, s.sender, s.lane, s.profile,
-       s.profile_revision, c.header, CASE WHEN u.means = 'forward' THEN c.body END AS body,
+SELECT u.submission_id, u.account_id, u.means, u.address, s.sender, s.lane, s.credential_id,
+       s.profile, s.profile_revision, c.header, CASE WHEN u.means = 'forward' THEN c.body END AS body,
        EXISTS (SELECT FROM notice_windows w
                WHERE w.account_id = u.account_id AND w.address = u.address
                  AND w.began_at > now() - $1::interval AND w.sent >= $2
@@ -1016,7 +1016,9 @@ WITH next AS (
     SELECT e.*, e.xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled,
            row_number() OVER (ORDER BY e.xid, e.id) AS place
     FROM witness w CROSS JOIN LATERAL (
-        SELECT e.id, e.xid, e.at, e.account_id, e.submission_id, e.delivery_id, e.kind, e.detail
+        SELECT e.id, e.xid, e.at, e.account_id, e.submission_id, e.delivery_id, e.kind,
+               -- Of the others it would only be copied.
+               CASE WHEN $4::text[] IS NULL OR e.kind = ANY($4) THEN e.detail END AS detail
         FROM events e WHERE (e.xid, e.id) > ($1, $2) AND e.incarnation = w.number
         ORDER BY e.xid, e.id LIMIT $3 + 1
     ) e

@@ -9,7 +9,7 @@ from posthouse.mail.address_failure import AddressFailure, AgainstAddress, Objec
 from posthouse.mail.events import Event
 from posthouse.mail.submission import Delivery, Submission
 from posthouse.mail.undelivered import Means
-from posthouse.store.bounce_limits import FailureRows
+from posthouse.store.bounce_limits import failure_rows
 from posthouse.store.deliveries import delivery_in
 from posthouse.store.notices import accept_within
 from posthouse.store.postgres import Postgres
@@ -25,7 +25,6 @@ class ReturnStore:
 
     def __init__(self, database: Postgres) -> None:
         self._database = database
-        self._failures = FailureRows(database)
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
         """The delivery of that id, None once it is unknown or past retention."""
@@ -67,24 +66,35 @@ class ReturnStore:
         hand does not come back by a replay. With it *forward* is accepted, which contains the
         returned message.
         """
-        failure = None
-        if delivery is not None and isinstance(against, AddressFailure):
-            failure = (await self._failures.of([(delivery, against)]))[delivery.id]
-        elif isinstance(against, Objection):
+        if isinstance(against, Objection):
             event = replace(event, detail={**event.detail, "listed": against.list.value})
-        async with self._database.connection() as connection, connection.transaction():
-            # The lock is a statement of its own: the next one then sees a concurrent commit.
-            about = event.delivery_id or event.submission_id
-            await connection.execute(QUERIES["lock_returned"], about)
-            row = event.account_id, event.submission_id, event.delivery_id, event.kind, event.detail
-            new = await connection.fetchrow(QUERIES["record_return"], *row, failure, _MOST_EVENTS)
-            if new and delivery is not None and isinstance(against, Objection):
-                await connection.execute(
-                    QUERIES["add_suppression"], *_objection(event, delivery.recipient, against)
+        async with self._database.connection() as connection:
+            failure = await _failure_row(connection, delivery, against)
+            async with connection.transaction():
+                # The lock is a statement of its own: the next one then sees a concurrent commit.
+                about = event.delivery_id or event.submission_id
+                await connection.execute(QUERIES["lock_returned"], about)
+                row = event.account_id, event.submission_id, event.delivery_id, event.kind
+                new = await connection.fetchrow(
+                    QUERIES["record_return"], *row, event.detail, failure, _MOST_EVENTS
                 )
-            if new and forward is not None:
-                await _forward(connection, event, forward)
-            return new["listed"] if new else None
+                if new and delivery is not None and isinstance(against, Objection):
+                    listed = _objection(event, delivery.recipient, against)
+                    await connection.execute(QUERIES["add_suppression"], *listed)
+                if new and forward is not None:
+                    await _forward(connection, event, forward)
+        return new["listed"] if new else None
+
+
+async def _failure_row(
+    connection: Any, delivery: Delivery | None, against: AgainstAddress | None
+) -> tuple[Any, ...] | None:
+    if delivery is None or not isinstance(against, AddressFailure):
+        return None
+    rows = await failure_rows(
+        lambda name, ids: connection.fetch(QUERIES[name], ids), [(delivery, against)]
+    )
+    return rows[delivery.id]
 
 
 def _objection(event: Event, recipient: str, objection: Objection) -> tuple[Any, ...]:

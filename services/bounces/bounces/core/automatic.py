@@ -78,9 +78,14 @@ def is_receipt(parts: tuple[Part, ...]) -> bool:
 def is_challenge(subject: str, text: str) -> bool:
     """Whether it asks the sender to do something before his message is shown."""
     asked = text[:_READ_FROM_TEXT]
-    return _CHALLENGE_WORDS.search(subject) is not None or (
-        _CHALLENGE_WORDS.search(asked) is not None and ("http" in asked or "reply" in asked)
+    return asks_the_sender(subject) or (
+        asks_the_sender(asked) and ("http" in asked or "reply" in asked)
     )
+
+
+def asks_the_sender(words: str) -> bool:
+    """Whether *words* ask the sender to confirm who he is."""
+    return _CHALLENGE_WORDS.search(words) is not None
 
 
 def is_auto_reply(header: Mapping[str, str], subject: str) -> bool:

@@ -44,13 +44,17 @@ def _classified(status: RecipientStatus, stage: Stage) -> Classified:
 
 
 def in_short(content: bytes) -> dict[str, Any]:
-    """The message *content* as one JSON object: its kind, and what became of whom.
+    """What the message *content* comes to, as one JSON object."""
+    return summary(read(content))
+
+
+def summary(report: Report) -> dict[str, Any]:
+    """*report* as one JSON object: its kind, and what became of whom.
 
     The kind is dsn (any notice of failure or delay), arf (any feedback report), autoreply or
     other; each recipient has address, action, status and class, of which a complaint's have the
     address only.
     """
-    report = read(content)
     if report.kind in _FEEDBACK and report.feedback:
         named = report.feedback.original_recipients
         return {"kind": "arf", "recipients": [{"address": address} for address in named]}

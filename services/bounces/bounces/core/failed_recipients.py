@@ -1,7 +1,7 @@
 """Names the failed recipients of a notice, each with the words that are about it."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from bounces.core.failure_words import FAILURE_TEXT
 from bounces.core.named_addresses import Named, Role, named_addresses
@@ -28,16 +28,18 @@ def recipients_in(
     named = named_addresses(notice.lines, ours)
     chosen = _chosen(named, failed)
     if not chosen and not failed:
+        if listed := _by_local_part(notice, sent_to, domain):
+            return _with_all(notice, listed)
         named = named_addresses(notice.lines, ())  # mail to oneself comes back too
         chosen = _chosen(named, ())
     found = tuple(_with_prose(notice.lines, named, chosen)) if chosen else ()
     if failed:
         return (*found, *_not_named(notice, failed, chosen))
-    if found:
-        return found
-    addresses = _by_local_part(notice, sent_to, domain)
-    if not addresses and len(sent_to) == 1:
-        addresses = tuple(sent_to)
+    return found or _with_all(notice, sent_to if len(sent_to) == 1 else ())
+
+
+def _with_all(notice: Notice, addresses: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Each of *addresses* with all of the text."""
     return tuple((address, notice.text[:_LONGEST_PROSE]) for address in addresses)
 
 

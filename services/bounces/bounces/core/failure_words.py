@@ -18,8 +18,7 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
 DAEMON = _any_of(
     r"mailer[-_. ]?daemon", r"\bpost[-_ ]?master\b", r"mail deliver\w* (?:sub)?system",
     r"\bmail delivery\b", r"mail system\b", r"system administrator", r"mail administrator",
-    r"\bnon-?deliver", r"\bndr\b", r"bounce[sd]?@", r"\bmmdf\b", r"\bsmtp\b", r"\binternet mail",
-    r"mail[-_. ]?deliver", r"\bmta\b", r"microsoft exchange", r"antivirus|anti-virus",
+    r"\bnon-?deliver", r"\bndr\b", r"\bmmdf\b", r"mail[-_. ]?deliver", r"microsoft exchange",
 )  # fmt: skip
 """In From: a mail system writes, not a person."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from bounces.core.json_notice import complained_recipients
 from bounces.core.mime import Part, fields, header_of
+from bounces.core.notice import is_from_daemon
 from bounces.core.plain_text import clean, decode
 from bounces.core.report import Feedback, Report, ReportKind
 from bounces.core.status_fields import behind_type
@@ -27,6 +28,7 @@ _KINDS = {
 _FIELD_LINE = re.compile(
     r"^(original-rcpt-to|reported-domain)[ \t]*:[ \t]*(\S[^\n]*)", re.IGNORECASE | re.MULTILINE
 )
+_STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _FIELDS_BEGIN = re.compile(rb"^feedback-type:[ \t]*[\w-]+[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _VERSION = re.compile(rb"^(?:version|user-agent):", re.IGNORECASE | re.MULTILINE)
 _COMPLAINS = re.compile(
@@ -45,7 +47,8 @@ def read_feedback(
     original = original_fields(parts)
     feedback = next(filter(None, map(_in_part, parts)), None)
     if feedback is None:
-        if not _complains(header, original, subject):
+        failure = is_from_daemon(header) or any(p.media_type in _STATUS_PARTS for p in parts)
+        if failure or not _complains(header, original, subject):
             return None
         feedback = Feedback("abuse")
     named = feedback.original_recipients or tuple(_recipients_in(original))

@@ -76,6 +76,11 @@ def is_failure(header: Mapping[str, str], subject: str, notice: Notice, *, retur
     return any(_stands_alone(notice.lines, name) for name in names)
 
 
+def says_failure(header: Mapping[str, str], subject: str) -> bool:
+    """Whether the header itself tells of a failure or delay."""
+    return "x-failed-recipients" in header or FAILURE_SUBJECT.search(subject) is not None
+
+
 def _stands_alone(lines: Sequence[str], name: Named) -> bool:
     """Whether the address has a line of its own, below one that tells of a failure."""
     return (

@@ -177,7 +177,10 @@ def _failure(failure: UntoldFailure) -> Iterator[str]:
     server = f"the server {plain(host)}" if host else "this mail system"
     match failure.kind:
         case EventKind.SUPPRESSED:
-            yield "      The address is on the suppression list of your account: it was not tried."
+            on = detail.get("list", "suppression")
+            why = f" ({plain(detail['reason'])})" if detail.get("reason") else ""
+            yield f"      It is on the {on} list of your account{why},"
+            yield "      so it was not tried."
         case EventKind.EXPIRED:
             yield f"      No server took the message until {when}. The last answer, of {server}:"
         case _ if "code" not in detail:

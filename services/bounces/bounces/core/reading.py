@@ -7,7 +7,13 @@ makes it raise; time and memory are bounded.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bounces.core.automatic import is_auto_reply, is_challenge, is_receipt, machine_report
+from bounces.core.automatic import (
+    asks_the_sender,
+    is_auto_reply,
+    is_challenge,
+    is_receipt,
+    machine_report,
+)
 from bounces.core.failed_recipients import recipients_in
 from bounces.core.feedback import bounded, original_fields, read_feedback
 from bounces.core.json_notice import read_json_notice
@@ -19,6 +25,7 @@ from bounces.core.notice import (
     is_delay,
     is_failure,
     is_from_daemon,
+    says_failure,
     split_notice,
     status_of,
 )
@@ -83,10 +90,9 @@ def _notification(
         reporting_mta, recipients = read_status_fields(body)
         if not recipients:
             continue
-        notices = _notices(parts)
-        if is_challenge(subject, notices[0].text if notices else ""):
+        if all(asks_the_sender(status.diagnostic) for status in recipients):
             return Report(ReportKind.CHALLENGE, subject=subject)
-        original = original_fields(parts)
+        original, notices = original_fields(parts), _notices(parts)
         recipients = _explained(recipients, notices, header, original)
         return Report(ReportKind.DSN, recipients, reporting_mta, subject, original=original)
     return None
@@ -131,24 +137,40 @@ def _in_words(header: Mapping[str, str], parts: tuple[Part, ...], subject: str) 
     text = notices[0].text if notices else ""
     if is_challenge(subject, text):
         return Report(ReportKind.CHALLENGE, subject=subject, original=original)
-    failures = tuple(
-        notice for notice in notices if is_failure(header, subject, notice, returns=bool(original))
-    )
     for notice in notices:
         if found := read_json_notice(notice.text):
             return Report(ReportKind.FREE_TEXT, found, subject=subject, original=original)
-    for notice in failures:
-        if found := _recipients_of(notice, header, subject, original):
-            return Report(ReportKind.FREE_TEXT, found, subject=subject, original=original)
-    by_daemon = failures and is_from_daemon(header)  # its reports are marked as replies too
-    if is_auto_reply(header, subject) and not by_daemon:
+    # The reports of mail systems are marked as automatic replies too.
+    replies = is_auto_reply(header, subject) and not is_from_daemon(header)
+    if not (replies and not says_failure(header, subject)) and (
+        found := _failures(notices, header, subject, original, hint=not replies)
+    ):
+        return Report(ReportKind.FREE_TEXT, found, subject=subject, original=original)
+    if replies:
         return Report(ReportKind.AUTO_REPLY, subject=subject)
-    if failures:
-        hint = status_of("", failures[0].text, delayed=is_delay(subject, failures[0].text))
-        return Report(ReportKind.FREE_TEXT, (hint,), subject=subject, original=original)
     return Report(
         ReportKind.UNRECOGNISED, subject=subject, excerpt=clean(text, _MOST_CHARACTERS_OF_EXCERPT)
     )
+
+
+def _failures(
+    notices: tuple[Notice, ...],
+    header: Mapping[str, str],
+    subject: str,
+    original: Mapping[str, str],
+    *,
+    hint: bool,
+) -> tuple[RecipientStatus, ...]:
+    """The recipients of the first notice of a failure; with *hint*, one even if it names none."""
+    returns = bool(original)
+    failures = [n for n in notices if is_failure(header, subject, n, returns=returns)]
+    for notice in failures:
+        if found := _recipients_of(notice, header, subject, original):
+            return found
+    if not (failures and hint):
+        return ()
+    text = failures[0].text
+    return (status_of("", text, delayed=is_delay(subject, text)),)
 
 
 def _recipients_of(

@@ -14,6 +14,7 @@ from posthouse.mail.address_failure import AddressFailure, AgainstAddress, Failu
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.submission import Delivery
 from posthouse.mail.suppression_list import SuppressionList
+from posthouse.mail.undelivered import OPERATOR
 
 FEEDBACK = frozenset(
     {
@@ -82,8 +83,8 @@ def feedback_record(subject: Subject, report: Report, client: str) -> ReturnReco
     rule = f"feedback: {report.feedback.type if report.feedback else ''}"
     detail = _feedback(report) | {"rule": rule, "rules": RULES, "believed_by": subject.believed_by}
     event = _event(kind, subject, report, detail, client)
-    if subject.delivery is None or report.kind not in _LISTS:
-        return ReturnRecord(event)
+    if subject.delivery is None or report.kind not in _LISTS or subject.account_id == OPERATOR:
+        return ReturnRecord(event, subject.delivery)
     objection = Objection(_LISTS[report.kind], rule, str(RULES))
     return ReturnRecord(event, subject.delivery, objection)
 

@@ -7,7 +7,7 @@ from posthouse.mail.scope import Scope
 
 # "Must issue STARTTLS first", "authentication required" (RFC 3207, RFC 4954): about how this
 # conversation was set up; the cause may be a passing TLS failure or the operator's mistake.
-_MENDABLE = frozenset({530, 535, 538})
+_MENDABLE = frozenset({530, 534, 535, 538})
 
 _FULL_OR_TOO_MANY = 552
 
@@ -44,6 +44,19 @@ def turned_away(reply: Reply, stage: Stage) -> Deferred:
     return Deferred(reply, refused.scope, refused.answer, refused.judged)
 
 
+def login_refused(reply: Reply) -> Deferred:
+    """The relay of a route did not let us in: every host of it would say so, of any mail.
+
+    Not judged: it says nothing about an address, and the operator has to mend it.
+    """
+    return Deferred(reply, Scope.SITE)
+
+
+def wants_login(outcome: Outcome) -> bool:
+    """Whether a relay says that it does not know us, or not well enough."""
+    return isinstance(outcome, Deferred) and outcome.reply.code in _MENDABLE
+
+
 def _means_too_many(reply: Reply, stage: Stage) -> bool:
     # RFC 5321 section 4.5.3.1.10: RFC 821 listed 552 for "too many recipients"; a client
     # should treat a 552 to RCPT as temporary. One with an enhanced code is clear.
@@ -62,7 +75,7 @@ def interrupted(stage: Stage | None, reason: str) -> Deferred:
 
 
 def not_encrypted(reason: str) -> Deferred:
-    """The route requires TLS and this host offers none."""
+    """The route requires TLS, and it did not come about."""
     return Deferred(Reply(451, reason, "4.7.4"), Scope.HOST)
 
 

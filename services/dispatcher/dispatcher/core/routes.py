@@ -1,10 +1,11 @@
-"""The servers for the mail of a domain: routes of the operator, and sites."""
+"""The servers for the mail of a domain, and the site that they are."""
 
 import ipaddress
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
+
+from dispatcher.core.relay_login import RelayLogin
 
 SMTP_PORT = 25
 
@@ -12,9 +13,16 @@ SMTP_PORT = 25
 class TlsPolicy(StrEnum):
     """What TLS a route asks for."""
 
-    NONE = "none"  # never STARTTLS
+    CLEAR = "clear"  # never TLS, not even for a login
     OPPORTUNISTIC = "opportunistic"  # STARTTLS when offered, in clear when it fails (RFC 7435)
     REQUIRED = "required"  # encrypted or deferred; the certificate is not checked
+    VERIFIED = "verified"  # the same, with a certificate of that name that the system trusts
+    IMPLICIT = "implicit"  # verified, and TLS comes before the greeting (RFC 8314)
+
+    @property
+    def checks_certificate(self) -> bool:
+        """Whether the server has to show who it is."""
+        return self in (TlsPolicy.VERIFIED, TlsPolicy.IMPLICIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +35,23 @@ class Route:
     tls: TlsPolicy
     static: bool = False  # set by the operator, who may mean this machine
     by_operator: bool = False  # found by the MX of a domain that the operator named
+    login: RelayLogin | None = None  # the servers want one
 
     def __hash__(self) -> int:
         # Routes are keys on the hot path; what makes them differ is nearly always this.
         return hash((self.by_preference, self.port))
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """A server to connect to."""
+
+    host: str  # its name, for certificates and logs
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}[{self.address}]:{self.port}"
 
 
 def address_in_literal(domain: str) -> str | None:
@@ -48,86 +69,6 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-# Routes of the operator
-
-
-class InvalidRoute(ValueError):
-    """A route setting cannot be understood; the text says what was seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class NextHop:
-    """The target of a static route."""
-
-    name: str
-    port: int
-    has_mx: bool  # look up the MX of *name*, which is a domain
-
-    def __str__(self) -> str:
-        return self.name if self.has_mx else f"[{self.name}]:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class StaticRoutes:
-    """Routes set by the operator: they win over DNS."""
-
-    smarthost: NextHop | None = None  # takes every domain that has no route of its own
-    by_domain: Mapping[str, NextHop] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> "StaticRoutes":
-        """Read entries divided by commas or blanks: "relay:587" or "example.com=[10.0.0.1]:25".
-
-        Brackets, a port or an address mean this host itself; a bare name means the MX of that
-        domain. Raises InvalidRoute.
-        """
-        smarthost: NextHop | None = None
-        by_domain: dict[str, NextHop] = {}
-        for entry in text.replace(",", " ").split():
-            domain, divider, target = entry.partition("=")
-            if not divider:
-                domain, target = "", entry
-            elif not domain:
-                raise InvalidRoute(f"{entry!r} names no domain before the '='")
-            if (domain.lower() in by_domain) if domain else (smarthost is not None):
-                raise InvalidRoute(f"{entry!r} is the second route for {domain or 'all domains'}")
-            if domain:
-                by_domain[domain.lower()] = parse_next_hop(target)
-            else:
-                smarthost = parse_next_hop(target)
-        return cls(smarthost, by_domain)
-
-    def hop_for(self, domain: str) -> NextHop | None:
-        """The next hop for mail to *domain* (lower case), or None to ask DNS."""
-        return self.by_domain.get(domain, self.smarthost)
-
-    def __str__(self) -> str:
-        own = [f"{domain}={hop}" for domain, hop in self.by_domain.items()]
-        return ", ".join([str(self.smarthost), *own] if self.smarthost else own)
-
-
-_NEXT_HOP = re.compile(
-    r"(?:\[(?:IPv6:)?(?P<literal>[^\[\]\s]+)\]|(?P<name>[^\[\]:\s]+))(?::(?P<port>[0-9]{1,5}))?",
-    re.IGNORECASE,
-)
-_HOST_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.IGNORECASE)
-
-
-def parse_next_hop(text: str) -> NextHop:
-    """Read "domain", "host:port", "[host]:port" or an address; port 25 where none is given."""
-    match = _NEXT_HOP.fullmatch(text)
-    if match is None:
-        raise InvalidRoute(f"{text!r} is not a host, host:port or [host]:port")
-    name = (match["literal"] or match["name"]).lower()
-    port = int(match["port"] or SMTP_PORT)
-    if not 0 < port < 65536:  # noqa: PLR2004
-        raise InvalidRoute(f"{text!r} has no port between 1 and 65535")
-    if not (is_address(name) or _HOST_NAME.fullmatch(name)):
-        raise InvalidRoute(f"{text!r} names neither a host nor an address")
-    is_host = bool(match["literal"] or match["port"] or is_address(name))
-    return NextHop(name, port, has_mx=not is_host)
 
 
 # Sites

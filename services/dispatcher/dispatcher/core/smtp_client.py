@@ -1,6 +1,7 @@
 """One SMTP conversation, client side, without sockets: bytes and calls in, actions out.
 
-The rules (RFC 5321, PIPELINING RFC 2920, STARTTLS RFC 3207):
+`Opening` decides what is said until a message may be sent. The rules (RFC 5321, PIPELINING RFC
+2920):
 
 - ``_awaited`` holds the commands without a reply, oldest first; the function that ``_ON_REPLY``
   names deals with a reply. Nothing awaited means idle: a transaction may begin.
@@ -15,13 +16,11 @@ The rules (RFC 5321, PIPELINING RFC 2920, STARTTLS RFC 3207):
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
-from dispatcher.core.classify import (
-    interrupted,
-    not_encrypted,
-    turned_away,
-    unanswered,
-)
+from dispatcher.core.classify import interrupted, turned_away, unanswered
+from dispatcher.core.opening import Opening, Say
+from dispatcher.core.relay_login import RelayLogin
 from dispatcher.core.reply_reader import GarbledReply, ReplyReader
 from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.transaction import (
@@ -30,7 +29,6 @@ from dispatcher.core.transaction import (
     Envelope,
     Finished,
     OutboundTransaction,
-    Ready,
     Send,
     SendContent,
     StartTls,
@@ -48,19 +46,28 @@ _OUT_OF_STEP = "the server's replies are out of step"
 class SmtpClient:
     """The client's side of one connection, from the greeting on."""
 
-    def __init__(self, helo: str, tls: TlsPolicy, provider: str = "") -> None:
-        """*provider*: whose server it is, as `posthouse.answers` names it, if known."""
-        self._helo = helo
+    def __init__(
+        self,
+        helo: str,
+        tls: TlsPolicy,
+        provider: str = "",
+        *,
+        login: RelayLogin | None = None,
+        by_helo: bool = False,
+    ) -> None:
+        """*provider*: whose server it is, as `posthouse.answers` names it, if known.
+
+        For *login* and *by_helo* see Opening. With implicit TLS it begins at tls_started().
+        """
         self._provider = provider
-        self._tls = tls
-        self._encrypted = False
+        self._login = login
+        self._opening = Opening(helo, tls, login, by_helo=by_helo)
         self._reader = ReplyReader()
-        self._extensions: dict[str, str] = {}
-        self._awaited: deque[Stage] = deque([Stage.GREETING])
+        self._starts_tls = tls is TlsPolicy.IMPLICIT
+        self._awaited: deque[Stage] = deque(() if self._starts_tls else (Stage.GREETING,))
         self._unsent: deque[tuple[Stage, str]] = deque()
         self._transaction: OutboundTransaction | None = None
         self._needs_reset = False  # MAIL was taken, and no final dot followed
-        self._starts_tls = False
         self._end: Deferred | None = None  # why the conversation is over
         self._actions: list[Action] = []
         self._speaks = False  # the last of these actions is to write
@@ -85,7 +92,7 @@ class SmtpClient:
         try:
             replies = self._reader.feed(data)
         except GarbledReply as error:
-            self._break_off(str(error))
+            self._break_off(self._login.hide(str(error)) if self._login else str(error))
             return self._taken()
         for reply in replies:
             self._on_reply(reply)
@@ -96,11 +103,13 @@ class SmtpClient:
         return self._taken()
 
     def tls_started(self) -> list[Action]:
-        """The handshake succeeded: what was learnt in clear is forgotten (RFC 3207 section 4.2)."""
+        """The handshake succeeded."""
         self._starts_tls = False
-        self._encrypted = True
         self._reader.clear()
-        self._say(Stage.EHLO, f"EHLO {self._helo}\r\n")
+        if (first := self._opening.tls_started()) is not None:
+            self._say(first.stage, first.line)
+        else:
+            self._awaited.append(Stage.GREETING)
         return self._taken()
 
     def begin(self, envelope: Envelope) -> list[Action]:
@@ -115,7 +124,7 @@ class SmtpClient:
             return self._taken()
         assert self.is_idle
         try:
-            lines = commands(envelope, self._extensions)
+            lines = commands(envelope, self._opening.extensions)
         except Unsendable as error:
             self._transaction.settle(error.outcome)
             self._finish()
@@ -144,7 +153,7 @@ class SmtpClient:
     # Commands
 
     def _speak(self, lines: list[tuple[Stage, str]]) -> None:
-        if "PIPELINING" in self._extensions:
+        if "PIPELINING" in self._opening.extensions:
             self._awaited.extend([stage for stage, _ in lines])
             self._write("".join([line for _, line in lines]))
         else:
@@ -171,62 +180,35 @@ class SmtpClient:
             # In one packet with the reply before it, so it cannot answer what we say to that.
             self._break_off(_OUT_OF_STEP, flushed=False)
             return
+        if self._login is not None and not reply.is_intermediate:
+            reply = replace(reply, text=self._login.hide(reply.text))
         if not self._awaited:
-            self._close(turned_away(reply, Stage.QUIT))
+            self._turned_away(reply, Stage.QUIT)
             return
         stage = self._awaited.popleft()
         if reply.code == SERVICE_CLOSING:
-            self._close(turned_away(reply, stage))
-            return
-        _ON_REPLY[stage](self, reply)
+            self._turned_away(reply, stage)
+        elif (on_reply := _ON_REPLY.get(stage)) is not None:
+            on_reply(self, reply)
+        else:
+            self._go_on(stage, reply)
         if self._unsent and not self._awaited:
             self._say(*self._unsent.popleft())
 
-    def _on_greeting(self, reply: Reply) -> None:
-        if reply.is_success:
-            self._say(Stage.EHLO, f"EHLO {self._helo}\r\n")
-        else:
-            self._close(turned_away(reply, Stage.GREETING))
-
-    def _on_ehlo(self, reply: Reply) -> None:
-        if reply.is_permanent:
-            self._say(Stage.HELO, f"HELO {self._helo}\r\n")
-        elif not reply.is_success:
-            self._close(turned_away(reply, Stage.EHLO))
-        else:
-            _, *lines = reply.text.upper().split("\n")
-            self._extensions = dict(line.partition(" ")[::2] for line in lines)
-            self._go_on_or_encrypt()
-
-    def _on_helo(self, reply: Reply) -> None:
-        self._extensions = {}
-        if reply.is_success:
-            self._go_on_or_encrypt()
-        else:
-            self._close(turned_away(reply, Stage.HELO))
-
-    def _go_on_or_encrypt(self) -> None:
-        if self._encrypted or self._tls is TlsPolicy.NONE:
-            self._actions.append(Ready())
-        elif "STARTTLS" in self._extensions:
-            self._say(Stage.STARTTLS, "STARTTLS\r\n")
-        elif self._tls is TlsPolicy.REQUIRED:
-            self._close(not_encrypted("TLS is required, and the host does not offer STARTTLS"))
-        else:
-            self._actions.append(Ready())
-
-    def _on_starttls(self, reply: Reply) -> None:
-        if reply.is_success:
-            self._starts_tls = True
-            self._actions.append(StartTls())
-        elif self._tls is TlsPolicy.REQUIRED:
-            self._close(turned_away(reply, Stage.STARTTLS))
-        else:
-            self._actions.append(Ready())
+    def _go_on(self, stage: Stage, reply: Reply) -> None:
+        """The opening goes on, or ends."""
+        match self._opening.on_reply(stage, reply):
+            case Say(next_stage, line):
+                self._say(next_stage, line)
+            case Closed(reason, at):
+                self._close(reason, at)
+            case step:
+                self._starts_tls = isinstance(step, StartTls)
+                self._actions.append(step)
 
     def _on_rset(self, reply: Reply) -> None:
         if not reply.is_success:
-            self._close(turned_away(reply, Stage.RSET))
+            self._turned_away(reply, Stage.RSET)
 
     def _on_mail(self, reply: Reply) -> None:
         transaction = self._current
@@ -276,7 +258,7 @@ class SmtpClient:
         self._break_off(_OUT_OF_STEP)
 
     def _on_quit(self, reply: Reply) -> None:
-        self._close(turned_away(reply, Stage.QUIT))
+        self._turned_away(reply, Stage.QUIT)
 
     # The end
 
@@ -291,13 +273,16 @@ class SmtpClient:
 
     def _break_off(self, reason: str, *, flushed: bool = True) -> None:
         if self.stage is not Stage.DOT:
-            self._close(interrupted(self.stage, reason))
+            self._close(interrupted(self.stage, reason), self.stage, cut=True)
             return
         if flushed and self._transaction is not None:
             self._transaction.settle(unanswered(reason))
-        self._close(interrupted(None, f"{reason} while sending the message"))
+        self._close(interrupted(None, f"{reason} while sending the message"), cut=True)
 
-    def _close(self, reason: Deferred) -> None:
+    def _turned_away(self, reply: Reply, stage: Stage) -> None:
+        self._close(turned_away(reply, stage), stage)
+
+    def _close(self, reason: Deferred, at: Stage | None = None, *, cut: bool = False) -> None:
         self._end = reason
         self._awaited.clear()
         self._unsent.clear()
@@ -308,15 +293,11 @@ class SmtpClient:
         if self._transaction is not None:
             self._transaction.settle(reason)
             self._finish(untouched=not self._transaction.answered)
-        self._actions.append(Closed(reason))
+        self._actions.append(Closed(reason, at, cut))
 
 
 _ON_REPLY: dict[Stage, Callable[[SmtpClient, Reply], None]] = {
-    Stage.GREETING: SmtpClient._on_greeting,  # noqa: SLF001 - the table is part of the class
-    Stage.EHLO: SmtpClient._on_ehlo,  # noqa: SLF001
-    Stage.HELO: SmtpClient._on_helo,  # noqa: SLF001
-    Stage.STARTTLS: SmtpClient._on_starttls,  # noqa: SLF001
-    Stage.RSET: SmtpClient._on_rset,  # noqa: SLF001
+    Stage.RSET: SmtpClient._on_rset,  # noqa: SLF001 - the table is part of the class
     Stage.MAIL: SmtpClient._on_mail,  # noqa: SLF001
     Stage.RCPT: SmtpClient._on_rcpt,  # noqa: SLF001
     Stage.DATA: SmtpClient._on_data,  # noqa: SLF001

@@ -275,6 +275,8 @@ class Closed:
     """The conversation is over; nothing more may be written."""
 
     reason: Deferred
+    at: Stage | None = None  # what was waited for, or answered by the last reply
+    cut: bool = False  # no reply ended it: the connection broke off, or was given up
 
 
 Action: TypeAlias = Send | SendContent | StartTls | Ready | Finished | Closed
