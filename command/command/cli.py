@@ -10,7 +10,7 @@ _COMMANDS = {
     "up": ("up", "Run the whole relay on this machine until it is stopped."),
     "init": ("setup", "Make the data folder, secret key, certificate and database."),
     "migrate": ("setup", "Bring the database to the schema of this version."),
-    "account": ("account", "Create and list accounts, and say what each hears of failures."),
+    "account": ("account", "Create, list, hold and release accounts; what each hears of failures."),
     "credential": ("credential", "Create, list and switch SMTP users."),
     "domain": ("domain", "Add sending domains and print the records to publish."),
     "suppression": ("suppression", "Addresses that are not mailed."),

@@ -47,6 +47,10 @@ def _told(timeline: Timeline) -> Iterator[str]:
     for delivery in timeline.deliveries:
         if delivery["due_at"] is not None:
             yield _waiting(delivery)
+    if timeline.hold is not None and (
+        timeline.hold["waits"] or any(delivery["held"] for delivery in timeline.deliveries)
+    ):
+        yield _held(timeline.hold)
 
 
 def duration(seconds: float) -> str:
@@ -163,11 +167,20 @@ def _reply(attempt: Mapping[str, Any]) -> str:
 def _waiting(delivery: Mapping[str, Any]) -> str:
     if delivery["leased"]:
         return f"  in progress   {delivery['recipient']}"
+    if delivery["held"]:
+        return f"  held          {delivery['recipient']}: after {delivery['tries']} tries"
     where = f", parked at {delivery['parked_at']}" if delivery["parked_at"] else ""
     return (
         f"  waiting       {delivery['recipient']}: after {delivery['tries']} tries, "
         f"next {delivery['due_at']:%Y-%m-%d %H:%M:%S}{where}, "
         f"given up {delivery['expires_at']:%Y-%m-%d %H:%M}"
+    )
+
+
+def _held(hold: Mapping[str, Any]) -> str:
+    return (
+        f"  held          its account is held since {hold['held_at']:%Y-%m-%d %H:%M} "
+        f"({hold['reason']}): it waits until the operator releases the account"
     )
 
 

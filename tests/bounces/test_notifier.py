@@ -87,7 +87,8 @@ class Told:
         async def done() -> bool:
             left = await self.stores.value("SELECT count(*) FROM untold_failures")
             unread = await self.stores.value(
-                "SELECT count(*) FROM events e, event_cursors c WHERE e.xid > c.xid"
+                "SELECT count(*) FROM events e, event_cursors c"
+                " WHERE c.reader = 'notices' AND e.xid > c.xid"
                 " AND e.kind IN ('bounced', 'expired', 'suppressed')"
             )
             return not left and not unread

@@ -524,14 +524,18 @@ def test_config_reference_lists_every_setting_once() -> None:
 
 def test_an_account_says_who_hears_of_failures(posthouse: Command) -> None:
     posthouse("domain", "add", "news.example.com", "--account", "acme")
-    assert ["reports to senders (DSN): on", "bounce address: none"] == posthouse(
+    held = "held when a threshold is exceeded: yes"
+    assert ["reports to senders (DSN): on", "bounce address: none", held] == posthouse(
         "account", "set", "acme"
     ).stdout.splitlines()
     said = posthouse("account", "set", "acme", "--no-dsn", "--bounce-address", "b@example.com")
-    expected = ["reports to senders (DSN): off", "bounce address: b@example.com"]
+    expected = ["reports to senders (DSN): off", "bounce address: b@example.com", held]
     assert expected == said.stdout.splitlines()
-    said = posthouse("account", "set", "acme", "--dsn", "--bounce-address", "")
-    expected = ["reports to senders (DSN): on", "bounce address: none"]
+    said = posthouse(
+        *("account", "set", "acme", "--dsn", "--bounce-address", "", "--no-automatic-hold")
+    )
+    not_held = held.replace("yes", "no")
+    expected = ["reports to senders (DSN): on", "bounce address: none", not_held]
     assert expected == said.stdout.splitlines()
     assert "no account is called 'x'" in posthouse("account", "set", "x", status=1).stderr
 
@@ -588,3 +592,23 @@ async def test_kept_mail_is_listed_shown_and_removed(posthouse: Command, databas
     gone = posthouse("postmaster", "remove", mail.id.hex, status=1).stderr
     assert f"no message {mail.id.hex} is kept" in gone
     assert "removed 0 messages" in posthouse("postmaster", "remove", "--all").stdout
+
+
+def test_the_operator_holds_and_releases_an_account(posthouse: Command) -> None:
+    """The list, the audit and the timeline say so; a child is held when that is asked for."""
+    posthouse("account", "create", "agency")
+    posthouse("account", "create", "shop", "--parent", "agency")
+    assert "agency is held\n" == posthouse("account", "hold", "agency", "--reason", "spam").stdout
+    assert "agency was held already\nshop is held\n" == posthouse(
+        "account", "hold", "agency", "--reason", "all of it", "--with-children"
+    ).stdout  # fmt: skip
+    agency, shop = json.loads(posthouse("account", "list", "--json").stdout)
+    assert ("spam", "all of it") == (agency["held_for"], shop["held_for"])
+    assert f"by {agency['held_by']}: spam" in posthouse("account", "list").stdout
+    assert "released; it was held since" in posthouse("account", "release", "agency").stdout
+    assert "agency was not held\n" == posthouse("account", "release", "agency").stdout
+    actions = [line["action"] for line in json.loads(posthouse("audit", "--json").stdout)]
+    assert ["account release", "account hold", "account hold"] == actions
+    assert "shop" in posthouse("account", "hold", "nobody", "--reason", "x", status=1).stderr
+    assert "--reason" in posthouse("account", "hold", "agency", status=2).stderr
+    assert "is empty" in posthouse("account", "hold", "agency", "--reason", " ", status=1).stderr

@@ -35,7 +35,7 @@ ATTEMPT: dict[str, Any] = {
 
 
 def delivery(**fields: object) -> dict[str, Any]:
-    return {"id": DELIVERY, "recipient": "b@y.example", "due_at": None, **fields}
+    return {"id": DELIVERY, "recipient": "b@y.example", "due_at": None, "held": False, **fields}
 
 
 def event(kind: str, detail: dict[str, Any] | None = None, **fields: object) -> dict[str, Any]:
@@ -190,3 +190,18 @@ def test_a_suppressed_recipient_is_told_by_which_entry() -> None:
         "c@y.example: on the unsubscribe list as @y.example for tag news since 2026-06-01 10:30 "
         "(by hand), not attempted"
     )
+
+
+def test_mail_of_a_held_account_says_why_it_waits() -> None:
+    """With policy, where it has no delivery yet, and with dispatchers."""
+    hold = {"held_at": NOON, "reason": "not paid", "waits": True}
+    line = (
+        "  held          its account is held since 2026-07-01 12:00 (not paid): "
+        "it waits until the operator releases the account"
+    )
+    assert line == list(tell(Timeline(SUBMISSION, [], [], [], hold)))[-1]
+    held = delivery(due_at=NOON, leased=False, held=True, tries=2, parked_at="y.example")
+    story = list(tell(Timeline(SUBMISSION, [held], [], [], {**hold, "waits": False})))
+    assert ["  held          b@y.example: after 2 tries", line] == story[-2:]
+    sent = list(tell(Timeline(SUBMISSION, [delivery()], [], [], {**hold, "waits": False})))
+    assert not any("held" in told for told in sent)

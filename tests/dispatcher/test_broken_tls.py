@@ -1,5 +1,6 @@
 """Hosts whose TLS fails or stalls, and hosts that know no EHLO; over real sockets, both loops."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from dispatcher.router import MxResolver
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Deferred, Delivered
 from servers.mx import Manners, Mx, Peer, mx, polite
+from servers.patience import on_this_machine
 
 MESSAGE = Envelope("s@relay.example", ("x@mx.example",), b"Subject: hi\r\n\r\n", b"text\r\n")
 
@@ -41,13 +43,13 @@ class Hours:
 
 
 @asynccontextmanager
-async def pool(clock: Hours | None = None) -> AsyncIterator[ConnectionPool]:
-    """Patient for a fifth of a second, with a connection for each message."""
+async def pool(clock: Hours | None = None, patience: float = 15.0) -> AsyncIterator[ConnectionPool]:
+    """Patient for so many seconds, with a connection for each message."""
     made = ConnectionPool(
         "relay.example",
         MxResolver(["127.0.0.1:9"]),
         RefusedHosts(frozenset()),
-        timeouts=Timeouts(tls=0.2, command=0.2),
+        timeouts=Timeouts(tls=patience, command=patience),
         reuse=ReusePolicy(messages_per_connection=1),
         clock=clock or Hours(),
     )
@@ -124,6 +126,13 @@ FAILURES = [
 ]
 
 
+@pytest.fixture
+def patience(request: pytest.FixtureRequest) -> float:
+    """Short where the host is silent."""
+    name = request.node.callspec.params["failing"]
+    return on_this_machine(0.2) if name.startswith(("silent", "stalls")) else 15.0
+
+
 @pytest.fixture(params=FAILURES)
 def failing(request: pytest.FixtureRequest, server_context: ssl.SSLContext) -> Manners:
     """Each way in which TLS comes to nothing."""
@@ -131,10 +140,15 @@ def failing(request: pytest.FixtureRequest, server_context: ssl.SSLContext) -> M
     return made(server_context) if request.param.endswith("_handshake") else made  # type: ignore[no-any-return]
 
 
-async def test_mail_goes_in_clear_at_once_and_for_an_hour(failing: Manners) -> None:
+async def test_mail_goes_in_clear_at_once_and_for_an_hour(
+    failing: Manners, patience: float
+) -> None:
     clock = Hours()
     before = TLS_FAILURES.labels("opportunistic")._value.get()
-    async with mx(failing, polite, polite, failing, polite) as server, pool(clock) as sender:
+    async with (
+        mx(failing, polite, polite, failing, polite) as server,
+        pool(clock, patience) as sender,
+    ):
         first = await sender.send(route(server), MESSAGE)
         clock.now = REMEMBERED_SECONDS - 1
         second = await sender.send(route(server), MESSAGE)
@@ -151,9 +165,9 @@ async def test_mail_goes_in_clear_at_once_and_for_an_hour(failing: Manners) -> N
 
 @pytest.mark.parametrize("tls", [TlsPolicy.REQUIRED, TlsPolicy.VERIFIED])
 async def test_a_route_that_requires_tls_never_goes_in_clear(
-    failing: Manners, tls: TlsPolicy
+    failing: Manners, tls: TlsPolicy, patience: float
 ) -> None:
-    async with mx(failing, polite, failing) as server, pool() as sender:
+    async with mx(failing, polite, failing) as server, pool(patience=patience) as sender:
         await sender.send(route(server), MESSAGE)  # the failure is remembered
         sent = await sender.send(route(server, tls), MESSAGE)
 
@@ -195,6 +209,46 @@ async def test_a_host_that_turns_us_away_behind_the_handshake_has_working_tls(
 
     assert isinstance(sent.outcomes[0], Deferred)
     assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "530 5.7.0 Must issue a STARTTLS command first",
+        "550 5.7.10 Encryption needed",
+        "451 4.7.1 Please use STARTTLS",
+    ],
+)
+async def test_a_host_that_wants_tls_all_the_same_is_offered_it_again_and_bounces_nothing(
+    reply: str, server_context: ssl.SSLContext
+) -> None:
+    """One failure, such as a restart in the handshake, must not cost an hour of mail."""
+    in_clear = asyncio.Barrier(3)
+    works = asyncio.Event()
+
+    async def wants_tls(peer: Peer) -> None:
+        await peer.greet("STARTTLS")
+        if await peer.hear() != "STARTTLS":
+            await in_clear.wait()
+            await peer.say(reply)
+            await peer.hear()
+        elif works.is_set():
+            await peer.say("220 go")
+            await peer.writer.start_tls(server_context)
+            await peer.hear()
+            await peer.hello()
+            await peer.serve()
+
+    async with mx(wants_tls) as server, pool() as sender:
+        first = await asyncio.gather(*(sender.send(route(server), MESSAGE) for _ in range(3)))
+        works.set()
+        second = await sender.send(route(server), MESSAGE)
+
+    for sent in first:
+        assert isinstance(sent.outcomes[0], Deferred)
+        assert str(sent.outcomes[0].reply) == reply
+    assert isinstance(second.outcomes[0], Delivered)
+    assert second.tls.startswith("TLSv1.")
 
 
 def test_memory_is_bounded_and_forgets_the_oldest() -> None:
@@ -243,7 +297,7 @@ async def test_a_host_that_only_stalls_on_ehlo_is_not_asked_again() -> None:
         await hangs_up_on_ehlo(peer)
         await peer.reader.read()
 
-    async with mx(stalls) as server, pool() as sender:
+    async with mx(stalls) as server, pool(patience=0.2) as sender:
         sent = await sender.send(route(server), MESSAGE)
 
     assert isinstance(sent.outcomes[0], Deferred)

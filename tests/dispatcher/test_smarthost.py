@@ -6,6 +6,8 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 import pytest
 import structlog
@@ -17,14 +19,21 @@ from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.refused_logins import PAUSE_SECONDS
 from dispatcher.core.relay_login import HIDDEN, RelayLogin
 from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.core.static_routes import NextHop, StaticRoutes
 from dispatcher.core.transaction import Envelope
+from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.kept_connections import ReusePolicy
-from dispatcher.router import MxResolver
+from dispatcher.router import MxResolver, Router
+from dispatcher.sites import Sites
 from dispatcher.timeouts import Timeouts
+from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Deferred, Delivered
 from posthouse.mail.scope import Scope
+from posthouse.mail.submission import Delivery
+from posthouse.store.deliveries import ClaimedDelivery, Settlement
 from servers.mx import Manners, Mx, Peer, mx, polite
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "open-sesame-4711"
 LOGIN = RelayLogin("apikey", SECRET)
 RESPONSE = b64encode(f"\0apikey\0{SECRET}".encode()).decode()
@@ -76,7 +85,7 @@ async def pool(relay: Relay, clock: Minutes | None = None) -> AsyncIterator[Conn
         MxResolver(["127.0.0.1:9"]),
         RefusedHosts(frozenset()),
         trusted=relay.trusted,
-        timeouts=Timeouts(tls=5, command=5),
+        timeouts=Timeouts(tls=30, command=30),
         reuse=ReusePolicy(messages_per_connection=1),
         clock=clock or Minutes(),
     )
@@ -273,6 +282,32 @@ async def test_a_relay_that_hangs_up_on_the_login_is_left_alone_too(relay: Relay
 
     assert isinstance(sent.outcomes[0], Deferred)
     assert server.connections <= 2  # one for each address of localhost
+
+
+@pytest.mark.parametrize(("expired", "kind"), [(False, "deferred"), (True, "expired")])
+async def test_a_refused_login_counts_against_no_address(
+    relay: Relay, kind: str, *, expired: bool
+) -> None:
+    """Not even when the message has expired over it."""
+    nobody = UUID(int=0)
+    delivery = Delivery(uuid4(), nobody, nobody, nobody, Lane.NORMAL, "x@dest.example", "b@r.ex")
+    claimed = ClaimedDelivery(
+        delivery, 1, 4, 0, expired, NOW, NOW, 100, MESSAGE.header, MESSAGE.body
+    )
+    async with mx(submission(relay.context, "535 5.1.1 user unknown")) as server:
+        hop = NextHop("localhost", server.port, False, TlsPolicy.VERIFIED, LOGIN)  # noqa: FBT003
+        async with pool(relay) as sender:
+            router = Router(
+                MxResolver(["127.0.0.1:9"]),
+                RefusedHosts(frozenset()),
+                static=StaticRoutes(hop),
+            )
+            result = await DeliveryAttempts(router, sender, Sites(10)).run(claimed)
+
+    assert isinstance(result, Settlement)
+    assert result.kind == kind
+    assert result.failure is None
+    assert result.detail["reply"] == "user unknown"
 
 
 @pytest.mark.parametrize(

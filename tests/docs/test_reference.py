@@ -29,6 +29,7 @@ SHOWN_BY = {
     "posthouse.running": "all",
     "posthouse.broker": "all, with RabbitMQ",
     "posthouse.store.housekeeping": "all",
+    "posthouse.store.account_holds": "all",
     "posthouse.store.event_feed": "bounces",
     "onebox": "up",
 }

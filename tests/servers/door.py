@@ -22,6 +22,7 @@ from posthouse.running.certificate import Certificate
 from posthouse.running.identity import new_id
 from posthouse.running.tcp import Endpoint
 from posthouse.store.accounts import Login
+from servers.patience import on_this_machine
 
 PEPPER = b"p" * 32
 SECRET = "the secret"
@@ -38,7 +39,6 @@ LOGIN = Login(
     highest_lane=Lane.VERY_HIGH,
     domains=DOMAINS,
 )
-from servers.patience import on_this_machine
 
 
 @dataclass

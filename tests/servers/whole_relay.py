@@ -40,26 +40,42 @@ def running(*arguments: str, **environ: str) -> Iterator[dict[str, Any]]:
 class Operator:
     """Sends mail, and asks what became of it."""
 
-    def __init__(self, data: Path, port: int) -> None:
-        self._data = str(data)
-        made = json.loads(self("credential", "create", "--json", "--domain", "x.example"))
+    def __init__(
+        self, data: Path, port: int, account: str = "default", domain: str = "x.example"
+    ) -> None:
+        self._data, self._port = data, port
+        made = json.loads(
+            self("credential", "create", "--json", "--account", account, "--domain", domain)
+        )
         login = ("--username", made["username"], "--secret", made["secret"])
-        self._login = ("--port", str(port), "--tls", "none", *login, "--from", "a@x.example")
+        self._login = ("--port", str(port), "--tls", "none", *login, "--from", f"a@{domain}")
 
     def __call__(self, *arguments: str) -> str:
         """What `posthouse` prints."""
-        done = call("--data", self._data, *arguments)
+        done = call("--data", str(self._data), *arguments)
         assert 0 == done.returncode, done.stderr
         return done.stdout
 
-    def story_of_mail_to(self, recipient: str) -> str:
-        """The timeline of one more message, once it has ended."""
+    def another(self, account: str, domain: str) -> "Operator":
+        """The same relay, with a login of that *account*, which sends as *domain*."""
+        return Operator(self._data, self._port, account, domain)
+
+    def submit(self, recipient: str) -> str:
+        """Submit one more message; its number."""
         found = re.search(
             r"queued as ([0-9a-f]{32})", self("send", *self._login, "--to", recipient)
         )
         assert found is not None
+        return found[1]
+
+    def story_of_mail_to(self, recipient: str) -> str:
+        """The timeline of one more message, once it has ended."""
+        return self.story_of(self.submit(recipient))
+
+    def story_of(self, number: str) -> str:
+        """The timeline of that message, once it has ended."""
         for _ in range(100):
-            story = self("message", found[1])
+            story = self("message", number)
             if re.search(r"  (?:bounced|suppressed|delivered) ", story):
                 return story
             time.sleep(0.1)

@@ -1,8 +1,9 @@
 """Held mail: no claim takes it, no lane waits for it, and it stays held wherever it goes."""
 
 from posthouse.mail.lane import Lane
+from posthouse.store.account_holds import AccountHolds
 from posthouse.store.quarantine import Choice, Quarantine
-from servers.stores import Stores, a_submission, deferred, open_stores, prepared
+from servers.stores import ACCOUNT, Stores, a_submission, deferred, open_stores, prepared
 
 HOLD = {
     "due_submissions": "UPDATE due_submissions SET held = true WHERE lane = $1",
@@ -67,13 +68,26 @@ async def test_what_was_held_is_held_after_the_quarantine(stores: Stores) -> Non
     """A restored database is no way around the operator's word."""
     await stores.queue(Lane.NORMAL)
     await stores.submissions.accept(a_submission(Lane.HIGH))
-    await hold(stores, "due_deliveries", Lane.NORMAL)
-    await hold(stores, "due_submissions", Lane.HIGH)
+    await AccountHolds(stores.database).hold(ACCOUNT, "root@relay", "not paid")
     quarantine = Quarantine(stores.database)
     assert 3 == await quarantine.add_all("restored")
     assert 3 == await quarantine.unquarantine(Choice())
     assert () == (await stores.submissions.claim(10)).submissions
     assert () == (await stores.deliveries.claim(10)).deliveries
+
+
+async def test_the_quarantine_is_no_way_around_a_hold_that_came_later(stores: Stores) -> None:
+    """And mail that was held when it came there is due when its account was released since."""
+    await stores.queue(Lane.NORMAL)
+    quarantine, holds = Quarantine(stores.database), AccountHolds(stores.database)
+    await quarantine.add_all("restored")
+    await holds.hold(ACCOUNT, "root@relay", "not paid")
+    await quarantine.unquarantine(Choice())
+    assert () == (await stores.deliveries.claim(10)).deliveries
+    await quarantine.add_all("restored")
+    await holds.release(ACCOUNT, "root@relay")
+    await quarantine.unquarantine(Choice())
+    assert 2 == len((await stores.deliveries.claim(10)).deliveries)
 
 
 async def test_a_result_of_what_was_held_on_the_wire_counts(stores: Stores) -> None:

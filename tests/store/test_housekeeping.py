@@ -76,7 +76,7 @@ async def test_a_duty_that_fails_is_counted_and_stops_no_other(stores: Stores) -
     await blocker.execute("BEGIN; LOCK TABLE due_submissions IN ACCESS EXCLUSIVE MODE")
     succeeded = {d.name: await d.run_once() for d in housekeeping(stores.database).duties}
     await blocker.close()
-    assert {"queue_gauges", "default_partitions"} == {
+    assert {"queue_gauges", "account_holds", "default_partitions"} == {
         n for n, well in succeeded.items() if not well
     }
     assert failures + 1 == shown("housekeeping_failures_total", duty="queue_gauges")

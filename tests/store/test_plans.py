@@ -42,6 +42,10 @@ PARAMETERS = {
     "prepare_submissions": "{claims}, {renditions}, {deliveries}, {events}, {lease}, {lease}",
     "return_submission_leases": "{claims}, {lease}",
     "read_events_after": "'100', '00000000-0000-0000-0000-000000000000', 20, '{{bounced}}'",
+    "tally_events": (
+        "'100', '00000000-0000-0000-0000-000000000000', '101', "
+        "'00000000-0000-0000-0000-000000000000', '{{accepted}}'"
+    ),
     "find_delivery": "({ids})[1]",
     "find_suppressed": "{addresses}",
     "find_sending_domains": "{domains}",

@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from command.account_profiles import check_own_profile, knobs_in
+from command.commands.holding import hold, release
+from command.commands.statistics import statistics
 from command.context import data_option, friendly_errors, json_option, print_json, with_store
 from command.provisioning import account_id
 from command.table import print_table
@@ -19,6 +21,11 @@ from posthouse.store.postgres import Postgres
 @click.group
 def account() -> None:
     """Customers of this relay: each has its own credentials, domains and suppression list."""
+
+
+account.add_command(hold)
+account.add_command(release)
+account.add_command(statistics)
 
 
 @account.command
@@ -52,8 +59,15 @@ def create(name: str, parent: str | None) -> None:
     metavar="ADDRESS",
     help='Gets returned and undeliverable mail; "" for none. Not in a sending domain.',
 )
+@click.option(
+    "--automatic-hold/--no-automatic-hold",
+    default=None,
+    help="Whether thresholds of bounces and complaints hold it.",
+)
 @data_option
-def set_(name: str, *, dsn: bool | None, bounce_address: str | None) -> None:
+def set_(
+    name: str, *, dsn: bool | None, bounce_address: str | None, automatic_hold: bool | None
+) -> None:
     """Change settings of the account NAME, and show all of them."""
     with friendly_errors():
         address = Address.parse(bounce_address) if bounce_address else None
@@ -67,11 +81,14 @@ def set_(name: str, *, dsn: bool | None, bounce_address: str | None) -> None:
                 raise click.ClickException(_refusal(bounce_address, forbidden, name))
         if dsn is not None:
             await store.set_dsn(owner, dsn=dsn)
+        if automatic_hold is not None:
+            await store.set_automatic_hold(owner, on=automatic_hold)
         return await store.read(owner)
 
     found = with_store(work)
     click.echo(f"reports to senders (DSN): {'on' if found.dsn else 'off'}")
     click.echo(f"bounce address: {found.bounce_address or 'none'}")
+    click.echo(f"held when a threshold is exceeded: {'yes' if found.automatic_hold else 'no'}")
 
 
 def _refusal(address: str, forbidden: str, account: str) -> str:
@@ -135,7 +152,7 @@ def profiles(*, as_json: bool) -> None:
 @json_option
 @data_option
 def list_(*, as_json: bool) -> None:
-    """List all accounts."""
+    """List all accounts, and which are held."""
 
     async def work(database: Postgres) -> list[dict[str, Any]]:
         found = await AccountStore(database).accounts()
@@ -149,4 +166,9 @@ def list_(*, as_json: bool) -> None:
         return
     for row in rows:
         parent = f", child of {row['parent']}" if row["parent"] else ""
-        click.echo(f"{row['name']}  (since {row['created_at']}{parent})")
+        hold = (
+            f", held since {row['held_at']:%Y-%m-%d %H:%M} by {row['held_by']}: {row['held_for']}"
+            if row["held_at"]
+            else ""
+        )
+        click.echo(f"{row['name']}  (since {row['created_at']}{parent}){hold}")

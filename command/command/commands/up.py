@@ -27,7 +27,10 @@ _FLAGS = (
 _LISTENERS = (
     "Where clients connect; modes are none, opportunistic, starttls_required, implicit. Repeatable."
 )
-_ROUTES = "Smarthost for all mail (relay.example:25), or DOMAIN=HOST:PORT for one. Repeatable."
+_ROUTES = (
+    "Smarthost for all mail (relay.example:25), or DOMAIN=HOST:PORT for one; login and TLS behind "
+    "semicolons (docs/operating.md). Repeatable."
+)
 
 
 def _flags(command: Callable[..., None]) -> Callable[..., None]:

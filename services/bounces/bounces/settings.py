@@ -70,6 +70,41 @@ class WithBounces(WithReturnPathHost):
     operator_mail_per_hour: Annotated[int, Field(ge=1)] = 20
     """Most messages an hour that are forwarded to the operator's address; the rest is kept."""
 
+    hold_bounce_percent: Annotated[float, Field(ge=0, lt=100)] = 10.0
+    """An account is held when more than this share of its recipients, in percent of those
+    delivered or bounced, is bounced because the mailbox or its domain does not exist; 0: never."""
+
+    hold_bounce_volume: Annotated[int, Field(ge=1)] = 1_000
+    """Recipients delivered or bounced within the hours below which no share of bounces holds an
+    account."""
+
+    hold_bounce_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """The hours, up to now, whose bounces count for a hold."""
+
+    hold_complaint_percent: Annotated[float, Field(ge=0, lt=100)] = 0.3
+    """An account is held when there are more complaints than this, in percent of the recipients
+    delivered; 0: never."""
+
+    hold_complaint_volume: Annotated[int, Field(ge=1)] = 3_000
+    """Recipients delivered within the hours below which no share of complaints holds an account."""
+
+    hold_complaint_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """The hours, up to now, whose complaints count for a hold."""
+
+    statistics_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """How many days the counts of `posthouse account statistics` are kept. No window of a hold
+    is longer."""
+
+    @model_validator(mode="after")
+    def _a_window_is_kept(self) -> Self:
+        hours = max(self.hold_bounce_hours, self.hold_complaint_hours)
+        if hours > 24 * self.statistics_days:
+            raise ValueError(
+                f"POSTHOUSE_STATISTICS_DAYS={self.statistics_days} is less than the {hours} hours "
+                "that POSTHOUSE_HOLD_BOUNCE_HOURS or POSTHOUSE_HOLD_COMPLAINT_HOURS look back"
+            )
+        return self
+
     @model_validator(mode="after")
     def _a_key_has_a_certificate(self) -> Self:
         if self.bounces_tls_key is not None and self.bounces_tls_certificate is None:

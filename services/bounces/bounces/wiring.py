@@ -5,7 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from bounces.account_watch import AccountWatch
 from bounces.core.claims import ClaimKeys
+from bounces.core.thresholds import Limit, ThresholdLimits
 from bounces.feedback_subjects import FeedbackSubjects
 from bounces.forwarding import MailOnward, OperatorAddress
 from bounces.notifier import NoticeLimits, Notifier
@@ -114,6 +116,7 @@ def build(settings: BouncesSettings, resources: Resources) -> Services:
             "bounces": listener,
             "bounces-watchdog": watchdog,
             "notifier": _notifier(settings, resources, relay),
+            "account-watch": _account_watch(settings, resources, relay),
             **({"bounces-certificate": certificate} if certificate else {}),
         },
         checks={"bounces": listener.check},
@@ -135,6 +138,29 @@ def _notifier(settings: BouncesSettings, resources: Resources, relay: RelayIdent
         relay,
         announce=partial(resources.broker.announce, Topic.SUBMISSIONS),
         limits=NoticeLimits(gather=gather, per_hour=settings.dsn_per_hour),
+    )
+
+
+def _account_watch(
+    settings: BouncesSettings, resources: Resources, relay: RelayIdentity
+) -> AccountWatch:
+    return AccountWatch(
+        resources.database,
+        relay,
+        announce=partial(resources.broker.announce, Topic.SUBMISSIONS),
+        limits=ThresholdLimits(
+            Limit(
+                settings.hold_bounce_percent,
+                settings.hold_bounce_volume,
+                timedelta(hours=settings.hold_bounce_hours),
+            ),
+            Limit(
+                settings.hold_complaint_percent,
+                settings.hold_complaint_volume,
+                timedelta(hours=settings.hold_complaint_hours),
+            ),
+        ),
+        keep=timedelta(days=settings.statistics_days),
     )
 
 

@@ -119,11 +119,9 @@ class ConnectionPool:
         finished = await connection.send(envelope)
         if finished.untouched and was_kept:
             return None
-        if self._connector.knows_us(route, connection.peer, finished.outcomes):
-            self._kept.keep(route, connection)
-        else:
-            connection.leave()
-        return Sent(finished.outcomes, connection.peer, connection.tls)
+        outcomes = self._connector.heard(route, connection, finished.outcomes)
+        self._kept.keep(route, connection)
+        return Sent(outcomes, connection.peer, connection.tls)
 
     async def _addresses(self, route: Route, host: str) -> list[str] | Deferred:
         """Its addresses, IPv4 first, each kind shuffled: DNS rotates them, our cache does not."""
@@ -141,7 +139,7 @@ class ConnectionPool:
     def _take(self, route: Route) -> OutboundConnection | None:
         """A kept connection; none to a backup once a better host is to be asked again."""
         while (connection := self._kept.take(route)) is not None:
-            if self._failed.is_best(route, connection.host, self._clock()):
+            if self._failed.is_best(route, connection.server.host, self._clock()):
                 return connection
             connection.leave()
         return None

@@ -10,7 +10,13 @@ import structlog
 from prometheus_client import Counter
 
 from dispatcher.core.broken_tls import BrokenTls
-from dispatcher.core.classify import not_encrypted, unreachable, wants_login
+from dispatcher.core.classify import (
+    not_encrypted,
+    tls_may_work_again,
+    unreachable,
+    wants_login,
+    wants_tls,
+)
 from dispatcher.core.refused_logins import RefusedLogins
 from dispatcher.core.routes import Route, ServerAddress, TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
@@ -88,14 +94,20 @@ class Connector:
         self._broken_tls.failed(server, self._clock())
         return await self._converse(server, route, TlsPolicy.CLEAR)
 
-    def knows_us(self, route: Route, host: str, outcomes: tuple[Outcome, ...]) -> bool:
-        """Whether *host* of *route* let us send, as the *outcomes* of a message tell."""
-        refusal = next(filter(wants_login, outcomes), None) if route.static else None
-        if refusal is None:
+    def heard(
+        self, route: Route, connection: OutboundConnection, outcomes: tuple[Outcome, ...]
+    ) -> tuple[Outcome, ...]:
+        """The *outcomes* of a message as they count; what they say of TLS and login is noted."""
+        if not any(wants_login(outcome) or wants_tls(outcome) for outcome in outcomes):
             self._logins.accepted(route)
-            return True
-        self._refused(route, host, refusal.reply)
-        return False
+            return outcomes
+        connection.leave()  # the next one may begin as the host wants
+        if connection.fell_back(route):
+            self._broken_tls.forget(connection.server)
+            return tuple(map(tls_may_work_again, outcomes))
+        if route.static and (refusal := next(filter(wants_login, outcomes), None)) is not None:
+            self._refused(route, connection.peer, refusal.reply)
+        return outcomes
 
     async def _converse(
         self, server: ServerAddress, route: Route, tls: TlsPolicy, *, by_helo: bool = False

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import TypeAlias, assert_never, cast
 
-from dispatcher.core.routes import ServerAddress
+from dispatcher.core.routes import Route, ServerAddress
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.core.transaction import (
     Action,
@@ -44,7 +44,7 @@ class OutboundConnection(asyncio.Protocol):
         self.peer = str(server)
         self.tls = ""  # version and cipher once encrypted
         self.messages = 0  # transactions begun
-        self.host = server.host
+        self.server = server
         self.hung_up = False  # the server ended it, or the network
         self._client = client
         self._timeouts = timeouts
@@ -65,6 +65,10 @@ class OutboundConnection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Whether a message may be sent."""
         return self._transport is not None and self._client.is_idle
+
+    def fell_back(self, route: Route) -> bool:
+        """Whether it was opened in clear because the TLS that *route* asks for had failed."""
+        return self._client.tls is not route.tls
 
     async def send(self, envelope: Envelope) -> Finished:
         """Send one message; only when nothing is underway. Cancelling it cuts the connection."""
@@ -125,7 +129,7 @@ class OutboundConnection(asyncio.Protocol):
                 self._transport,
                 self,
                 context,
-                server_hostname=self.host,
+                server_hostname=self.server.host,
                 ssl_handshake_timeout=self._timeouts.tls,
             )
         except asyncio.CancelledError:

@@ -1,6 +1,13 @@
 """The one judge of what a remote mail system says: in a reply, in a report, in free text."""
 
-from posthouse.answers.answer import Answer, AnswerClass, Evidence, Judgement, Stage
+from posthouse.answers.answer import (
+    HARD_CLASSES,
+    Answer,
+    AnswerClass,
+    Evidence,
+    Judgement,
+    Stage,
+)
 from posthouse.answers.judging import ABOUT_HOSTS, SERVICE_CLOSING, judge
 from posthouse.answers.reply_codes import read_answer
 from posthouse.answers.rule_table import RULES_VERSION, provider_of
@@ -8,6 +15,7 @@ from posthouse.answers.weighing import failure_of, weight_of, why_not_listed
 
 __all__ = [
     "ABOUT_HOSTS",
+    "HARD_CLASSES",
     "RULES_VERSION",
     "SERVICE_CLOSING",
     "Answer",

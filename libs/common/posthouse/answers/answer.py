@@ -49,6 +49,10 @@ class AnswerClass(StrEnum):
     UNCLEAR = "unclear"
 
 
+# Of recipients that do not exist: many of them say that a list is old, guessed or bought.
+HARD_CLASSES = (AnswerClass.NO_SUCH_MAILBOX, AnswerClass.DOMAIN_GONE)
+
+
 class Evidence(StrEnum):
     """What a list may make of it."""
 

@@ -1,4 +1,4 @@
-"""The settings of an account: who hears of mail that was not delivered."""
+"""The settings of an account: who hears of mail that was not delivered, what may hold it."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -9,10 +9,11 @@ from posthouse.store.postgres import Postgres
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """What an account wants to hear."""
+    """What an account wants to hear, and whether thresholds hold it."""
 
     dsn: bool  # a report to the sender, where the profile gives one
     bounce_address: str | None  # gets returned and undeliverable mail
+    automatic_hold: bool
 
 
 class AccountSettingsStore:
@@ -24,11 +25,15 @@ class AccountSettingsStore:
     async def read(self, account_id: UUID) -> AccountSettings:
         """Of an account that exists."""
         (row,) = await self._database.fetch("read_account_settings", account_id)
-        return AccountSettings(row["dsn"], row["bounce_address"])
+        return AccountSettings(row["dsn"], row["bounce_address"], row["automatic_hold"])
 
     async def set_dsn(self, account_id: UUID, *, dsn: bool) -> None:
         """Turn reports to senders on or off."""
         await self._database.run("set_dsn", account_id, dsn)
+
+    async def set_automatic_hold(self, account_id: UUID, *, on: bool) -> None:
+        """Let thresholds hold the account, or let them not."""
+        await self._database.run("set_automatic_hold", account_id, on)
 
     async def set_bounce_address(self, account_id: UUID, address: Address | None) -> str | None:
         """Set or remove the bounce address.

@@ -173,8 +173,13 @@ class AccountStore:
         return id_
 
     async def accounts(self) -> list[Any]:
-        """Every account: its name, its parent's, and when it was made."""
+        """Every account: its name, its parent's, when it was made, and its hold."""
         return await self._database.fetch("list_accounts")
+
+    async def children(self, account_id: UUID) -> list[tuple[str, UUID]]:
+        """The names and ids of the accounts whose parent it is."""
+        rows = await self._database.fetch("find_children", account_id)
+        return [(row["name"], row["id"]) for row in rows]
 
     async def create_credential(
         self,

@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from posthouse.running.waiting import wait_for_event
+from posthouse.store.account_holds import HELD, AccountHolds
 from posthouse.store.failure import StoreRefused, StoreUnavailable, store_failures
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
@@ -143,20 +144,12 @@ class Housekeeping:
         self._own = database.alone(connections=_AT_ONCE + 2)
         self._timeline = TimelineStore(self._own)
         self._gauges = QueueGauges()
-        self._partitions = partitions = Partitions(self._own, retention)
+        self._partitions = Partitions(self._own, retention)
         self._disk = disk
         self._least_free = least_free
         self._gauges_every = gauges_every
         self._lead_every = lead_every
-        self.duties: tuple[Duty, ...] = (
-            Duty("queue_gauges", gauges_every, self._show_queue),
-            Duty("parked_expiry", 15.0, self._unpark_expired),
-            Duty("new_partitions", 60.0, partitions.add),
-            Duty("bodies", 30.0, lambda: partitions.retire(BODIES)),
-            Duty("history", 600.0, lambda: partitions.retire(HISTORY)),
-            Duty("default_partitions", 60.0, partitions.sweep),
-            Duty("bounce_counts", 3600.0, self._forget_counts),
-        )
+        self.duties = self._duties()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping*; if the database is away, it is tried again."""
@@ -179,6 +172,7 @@ class Housekeeping:
         """
         if not (await self._database.fetch("nobody_leads", _LOCK))[0]["free"]:
             self._gauges.clear()
+            HELD.clear()
             return
         async with self._own.connection() as session:
             if not await session.fetchval(QUERIES["try_to_lead"], _LOCK):
@@ -211,6 +205,19 @@ class Housekeeping:
         while True:
             await asyncio.sleep(1.0)
             self._gauges.age(overdue=2 * self._gauges_every)
+
+    def _duties(self) -> tuple[Duty, ...]:
+        partitions = self._partitions
+        return (
+            Duty("queue_gauges", self._gauges_every, self._show_queue),
+            Duty("parked_expiry", 15.0, self._unpark_expired),
+            Duty("account_holds", 5.0, AccountHolds(self._own).finish),
+            Duty("new_partitions", 60.0, partitions.add),
+            Duty("bodies", 30.0, lambda: partitions.retire(BODIES)),
+            Duty("history", 600.0, lambda: partitions.retire(HISTORY)),
+            Duty("default_partitions", 60.0, partitions.sweep),
+            Duty("bounce_counts", 3600.0, self._forget_counts),
+        )
 
     async def _show_queue(self) -> None:
         self._gauges.show(await self._timeline.queue(seconds=_COUNTING_SECONDS))

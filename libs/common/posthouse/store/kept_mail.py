@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from posthouse.mail.submission import Submission
@@ -47,8 +48,7 @@ class OperatorMailStore:
             sent = await connection.fetchval(QUERIES["count_notice"], OPERATOR, to)
             if sent > limit:
                 return False
-            await connection.execute(QUERIES["create_operator_account"], OPERATOR, _ACCOUNT)
-            await accept_within(connection, notice)
+            await accept_as_operator(connection, notice)
             return True
 
     async def keep(self, mail: KeptMail, reason: str) -> None:
@@ -79,3 +79,9 @@ class OperatorMailStore:
     async def remove(self, id_: UUID | None) -> int:
         """Remove that message, or all; how many there were."""
         return len(await self._database.fetch("remove_operator_mail", id_))
+
+
+async def accept_as_operator(connection: Any, notice: Submission) -> None:
+    """Accept *notice*, of the operator's account, in the transaction open on *connection*."""
+    await connection.execute(QUERIES["create_operator_account"], OPERATOR, _ACCOUNT)
+    await accept_within(connection, notice)

@@ -9,9 +9,12 @@
 -- that these plans read.
 
 -- name: accept_submissions
--- A submission that is handed over is written as claimed.
+-- A submission that is handed over is written as claimed. That of a held account is not handed over:
+-- these are returned. There are few holds, so all are read at once: a look-up for each row costs
+-- three times as much.
 WITH input AS (
-    SELECT * FROM unnest($1::accept_row_1[])
+    SELECT t.*, t.account_id = ANY(ARRAY(SELECT account_id FROM account_holds)) AS held
+    FROM unnest($1::accept_row_1[]) AS t
 ), kept AS (
     INSERT INTO contents (id, header, body) SELECT * FROM unnest($2::content_row_1[])
 ), submitted AS (
@@ -23,11 +26,15 @@ WITH input AS (
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
     SELECT id, account_id, id, 'accepted' FROM input
+), opened AS (
+    INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, claim, leased, held)
+    SELECT id, account_id, lane, size,
+           CASE WHEN handed AND NOT held THEN now() + $4::interval ELSE now() END,
+           now() + $3::interval, (handed AND NOT held)::integer, handed AND NOT held, held
+    FROM input
+    RETURNING id, held
 )
-INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, claim, leased)
-SELECT id, account_id, lane, size, CASE WHEN handed THEN now() + $4::interval ELSE now() END,
-       now() + $3::interval, handed::integer, handed
-FROM input;
+SELECT id FROM opened WHERE held;
 
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
@@ -80,7 +87,8 @@ WITH free AS (
 ), done AS (
     DELETE FROM due_submissions d USING unnest($1::claim_row_1[]) AS t
     WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND d.claim = t.claim
-    RETURNING d.id, d.account_id, d.lane, d.held, d.received_at, d.expires_at
+    RETURNING d.id, d.account_id, d.lane, d.received_at, d.expires_at,
+              d.held OR d.account_id = ANY(ARRAY(SELECT account_id FROM account_holds)) AS held
 ), rendered AS (
     INSERT INTO renditions (id, submission_id, header, body)
     SELECT t.* FROM unnest($2::rendition_row_1[]) AS t JOIN done ON done.id = t.submission_id
@@ -611,7 +619,10 @@ WITH forbidden AS (
 SELECT name FROM forbidden;
 
 -- name: read_account_settings
-SELECT dsn, bounce_address FROM accounts WHERE id = $1;
+SELECT dsn, bounce_address, automatic_hold FROM accounts WHERE id = $1;
+
+-- name: set_automatic_hold
+UPDATE accounts SET automatic_hold = $2 WHERE id = $1;
 
 -- name: list_profiles
 SELECT DISTINCT ON (a.name, p.name) a.name AS account, p.account_id, p.name, p.revision, p.preset,
@@ -622,8 +633,113 @@ FROM profiles p JOIN accounts a ON a.id = p.account_id ORDER BY a.name, p.name, 
 SELECT id, name, created_at FROM accounts WHERE name = $1;
 
 -- name: list_accounts
-SELECT a.name, p.name AS parent, a.created_at
-FROM accounts a LEFT JOIN accounts p ON p.id = a.parent_id ORDER BY a.name;
+SELECT a.name, p.name AS parent, a.created_at, h.held_at, h.actor AS held_by, h.reason AS held_for
+FROM accounts a LEFT JOIN accounts p ON p.id = a.parent_id
+LEFT JOIN account_holds h ON h.account_id = a.id ORDER BY a.name;
+
+-- name: find_children
+SELECT id, name FROM accounts WHERE parent_id = $1 ORDER BY name;
+
+-- name: lock_holds
+SELECT pg_advisory_xact_lock($1::bigint);
+
+-- name: hold_account
+INSERT INTO account_holds (account_id, actor, by_relay, reason) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING RETURNING account_id;
+
+-- name: release_account
+WITH released AS (
+    DELETE FROM account_holds WHERE account_id = $1 RETURNING *
+), noted AS (
+    UPDATE accounts SET released_at = now() WHERE id IN (SELECT account_id FROM released)
+)
+SELECT held_at, actor, by_relay, reason FROM released;
+
+-- name: mark_submissions
+-- Of the $3 after $2 those of the held account $1. `passed`: rows that others are writing now.
+WITH page AS (
+    SELECT id, account_id = $1 AND NOT held AND EXISTS (
+               SELECT FROM account_holds h WHERE h.account_id = $1) AS unmarked
+    FROM due_submissions WHERE id > $2 ORDER BY id LIMIT $3
+), free AS (
+    SELECT id FROM due_submissions
+    WHERE id = ANY(ARRAY(SELECT id FROM page WHERE unmarked)) FOR UPDATE SKIP LOCKED
+), marked AS (
+    UPDATE due_submissions SET held = true WHERE id = ANY(ARRAY(SELECT id FROM free))
+)
+SELECT (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last,
+       (SELECT count(*) FROM page WHERE unmarked) - (SELECT count(*) FROM free) AS passed;
+
+-- name: mark_deliveries
+WITH page AS (
+    SELECT id, account_id = $1 AND NOT held AND EXISTS (
+               SELECT FROM account_holds h WHERE h.account_id = $1) AS unmarked
+    FROM due_deliveries WHERE id > $2 ORDER BY id LIMIT $3
+), free AS (
+    SELECT id FROM due_deliveries
+    WHERE id = ANY(ARRAY(SELECT id FROM page WHERE unmarked)) FOR UPDATE SKIP LOCKED
+), marked AS (
+    UPDATE due_deliveries SET held = true WHERE id = ANY(ARRAY(SELECT id FROM free))
+)
+SELECT (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last,
+       (SELECT count(*) FROM page WHERE unmarked) - (SELECT count(*) FROM free) AS passed;
+
+-- name: end_marking
+UPDATE account_holds SET marked = true WHERE account_id = $1;
+
+-- name: unmark_submissions
+-- Up to $2 of an account that is not held. They get as much time as when they were accepted.
+WITH free AS (
+    SELECT id FROM due_submissions d
+    WHERE account_id = $1 AND held
+      AND NOT EXISTS (SELECT FROM account_holds h WHERE h.account_id = $1)
+    LIMIT $2 FOR UPDATE OF d SKIP LOCKED
+)
+UPDATE due_submissions SET held = false, expires_at = now() + (expires_at - received_at)
+WHERE id = ANY(ARRAY(SELECT id FROM free))
+RETURNING id;
+
+-- name: unmark_deliveries
+WITH free AS (
+    SELECT id FROM due_deliveries d
+    WHERE account_id = $1 AND held
+      AND NOT EXISTS (SELECT FROM account_holds h WHERE h.account_id = $1)
+    LIMIT $2 FOR UPDATE OF d SKIP LOCKED
+)
+UPDATE due_deliveries SET held = false, expires_at = now() + (expires_at - received_at)
+WHERE id = ANY(ARRAY(SELECT id FROM free))
+RETURNING id;
+
+-- name: unfinished_holds
+-- Accounts whose rows are not all marked, and accounts that were released while a row was written.
+WITH RECURSIVE submitted AS (
+    (SELECT account_id FROM due_submissions WHERE held ORDER BY account_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.account_id FROM due_submissions d
+            WHERE d.held AND d.account_id > s.account_id ORDER BY d.account_id LIMIT 1)
+    FROM submitted s WHERE s.account_id IS NOT NULL
+), delivering AS (
+    (SELECT account_id FROM due_deliveries WHERE held ORDER BY account_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.account_id FROM due_deliveries d
+            WHERE d.held AND d.account_id > s.account_id ORDER BY d.account_id LIMIT 1)
+    FROM delivering s WHERE s.account_id IS NOT NULL
+)
+SELECT account_id, true AS is_held FROM account_holds WHERE NOT marked
+UNION ALL
+SELECT account_id, false
+FROM (SELECT account_id FROM submitted UNION SELECT account_id FROM delivering) AS marked
+WHERE account_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM account_holds h WHERE h.account_id = marked.account_id);
+
+-- name: count_holds
+SELECT by_relay, count(*) FROM account_holds GROUP BY by_relay;
+
+-- name: read_hold
+-- Of the account of submission $1; `waits`: policy has not prepared it, and it is held.
+SELECT h.held_at, h.reason,
+       COALESCE((SELECT held FROM due_submissions d WHERE d.id = $1), false) AS waits
+FROM submissions s JOIN account_holds h ON h.account_id = s.account_id WHERE s.id = $1;
 
 -- name: create_credential
 INSERT INTO credentials (account_id, username, secret_hash, profile, lane, highest_lane, note)
@@ -863,7 +979,7 @@ RETURNING id;
 
 -- name: unquarantine_submissions
 -- Those of account $1, quarantined for reason $2, accepted after $3 and not after $4; a null does not
--- choose. They get as much time as when they were accepted. Mail that the operator held stays held.
+-- choose. They get as much time as when they were accepted. That of a held account is held.
 WITH gone AS (
     DELETE FROM quarantined_submissions
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
@@ -874,7 +990,8 @@ WITH gone AS (
     SELECT new_id(), account_id, id, 'unquarantined' FROM gone
 )
 INSERT INTO due_submissions (id, account_id, lane, size, due_at, received_at, expires_at, held)
-SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - received_at), held
+SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - received_at),
+       EXISTS (SELECT FROM account_holds h WHERE h.account_id = gone.account_id)
 FROM gone
 RETURNING id;
 
@@ -892,7 +1009,7 @@ WITH gone AS (
 INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, claim,
                             tries, site, held)
 SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - received_at), claim,
-       tries, site, held
+       tries, site, EXISTS (SELECT FROM account_holds h WHERE h.account_id = gone.account_id)
 FROM gone
 RETURNING id;
 
@@ -1038,6 +1155,83 @@ LEFT JOIN LATERAL (
     WHERE settled AND place <= $3 AND ($4::text[] IS NULL OR kind = ANY($4)) OFFSET 0
 ) e ON true
 ORDER BY e.place;
+
+-- name: tally_events
+-- Of the kinds $5, after ($1, $2) up to ($3, $4). Where the event names no host of the other side, it
+-- is the one that the message was delivered to. Messages of ours, whose sender is empty, do not count.
+SELECT e.account_id,
+       CASE WHEN a.released_at > date_trunc('hour', e.at, 'UTC') AND a.released_at <= e.at
+            THEN a.released_at ELSE date_trunc('hour', e.at, 'UTC') END AS began_at,
+       COALESCE(s.attributes->>'stream', '') AS stream,
+       lower(substring(s.sender FROM '[^@]*$')) AS domain,
+       COALESCE(e.detail->>'host', v.host, '') AS host,
+       lower(COALESCE(substring(COALESCE(e.detail->>'recipient', v.recipient) FROM '[^@]*$'), ''))
+           AS recipient_domain,
+       e.kind, COALESCE(e.detail->>'class', '') AS class, count(*) AS count
+FROM witness w
+CROSS JOIN LATERAL (
+    SELECT * FROM events e
+    WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
+      AND e.kind = ANY($5::text[])
+) e
+JOIN accounts a ON a.id = e.account_id
+CROSS JOIN LATERAL (
+    SELECT sender, attributes FROM submissions s
+    WHERE s.id = e.submission_id AND s.sender <> '' OFFSET 0
+) s
+LEFT JOIN LATERAL (
+    SELECT v.recipient, (SELECT t.host FROM attempts t WHERE t.delivery_id = v.id
+                         ORDER BY t.claim DESC LIMIT 1) AS host
+    FROM deliveries v WHERE v.id = e.delivery_id AND NOT e.detail ? 'host' OFFSET 0
+) v ON true
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
+
+-- name: add_statistics
+INSERT INTO account_statistics AS s
+SELECT * FROM unnest($1::statistic_row_1[])
+ON CONFLICT (account_id, began_at, stream, domain, provider, kind, class)
+DO UPDATE SET count = s.count + EXCLUDED.count;
+
+-- name: sum_statistics
+-- Of the accounts $1 that may be held: bounces within $2, complaints within $3, since the release.
+SELECT a.id AS account_id, a.name, a.bounce_address, s.*
+FROM accounts a CROSS JOIN LATERAL (
+    SELECT COALESCE(sum(count) FILTER (WHERE kind IN ('delivered', 'bounced')
+                                         AND began_at > now() - $2::interval), 0)::bigint AS ended,
+           COALESCE(sum(count) FILTER (WHERE kind = 'bounced' AND class = ANY($4::text[])
+                                         AND began_at > now() - $2::interval), 0)::bigint AS hard,
+           COALESCE(sum(count) FILTER (WHERE kind = 'delivered'
+                                         AND began_at > now() - $3::interval), 0)::bigint AS delivered,
+           COALESCE(sum(count) FILTER (WHERE kind = 'complained'
+                                         AND began_at > now() - $3::interval), 0)::bigint AS complaints
+    FROM account_statistics
+    WHERE account_id = a.id AND began_at > now() - GREATEST($2::interval, $3::interval)
+      AND began_at >= COALESCE(a.released_at, '-infinity')
+) s
+WHERE a.id = ANY($1::uuid[]) AND a.automatic_hold
+  AND NOT EXISTS (SELECT FROM account_holds h WHERE h.account_id = a.id);
+
+-- name: read_statistics
+SELECT CASE $3 WHEN 'stream' THEN stream WHEN 'domain' THEN domain WHEN 'provider' THEN provider
+               WHEN 'class' THEN class
+               ELSE to_char(began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') END AS part,
+       COALESCE(sum(count) FILTER (WHERE kind = 'delivered'), 0)::bigint AS delivered,
+       COALESCE(sum(count) FILTER (WHERE kind = 'deferred'), 0)::bigint AS deferred,
+       COALESCE(sum(count) FILTER (WHERE kind = 'bounced'), 0)::bigint AS bounced,
+       COALESCE(sum(count) FILTER (WHERE kind = 'bounced' AND class = ANY($4::text[])), 0)::bigint
+           AS hard,
+       COALESCE(sum(count) FILTER (WHERE kind = 'expired'), 0)::bigint AS expired,
+       COALESCE(sum(count) FILTER (WHERE kind = 'complained'), 0)::bigint AS complained,
+       COALESCE(sum(count) FILTER (WHERE kind = 'unsubscribed'), 0)::bigint AS unsubscribed
+FROM account_statistics
+WHERE account_id = $1 AND began_at > now() - $2::interval
+GROUP BY 1 ORDER BY 1;
+
+-- name: forget_statistics
+DELETE FROM account_statistics WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM account_statistics WHERE began_at < now() - $1::interval LIMIT $2
+))
+RETURNING count;
 
 -- name: write_to_disk
 -- Commits of all others before this one are on disk when this one is.

@@ -87,7 +87,8 @@ class SubmissionStore:
     async def accept(self, submission: Submission) -> bool:
         """Return when *submission* is committed: only then may the client get its 250.
 
-        True when it is due and policy needs a hint; False when policy has it already.
+        True when it is due and policy needs a hint; False when policy has it already, or when its
+        account is held.
         """
         # Urgent mail does not wait for the batch that is being written.
         urgent = submission.lane <= Lane.HIGH
@@ -95,12 +96,15 @@ class SubmissionStore:
 
     async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
         with self.accepted.reserve(len(batch)) as handed:
-            await self._database.run(
+            rows = await self._database.fetch(
                 "accept_submissions",
                 *accept_arguments(batch, handed, self._keep_trying, self._lease),
             )
-            self.accepted.publish([ClaimedSubmission(s, claims=1) for s in batch[:handed]])
-        return [place >= handed for place in range(len(batch))]
+            held = {row["id"] for row in rows}
+            self.accepted.publish(
+                [ClaimedSubmission(s, claims=1) for s in batch[:handed] if s.id not in held]
+            )
+        return [place >= handed and s.id not in held for place, s in enumerate(batch)]
 
     async def claim(
         self,

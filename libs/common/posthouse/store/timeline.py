@@ -16,6 +16,7 @@ class Timeline:
     deliveries: list[dict[str, Any]]
     attempts: list[dict[str, Any]]
     events: list[dict[str, Any]]
+    hold: dict[str, Any] | None = None  # of its account, if that is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,13 @@ class TimelineStore:
         row = await self._database.first("read_submission", submission_id)
         if row is None:
             return None
-        parts = [
+        deliveries, attempts, events = [
             [dict(r) for r in await self._database.fetch(query, submission_id)]
             for query in ("read_deliveries", "read_attempts", "read_events")
         ]
-        return Timeline(dict(row), *parts)
+        hold = await self._database.first("read_hold", submission_id)
+        held = None if hold is None else dict(hold)
+        return Timeline(dict(row), deliveries, attempts, events, held)
 
     async def queue(self, *, seconds: float = STATEMENT_SECONDS) -> list[QueueLine]:
         """How many messages are open, by stage, lane and state, and the age of the oldest.

@@ -79,7 +79,7 @@ def non_delivery(told: Undelivered, frame: Frame) -> tuple[bytes, bytes]:
         parts.append(headers_only(told.header.removesuffix(b"\r\n")))
     return message(
         [
-            *_fields(frame, told.address, f"Not delivered: {plain(first.recipient)}{more}"),
+            *common_fields(frame, told.address, f"Not delivered: {plain(first.recipient)}{more}"),
             ("Auto-Submitted", "auto-replied"),
             *reply_fields(header.first("Message-ID")),
         ],
@@ -93,7 +93,7 @@ def digest(told: Digest, frame: Frame) -> tuple[bytes, bytes]:
     """Header and body of a message that lists failures of many messages."""
     return message(
         [
-            *_fields(frame, told.address, f"Not delivered: {told.count} more recipients"),
+            *common_fields(frame, told.address, f"Not delivered: {told.count} more recipients"),
             ("Auto-Submitted", "auto-generated"),
         ],
         "mixed",
@@ -108,7 +108,7 @@ def forwarded(
     """Header and body of a message that contains *content*, a message that came to us."""
     return message(
         [
-            *_fields(frame, to, plain(subject)[:200]),
+            *common_fields(frame, to, plain(subject)[:200]),
             ("Auto-Submitted", "auto-generated"),
         ],
         "mixed",
@@ -123,7 +123,8 @@ def forwarded_by_us(content: bytes, hostname: str) -> bool:
     return hostname in header.values("X-Loop")
 
 
-def _fields(frame: Frame, to: str, subject: str) -> list[tuple[str, str]]:
+def common_fields(frame: Frame, to: str, subject: str) -> list[tuple[str, str]]:
+    """The header fields that all messages of ours begin with."""
     return [
         ("From", f"Mail Delivery System <mailer-daemon@{frame.from_domain}>"),
         ("To", to),

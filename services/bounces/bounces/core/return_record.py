@@ -70,6 +70,8 @@ def bounce_record(
         return None
     kind = EventKind.BOUNCED if isinstance(verdict, Suppress) else verdict.kind
     detail = _evidence(verdict.status) | {"rule": verdict.rule, "rules": RULES}
+    if verdict.judgement is not None:
+        detail |= {"class": verdict.judgement.kind.value}
     if isinstance(verdict, Note):
         detail |= {"scope": verdict.scope, "excerpt": report.excerpt}
     against = _failure(report, verdict, delivery.recipient)

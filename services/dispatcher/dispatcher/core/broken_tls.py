@@ -24,6 +24,10 @@ class BrokenTls:
             del self._until[next(iter(self._until))]  # the one that failed first
         self._until[server] = now + REMEMBERED_SECONDS
 
+    def forget(self, server: ServerAddress) -> None:
+        """TLS is to be tried there again at once."""
+        self._until.pop(server, None)
+
     def is_known(self, server: ServerAddress, now: float) -> bool:
         """Whether TLS failed there within the last hour."""
         return self._until.get(server, now) > now

@@ -1,6 +1,6 @@
 """The meaning of a reply: outcome and scope, by the judge of all answers and the command."""
 
-from posthouse.answers import ABOUT_HOSTS, Stage, judge, read_answer
+from posthouse.answers import ABOUT_HOSTS, AnswerClass, Stage, judge, read_answer
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
@@ -55,6 +55,20 @@ def login_refused(reply: Reply) -> Deferred:
 def wants_login(outcome: Outcome) -> bool:
     """Whether a relay says that it does not know us, or not well enough."""
     return isinstance(outcome, Deferred) and outcome.reply.code in _MENDABLE
+
+
+def wants_tls(outcome: Outcome) -> bool:
+    """Whether a host says that the conversation is not encrypted as it wants."""
+    if not isinstance(outcome, Deferred | Bounced) or outcome.judged is None:
+        return False
+    return outcome.judged.kind is AnswerClass.TLS
+
+
+def tls_may_work_again(outcome: Outcome) -> Outcome:
+    """*outcome* of a message that went in clear because TLS had failed: it may go encrypted yet."""
+    if isinstance(outcome, Bounced) and wants_tls(outcome):
+        return Deferred(outcome.reply, outcome.scope, outcome.answer, outcome.judged)
+    return outcome
 
 
 def _means_too_many(reply: Reply, stage: Stage) -> bool:

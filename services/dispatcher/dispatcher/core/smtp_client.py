@@ -59,6 +59,7 @@ class SmtpClient:
 
         For *login* and *by_helo* see Opening. With implicit TLS it begins at tls_started().
         """
+        self.tls = tls
         self._provider = provider
         self._login = login
         self._opening = Opening(helo, tls, login, by_helo=by_helo)
