@@ -287,3 +287,17 @@ async def test_counts_are_kept_for_some_days(watched: Watched) -> None:
 
     async with watched.watching(keep=timedelta(days=2)):
         await eventually(forgotten, within=10)
+
+
+async def test_many_reports_about_one_delivery_are_one_bounce(watched: Watched) -> None:
+    """Who got a message knows its return path, and must not hold its sender's account with it."""
+    claims = await watched.send(EventKind.DELIVERED, 20)
+    delivery = claims[0].delivery
+    returns = ReturnStore(watched.stores.database)
+    async with watched.watching(STRICT):
+        for number in range(10):
+            detail = {**GONE, "digest": str(number)}
+            event = Event(EventKind.BOUNCED, ACCOUNT, delivery.submission_id, delivery.id, detail)
+            assert await returns.record(event, delivery)
+    assert {"other": {"delivered": 20, "bounced": 1, "hard": 1}} == await watched.counts("provider")
+    assert [] == await watched.held()

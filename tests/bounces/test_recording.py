@@ -52,12 +52,20 @@ async def installation(database: str) -> AsyncIterator[Installation]:
 
 
 async def delivery_of(connection: Any, account: UUID, return_path: str = "") -> UUID:
-    delivery = new_id()
+    """Of a submission under the profile `native`, which lists after one hard bounce."""
+    delivery, submission = new_id(), new_id()
+    await connection.execute(
+        "INSERT INTO submissions (id, account_id, credential_id, profile, lane, sender, recipients,"
+        " smtputf8, client, helo, tls, size) VALUES ($1, $2, $2, 'native', 3, 'shop@s.example',"
+        " '{ann@dest.example}', false, '', '', '', 1)",
+        submission,
+        account,
+    )
     await connection.execute(
         "INSERT INTO deliveries (id, submission_id, account_id, rendition_id, lane, recipient,"
         " return_path) VALUES ($1, $2, $3, $4, 3, 'ann@dest.example', $5)",
         delivery,
-        new_id(),
+        submission,
         account,
         new_id(),
         return_path,
@@ -71,8 +79,9 @@ async def events(installation: Installation) -> list[tuple[str, str]]:
 
 
 async def suppressions(installation: Installation) -> list[tuple[UUID, str, UUID]]:
+    """Account, address and delivery of the entries that count for good."""
     rows = await installation.connection.fetch(
-        "SELECT account_id, address, delivery_id FROM suppressions"
+        "SELECT account_id, address, delivery_id FROM suppressions WHERE expires_at IS NULL"
     )
     return [tuple(row) for row in rows]
 

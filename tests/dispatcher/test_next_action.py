@@ -110,6 +110,14 @@ def test_a_failure_without_an_answer_has_no_class() -> None:
     assert "class" not in concluded(unreachable("connection refused")).detail
 
 
+def test_the_event_keeps_the_start_of_a_long_reply() -> None:
+    """Its attempt keeps the whole; the event is a line of the log too."""
+    outcome = classify_refusal(Reply(550, "no " * 20_000), Stage.RCPT)
+    said = concluded(outcome).detail["reply"]
+    assert ("no " * 20_000).startswith(said)
+    assert 2_000 == len(said)
+
+
 def test_too_old_to_be_tried_is_expired() -> None:
     """A delivery that waited past its time ends without an attempt."""
     assert (EventKind.EXPIRED, None) == (expired_untried().kind, expired_untried().wait)

@@ -91,3 +91,10 @@ def test_other_words_are_shown() -> None:
 def test_a_short_secret_is_hidden_too() -> None:
     assert RelayLogin("tim", "pw1").hide("no PW1 here") == HIDDEN
     assert "pw1" not in repr(RelayLogin("tim", "pw1"))
+
+
+@pytest.mark.parametrize("challenge", ["é", "not base64!"])
+def test_there_is_no_answer_to_a_challenge_in_no_base64(challenge: str) -> None:
+    dialog = LoginDialog(TIM, ("CRAM-MD5",), encrypted=True)
+    dialog.begin()
+    assert dialog.respond(challenge) is None

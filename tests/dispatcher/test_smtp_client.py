@@ -22,6 +22,7 @@ from dispatcher.core.transaction import (
 from posthouse.answers import Stage
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 from posthouse.mail.reply import Reply
+from posthouse.mail.scope import Scope
 
 ENVELOPE = Envelope("s@relay.example", ("x@mx.example",), b"Subject: hi\r\n\r\n", b"text\r\n")
 PIPELINING = b"250-mx.example\r\n250 PIPELINING\r\n"
@@ -69,6 +70,20 @@ def test_half_a_reply_while_idle_spoils_the_connection_for_the_next_message() ->
     assert isinstance(finished, Finished)
     assert finished.untouched
     assert isinstance(closed, Closed)
+
+
+@pytest.mark.parametrize("name", [b"relay.example", b"Relay.Example at your service"])
+def test_a_server_by_our_own_name_gets_no_mail_unless_the_operator_means_it(name: bytes) -> None:
+    """Its 550 to a recipient would be our own bounce port's, and say nothing about the mailbox."""
+    for may_be_us in (False, True):
+        client = SmtpClient("relay.example", TlsPolicy.CLEAR, may_be_us=may_be_us)
+        client.receive(b"220 mx.example\r\n")
+        *_, last = client.receive(b"250-" + name + b"\r\n250 PIPELINING\r\n")
+        if may_be_us:
+            assert last == Ready()
+        else:
+            assert isinstance(last, Closed)
+            assert (last.reason.scope, last.reason.reply.enhanced) == (Scope.SITE, "4.4.6")
 
 
 def test_a_message_begun_after_the_end_is_untouched() -> None:

@@ -117,6 +117,7 @@ def test_no_cell_begins_like_a_formula(begin: str) -> None:
         ("a@x.example,nowhere", "list is 'nowhere', not one of: bounce, complaint"),
         ("a@x.example,manual,s,t", "it names a stream and a tag"),
         ("a@x.example,manual,,,today", "since is 'today', not a time like"),
+        ("a@x.example,manual,,,9999-12-31T23:00:00-05:00", "since is '9999-12-31T23:00:00-05:00'"),
         ("a@x.example,manual,,,,{", "evidence is not JSON"),
         ('a@x.example,manual,,,,"{""a"": ""\\u0000""}"', "cannot be stored"),
         ("a@x.example,manual,,,,,\x07", "reason is '\\x07', not a text of up to 1000 printable"),

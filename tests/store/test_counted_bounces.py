@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from posthouse.answers import Stage
 from posthouse.mail.address_failure import FailureWeight, Objection
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.submission import Delivery
@@ -15,7 +16,7 @@ from posthouse.store.housekeeping import Housekeeping
 from posthouse.store.retention import Retention
 from posthouse.store.returns import ReturnStore
 from posthouse.store.suppressions import SuppressionStore
-from servers.stores import ACCOUNT, Stores, a_failure, bounced, delivered, open_stores
+from servers.stores import ACCOUNT, Stores, a_failure, a_submission, bounced, delivered, open_stores
 
 HARD, GONE, SOFT = FailureWeight
 ANN = "ann@dest.example"
@@ -44,7 +45,13 @@ async def later(stores: Stores, days: float) -> None:
 
 
 async def profile(stores: Stores, **knobs: object) -> dict[str, Any]:
-    """Mail under a profile with other limits."""
+    """Mail under a profile with other limits, of the account whose user sends it."""
+    await stores.sql(
+        "INSERT INTO credentials (id, account_id, username, secret_hash)"
+        " VALUES ($1, $2, 'shop-1', '') ON CONFLICT DO NOTHING",
+        a_submission().credential_id,
+        ACCOUNT,
+    )
     revision = await AccountStore(stores.database).create_profile(
         ACCOUNT,
         "own",
@@ -72,6 +79,25 @@ async def test_the_profile_says_how_many_hard_bounces_it_takes(stores: Stores) -
     assert [None, None, "hard"] == [await fail(stores, HARD, **mail) for _ in range(3)]
     (entry,) = await SuppressionStore(stores.database).entries()
     assert 3 == len({bounce["delivery"] for bounce in entry["evidence"]["bounces"]})
+
+
+async def test_mail_of_a_child_account_has_the_limits_of_the_parent_whose_user_sent_it(
+    stores: Stores,
+) -> None:
+    """The parent's profile is one of its own, and counts in its child's list."""
+    child = await AccountStore(stores.database).create_account("branch", parent=ACCOUNT)
+    mail = await profile(stores, hard_limit=2)
+    assert [None, "hard"] == [await fail(stores, HARD, account_id=child, **mail) for _ in range(2)]
+
+
+@pytest.mark.parametrize("weight", [HARD, GONE])
+async def test_what_no_limit_counts_is_not_kept(stores: Stores, weight: FailureWeight) -> None:
+    """An application may write to a dead address for ever: its row must not grow."""
+    mail = await profile(stores, hard_limit=0)
+    assert [None, None] == [await fail(stores, weight, **mail) for _ in range(2)]
+    assert 0 == await stores.value("SELECT count(*) FROM suppressions")
+    assert None is await fail(stores, SOFT, **mail)
+    assert 1 == await stores.value("SELECT count(*) FROM suppressions")
 
 
 async def test_a_domain_has_to_be_gone_twice(stores: Stores) -> None:
@@ -175,9 +201,9 @@ async def test_a_limit_of_zero_lists_nobody(
         await later(stores, 1)
 
 
-async def test_a_profile_of_a_newer_version_counts_and_lists_nobody(stores: Stores) -> None:
+async def test_a_profile_of_a_newer_version_counts_nothing(stores: Stores) -> None:
     assert None is await fail(stores, HARD, profile="later", profile_revision=3)
-    assert 1 == await stores.value("SELECT count(*) FROM suppressions")
+    assert 0 == await stores.value("SELECT count(*) FROM suppressions")
     assert [] == await listed(stores)
 
 
@@ -243,23 +269,26 @@ async def taken(stores: Stores, **mail: Any) -> Delivery:
     return claimed.delivery
 
 
-async def comes_back(stores: Stores, delivery: Delivery, weight: FailureWeight) -> str | None:
+async def comes_back(
+    stores: Stores, delivery: Delivery, weight: FailureWeight, stage: Stage = Stage.REPORT
+) -> str | None:
     """A report says that it failed later; the list that this put ann on."""
     detail = {"digest": delivery.id.hex}
     event = Event(EventKind.BOUNCED, ACCOUNT, delivery.submission_id, delivery.id, detail)
-    failure = a_failure(weight, stage="report")
+    failure = a_failure(weight, stage=stage)
     return await ReturnStore(stores.database).record(event, delivery, failure)
 
 
+@pytest.mark.parametrize("stage", [Stage.REPORT, Stage.REPORT_OF_DOT])
 @pytest.mark.parametrize("weight", [SOFT, HARD])
 async def test_failures_that_are_reported_later_count_though_each_was_taken_before(
-    stores: Stores, weight: FailureWeight
+    stores: Stores, weight: FailureWeight, stage: Stage
 ) -> None:
     mail = await profile(stores, hard_limit=3)
     results = []
     for _ in range(3):
         await later(stores, 1)
-        results.append(await comes_back(stores, await taken(stores, **mail), weight))
+        results.append(await comes_back(stores, await taken(stores, **mail), weight, stage))
     assert ["none", "none", weight] == results
 
 

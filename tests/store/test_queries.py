@@ -3,6 +3,7 @@
 import re
 
 import asyncpg
+import pytest
 
 from posthouse.store.queries import QUERIES, parse
 
@@ -31,3 +32,8 @@ def test_a_file_of_statements_is_read_by_name() -> None:
 
 def test_no_statement_is_written_twice() -> None:
     assert len(set(QUERIES.values())) == len(QUERIES)
+
+
+def test_no_name_is_given_twice() -> None:
+    with pytest.raises(ValueError, match="one"):
+        parse("-- name: one\nSELECT 1;\n\n-- name: one\nSELECT 2;\n")

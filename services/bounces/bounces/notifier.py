@@ -44,7 +44,7 @@ UNTOLD = Counter(
 )
 
 _LOOK_SECONDS = 1.0
-_EVENTS_AT_ONCE = 5_000
+_EVENTS_AT_ONCE = 1_000  # each failure may hold a reply of 64 KiB
 # A cursor that only passed other events is written this often.
 _KEEP_CURSOR_SECONDS = 30.0
 _MOST_IN_DIGEST = 500  # failures that it lists

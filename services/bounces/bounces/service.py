@@ -35,7 +35,7 @@ RETURNS = Counter(
 )
 
 # A larger message is parsed in a thread, so that other connections go on, and not for longer.
-_MOST_OCTETS_ON_THE_LOOP = 1 << 16
+_MOST_OCTETS_ON_THE_LOOP = 1 << 14
 _MOST_PARSING_SECONDS = 1.0
 
 

@@ -114,7 +114,14 @@ class Connector:
     ) -> OutboundConnection | Deferred:
         """Raises TlsFailed."""
         provider = provider_of(server.host)
-        client = SmtpClient(self._helo, tls, provider, login=route.login, by_helo=by_helo)
+        client = SmtpClient(
+            self._helo,
+            tls,
+            provider,
+            login=route.login,
+            by_helo=by_helo,
+            may_be_us=route.static,  # the operator may mean another server of this machine
+        )
         connection = OutboundConnection(server, client, self._timeouts)
         loop = asyncio.get_running_loop()
         try:

@@ -90,7 +90,7 @@ class _WithoutHints(asyncio.StreamReader):
             super().feed_data(b"".join(others))
 
     def _is_hint(self, kind: int, payload: bytes) -> bool:
-        """Whether a frame is part of a message; whoever waits for it is told with the first."""
+        """Whether a frame is part of a message; who waits for it is told with the first."""
         if kind == _METHOD and payload.startswith(_BASIC_DELIVER):
             tag = payload[5 : 5 + payload[4]]
             if (heard := self._heard.get(tag)) is not None:

@@ -80,6 +80,6 @@ class BounceLimits:
     counted: timedelta  # older failures do not count
     soft_stay: timedelta
 
-
-NEVER_LISTED = BounceLimits(hard=0, soft=0, counted=timedelta(days=30), soft_stay=timedelta(days=7))
-"""For mail whose profile is not known: failures count, and list nobody."""
+    def counts(self, failure: AddressFailure) -> bool:
+        """Whether *failure* counts towards either limit."""
+        return (self.soft if failure.weight is FailureWeight.SOFT else self.hard) > 0

@@ -216,13 +216,14 @@ def _read(read: Callable[[str], Any], row: Mapping[str, Any], name: str, allowed
     text = _text(row, name)
     try:
         return read(text) if text else None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{name} is {text[:80]!a}, not {allowed}") from error
 
 
 def _moment(text: str) -> datetime:
+    """Raises ValueError or OverflowError: not every time can be told in UTC."""
     moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _evidence(given: object, source: str) -> Mapping[str, Any]:

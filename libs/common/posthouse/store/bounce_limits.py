@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from posthouse.mail.address import normal_form
-from posthouse.mail.address_failure import NEVER_LISTED, AddressFailure, BounceLimits
+from posthouse.mail.address_failure import AddressFailure, BounceLimits
 from posthouse.mail.submission import Delivery
 from posthouse.profiles import InvalidOverride, UnknownProfile, resolve
 
@@ -19,7 +19,8 @@ async def failure_rows(
 ) -> dict[UUID, tuple[Any, ...]]:
     """A failure_row_1 for each delivery, by its id; asks nothing when there are no *failures*.
 
-    The limits are those of NEVER_LISTED where this program does not know the profile.
+    None for one that no limit counts, for an entry keeps all that count: a limit of 0, and a
+    profile that this program does not know.
     """
     if not failures:
         return {}
@@ -27,12 +28,12 @@ async def failure_rows(
         "find_submission_profiles", list({delivery.submission_id for delivery, _ in failures})
     )
     limits = {row["id"]: _limits(row) for row in found}
-    return {
-        delivery.id: _row(
-            failure, delivery.recipient, limits.get(delivery.submission_id, NEVER_LISTED)
-        )
-        for delivery, failure in failures
-    }
+    rows: dict[UUID, tuple[Any, ...]] = {}
+    for delivery, failure in failures:
+        known = limits.get(delivery.submission_id)
+        if known is not None and known.counts(failure):
+            rows[delivery.id] = _row(failure, delivery.recipient, known)
+    return rows
 
 
 def _row(failure: AddressFailure, address: str, limits: BounceLimits) -> tuple[Any, ...]:
@@ -42,7 +43,7 @@ def _row(failure: AddressFailure, address: str, limits: BounceLimits) -> tuple[A
     )  # fmt: skip
 
 
-def _limits(row: Any) -> BounceLimits:
+def _limits(row: Any) -> BounceLimits | None:
     own = row["preset"] is not None
     try:
         profile = (
@@ -51,7 +52,7 @@ def _limits(row: Any) -> BounceLimits:
             else resolve(row["profile"], row["profile_revision"])
         )
     except (UnknownProfile, InvalidOverride):
-        return NEVER_LISTED  # of a newer version
+        return None  # of a newer version
     knobs = profile.suppression
     return BounceLimits(
         knobs.hard_limit,

@@ -19,7 +19,7 @@ READER = "notices"
 FAILURES = (EventKind.BOUNCED, EventKind.EXPIRED, EventKind.SUPPRESSED)
 HOUR = timedelta(hours=1)
 
-# Whoever has this advisory lock has the turn.
+# The process that has this advisory lock has the turn.
 _LOCK = 0x6E6F7469636573
 
 

@@ -307,7 +307,8 @@ WITH input AS (
     -- taken too: then only the second delivery without a report in between ends it. A row that is
     -- locked is being counted or cleared.
     SELECT s.ctid, s.reported FROM done d CROSS JOIN LATERAL (
-        SELECT s.ctid, CASE WHEN s.evidence->'bounces'->-1->>'stage' IN ('report', 'prose')
+        SELECT s.ctid, CASE WHEN s.evidence->'bounces'->-1->>'stage'
+                                 IN ('report', 'report of final dot', 'prose')
                              AND s.evidence->'delivered_after' IS DISTINCT FROM
                                  s.evidence->'bounces'->-1->'delivery'
                             THEN s.evidence->'bounces'->-1->'delivery' END AS reported
@@ -407,11 +408,13 @@ WHERE NOT EXISTS (
 RETURNING COALESCE(detail->>'listed', 'none') AS listed;
 
 -- name: find_submission_profiles
+-- A message has the profile of its credential, whose account may be the parent of the message's.
 SELECT s.id, s.profile, s.profile_revision, p.preset, p.preset_revision, p.knobs
 FROM unnest($1::uuid[]) AS t(id)
 CROSS JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = t.id OFFSET 0) s
+LEFT JOIN credentials c ON c.id = s.credential_id
 LEFT JOIN profiles p
-    ON p.account_id = s.account_id AND p.name = s.profile AND p.revision = s.profile_revision;
+    ON (p.account_id, p.name, p.revision) = (c.account_id, s.profile, s.profile_revision);
 
 -- name: take_turn
 SELECT pg_try_advisory_xact_lock($1::bigint) AS free;
@@ -518,9 +521,6 @@ ON CONFLICT (account_id, address) DO UPDATE SET sent = w.sent + 1 RETURNING sent
 
 -- name: forget_untold_failures
 DELETE FROM untold_failures;
-
--- name: find_return_path_host
-SELECT return_path_host FROM sending_domains WHERE return_path_host = $1 LIMIT 1;
 
 -- name: create_operator_account
 INSERT INTO accounts (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING;
@@ -1159,6 +1159,7 @@ ORDER BY e.place;
 -- name: tally_events
 -- Of the kinds $5, after ($1, $2) up to ($3, $4). Where the event names no host of the other side, it
 -- is the one that the message was delivered to. Messages of ours, whose sender is empty, do not count.
+-- Of the reports about one delivery the first one counts: its recipient can write any number.
 SELECT e.account_id,
        CASE WHEN a.released_at > date_trunc('hour', e.at, 'UTC') AND a.released_at <= e.at
             THEN a.released_at ELSE date_trunc('hour', e.at, 'UTC') END AS began_at,
@@ -1173,6 +1174,11 @@ CROSS JOIN LATERAL (
     SELECT * FROM events e
     WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
       AND e.kind = ANY($5::text[])
+      AND NOT (e.kind = 'bounced' AND e.detail ? 'digest' AND EXISTS (
+          SELECT FROM events f
+          WHERE f.submission_id = e.submission_id AND f.delivery_id = e.delivery_id
+            AND f.kind = 'bounced' AND (f.xid, f.id) < (e.xid, e.id)
+      ))
 ) e
 JOIN accounts a ON a.id = e.account_id
 CROSS JOIN LATERAL (

@@ -94,7 +94,7 @@ async def _failure_row(
     rows = await failure_rows(
         lambda name, ids: connection.fetch(QUERIES[name], ids), [(delivery, against)]
     )
-    return rows[delivery.id]
+    return rows.get(delivery.id)
 
 
 def _objection(event: Event, recipient: str, objection: Objection) -> tuple[Any, ...]:

@@ -41,7 +41,7 @@ class Imported:
 
 @dataclass(slots=True)
 class _Reading:
-    """The entries of a file; the bad lines are put aside."""
+    """The entries of a file; the bad lines are kept apart."""
 
     lines: Iterator[Line]
     bad: list[BadLine] = field(default_factory=list)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from bounces.core.failure_words import FAILURE_TEXT, NOT_A_RECIPIENT, RECIPIENT_LABEL
 
@@ -105,11 +106,16 @@ def _is_somebody_else(lines: Sequence[str], number: int, before: str) -> bool:
 
 
 def _in_a_sentence(lines: Sequence[str], number: int, address: str) -> Role:
-    around = " ".join(lines[max(0, number - 1) : number + 2])[:1000]
-    failed = FAILURE_TEXT.search(around) is not None
-    if failed and address.partition("@")[0].lower() not in _ROLE_ACCOUNTS:
+    around = " ".join(line[:1000] for line in lines[max(0, number - 1) : number + 2])[:1000]
+    if address.partition("@")[0].lower() not in _ROLE_ACCOUNTS and _tells_of_failure(around):
         return Role.SENTENCE
     return Role.MENTIONED
+
+
+# The addresses of one line share it; a line may have hundreds.
+@lru_cache(maxsize=1)
+def _tells_of_failure(words: str) -> bool:
+    return FAILURE_TEXT.search(words) is not None
 
 
 def _line_before(lines: Sequence[str], number: int) -> str:

@@ -88,6 +88,12 @@ def interrupted(stage: Stage | None, reason: str) -> Deferred:
     return Deferred(Reply(451, f"{reason}{where}", "4.4.2"), Scope.HOST)
 
 
+def greeted_by_ourselves() -> Deferred:
+    """The host bears our own name: MX records lead mail back to us (RFC 5321 section 5.1)."""
+    text = "the host greets us by our own name: mail would loop back to us"
+    return Deferred(Reply(451, text, "4.4.6"), Scope.SITE)
+
+
 def not_encrypted(reason: str) -> Deferred:
     """The route requires TLS, and it did not come about."""
     return Deferred(Reply(451, reason, "4.7.4"), Scope.HOST)

@@ -9,6 +9,9 @@ from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 
+# Of a reply in an event and its log line; the attempt keeps all that was read (64 KiB).
+_MOST_CHARACTERS = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
@@ -24,7 +27,11 @@ def next_action(
 ) -> NextAction:
     """What follows from an attempt that just ended; *tries* counts it. *jitter* in [0, 1)."""
     reply = outcome.reply
-    detail: dict[str, Any] = {"code": reply.code, "enhanced": reply.enhanced, "reply": reply.text}
+    detail: dict[str, Any] = {
+        "code": reply.code,
+        "enhanced": reply.enhanced,
+        "reply": reply.text[:_MOST_CHARACTERS],
+    }
     match outcome:
         case Delivered():
             return NextAction(EventKind.DELIVERED, None, detail)

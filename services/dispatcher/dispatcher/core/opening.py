@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dispatcher.core.classify import login_refused, not_encrypted, turned_away
+from dispatcher.core.classify import greeted_by_ourselves, login_refused, not_encrypted, turned_away
 from dispatcher.core.relay_login import LoginDialog, RelayLogin
 from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.transaction import Closed, Ready, StartTls
@@ -33,15 +33,25 @@ class Opening:
     """Decides what follows each reply until transactions may begin."""
 
     def __init__(
-        self, helo: str, tls: TlsPolicy, login: RelayLogin | None = None, *, by_helo: bool = False
+        self,
+        helo: str,
+        tls: TlsPolicy,
+        login: RelayLogin | None = None,
+        *,
+        by_helo: bool = False,
+        may_be_us: bool = True,
     ) -> None:
-        """*by_helo*: the server hung up on EHLO before, so HELO it is (RFC 5321 section 3.2)."""
+        """*by_helo*: the server hung up on EHLO before, so HELO it is (RFC 5321 section 3.2).
+
+        Unless it *may_be_us*, a server that calls itself *helo* gets no mail.
+        """
         self.extensions: dict[str, str] = {}  # that the server offers
         self.encrypted = False
         self._helo = helo
         self._tls = tls
         self._login = login
         self._by_helo = by_helo
+        self._may_be_us = may_be_us
         self._dialog: LoginDialog | None = None
 
     def tls_started(self) -> Say | None:
@@ -66,7 +76,9 @@ class Opening:
             return Say(Stage.HELO, f"HELO {self._helo}\r\n")
         if not reply.is_success:
             return _turned_away(reply, Stage.EHLO)
-        _, *lines = reply.text.upper().split("\n")
+        name, *lines = reply.text.upper().split("\n")
+        if not self._may_be_us and name.partition(" ")[0] == self._helo.upper():
+            return Closed(greeted_by_ourselves(), Stage.EHLO)
         self.extensions = dict(line.partition(" ")[::2] for line in lines)
         return self._encrypt_or_go_on()
 

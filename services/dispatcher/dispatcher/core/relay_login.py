@@ -1,6 +1,5 @@
 """A login at a relay that wants one: AUTH PLAIN, LOGIN and CRAM-MD5 (RFC 4954, 4616, 2195)."""
 
-import binascii
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
@@ -70,7 +69,7 @@ class LoginDialog:
         assert self._exchange is not None
         try:
             return self._exchange.send(challenge)
-        except (StopIteration, binascii.Error):
+        except (StopIteration, ValueError):  # of b64decode
             return None
 
 

@@ -54,15 +54,16 @@ class SmtpClient:
         *,
         login: RelayLogin | None = None,
         by_helo: bool = False,
+        may_be_us: bool = True,
     ) -> None:
         """*provider*: whose server it is, as `posthouse.answers` names it, if known.
 
-        For *login* and *by_helo* see Opening. With implicit TLS it begins at tls_started().
+        For the others see Opening. With implicit TLS it begins at tls_started().
         """
         self.tls = tls
         self._provider = provider
         self._login = login
-        self._opening = Opening(helo, tls, login, by_helo=by_helo)
+        self._opening = Opening(helo, tls, login, by_helo=by_helo, may_be_us=may_be_us)
         self._reader = ReplyReader()
         self._starts_tls = tls is TlsPolicy.IMPLICIT
         self._awaited: deque[Stage] = deque(() if self._starts_tls else (Stage.GREETING,))
