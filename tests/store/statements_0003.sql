@@ -1,4 +1,4 @@
--- Statements of the version before migration 0006 that write open work, and that claim it.
+-- Statements of the version before migration 0004 that write open work, and that claim it.
 
 -- name: accept_submissions
 -- A submission that is handed over is written as claimed.

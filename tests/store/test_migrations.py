@@ -18,6 +18,8 @@ from servers.patience import eventually
 CLOSED = {
     1: "2b9d739ce69e5461fc78bbeb43cc4776e66c9781fb443c304d1c99a8d1cbc9dc",
     2: "5e92e5d61358f2ad8da6ef7aec3e99fcd122dd7b3a28d95f2e9a6c8a18a16ad4",
+    3: "8b4c1753481a7cbf56ca815e328bdb6b8f0ca6e5f4f103ec612e92ac3323873a",
+    4: "570ed040592bb9a755a89bde36e5a0b91fe0f4d3ab7d7dc88e49ddef677187e8",
 }
 
 AT_ONCE = """

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- Who is told of mail that was not delivered: decision 0019.
+-- Who is told of mail that was not delivered: decision 0022.
 
 ALTER TABLE accounts
     ADD COLUMN dsn boolean NOT NULL DEFAULT true,  -- a DSN to the sender, if the profile says so too
