@@ -21,9 +21,10 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Attributes
 from posthouse.mail.undelivered import OPERATOR
 from posthouse.store.account_holds import AccountHolds
-from posthouse.store.account_statistics import AccountStatistics
+from posthouse.store.account_statistics import AccountStatistics, CountingTurn
 from posthouse.store.audit_log import AuditStore
 from posthouse.store.deliveries import Settlement
+from posthouse.store.event_feed import EventCursor
 from posthouse.store.returns import ReturnStore
 from servers.patience import eventually
 from servers.stores import ACCOUNT, Stores, an_attempt, open_stores
@@ -301,3 +302,21 @@ async def test_many_reports_about_one_delivery_are_one_bounce(watched: Watched) 
             assert await returns.record(event, delivery)
     assert {"other": {"delivered": 20, "bounced": 1, "hard": 1}} == await watched.counts("provider")
     assert [] == await watched.held()
+
+
+async def test_a_mistake_of_ours_ends_no_process(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again, and counted once."""
+    mistakes = iter([True, True])
+
+    async def frail(turn: CountingTurn, *cursors: EventCursor) -> set[UUID]:
+        if next(mistakes, False):
+            raise LookupError("a mistake")
+        return await count(turn, *cursors)
+
+    count = CountingTurn.count
+    monkeypatch.setattr(CountingTurn, "count", frail)
+    async with watched.watching():
+        await watched.send(EventKind.DELIVERED, 3)
+    assert {"other": {"delivered": 3}} == await watched.counts("provider")

@@ -8,6 +8,7 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 from bounces.message_text import MOST_OCTETS_KEPT, OCTETS_FOR_EACH, NoRoom, TextMemory
+from servers.patience import on_this_machine
 
 END = b"\r\n.\r\n"
 MIB = 1 << 20
@@ -62,7 +63,7 @@ async def test_one_for_which_there_is_no_room_is_read_to_its_end() -> None:
     memory = TextMemory(left=0)
     connection = sending(b"l" * MIB, END, b"NOOP\r\n")
     with pytest.raises(NoRoom):
-        await asyncio.wait_for(_read(memory, connection), 5)
+        await asyncio.wait_for(_read(memory, connection), on_this_machine(5))
     stream: Any = connection._reader
     assert await stream.readline() == b"NOOP\r\n"
 

@@ -23,7 +23,7 @@ from posthouse.store.deliveries import Settlement
 from posthouse.store.migrate import migrate
 from posthouse.store.returns import ReturnStore
 from posthouse.store.submissions import ClaimedSubmission
-from servers.patience import eventually
+from servers.patience import eventually, on_this_machine
 from servers.stores import ACCOUNT, Stores, a_submission, an_attempt, open_stores, prepared
 
 SENDER = "shop@sender.example"
@@ -58,7 +58,7 @@ class Told:
                 yield
             finally:
                 stopping.set()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(on_this_machine(5)):
                     await asyncio.wait([running])
 
     async def notices(self) -> list[ClaimedSubmission]:

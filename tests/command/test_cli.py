@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,24 +18,11 @@ from posthouse.running.identity import new_id
 from posthouse.store.accounts import AccountStore
 from posthouse.store.kept_mail import KeptMail, OperatorMailStore
 from posthouse.store.postgres import Postgres
+from servers.posthouse_command import Run, call
 from servers.stores import bounced, open_stores
 
 KEY = bytes(range(32))
-Run: TypeAlias = subprocess.CompletedProcess[str]
 Command: TypeAlias = Callable[..., Run]
-
-
-def call(*arguments: str, **environ: str) -> Run:
-    """Run `posthouse` in a process of its own; only *environ* is set of our variables."""
-    others = {n: v for n, v in os.environ.items() if not n.startswith("POSTHOUSE_")}
-    return subprocess.run(
-        [sys.executable, "-c", "from command.cli import main; main()", *arguments],
-        env={**others, **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def with_signatures(header: Header, body: bytes, keys: Sequence[SigningKey]) -> 
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(headers, bodies)
 @example(b"From: a@b.example\r\n", b"")
 @example(b"From: a@b.example\r\n", b"\r\n")
@@ -95,7 +95,7 @@ def test_both_signatures_verify_whatever_the_message(header: bytes, body: bytes)
     assert accepted(head + ended) == [True, True]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(bodies)
 @example(b"one\r\ntwo\r\n")
 @example(b"blank \r\n")
@@ -107,7 +107,7 @@ def test_the_canonical_body_is_that_of_another_implementation(body: bytes) -> No
     assert Relaxed.canonicalize_body(body + b"\r\n") == relaxed_body(body)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(names, blanks, blanks, values | folds | blanks), max_size=4))
 def test_canonical_fields_are_those_of_another_implementation(
     given: list[tuple[bytes, bytes, bytes, bytes]],

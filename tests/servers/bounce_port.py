@@ -15,6 +15,7 @@ from bounces.open_connections import ClientLimits
 from bounces.return_listener import ReturnListener
 from posthouse.mail.return_path import sign
 from posthouse.running.tcp import Endpoint
+from servers.patience import on_this_machine
 from servers.returned_mail import OURS, RememberedReturns, service_of
 
 TODAY = date(2026, 3, 3)
@@ -43,7 +44,7 @@ class Client:
         """One reply, all its lines."""
         lines = []
         while True:
-            line = (await asyncio.wait_for(self.reader.readline(), 10)).decode()
+            line = (await asyncio.wait_for(self.reader.readline(), on_this_machine(10))).decode()
             lines.append(line.rstrip())
             if line[3:4] != "-":
                 return "\n".join(lines)

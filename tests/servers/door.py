@@ -22,6 +22,7 @@ from posthouse.running.certificate import Certificate
 from posthouse.running.identity import new_id
 from posthouse.running.tcp import Endpoint
 from posthouse.store.accounts import Login
+from servers.patience import on_this_machine
 
 PEPPER = b"p" * 32
 SECRET = "the secret"
@@ -97,7 +98,7 @@ class Wire:
     async def reply(self) -> str:
         """The next reply, its lines joined by newlines; "" at the end of the connection."""
         lines = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(on_this_machine(5)):
             while line := (await self.reader.readline()).decode("ascii"):
                 assert line.endswith("\r\n")
                 lines.append(line[:-2])
@@ -139,7 +140,7 @@ class Wire:
 
     async def is_closed(self) -> bool:
         """Whether the other side closed, and said nothing more before."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(on_this_machine(5)):
             try:
                 return await self.reader.read() == b""
             except ConnectionError:
@@ -223,7 +224,7 @@ async def running_door(
         yield running
     stopping.set()
     intake.open.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(on_this_machine(5)):
         await running.task
 
 

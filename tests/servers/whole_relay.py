@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from servers.posthouse_command import call
+
 PROGRAM = (sys.executable, "-c", "from command.cli import main; main()")
 ENVIRON = {n: v for n, v in os.environ.items() if not n.startswith("POSTHOUSE_")}
 ANY = "127.0.0.1:0"
@@ -50,14 +52,8 @@ class Operator:
 
     def __call__(self, *arguments: str) -> str:
         """What `posthouse` prints."""
-        done = subprocess.run(
-            [*PROGRAM, "--data", str(self._data), *arguments],
-            env=ENVIRON,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=True,
-        )
+        done = call("--data", str(self._data), *arguments)
+        assert 0 == done.returncode, done.stderr
         return done.stdout
 
     def another(self, account: str, domain: str) -> "Operator":

@@ -84,6 +84,8 @@ class AccountWatch:
                     failures += 1
                     log.warning("not_counted", reason=str(error), failures=failures)
                     wait += wait_before_retry(failures, random.random())  # noqa: S311
+                except Exception:  # a mistake of ours must not end the process
+                    log.exception("not_counted")
                 await wait_for_event(stopping, wait)
 
     async def _follow(self) -> bool:
