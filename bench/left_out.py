@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bounces.core.classification import in_short
 from bounces.core.reports import (
     automatic,
     failed_recipients,
@@ -27,7 +28,6 @@ from bounces.core.reports import (
     plain_text,
     smtp_quote,
 )
-from bounces.core.classification import in_short
 from posthouse.answers import judging, rule_table
 from posthouse.answers.wording import words_of
 
