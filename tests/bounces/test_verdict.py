@@ -5,7 +5,10 @@ from dataclasses import replace
 import pytest
 
 from bounces.core.reports.report import Action, RecipientStatus, Report, ReportKind
+from bounces.core.return_record import bounce_record
 from bounces.core.verdict import Note, decide, judgement_of
+from posthouse.mail.address_failure import AddressFailure, FailureWeight
+from posthouse.mail.events import EventKind
 from posthouse.mail.scope import Scope
 from servers.returned_mail import OURS, in_a_word
 
@@ -117,3 +120,26 @@ def test_a_hint_in_free_text_never_suppresses() -> None:
     verdict = decide(hint, OURS)
     assert isinstance(verdict, Note)
     assert verdict.scope is Scope.RECIPIENT
+
+
+@pytest.mark.parametrize(
+    ("words", "named", "weight"),
+    [
+        ("550 5.1.1 user unknown", "ann@dest.example", FailureWeight.SOFT),
+        ("550 5.1.1 user unknown", "", FailureWeight.SOFT),
+        ("552 mailbox full", "ann@dest.example", FailureWeight.SOFT),
+        ("550 5.1.2 domain not found", "ann@dest.example", FailureWeight.SOFT),
+        ("550 5.1.1 user unknown", "zed@elsewhere.example", None),
+        ("550 5.7.1 refused by our policy", "ann@dest.example", None),
+    ],
+)
+def test_free_text_counts_as_a_soft_failure_of_our_recipient(
+    words: str, named: str, weight: FailureWeight | None
+) -> None:
+    status = RecipientStatus(Action.FAILED, "", words, final_recipient=named)
+    report = Report(ReportKind.FREE_TEXT, (status,))
+    record = bounce_record(OURS, report, decide(report, OURS), "192.0.2.1")
+    assert record is not None
+    assert record.event.kind is EventKind.BOUNCED
+    against = record.against
+    assert (against.weight if isinstance(against, AddressFailure) else None) is weight

@@ -27,7 +27,7 @@ class KeptMail:
     recipient: str
     sender: str  # "" for the null reverse-path
     client: str
-    size: int  # octets of the whole message
+    size: int  # octets of *content*
     content: bytes  # its start
     reason: str
 

@@ -99,9 +99,9 @@ def doubt_record(delivery: Delivery, report: Report, doubt: Doubt, client: str) 
 
 
 def _failure(report: Report, verdict: Suppress | Note, recipient: str) -> AddressFailure | None:
-    """What a report with fields counts against *recipient*; free text counts nothing."""
+    """What *report* counts against *recipient*."""
     status, judgement = verdict.status, verdict.judgement
-    if report.kind is not ReportKind.DSN or status is None or judgement is None:
+    if status is None or judgement is None:
         return None
     failure = failure_of(
         _answer(status, judgement),
@@ -109,7 +109,13 @@ def _failure(report: Report, verdict: Suppress | Note, recipient: str) -> Addres
         reporting_mta=report.reporting_mta,
         remote_mta=status.remote_mta,
     )
-    if failure is None or is_about(status, recipient):
+    if failure is None:
+        return None
+    about_ours = is_about(status, recipient)
+    if report.kind is ReportKind.FREE_TEXT:
+        # Words that a program wrote for a person are no proof: they count as they go on.
+        return replace(failure, weight=FailureWeight.SOFT) if about_ours else None
+    if about_ours:
         return failure
     if failure.weight is FailureWeight.SOFT:
         return None
