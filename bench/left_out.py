@@ -1,7 +1,7 @@
 """Scores the reader of returned mail on each source of a labelled corpus, with and without its own.
 
 An alternative of a pattern that matches in the messages of one source only is taken out while that
-source is scored. This is no blind test: whoever wrote the rest had seen the source. It shows how
+source is scored. This is no blind test: the author of the rest had seen the source. It shows how
 much hangs on words that serve one source alone.
 
 python bench/left_out.py CORPUS SCORER (a folder with labels.jsonl, and bounces_eval.py)

@@ -4,9 +4,10 @@ Run it against a database of its own, migrated and empty, on this machine:
 
     python bench/lookups.py postgresql://... [entries]
 
-Fills the lists (a million entries, or so many; a thousandth of them for whole domains), then asks
-for batches of 64 recipients, of which one in ten is on a list: addresses at random, so that nearly
-every page of the index that is read is another. Prints the time for each recipient and the plan.
+Fills the lists (a million entries, or as many as given; a thousandth of them for whole domains),
+then asks for batches of 64 recipients, of which one in ten is on a list: addresses at random, so
+that nearly every page of the index that is read is another. Prints the time for each recipient and
+the plan.
 """
 
 import random

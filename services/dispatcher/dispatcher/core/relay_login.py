@@ -9,7 +9,7 @@ from functools import lru_cache
 
 # RFC 5321 section 4.5.3.1.4, with the line end: a longer response follows the command.
 _COMMAND_LIMIT = 512
-# A text that shares so many characters in a row with a secret shows too much of it.
+# A text that shares this many characters in a row with a secret shows too much of it.
 _TELLING = 6
 
 HIDDEN = "(not shown: it repeats our login)"
