@@ -45,7 +45,7 @@ setup: $(RUNTIME) ## Make .venv with what Posthouse needs to run
 
 setup-dev: $(RUNTIME) $(DEVELOPMENT) ## ... and with what its tests need
 
-check: setup-dev ## Format, lint, types, boundaries and quick tests: under a minute
+check: setup-dev ## Format, lint, types, boundaries and quick tests: two minutes
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/mypy $(CHECKED)
