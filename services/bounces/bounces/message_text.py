@@ -50,7 +50,7 @@ class TextMemory:
 
         Its memory is held until the block ends. Raises NoRoom.
         """
-        kept = _Kept(self)
+        kept = _KeptText(self)
         try:
             octets = await _read(protocol, kept)
             if kept.cut_short:
@@ -61,7 +61,7 @@ class TextMemory:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _KeptText:
     """The start of one message, as it came."""
 
     memory: TextMemory
@@ -88,7 +88,7 @@ class _Kept:
         return bytes(self.octets.replace(b"\r\n.", b"\r\n")[2 : MOST_OCTETS_KEPT + 2])
 
 
-async def _read(protocol: SMTP, kept: _Kept) -> int:
+async def _read(protocol: SMTP, kept: _KeptText) -> int:
     """Read up to the end of the text; how many octets it has."""
     stream: asyncio.StreamReader = protocol._reader  # noqa: SLF001 -- see above
     octets = 0
