@@ -6,6 +6,9 @@ ARGS ?=
 TEST_PROCESSES ?= $(if $(POSTHOUSE_TEST_AMQP_URL),0,4)
 DATA ?= ./data
 
+# Hundreds of programs are started by the tests: compiled once, not by each of them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 MEMBERS := libs/common services/ingest services/policy services/dispatcher services/bounces deploy/onebox command demo
 CHECKED := libs services deploy/onebox command demo tests $(wildcard bench)
 PURE := tests/mail tests/answers tests/profiles tests/smtp tests/ingest tests/policy tests/dispatcher tests/bounces tests/running tests/contract
@@ -30,7 +33,7 @@ DEVELOPMENT := $(VENV)/.development-$(call digest,requirements-dev.lock)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo up check format test fuzz chaos soak bench demo-compose lock clean
+.PHONY: help setup setup-dev demo up check format test verify integrations fuzz fuzz-sessions api chaos soak bench demo-compose lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -60,8 +63,23 @@ test: setup-dev ## All tests, with real servers: at most ten minutes on two core
 	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
 		-m "not long" $(ARGS)
 
+verify: setup-dev ## 200 messages of each profile, verified by programs of others: some minutes
+	$(BIN)/pytest -m long tests/verifiers $(ARGS)
+
+integrations: setup-dev ## Clients of others send through a relay; installs them (root, Debian): some minutes
+	$(BIN)/pytest -m long tests/integrations $(ARGS)
+
 fuzz: setup-dev ## 100,000 damaged reports and replies: none raises, none takes a second; ten minutes
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
+
+fuzz-sessions: setup-dev ## 100,000 damaged SMTP sessions, without sockets: some minutes
+	PYTHONPATH=tests $(BIN)/python -m fuzz.sessions $(ARGS)
+
+api: setup-dev ## What schemathesis makes of the HTTP API's description, against a real relay: a minute
+	@PYTHON="$(PYTHON)" deploy/venv.sh .venv-api
+	@.venv-api/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-api.lock
+	PYTHONPATH=tests $(BIN)/python -m api_schema .venv-api/bin/schemathesis $(ARGS)
 
 chaos: setup-dev ## Break a relay under load in every way, 100,000 messages each: two hours, a report
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
@@ -91,9 +109,10 @@ lock: ## Choose the newest versions that fit requirements*.in
 	$(COMPILE) requirements.in --output-file requirements.lock
 	$(COMPILE) requirements-build.in --output-file requirements-build.lock
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.lock
+	$(COMPILE) requirements-api.in --output-file requirements-api.lock
 
 clean: ## Remove virtual environments and every cache; data stays
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	rm -rf .venv .venv-bench .venv-api .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find $(CHECKED) -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

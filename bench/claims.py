@@ -23,10 +23,13 @@ import uvloop
 
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
+from posthouse.mail.rate_limit import Charge, Counted, LimitAction, Period, RateLimit
 from posthouse.mail.submission import Delivery, Rendition, Submission
 from posthouse.running.identity import new_id
 from posthouse.store.deliveries import Attempt, ClaimedDelivery, DeliveryStore, Settlement
 from posthouse.store.postgres import Postgres
+from posthouse.store.rate_counter import RateCounter
+from posthouse.store.rate_limits import LimitOwner, RateLimitStore
 from posthouse.store.submissions import Prepared, SubmissionStore
 
 HEADER = b"Subject: a test\r\n" * 30 + b"\r\n"
@@ -132,12 +135,24 @@ def stores(database: Postgres, background: Postgres) -> tuple[SubmissionStore, D
 async def through(database: Postgres, background: Postgres, bench: Bench, at_once: int) -> None:
     """All steps of a message, *at_once* at a time."""
     submissions, deliveries = stores(database, background)
+    user = LimitOwner(UUID(int=2), UUID(int=1), "user")
+    for period in (Period.HOUR, Period.MONTH):
+        limit = RateLimit(Counted.MESSAGES, period, 1_000_000, LimitAction.REFUSE)
+        await RateLimitStore(database).set(user, limit, "bench")
     calls = 600 // at_once**0.5 // 1
 
     async def accept() -> None:
         await asyncio.gather(*(submissions.accept(submission()) for _ in range(at_once)))
 
     await bench.measure(f"accept, {at_once} at once", int(calls), at_once, accept)
+
+    counter = RateCounter(background)
+
+    async def count() -> None:
+        charge = Charge(UUID(int=1), UUID(int=2), 1)
+        await asyncio.gather(*(counter.charge([charge], urgent=False) for _ in range(at_once)))
+
+    await bench.measure(f"count for two limits, {at_once} at once", int(calls), at_once, count)
 
     async def prepare() -> None:
         claimed = (await submissions.claim(at_once)).submissions

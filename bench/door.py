@@ -9,7 +9,6 @@ their own and are not counted.
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
 import time
@@ -18,47 +17,19 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from uuid import UUID
+from typing import Any
 
 import uvloop
+from bench.chain import certificate
 from bench.load import Load, Plan
-from bench.load_session import Door, Session
+from bench.load_http import Form
+from bench.load_session import Door, Session, any_certificate
+from bench.open_store import log_to_nowhere, open_door
 
-from ingest.listeners import Listener
-from ingest.service import IngestService
-from ingest.session_context import Limits, SessionContext
-from posthouse.mail.lane import Lane
-from posthouse.mail.secret import hash_secret
-from posthouse.mail.submission import Submission
-from posthouse.running import logs
-from posthouse.running.common_settings import LogFormat
-from posthouse.running.identity import new_id
-from posthouse.store.accounts import Login
+from ingest.listeners import TlsMode
+from ingest.session_context import Limits
 
-_PEPPER = b"p" * 32
 _CONNECTIONS = 20
-_ID = UUID(int=1)
-_LOGIN = Login(
-    account_id=_ID,
-    credential_id=_ID,
-    username="user",
-    secret_hash=hash_secret("secret", _PEPPER),
-    profile="native",
-    lane=Lane.NORMAL,
-    highest_lane=Lane.VERY_HIGH,
-    domains=frozenset(("sender.example",)),
-)
-
-
-class Open:
-    """A directory with one user, and an intake that accepts everything at once."""
-
-    async def login(self, _: str) -> Login:
-        """See `ingest.authenticator.Directory`."""
-        return _LOGIN
-
-    async def accept(self, submission: Submission) -> None:
-        """See `ingest.session_context.Intake`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +39,13 @@ class Case:
     name: str
     times: int
     drive: Callable[[int, int], None]  # the work of clients: port, number of times
+    listener: TlsMode = TlsMode.NONE
 
 
-def send(port: int, times: int, *, size: int = 10_240, pipelining: bool = True) -> None:
-    """Send messages over kept connections."""
-    load = Load(Plan(_door(port), times, _CONNECTIONS, size, pipelining=pipelining))
-    sent = uvloop.run(load.run())
+def send(port: int, times: int, *, tls: bool = False, **given: Any) -> None:
+    """Send messages, by default of 10 KB in clear over kept connections."""
+    given = {"connections": _CONNECTIONS, "size": 10_240, **given}
+    sent = uvloop.run(Load(Plan(_door(port, tls=tls), times, **given)).run())
     assert all(message.accepted for message in sent)
 
 
@@ -88,8 +60,8 @@ def connect(port: int, times: int) -> None:
     uvloop.run(one_by_one())
 
 
-def _door(port: int) -> Door:
-    return Door("127.0.0.1", port, "user", "secret")
+def _door(port: int, *, tls: bool = False) -> Door:
+    return Door("127.0.0.1", port, "user", "secret", any_certificate() if tls else None)
 
 
 CASES = (
@@ -97,38 +69,46 @@ CASES = (
     Case("10 KB, lock-step", 6_000, partial(send, pipelining=False)),
     Case("1 MB", 300, partial(send, size=1 << 20)),
     Case("25 MB", 20, partial(send, size=25 << 20)),
+    Case("10 KB, a connection each", 3_000, partial(send, once=True)),
+    Case(
+        "10 KB, a connection each, STARTTLS",
+        1_500,
+        partial(send, once=True, tls=True),
+        TlsMode.STARTTLS_REQUIRED,
+    ),
+    Case("HTTP, 10 KB as it is", 6_000, partial(send, http=Form.RAW), TlsMode.HTTP),
+    Case("HTTP, 12 KB of JSON", 3_000, partial(send, http=Form.JSON, size=12_288), TlsMode.HTTP),
+    Case(
+        "HTTP, 12 KB of SendGrid's JSON",
+        3_000,
+        partial(send, http=Form.SENDGRID, size=12_288),
+        TlsMode.HTTP,
+    ),
+    Case("HTTP, 1 MB as it is", 300, partial(send, http=Form.RAW, size=1 << 20), TlsMode.HTTP),
+    Case(
+        "HTTPS, 10 KB, a connection each",
+        1_500,
+        partial(send, http=Form.RAW, once=True, tls=True),
+        TlsMode.HTTPS,
+    ),
     Case("connection, EHLO, AUTH PLAIN, QUIT", 3_000, connect),
 )
 
 
 async def measure(cases: Sequence[Case], rounds: int) -> None:
     """Print the table."""
-    logs.configure("ingest", form=LogFormat.JSON, stream=open(os.devnull, "w"))  # noqa: ASYNC230, PTH123, SIM115 -- as long as we live
-    behind = Open()
-    service = IngestService(
-        [Listener.parse("127.0.0.1:0/none")],
-        SessionContext.new(
-            hostname="relay.bench.example",
-            intake=behind,
-            directory=behind,
-            pepper=_PEPPER,
-            tls=None,
-            new_id=new_id,
-            clock=time.monotonic,
-            limits=Limits(octets_in_flight=1 << 30),
-        ),
-    )
-    service.bind()
-    stopping = asyncio.Event()
-    serving = asyncio.create_task(service.run(stopping))
-    port = service.addresses[0].port
-    print(f"{'CPU of the door, microseconds each':40} {'median':>9} {'best':>9}")
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as clients:
-        for case in cases:
-            spent = [await _spent(clients, case, port) for _ in range(rounds)]
-            print(f"{case.name:40} {statistics.median(spent):9.1f} {min(spent):9.1f}", flush=True)
-    stopping.set()
-    await serving
+    modes = list(dict.fromkeys(case.listener for case in cases))
+    listeners = [f"127.0.0.1:0/{mode}" for mode in modes]
+    limits = Limits(octets_in_flight=1 << 30)
+    log_to_nowhere()
+    async with open_door(listeners, limits, certificate()) as service:
+        print(f"{'CPU of the door, microseconds each':40} {'median':>9} {'best':>9}")
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as clients:
+            for case in cases:
+                port = service.addresses[modes.index(case.listener)].port
+                spent = [await _spent(clients, case, port) for _ in range(rounds)]
+                median, best = statistics.median(spent), min(spent)
+                print(f"{case.name:40} {median:9.1f} {best:9.1f}", flush=True)
 
 
 async def _spent(clients: ProcessPoolExecutor, case: Case, port: int) -> float:

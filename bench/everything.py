@@ -10,8 +10,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from bench.accepting import ACCEPT, Accepting
 from bench.accounting import open_account
 from bench.children import ROOT
 from bench.comparing import Comparing, Maker
@@ -32,7 +34,7 @@ from bench.systems import Ours
 from servers.ports import lasting_ports
 
 COMPARISON = "systems"
-FIGURES = (COMPARISON, *SCENARIOS)
+FIGURES = (COMPARISON, ACCEPT, *SCENARIOS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +70,65 @@ async def measure(wanted: Wanted, display: Display) -> Results:
     """Measure all of it; logs of failed runs stay in a new folder in the given one."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
     folder = _fresh_folder(wanted.folder)
-    (sink_port,) = lasting_ports(1)
-    ours = forms(wanted.policies, wanted.dispatchers)
-    makers = systems(ours)
-    names = wanted.systems if COMPARISON in wanted.figures else ()
-    compared = [makers[name](folder, sink_port) for name in names]
-    comparing = Comparing(compared, wanted.work, wanted.runs)
-    played = {name: build for name, build in ours.items() if name in wanted.systems}
-    playing = Playing(played, folder, sink_port, wanted.runs, wanted.scale)
-    scenarios = [name for name in wanted.figures if name in SCENARIOS]
-    display.say(_expectation(comparing.seconds(), playing.seconds(scenarios)))
+    parts = _Parts(wanted, folder)
+    display.say(_expectation(parts.seconds))
     try:
-        await comparing.prepare(display)
-        await comparing.run(Measuring(wanted.work, sink_port, folder, display.phase), display)
-        for name in scenarios:
-            await playing.play(name, display)
+        await parts.run(display)
     finally:
-        for system in compared:
+        for system in parts.compared:
             system.account.close()
-        _clear(folder, display, keep=bool(comparing.failed or playing.failed))
+        _clear(folder, display, keep=bool(parts.failed))
     return Results(
         Origin(date, _commit(), _command(), _machine()),
         wanted.work,
-        comparing.measured,
-        tuple(playing.found),
+        parts.comparing.measured,
+        (*parts.accepting.limits, *parts.playing.found),
+        parts.accepting.accepted,
         wanted.scale,
-        comparing.not_measured,
-        (*comparing.failed, *playing.failed),
+        parts.comparing.not_measured | parts.accepting.not_measured,
+        parts.failed,
     )
+
+
+class _Parts:
+    """The three parts of it."""
+
+    def __init__(self, wanted: Wanted, folder: Path) -> None:
+        (sink_port,) = lasting_ports(1)
+        ours = forms(wanted.policies, wanted.dispatchers)
+        makers = systems(ours)
+        names = wanted.systems if COMPARISON in wanted.figures else ()
+        played = {name: build for name, build in ours.items() if name in wanted.systems}
+        self._accepts = ACCEPT in wanted.figures
+        self._scenarios = [name for name in wanted.figures if name in SCENARIOS]
+        self._measuring = partial(Measuring, wanted.work, sink_port, folder)
+        self.compared = [makers[name](folder, sink_port) for name in names]
+        self.comparing = Comparing(self.compared, wanted.work, wanted.runs)
+        self.accepting = Accepting(folder / ACCEPT, wanted.runs, wanted.scale)
+        self.playing = Playing(played, folder, sink_port, wanted.runs, wanted.scale)
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """About how long each takes."""
+        return {
+            "systems side by side": self.comparing.seconds(),
+            "ways in": self.accepting.seconds() if self._accepts else 0.0,
+            "scenarios": self.playing.seconds(self._scenarios),
+        }
+
+    async def run(self, display: Display) -> None:
+        """Measure one after the other."""
+        await self.comparing.prepare(display)
+        await self.comparing.run(self._measuring(display.phase), display)
+        if self._accepts:
+            await self.accepting.run(display)
+        for name in self._scenarios:
+            await self.playing.play(name, display)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Runs without figures, and why."""
+        return (*self.comparing.failed, *self.accepting.failed, *self.playing.failed)
 
 
 def _fresh_folder(parent: Path) -> Path:
@@ -112,10 +145,10 @@ def _clear(folder: Path, display: Display, *, keep: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _expectation(systems: float, scenarios: float) -> str:
-    parts = {"systems side by side": systems, "scenarios": scenarios}
+def _expectation(parts: Mapping[str, float]) -> str:
+    """*parts* in seconds, by name."""
     said = ", ".join(f"{name} {seconds / 60:.0f}" for name, seconds in parts.items() if seconds)
-    return f"About {(systems + scenarios) / 60:.0f} minutes on two cores ({said})."
+    return f"About {sum(parts.values()) / 60:.0f} minutes on two cores ({said})."
 
 
 def _command() -> str:

@@ -61,7 +61,7 @@ class Phase:
     load_seconds: float
     other_seconds: float  # CPU of everything else on the machine
     seconds: float
-    peak_octets: int
+    peak_octets: int  # 0 at a rate, where it is not sampled
 
 
 @dataclass(frozen=True, slots=True)

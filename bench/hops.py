@@ -20,7 +20,8 @@ from pathlib import Path
 
 from bench.accounting import memory_octets, running
 from bench.figures import Arrived
-from bench.load import Load, Plan, Sent
+from bench.load import Load, Plan
+from bench.load_summary import Sent
 from bench.receiving import Receiving
 from bench.split import Split
 from bench.systems import DOMAIN

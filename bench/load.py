@@ -1,8 +1,9 @@
-"""An SMTP load generator: sends messages over kept connections and times each one.
+"""A load generator for SMTP and our HTTP API: sends messages and times each one.
 
     python -m bench.load --to 127.0.0.1:2525 -n 20000 -c 20 --auth user:secret --lanes 1=1,5=99
 
-Closed loop by default: each connection sends its next message when it has its reply. With --rate
+Closed loop by default: each connection sends its next message when it has its reply; with --once
+another connection does, and its time counts from the beginning of the connection. With --rate
 messages are due at fixed times, and one without a free connection waits: its latency counts from
 when it was due, so that the stall of a server shows although fewer messages are sent. After
 SIGTERM it reports the messages answered by then. Loopback only.
@@ -14,10 +15,8 @@ import ipaddress
 import json
 import random
 import signal
-import ssl
 import sys
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,7 +25,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench.load_session import CannotConnect, Door, Session, SessionLost
+from bench.load_http import Form, HttpSession, as_sendgrid, described
+from bench.load_session import CannotConnect, Door, Session, SessionLost, any_certificate
+from bench.load_summary import Sent, log_line, summary
 
 _LINE = b"x" * 76 + b"\r\n"
 _HEADER_OCTETS = 230
@@ -46,29 +47,14 @@ class Plan:
     recipient: str = "user{n}@dest.example"  # {n} is the message's number
     recipients: int = 1  # of each message: this one, and more with names made from it
     lanes: Sequence[tuple[int, int]] = ()  # X-Priority and its weight; none: no such field
+    fields: Sequence[str] = ()  # more of the header, each without its line end
     pipelining: bool = True  # if the server offers it
+    http: Form | None = None  # by our HTTP API; JSON is another text, without lanes and fields
+    once: bool = False  # a connection for each message
     rate: float = 0.0  # messages a second; 0: closed loop
     first: int = 0  # number of the first message
     persist: bool = False  # connect and send again until each message has a 2xx or 5xx
     seed: int = 0  # of the mix of lanes
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One message with its reply; times are seconds since the epoch."""
-
-    id: str  # its number, in X-Bench-Id
-    lane: int  # its X-Priority; 0 without
-    recipient: str
-    submitted: float  # time of its first MAIL command, or when it was due
-    answered: float
-    code: int  # of the final reply; 0 when the connection was lost before it
-    tries: int
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the server took responsibility for it."""
-        return 200 <= self.code < 300
 
 
 @dataclass
@@ -85,6 +71,7 @@ class Load:
             raise ValueError(f"{host} is not a loopback address")
         lines = max(round((self.plan.size - _HEADER_OCTETS) / len(_LINE)), 1)
         self._body = b"\r\n" + _LINE * lines + b".\r\n"
+        self._fields = "".join(f"{line}\r\n" for line in self.plan.fields).encode()
         self._jobs = self._all_jobs()
         self._began = time.time()
 
@@ -115,23 +102,26 @@ class Load:
         return zip(numbers, chance.choices(lanes, weights, k=plan.messages), strict=True)
 
     async def _work(self, begin: float) -> None:
-        session: Session | None = None
+        session: Session | HttpSession | None = None
         for number, lane in self._jobs:  # the first is taken before the others can take all
             if begin:
                 await asyncio.sleep(begin)
                 begin = 0
             submitted = await self._due(number)
             recipient = self.plan.recipient.replace("{n}", str(number))
-            text = self._text(number, lane, recipient)
-            session, code = await self._try(session, recipient, text)
+            message = self.message(number, lane, recipient)
+            session, code = await self._try(session, message)
             tries = 1
             while self.plan.persist and not (200 <= code < 300 or code >= 500):
                 await asyncio.sleep(_RETRY_SECONDS)
-                session, code = await self._try(session, recipient, text)
+                session, code = await self._try(session, message)
                 tries += 1
             self.sent.append(
                 Sent(str(number), lane, recipient, submitted, time.time(), code, tries)
             )
+            if self.plan.once and session is not None:
+                await session.quit()
+                session = None
         if session is not None:
             session.close()
 
@@ -146,24 +136,44 @@ class Load:
         return due
 
     async def _try(
-        self, session: Session | None, recipient: str, text: bytes
-    ) -> tuple[Session | None, int]:
+        self, session: Session | HttpSession | None, message: tuple[tuple[bytes, ...], bytes]
+    ) -> tuple[Session | HttpSession | None, int]:
         """The session for the next message, and the code of the reply; 0 when it was lost."""
-        more = (f"{place}.{recipient}" for place in range(1, self.plan.recipients))
-        envelope = (
-            f"MAIL FROM:<{self.plan.sender}>\r\n".encode(),
-            *(f"RCPT TO:<{address}>\r\n".encode() for address in (recipient, *more)),
-            b"DATA\r\n",
-        )
         try:
-            session = session or await Session.open(self.plan.door)
-            return session, await session.send(envelope, text, pipelining=self.plan.pipelining)
+            session = session or await self._open()
+            return session, await session.send(*message)
         except SessionLost:
             return None, 0
         except CannotConnect:
             if self.plan.persist:
                 return None, 0
             raise
+
+    async def _open(self) -> Session | HttpSession:
+        door = self.plan.door
+        if self.plan.http is not None:
+            return await HttpSession.open(door)
+        return await Session.open(door, pipelining=self.plan.pipelining)
+
+    def message(self, number: int, lane: int, recipient: str) -> tuple[tuple[bytes, ...], bytes]:
+        """Envelope and text, as sessions send them."""
+        plan = self.plan
+        if plan.http is Form.JSON:
+            text = described(plan.size, plan.sender, recipient)
+        elif plan.http is Form.SENDGRID:
+            text = as_sendgrid(described(plan.size, plan.sender, recipient))
+        else:
+            text = self._text(number, lane, recipient)
+        if plan.http is not None:
+            text = text.removesuffix(b".\r\n")  # the dot's line is SMTP
+            return (plan.http.head(plan.door, len(text)),), text
+        more = (f"{place}.{recipient}" for place in range(1, plan.recipients))
+        envelope = (
+            f"MAIL FROM:<{plan.sender}>\r\n".encode(),
+            *(f"RCPT TO:<{address}>\r\n".encode() for address in (recipient, *more)),
+            b"DATA\r\n",
+        )
+        return envelope, text
 
     def _text(self, number: int, lane: int, recipient: str) -> bytes:
         priority = f"X-Priority: {lane}\r\n" if lane else ""
@@ -172,47 +182,7 @@ class Load:
             f"Date: {formatdate(self._began)}\r\nMessage-ID: <{number}.{self._began}@load>\r\n"
             f"X-Bench-Id: {number}\r\n{priority}"
         )
-        return header.encode() + self._body
-
-
-def summary(sent: Sequence[Sent]) -> dict[str, object]:
-    """Counts, accepted messages a second, and percentiles of the accept latency by lane."""
-    accepted = [message for message in sent if message.accepted]
-    began = min((message.submitted for message in sent), default=0.0)
-    ended = max((message.answered for message in sent), default=0.0)
-    return {
-        "messages": len(sent),
-        "accepted": len(accepted),
-        "codes": {str(code): n for code, n in Counter(m.code for m in sent).most_common()},
-        "tried_again": sum(message.tries > 1 for message in sent),
-        "seconds": round(ended - began, 3),
-        "accepted_per_second": round(len(accepted) / (ended - began), 1) if sent else None,
-        "latency_ms": {"all": latencies(accepted)}
-        | {
-            str(lane): latencies([message for message in accepted if message.lane == lane])
-            for lane in sorted({message.lane for message in accepted} - {0})
-        },
-    }
-
-
-def latencies(sent: Sequence[Sent]) -> dict[str, float]:
-    """Percentiles of the time from submission to reply, in milliseconds."""
-    times = sorted(message.answered - message.submitted for message in sent)
-    if not times:
-        return {}
-    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
-    return {
-        name: round(times[max(round(share * len(times)) - 1, 0)] * 1000, 2)
-        for name, share in shares.items()
-    }
-
-
-def log_line(message: Sent) -> str:
-    """A message as the log has it: tab-separated, times with microseconds."""
-    return (
-        f"{message.submitted:.6f}\t{message.answered:.6f}\t{message.code}\t{message.id}\t"
-        f"{message.lane}\t{message.tries}\t{message.recipient}\n"
-    )
+        return header.encode() + self._fields + self._body
 
 
 def lanes(text: str) -> tuple[tuple[int, int], ...]:
@@ -226,10 +196,8 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     host, _, port = given.to.rpartition(":")
     user, _, secret = given.auth.partition(":")
-    # Certificates here are made for the test: encryption is measured, not trust.
-    tls = ssl._create_unverified_context() if given.starttls else None  # noqa: S323, SLF001
     plan = Plan(
-        Door(host.strip("[]"), int(port), user, secret, tls),
+        Door(host.strip("[]"), int(port), user, secret, any_certificate() if given.tls else None),
         messages=given.messages,
         connections=given.connections,
         size=given.size,
@@ -237,7 +205,10 @@ def main(arguments: Sequence[str]) -> int:
         recipient=given.recipient,
         recipients=given.recipients,
         lanes=given.lanes,
+        fields=given.field,
         pipelining=not given.no_pipelining,
+        http=given.http,
+        once=given.once,
         rate=given.rate,
         first=given.first,
         persist=given.persist,
@@ -281,8 +252,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--recipient", default="user{n}@dest.example", help="{n} is the message's number")
     add("--recipients", type=int, default=1, help="of each message")
     add("--lanes", type=lanes, default=(), metavar="1=1,5=99", help="mix of X-Priority")
-    add("--auth", default="", metavar="USER:SECRET", help="AUTH PLAIN")
-    add("--starttls", action="store_true", help="encrypt; any certificate will do")
+    add("--auth", default="", metavar="USER:SECRET", help="AUTH PLAIN, or Bearer")
+    add("--tls", action="store_true", help="STARTTLS, or HTTPS; any certificate will do")
+    add("--http", type=Form, choices=list(Form), help="post to our HTTP API, and not by SMTP")
+    add("--once", action="store_true", help="a connection for each message")
+    add("--field", action="append", default=[], metavar="NAME: VALUE", help="more of the header")
     add("--no-pipelining", action="store_true", help="wait for each reply")
     add("--rate", type=float, default=0.0, help="messages a second; default: as fast as taken")
     add("--first", type=int, default=0, help="number of the first message")

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -27,7 +28,12 @@ class Door:
     port: int
     user: str = ""  # AUTH PLAIN with it; "": no login
     secret: str = ""
-    tls: ssl.SSLContext | None = None  # STARTTLS with it; None: in clear
+    tls: ssl.SSLContext | None = None  # STARTTLS, or HTTPS, with it; None: in clear
+
+
+def any_certificate() -> ssl.SSLContext:
+    """TLS that takes any certificate: those here are made for the test."""
+    return ssl._create_unverified_context()  # noqa: S323, SLF001 -- encryption is measured, not trust
 
 
 class Session(asyncio.Protocol):
@@ -40,7 +46,7 @@ class Session(asyncio.Protocol):
         self._input = b""
         self._codes: list[int] = []
         self._said: list[bytes] | None = None  # lines of replies, while a caller wants to read them
-        self._pipelining_offered = False
+        self._pipelining = True  # wanted, and after EHLO: also offered
         self._wanted = 0
         self._answer: asyncio.Future[list[int]] | None = None
         self._lost = False
@@ -48,13 +54,17 @@ class Session(asyncio.Protocol):
         self._watch: asyncio.TimerHandle | None = None
 
     @classmethod
-    async def open(cls, door: Door) -> Self:
-        """A session that is ready for its first message. Raises CannotConnect."""
+    async def open(cls, door: Door, *, pipelining: bool = True) -> Self:
+        """A session that is ready for its first message. Raises CannotConnect.
+
+        With *pipelining* commands go together if the server offers that.
+        """
         loop = asyncio.get_running_loop()
         try:
             _, session = await loop.create_connection(cls, door.host, door.port)
         except OSError as error:
             raise CannotConnect(f"{door.host}:{door.port}: {error}") from error
+        session._pipelining = pipelining  # noqa: SLF001 -- ours
         try:
             await session.enter(door)
         except (SessionLost, ssl.SSLError) as error:
@@ -62,13 +72,12 @@ class Session(asyncio.Protocol):
             raise CannotConnect(f"{door.host}:{door.port}: {error}") from error
         return session
 
-    async def send(self, envelope: tuple[bytes, ...], text: bytes, *, pipelining: bool) -> int:
+    async def send(self, envelope: tuple[bytes, ...], text: bytes) -> int:
         """Send one message; the code of the final reply. Raises SessionLost.
 
-        *envelope* is MAIL, RCPT (once or more) and DATA; *text* ends with the dot's line. With
-        *pipelining* commands go together if the server offers that.
+        *envelope* is MAIL, RCPT (once or more) and DATA; *text* ends with the dot's line.
         """
-        if pipelining and self._pipelining_offered:
+        if self._pipelining:
             codes = await self._ask(b"".join(envelope), len(envelope))
         else:
             codes = [(await self._ask(command, 1))[0] for command in envelope]
@@ -76,6 +85,14 @@ class Session(asyncio.Protocol):
             return (await self._ask(text, 1))[0]
         await self._ask(b"RSET\r\n", 1)
         return next(code for code in codes if code >= 400)
+
+    async def quit(self) -> None:
+        """Send QUIT, and close when it is answered."""
+        with suppress(SessionLost):
+            await self._ask(b"QUIT\r\n", 1)
+        if self._watch is not None:
+            self._watch.cancel()
+        self._transport.close()
 
     def close(self) -> None:
         """Send QUIT and close without waiting for the reply."""
@@ -129,7 +146,8 @@ class Session(asyncio.Protocol):
         self._said = []
         await self._expect(b"EHLO load.sender.example\r\n", 250)
         offered = {line[4:].strip().upper() for line in self._said}
-        self._said, self._pipelining_offered = None, b"PIPELINING" in offered
+        self._said = None
+        self._pipelining = self._pipelining and b"PIPELINING" in offered
 
     async def _expect(self, command: bytes, wanted: int) -> None:
         (code,) = await self._ask(command, 1)

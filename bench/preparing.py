@@ -7,7 +7,7 @@ medians with the lowest and highest round.
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -75,15 +75,15 @@ def main() -> None:
     }
     with Path(os.devnull).open("w") as nowhere:
         writer = configure("bench", form=LogFormat.JSON, stream=nowhere)
-        rounds = _measured(costs, after=writer.flush)
+        rounds = measured(costs, after=writer.flush)
     for name, seen in rounds.items():
         low, middle, high = min(seen), statistics.median(seen), max(seen)
         print(f"{name:40} {middle:7.1f} us   ({low:.1f}-{high:.1f})")
 
 
-def _measured(
-    costs: dict[str, Callable[[int], object]], after: Callable[[], None]
-) -> dict[str, list[float]]:
+def measured(
+    costs: Mapping[str, Callable[[int], object]], after: Callable[[], None]
+) -> Mapping[str, list[float]]:
     """Microseconds of CPU per message of each of *costs*, a figure for each round."""
     seen: dict[str, list[float]] = {name: [] for name in costs}
     for _ in range(ROUNDS):

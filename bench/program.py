@@ -49,7 +49,7 @@ def _some_of(
     callback=_some_of(FIGURES),
     default=",".join(FIGURES),
     show_default=True,
-    help="systems: all side by side; the others: scenarios of ours.",
+    help="systems: all side by side; accept: every way in; the others: scenarios of ours.",
 )
 @click.option("--runs", default=5, show_default=True, help="Of each, in turn.")
 @click.option("-n", "--messages", default=_DEFAULT.messages, show_default=True)

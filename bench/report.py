@@ -4,7 +4,10 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.accepted import Accepted, spread
 from bench.figures import Figures, Work
+
+from bench import accepted
 
 OURS = frozenset({"onebox", "split"})
 REFERENCE = "postfix"  # what ratios are to
@@ -68,6 +71,7 @@ class Results:
     work: Work
     systems: tuple[Measured, ...] = ()
     scenarios: tuple[Found, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
     scale: float = 1.0  # of the scenarios; below 1 it was a rehearsal
     not_measured: Mapping[str, str] = field(default_factory=dict)  # title and reason
     failed: tuple[str, ...] = ()  # runs without figures, and why
@@ -79,13 +83,14 @@ class Results:
     @property
     def faults(self) -> tuple[str, ...]:
         """Runs that failed, or in which a message was refused, lost or doubled."""
-        return self.failed + tuple(
+        faults = (
             f"{system.title}, run {number}: {run.refused} refused, {run.lost} lost, "
             f"{run.duplicates} duplicates"
             for system in self.systems
             for number, run in enumerate(system.runs, 1)
             if not run.faultless
         )
+        return (*self.failed, *faults, *accepted.faults(self.accepted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +161,6 @@ def _cell(system: Measured, reference: Measured | None, measure: Measure) -> str
     return cell if found is None else f"{cell} {found:.2f}x"
 
 
-def spread(values: Sequence[float], digits: int) -> str:
-    """The median of *values* and, if there are several, the lowest and the highest."""
-    told = f"{statistics.median(values):,.{digits}f}"
-    if values[1:]:
-        told += f" ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
-    return told
-
-
 def scenario_table(results: Results) -> list[list[str]]:
     """Head and rows, one for each criterion."""
     marks = {None: "", True: "yes", False: "NO"}
@@ -203,10 +200,12 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def whole(results: Results, form: Callable[[Sequence[Sequence[str]]], str]) -> str:
-    """Both tables, if they have rows, and the notes."""
+    """All tables that have rows, and the notes."""
     tables = []
     if results.systems:
         tables.append(form(table(results)))
+    if results.accepted:
+        tables.append(form(accepted.table(results.accepted)))
     if results.scenarios:
         tables.append(form(scenario_table(results)))
     return "\n\n".join([*tables, *notes(results)])
@@ -227,9 +226,14 @@ def notes(results: Results) -> Iterator[str]:
         )
     if results.systems:
         yield _what_systems_did(results)
-        yield "; ".join(f"{system.title}: {system.version}" for system in results.systems) + "."
-    if results.scenarios and results.scale != 1:
-        yield f"A REHEARSAL: scenarios had {results.scale:g} times their numbers."
+    if results.accepted:
+        yield accepted.EXPLAINED
+    versions = {system.title: system.version for system in results.systems}
+    versions |= {one.title: one.version for one in results.accepted}
+    if versions:
+        yield "; ".join(f"{title}: {version}" for title, version in versions.items()) + "."
+    if (results.scenarios or results.accepted) and results.scale != 1:
+        yield f"A REHEARSAL: scenarios and ways in had {results.scale:g} times their numbers."
     for title, why in results.not_measured.items():
         yield f"NOT MEASURED: {title}: {why}"
     for fault in results.faults:

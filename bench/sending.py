@@ -26,10 +26,10 @@ import uvloop
 from bench.children import PYTHON, Child
 
 from dispatcher.connection_pool import ConnectionPool
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.static_routes import NextHop, StaticRoutes
-from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.kept_connections import ReusePolicy
 from dispatcher.results import Results

@@ -54,7 +54,7 @@ class Split:
         self.dkim_record = b""
         self.version = ""
         self.database = self._folder / "postgres"
-        self.account = open_account(self.name)
+        self.account = self._backing = open_account(self.name)
 
     @property
     def door(self) -> Door:
@@ -75,7 +75,7 @@ class Split:
         """See System."""
         command = [PYTHON, "-m", "bench.backing", str(self._folder)]
         log = self._folder / "backing.log"
-        backing = await Child.start(command, log, self.account, env=SHARED_WITH_TESTS, speaks=True)
+        backing = await Child.start(command, log, self._backing, env=SHARED_WITH_TESTS, speaks=True)
         self._children.append(backing)
         urls = await backing.line()
         self.environ["POSTHOUSE_DATABASE_URL"] = urls["database_url"]

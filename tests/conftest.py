@@ -10,7 +10,7 @@ _SERVERS = ("servers.postgres", "servers.rabbitmq")
 pytest_plugins = [name for name in _SERVERS if find_spec(name)]
 
 # Those that take longest go first, so that no process has a long one left when the others are done.
-_FIRST = ("chaos", "faults", "e2e", "contract", "command", "onebox", "flow", "store")
+_FIRST = ("chaos", "faults", "e2e", "verifiers", "contract", "command", "onebox", "flow", "store")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,7 +9,9 @@ from bench.report import Found
 from bench.scenarios.backlog import Backlog
 from bench.scenarios.events import Events
 from bench.scenarios.lanes import Lanes
+from bench.scenarios.neighbours import Neighbours
 from bench.scenarios.octets import Octets
+from bench.scenarios.profiles import Profiles
 from bench.scenarios.recipients import Recipients
 from bench.scenarios.stage import Scenario, Stage
 from bench.scenarios.start import Start
@@ -17,7 +19,8 @@ from bench.systems import NotMeasured, Ours
 
 Build = Callable[[Path, int], Ours]
 SCENARIOS: Mapping[str, type[Scenario]] = {
-    scenario.name: scenario for scenario in (Lanes, Backlog, Recipients, Octets, Events, Start)
+    scenario.name: scenario
+    for scenario in (Lanes, Neighbours, Backlog, Recipients, Octets, Events, Profiles, Start)
 }
 
 

@@ -11,18 +11,32 @@ _COMMANDS = {
     "init": ("setup", "Make the data folder, secret key, certificate and database."),
     "migrate": ("setup", "Bring the database to the schema of this version."),
     "account": ("account", "Create, list, hold and release accounts; what each hears of failures."),
-    "credential": ("credential", "Create, list and switch SMTP users."),
+    "stream": ("stream", "Lists and mailings: settings, statistics and billing of their mail."),
+    "profile": (
+        "profile_commands",
+        "How mail of a user is treated: presets, and profiles of accounts.",
+    ),
+    "credential": ("credential", "Create, list and change SMTP users."),
     "domain": ("domain", "Add sending domains and print the records to publish."),
     "suppression": ("suppression", "Addresses that are not mailed."),
     "audit": ("audit", "What operators did, and who."),
     "bounce": ("bounce", "What a returned message means, and why."),
     "postmaster": ("postmaster", "Mail to postmaster@ and abuse@ that was kept."),
+    "sandbox": ("sandbox_mail", "Mail from the sandbox domain, kept to be read."),
     "queue": ("queue", "Mail that waits, by lane and state, and quarantined mail."),
     "backup": ("backup", "Save the database into a file, while mail goes on."),
     "restore": ("backup", "Fill an empty database from such a file; nothing is sent twice."),
     "message": ("message_timeline", "Print the timeline of one message."),
     "send": ("send", "Submit a test message over SMTP."),
-    "explain": ("explain", "Say what a server's reply would mean, and why."),
+    "explain": ("explain", "Say what would become of a message or a server's reply, and why."),
+    "backtest": (
+        "backtest",
+        "Run past mail through a changed profile: what comes out differently.",
+    ),
+    "migrate-rehearse": (
+        "migrate_rehearse",
+        "Run old mail through its old dialect and ours: what differs.",
+    ),
     "config": ("config", "Check settings, and list all of them."),
     "ingest": ("services", "Run the service that accepts mail."),
     "policy": ("services", "Run the service that rewrites and signs."),
@@ -53,7 +67,7 @@ class _Commands(click.Group):
         module, _ = _available().get(cmd_name, (None, ""))
         if module is None:
             return None
-        command = getattr(import_module(module), cmd_name)
+        command = getattr(import_module(module), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -13,17 +13,26 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from command.dns_records import UnusableSpf
-from command.provisioning import BounceAddressInside, NameTaken, NoAccount, NoDomain, NoKey
-from onebox.installation import Installation, InstallationSettings, NoInstallation
+from command.account_profiles import Contradiction, NoBounceAddress
+from command.credential_provisioning import NoCredential, UnusableName
+from command.key_provisioning import NoKey
+from command.provisioning import BounceAddressInside, NameTaken, NoAccount, NoDomain
+from command.secret_making import UnusableSecret
+from onebox.installation import Installation, NoInstallation
+from onebox.installation_settings import InstallationSettings
 from onebox.postgres_binaries import PostgresError
+from posthouse.domains.setup_records import NoNameservers
+from posthouse.domains.spf_record import UnusableSpf
 from posthouse.mail.address import InvalidAddress
 from posthouse.mail.lane import Lane
 from posthouse.profiles import InvalidOverride, UnknownProfile
 from posthouse.running import logs
 from posthouse.running.common_settings import LogFormat, LogLevel
+from posthouse.running.keys import NoFreeSelector
 from posthouse.running.settings import SettingsError, load
 from posthouse.store import StoreRefused, StoreUnavailable
+from posthouse.store.credentials import SecretTaken
+from posthouse.store.new_client import BounceAddressForbidden
 from posthouse.store.postgres import Postgres
 from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
 
@@ -143,11 +152,13 @@ def friendly_errors() -> Iterator[None]:
         raise click.ClickException(f"the database refused this: {error}") from error
     except (NoInstallation, PostgresError, SettingsError, WrongSecretKey) as error:
         raise click.ClickException(str(error)) from error
-    except (NoAccount, NoDomain, NoKey, NameTaken, InvalidAddress) as error:
+    except (NoAccount, NoDomain, NoKey, NoFreeSelector, NameTaken, InvalidAddress) as error:
         raise click.ClickException(str(error)) from error
-    except (UnusableSpf, UnknownProfile, InvalidOverride) as error:
+    except (UnusableSpf, UnknownProfile, InvalidOverride, Contradiction, NoBounceAddress) as error:
         raise click.ClickException(str(error)) from error
-    except BounceAddressInside as error:
+    except (BounceAddressInside, BounceAddressForbidden, NoNameservers) as error:
+        raise click.ClickException(str(error)) from error
+    except (NoCredential, UnusableName, UnusableSecret, SecretTaken) as error:
         raise click.ClickException(str(error)) from error
 
 

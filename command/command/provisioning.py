@@ -1,25 +1,23 @@
 """Provisioning of a customer: credentials, and sending domains with keys."""
 
 import base64
-import os
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from itertools import count
 from typing import Any
 from uuid import UUID
 
 from posthouse.mail.address import Address, InvalidAddress
-from posthouse.mail.dkim_key import Algorithm, check, record
-from posthouse.mail.lane import Lane
-from posthouse.mail.secret import KEY_OCTETS, NONCE_OCTETS, Purpose, derive, hash_secret, seal
-from posthouse.running.keys import generate
+from posthouse.mail.dkim_key import Algorithm
+from posthouse.mail.secret import Purpose, derive
+from posthouse.profiles.choices import Onboarding
+from posthouse.running.keys import make_keys
 from posthouse.store import StoreRefused
 from posthouse.store.account_settings import lies_in
-from posthouse.store.accounts import AccountStore, KeyState, NewKey
+from posthouse.store.accounts import AccountStore
 
-_USERNAME_OCTETS = 5  # eight base32 digits
+_CODE_OCTETS = 10  # sixteen
 
 
 class NoAccount(Exception):
@@ -28,10 +26,6 @@ class NoAccount(Exception):
 
 class NoDomain(Exception):
     """Not a domain, or none of that account."""
-
-
-class NoKey(Exception):
-    """The domain has no such DKIM key, or the key cannot get that state."""
 
 
 class NameTaken(Exception):
@@ -43,11 +37,13 @@ class BounceAddressInside(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class NewCredential:
-    """A credential as its user needs it; the secret is shown this once."""
+class DomainWay:
+    """How a new sending domain is set up."""
 
-    username: str
-    secret: str
+    onboarding: Onboarding = Onboarding.RECORDS
+    verified: bool = False  # by the operator's word; a trusted one always is
+    key_zone: str | None = None
+    return_path_host: str | None = None
 
 
 async def account_id(accounts: AccountStore, name: str) -> UUID:
@@ -70,34 +66,9 @@ async def ensure_account(accounts: AccountStore, name: str) -> UUID:
         return await account_id(accounts, name)
 
 
-async def create_credential(
-    accounts: AccountStore,
-    account: UUID,
-    secret_key: bytes,
-    *,
-    username: str | None,
-    lane: Lane,
-    highest_lane: Lane,
-    note: str,
-    profile: str = "native",
-) -> NewCredential:
-    """Make a credential with a secret of 256 random bits; raises NameTaken."""
-    chosen = username or f"ph-{_random_name()}"
-    secret = secrets.token_urlsafe(KEY_OCTETS)
-    pepper = derive(secret_key, Purpose.CREDENTIALS)
-    try:
-        await accounts.create_credential(
-            account,
-            chosen,
-            hash_secret(secret, pepper),
-            lane=lane,
-            highest_lane=highest_lane,
-            note=note,
-            profile=profile,
-        )
-    except StoreRefused as error:
-        raise NameTaken(f"there is a credential called {chosen!r} already") from error
-    return NewCredential(chosen, secret)
+def random_code() -> str:
+    """The code of a stream, which nobody can guess."""
+    return base64.b32encode(secrets.token_bytes(_CODE_OCTETS)).decode().lower()
 
 
 async def add_domain(
@@ -107,10 +78,10 @@ async def add_domain(
     secret_key: bytes,
     *,
     algorithms: Iterable[Algorithm],
-    return_path_host: str | None = None,
-    verified: bool,
     today: date,
-) -> tuple[NewKey, ...]:
+    way: DomainWay,
+    actor: str,
+) -> None:
     """Make the sending domain *name* with a DKIM key for each of *algorithms*.
 
     Raises NameTaken when an account has it: DNS holds one set of keys for a domain. Raises
@@ -118,74 +89,37 @@ async def add_domain(
     """
     await _refuse_bounce_address(accounts, account, name)
     sealing_key = derive(secret_key, Purpose.DKIM_KEYS)
-    keys = tuple(_new_key(algorithm, sealing_key, today) for algorithm in algorithms)
+    keys = make_keys(algorithms, sealing_key, today, in_slots=way.key_zone is not None)
     try:
         await accounts.create_sending_domain(
-            account, name, keys, return_path_host=return_path_host, verified=verified
+            account,
+            name,
+            keys,
+            return_path_host=way.return_path_host,
+            verified=way.verified or way.onboarding is Onboarding.TRUSTED,
+            onboarding=way.onboarding,
+            key_zone=way.key_zone,
+            actor=actor,
         )
     except StoreRefused as error:
-        owners = await _owners(accounts, name)
-        raise NameTaken(
-            f"{owners} the domain {name} already; `posthouse domain share {name} --account "
-            "NAME` lets another account use it with the same keys"
-        ) from error
-    return keys
+        raise await _taken(accounts, name) from error
 
 
-async def domain_keys(accounts: AccountStore, name: str) -> list[Any]:
-    """The DKIM keys of the domain *name*, by selector; raises NoDomain when no account has it."""
-    rows = {r["selector"]: r for r in await accounts.sending_domains() if r["name"] == name}
-    if not rows:
-        raise NoDomain(f"no account has the domain {name}; `posthouse domain add` makes it")
-    return [row for selector, row in rows.items() if selector is not None]
+async def _taken(accounts: AccountStore, name: str) -> NameTaken:
+    owners = await _owners(accounts, name)
+    return NameTaken(
+        f"{owners} the domain {name} already; `posthouse domain share {name} --account "
+        "NAME` lets another account use it with the same keys"
+    )
 
 
-async def add_keys(
-    accounts: AccountStore,
-    name: str,
-    secret_key: bytes,
-    *,
-    algorithms: Iterable[Algorithm],
-    today: date,
-) -> tuple[NewKey, ...]:
-    """Give the domain *name* a key for each of *algorithms* that does not sign yet."""
-    taken = {row["selector"] for row in await domain_keys(accounts, name)}
-    sealing_key = derive(secret_key, Purpose.DKIM_KEYS)
-    keys = tuple(_new_key(algorithm, sealing_key, today, taken) for algorithm in algorithms)
-    for key in keys:
-        try:
-            await accounts.add_key(name, key)
-        except StoreRefused as error:  # another command was faster
-            raise NameTaken(f"{name} has a key {key.selector} already") from error
-    return keys
-
-
-async def change_key_state(
-    accounts: AccountStore, name: str, selector: str, state: KeyState
-) -> None:
-    """Let a DKIM key sign, or stop it; raises NoKey, also for the last one that signs."""
-    states = {row["selector"]: row["state"] for row in await domain_keys(accounts, name)}
-    if selector not in states:
-        known = ", ".join(f"{one} ({state})" for one, state in states.items()) or "none"
-        raise NoKey(f"{name} has no key {selector!r}; its keys: {known}")
-    if states[selector] == state:
-        raise NoKey(f"the key {selector} of {name} is {state} already")
-    others = [one for one, state in states.items() if state == KeyState.ACTIVE and one != selector]
-    if state is KeyState.RETIRED and not others:
-        raise NoKey(
-            f"without {selector} no key of {name} would be active, and its mail would not be "
-            f"signed; activate another one first: `posthouse domain keys add {name}`"
-        )
-    await accounts.set_key_state(name, selector, state)
-
-
-async def share_domain(accounts: AccountStore, account: UUID, name: str) -> None:
+async def share_domain(accounts: AccountStore, account: UUID, name: str, actor: str) -> None:
     """Let *account* send as a domain of another account, with its keys.
 
     Raises NoDomain and BounceAddressInside.
     """
     await _refuse_bounce_address(accounts, account, name)
-    if not await accounts.share_sending_domain(account, name):
+    if not await accounts.share_sending_domain(account, name, actor):
         owners = await _owners(accounts, name)
         raise NoDomain(
             f"{owners} the domain {name} already"
@@ -217,13 +151,21 @@ async def _owners(accounts: AccountStore, name: str) -> str:
 
 
 async def ensure_domain(
-    accounts: AccountStore, account: UUID, name: str, secret_key: bytes, *, today: date
+    accounts: AccountStore, account: UUID, name: str, secret_key: bytes, *, today: date, actor: str
 ) -> None:
     """Let the account send as *name* at once: the domain is verified, and made if it is missing."""
-    if await accounts.verify_sending_domain(account, name):
+    if await accounts.verify_sending_domain(account, name, actor):
         return
+    way = DomainWay(verified=True)
     await add_domain(
-        accounts, account, name, secret_key, algorithms=Algorithm, verified=True, today=today
+        accounts,
+        account,
+        name,
+        secret_key,
+        algorithms=Algorithm,
+        today=today,
+        way=way,
+        actor=actor,
     )
 
 
@@ -248,22 +190,3 @@ def domain_name(text: str) -> str:
     if address.is_literal or "." not in address.domain:
         raise NoDomain(f"{text!r} is not a domain that can be published in DNS")
     return address.ascii_domain
-
-
-def _new_key(
-    algorithm: Algorithm, sealing_key: bytes, today: date, taken: Collection[str] = ()
-) -> NewKey:
-    pkcs8 = generate(algorithm)
-    # The month tells, at rotation, which of the published keys is the old one.
-    kind = algorithm.partition("-")[0]
-    names = (f"ph{today:%Y%m}{'' if n == 1 else f'-{n}'}-{kind}" for n in count(1))
-    return NewKey(
-        selector=next(name for name in names if name not in taken),
-        algorithm=algorithm.value,
-        sealed=seal(pkcs8, sealing_key, os.urandom(NONCE_OCTETS)),
-        record=record(check(algorithm, pkcs8)),
-    )
-
-
-def _random_name() -> str:
-    return base64.b32encode(secrets.token_bytes(_USERNAME_OCTETS)).decode().lower()

@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
+from uuid import UUID
 
+from posthouse.mail.dsn_request import DsnRequest
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.reply import escaped
+from posthouse.mail.submission import OWN_CREDENTIAL
 from posthouse.store.timeline import Timeline
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WORD = 11  # letters of the longest kind of event, and one
+_WORD = 10  # letters of most kinds of events
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 _KILO = 1024
 _INDENTED = " " * 16
+_MOST_ASKED = 20  # recipients with parameters of their own
 _LISTED = {"hard": "hard bounce", "soft": "soft bounce, for some time"}
 
 
@@ -44,6 +49,8 @@ def _told(timeline: Timeline) -> Iterator[str]:
     for attempt in attempts.values():
         text = f"{recipients[attempt['delivery_id']]} {_host(attempt)}: {_reply(attempt)}"
         yield _line(attempt["finished_at"], attempt["outcome"], text)
+    if timeline.submission.get("send_at") is not None:
+        yield f"  scheduled     until {timeline.submission['send_at']:%Y-%m-%d %H:%M:%S}"
     for delivery in timeline.deliveries:
         if delivery["due_at"] is not None:
             yield _waiting(delivery)
@@ -71,17 +78,29 @@ def _introduction(submission: Mapping[str, Any]) -> Iterator[str]:
         f"lane {Lane(submission['lane']).label}, {_size(submission['size'])}, "
         f"{_origin(submission)}"
     )
+    if (asked := DsnRequest.from_json((submission["attributes"] or {}).get("dsn"))) is not None:
+        yield from _asked(asked)
+
+
+def _asked(dsn: DsnRequest) -> Iterator[str]:
+    """What its sender wants to be told about delivery, as it was given."""
+    if dsn.parameters:
+        yield f"  asks for{dsn.parameters}"
+    for recipient, asked in islice(dsn.recipients.items(), _MOST_ASKED):
+        yield f"  asks about {recipient}{asked.parameters}"
+    if (more := len(dsn.recipients) - _MOST_ASKED) > 0:
+        yield f"  asks about {more} more"
 
 
 def _origin(submission: Mapping[str, Any]) -> str:
-    if not submission["sender"]:  # no client may give the null reverse-path
+    if submission["credential_id"] == OWN_CREDENTIAL:
         return "by this relay itself"
     user = submission["username"] or "a user that is gone"
     return f"by {user} at {submission['client']} {_secured(submission['tls'])}"
 
 
 def _line(at: datetime, kind: str, text: str) -> str:
-    return f"  {at:%H:%M:%S.%f}"[:-3] + f"  {kind:<{_WORD}}{text}".rstrip()
+    return f"  {at:%H:%M:%S.%f}"[:-3] + f"  {kind:<{_WORD}} {text}".rstrip()
 
 
 def _event(
@@ -92,19 +111,34 @@ def _event(
     if attempt is not None:
         # Our own words stand before those of the other side.
         later = f", next try {_later(event, detail)}" if "wait_seconds" in detail else ""
-        return f"{recipient} {_host(attempt)}{later}{_listed(detail)}: {_reply(attempt)}"
+        report = f", report: {detail['dsn']}" if "dsn" in detail else ""
+        return f"{recipient} {_host(attempt)}{later}{report}{_listed(detail)}: {_reply(attempt)}"
     match EventKind(event["kind"]):
         case EventKind.PREPARED:
             return _prepared(detail)
-        case EventKind.ACCEPTED:
-            return "committed, the client has its 250"
-        case EventKind.SUPPRESSED:
-            return f"{recipient}: {_suppressed(detail)}, not attempted"
+        case EventKind.ACCEPTED | EventKind.RESUBMITTED as kind:
+            return _submitted(kind, detail)
+        case EventKind.SUPPRESSED | EventKind.RECIPIENT_DISCARDED as kind:
+            return f"{recipient}: {_left_out(kind, detail)}"
         case EventKind.BOUNCED | EventKind.DELAYED if "status" in detail:
             return _reported(recipient, detail)
         case _:
-            text = f"{_described(detail)}{_listed(detail)}"
+            said = _alerted(detail) if "alert" in detail else _described(detail)
+            text = f"{said}{_listed(detail)}"
             return f"{recipient}: {text}" if recipient else text
+
+
+def _submitted(kind: EventKind, detail: Mapping[str, Any]) -> str:
+    if kind is EventKind.ACCEPTED:
+        return "committed, the client has its 250"
+    how = f"under the key {detail['key']}" if "key" in detail else "in the same octets"
+    if until := detail.get("known_until"):
+        how += f" (known until {until[:16].replace('T', ' ')})"
+    if "repeats" in detail:
+        return f"a repeat of {UUID(detail['repeats']).hex}, {how}"
+    if "accepted_as" not in detail:
+        return f"its client submitted it again {how}, and heard the same id"
+    return f"its client submitted it again {how}: accepted as {UUID(detail['accepted_as']).hex}"
 
 
 def _prepared(detail: Mapping[str, Any]) -> str:
@@ -128,6 +162,17 @@ def _listed(detail: Mapping[str, Any]) -> str:
         return ""
     rule = f" by the rule {detail['rule']!r}" if detail.get("rule") else ""
     return f", put on the list: {_LISTED.get(detail['listed'], detail['listed'])}{rule}"
+
+
+def _left_out(kind: EventKind, detail: Mapping[str, Any]) -> str:
+    if kind is EventKind.RECIPIENT_DISCARDED:
+        return f"gets no copy, by the rule {detail['rule']}"
+    return f"{_suppressed(detail)}, not attempted"
+
+
+def _alerted(detail: Mapping[str, Any]) -> str:
+    what = str(detail["alert"]).replace("_", " ")
+    return f"its account hears of an {what}: {detail.get('address')} in {detail.get('field')}"
 
 
 def _suppressed(detail: Mapping[str, Any]) -> str:

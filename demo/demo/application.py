@@ -6,10 +6,11 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
+from typing import Self
 
 from posthouse.mail.lane import Lane
 from posthouse.running.tcp import Endpoint
@@ -52,34 +53,57 @@ class Accepted:
     at: float  # when its 250 came, in seconds since 1970
 
 
-def submit(relay: Endpoint, sender: DemoSender, parcels: Sequence[DemoMessage]) -> list[Accepted]:
-    """Submit *parcels* over a few connections with STARTTLS and AUTH; raises NotAccepted."""
-    shares = [share for n in range(_CONNECTIONS) if (share := parcels[n::_CONNECTIONS])]
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        done = pool.map(lambda share: _submit_share(relay, sender, share), shares)
-        return [accepted for share in done for accepted in share]
+class Application:
+    """Submits over a few connections, with STARTTLS and AUTH, that it keeps for the next messages.
 
+    A context manager that opens and closes them; raises NotAccepted, as `submit` does.
+    """
 
-def _submit_share(
-    relay: Endpoint, sender: DemoSender, parcels: Sequence[DemoMessage]
-) -> list[Accepted]:
-    try:
-        with _connected(relay, sender) as client:
-            return [_submit_one(client, sender, parcel) for parcel in parcels]
-    except (OSError, smtplib.SMTPException) as error:
-        raise NotAccepted(f"submission to {relay}: {error}") from error
+    def __init__(self, relay: Endpoint, sender: DemoSender) -> None:
+        self._relay = relay
+        self._sender = sender
+        self._clients: list[smtplib.SMTP] = []
 
+    def __enter__(self) -> Self:
+        with self._refusing(), ThreadPoolExecutor(_CONNECTIONS) as pool:
+            self._clients = list(pool.map(lambda _: self._connected(), range(_CONNECTIONS)))
+        return self
 
-@contextmanager
-def _connected(relay: Endpoint, sender: DemoSender) -> Iterator[smtplib.SMTP]:
-    context = ssl.create_default_context()
-    # The relay of the demo has signed its certificate itself.
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    with smtplib.SMTP(relay.host, relay.port, timeout=_SECONDS) as client:
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients:
+            with suppress(OSError, smtplib.SMTPException):
+                client.quit()
+
+    def submit(self, parcels: Sequence[DemoMessage]) -> list[Accepted]:
+        """Submit *parcels*; returns when all are accepted."""
+
+        def submit_share(number: int) -> list[Accepted]:
+            client = self._clients[number]
+            return [
+                _submit_one(client, self._sender, parcel)
+                for parcel in parcels[number::_CONNECTIONS]
+            ]
+
+        with self._refusing(), ThreadPoolExecutor(_CONNECTIONS) as pool:
+            done = pool.map(submit_share, range(_CONNECTIONS))
+            return [accepted for share in done for accepted in share]
+
+    def _connected(self) -> smtplib.SMTP:
+        context = ssl.create_default_context()
+        # The relay of the demo has signed its certificate itself.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        client = smtplib.SMTP(self._relay.host, self._relay.port, timeout=_SECONDS)
         client.starttls(context=context)
-        client.login(sender.username, sender.secret)
-        yield client
+        client.login(self._sender.username, self._sender.secret)
+        return client
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, smtplib.SMTPException) as error:
+            raise NotAccepted(f"submission to {self._relay}: {error}") from error
 
 
 def _submit_one(client: smtplib.SMTP, sender: DemoSender, parcel: DemoMessage) -> Accepted:

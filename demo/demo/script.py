@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from demo.application import Accepted, DemoMessage, DemoSender, submit
+from demo.application import Accepted, Application, DemoMessage, DemoSender
 from demo.checks import (
     Check,
     is_finished,
@@ -20,7 +20,7 @@ from demo.output import DemoOutput
 from demo.stage import DemoStage
 from posthouse.mail.lane import Lane
 
-_BULK = 320
+_BULK = 240
 _UNDER_WAY = 40  # bulk messages at the sink before the urgent ones are submitted
 _URGENT = (
     *((Lane.VERY_HIGH, f"alert{n}") for n in range(1, 5)),
@@ -58,14 +58,15 @@ class Story:
     def perform(self) -> bool:
         """Run all steps; whether all checks passed. Raises DemoFailed, NotAccepted, StoryFailed."""
         cast = self._make_sender()
-        bulk = self._send_bulk(cast)
-        urgent = self._send_urgent(cast)
-        first = self._write_to_the_dead(cast)
-        self._wait_for_deliveries(cast, (*bulk, *urgent, first))
-        self._look_at_lanes(cast, bulk, urgent)
-        self._look_at_signatures(cast, (bulk[0], urgent[0]))
-        self._look_at_bounces(cast, first)
-        again = self._write_again(cast)
+        with Application(self._stage.submission, cast.sender) as application:
+            bulk = self._send_bulk(cast, application)
+            urgent = self._send_urgent(cast, application)
+            first = self._write_to_the_dead(cast, application)
+            self._wait_for_deliveries(cast, (*bulk, *urgent, first))
+            self._look_at_lanes(cast, bulk, urgent)
+            self._look_at_signatures(cast, (bulk[0], urgent[0]))
+            self._look_at_bounces(cast, first)
+            again = self._write_again(cast, application)
         self._tell_timelines((urgent[0], bulk[-1], first, again))
         return self._conclude()
 
@@ -94,19 +95,19 @@ class Story:
         sender = DemoSender(made["username"], made["secret"], f"hello@{domain}")
         return Cast(sender, account, f"there-{tag}.example", published)
 
-    def _send_bulk(self, cast: Cast) -> list[Accepted]:
+    def _send_bulk(self, cast: Cast, application: Application) -> list[Accepted]:
         self._output.step(f"A newsletter: {_BULK} messages in the bulk lane, to a slow server")
         begun = time.monotonic()
         parcels = [
             DemoMessage(Lane.BULK, (f"reader{n}@{cast.there}",), f"Newsletter {n}")
             for n in range(1, _BULK + 1)
         ]
-        accepted = submit(self._stage.submission, cast.sender, parcels)
+        accepted = application.submit(parcels)
         seconds = time.monotonic() - begun
         self._output.fact(f"all accepted (committed, then 250) in {seconds:.1f} s, over STARTTLS")
         return accepted
 
-    def _send_urgent(self, cast: Cast) -> list[Accepted]:
+    def _send_urgent(self, cast: Cast, application: Application) -> list[Accepted]:
         self._wait("the newsletter to be under way", lambda: len(self._arrived(cast)) >= _UNDER_WAY)
         before = len(self._arrived(cast))
         self._output.step(f"{len(_URGENT)} messages in higher lanes, after the newsletter")
@@ -114,13 +115,13 @@ class Story:
             DemoMessage(lane, (f"{name}@{cast.there}",), f"{lane.label}: {name}")
             for lane, name in _URGENT
         ]
-        accepted = submit(self._stage.submission, cast.sender, parcels)
+        accepted = application.submit(parcels)
         self._output.fact(f"accepted when {before} of {_BULK} newsletters had arrived")
         return sorted(accepted, key=lambda message: message.parcel.lane)
 
-    def _write_to_the_dead(self, cast: Cast) -> Accepted:
+    def _write_to_the_dead(self, cast: Cast, application: Application) -> Accepted:
         self._output.step("One message to alice@ (exists), nobody@ (refused) and gone@ (bounces)")
-        return self._submit_to_three(cast, "Are you there?")
+        return self._submit_to_three(cast, application, "Are you there?")
 
     def _wait_for_deliveries(self, cast: Cast, messages: Sequence[Accepted]) -> None:
         refused = 1  # nobody@
@@ -175,9 +176,9 @@ class Story:
         addresses = frozenset(entry["address"] for entry in listed)
         self._check(same_recipients("On the suppression list now", dead, addresses))
 
-    def _write_again(self, cast: Cast) -> Accepted:
+    def _write_again(self, cast: Cast, application: Application) -> Accepted:
         self._output.step("The same three again")
-        again = self._submit_to_three(cast, "Are you still there?")
+        again = self._submit_to_three(cast, application, "Are you still there?")
         timeline = self._timeline_when(again, "the second message to be done", is_finished)
         dead, alice = _dead(cast), frozenset({f"alice@{cast.there}"})
         self._check(
@@ -211,10 +212,10 @@ class Story:
                 self._output.verdict(check)
         return failed == 0
 
-    def _submit_to_three(self, cast: Cast, subject: str) -> Accepted:
+    def _submit_to_three(self, cast: Cast, application: Application, subject: str) -> Accepted:
         recipients = tuple(f"{name}@{cast.there}" for name in ("alice", "nobody", "gone"))
         parcel = DemoMessage(Lane.HIGH, recipients, subject)
-        (accepted,) = submit(self._stage.submission, cast.sender, [parcel])
+        (accepted,) = application.submit([parcel])
         self._output.fact(f"accepted as {accepted.id}")
         return accepted
 

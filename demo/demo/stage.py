@@ -24,7 +24,7 @@ _START_SECONDS = 90.0
 _STOP_SECONDS = 30.0
 _COMMAND_SECONDS = 60
 _HTTP_SECONDS = 10
-_SINK_DELAY = "0.5"
+_SINK_DELAY = "1.0"
 _LAST_WORDS = 2000  # characters of a log that are shown after a failure
 
 

@@ -12,11 +12,17 @@ from pathlib import Path
 import pytest
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
-from bench.load import Load, Plan, Sent, lanes, latencies, summary
-from bench.load_session import CannotConnect, Door
+from bench.chain import certificate
+from bench.load import Load, Plan, lanes
+from bench.load_http import Form
+from bench.load_session import CannotConnect, Door, any_certificate
+from bench.load_summary import Sent, latencies, summary
+from bench.observing import load_command
+from bench.open_store import open_door
 from bench.sink import Sink
 from bench.sink_session import Manners, Refusal
 
+from ingest.session_context import Limits
 from servers.patience import until
 
 
@@ -146,7 +152,7 @@ async def test_it_logs_in_under_tls() -> None:
     taken = []
 
     class Handler:
-        async def handle_DATA(self, _: SMTP, session: Session, __: Envelope) -> str:  # noqa: N802
+        async def handle_DATA(self, _: SMTP, session: Session, __: Envelope) -> str:
             taken.append((session.ssl is not None, session.authenticated))
             return "250 Ok"
 
@@ -169,6 +175,40 @@ async def test_it_logs_in_under_tls() -> None:
     with pytest.raises(CannotConnect, match="AUTH was answered 535"):
         await Load(Plan(Door("127.0.0.1", port, "user", "wrong", client), messages=1)).run()
     listener.close()
+
+
+async def test_each_message_may_have_a_connection_of_its_own() -> None:
+    async with Sink() as sink:
+        sent = await Load(Plan(door(sink), messages=20, connections=3, size=500, once=True)).run()
+        assert [message.code for message in sent] == [250] * 20
+        assert sink.connections == 20
+
+
+async def test_a_plan_is_carried_out_by_the_program_too() -> None:
+    async with open_door(["127.0.0.1:0/https"], Limits(), certificate()) as service:
+        way_in = Door("127.0.0.1", service.addresses[0].port, "user", "secret", any_certificate())
+        plan = Plan(way_in, messages=4, connections=2, size=500, http=Form.RAW, once=True)
+        program = await asyncio.create_subprocess_exec(
+            *load_command(plan), stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+        )
+        said, _ = await program.communicate()
+    assert json.loads(said)["codes"] == {"202": 4}
+
+
+@pytest.mark.parametrize(
+    ("form", "once"),
+    [(Form.RAW, False), (Form.RAW, True), (Form.JSON, True), (Form.SENDGRID, False)],
+)
+async def test_it_posts_to_our_http_api_over_tls_and_in_clear(form: Form, once: bool) -> None:
+    async with open_door(
+        ["127.0.0.1:0/http", "127.0.0.1:0/https"], Limits(), certificate()
+    ) as service:
+        for address, tls in zip(service.addresses, (None, any_certificate()), strict=True):
+            for secret, code in (("secret", 202), ("wrong", 401)):
+                way_in = Door("127.0.0.1", address.port, "user", secret, tls)
+                plan = Plan(way_in, messages=6, connections=2, size=2000, http=form, once=once)
+                sent = await Load(plan).run()
+                assert [message.code for message in sent] == [code] * 6
 
 
 def test_it_sends_to_loopback_only() -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,18 +14,20 @@ import structlog
 
 from bounces.account_watch import AccountWatch
 from bounces.core.thresholds import Limit, ThresholdLimits
+from bounces.event_reader import EventReader
 from bounces.relay_identity import RelayIdentity
 from posthouse.answers import HARD_CLASSES
+from posthouse.mail.due_results import OPERATOR
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Attributes
-from posthouse.mail.undelivered import OPERATOR
+from posthouse.mail.submission import OWN_CREDENTIAL, Attributes
 from posthouse.store.account_holds import AccountHolds
 from posthouse.store.account_statistics import AccountStatistics, CountingTurn
 from posthouse.store.audit_log import AuditStore
 from posthouse.store.deliveries import Settlement
-from posthouse.store.event_feed import EventCursor
+from posthouse.store.event_feed import EventPage
 from posthouse.store.returns import ReturnStore
+from posthouse.store.streams import StreamStore
 from servers.patience import eventually
 from servers.stores import ACCOUNT, Stores, an_attempt, open_stores
 
@@ -53,12 +55,12 @@ class Watched:
             ),
             announce=self.lanes.append,
             limits=limits,
-            look_seconds=0.01,
             **how,
         )
+        reader = EventReader(self.stores.database.alone(connections=3), [watch], look_seconds=0.01)
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(watch.run(stopping))
+            running = tasks.create_task(reader.run(stopping))
             try:
                 yield
                 await self.all_read()
@@ -112,6 +114,8 @@ async def watched(database: str) -> AsyncIterator[Watched]:
 async def test_results_are_counted_by_stream_domain_provider_and_class(watched: Watched) -> None:
     google = {"host": "aspmx.l.google.com"}
     news: dict[str, Any] = {"attributes": Attributes(stream="news"), "sender": "n@News.example"}
+    await watched.stores.sql("INSERT INTO sending_domains (name) VALUES ('news.example')")
+    await StreamStore(watched.stores.database).create(ACCOUNT, "news", "n1", {})
     async with watched.watching():
         await watched.send(EventKind.DELIVERED, 3, google)
         await watched.send(EventKind.DELIVERED, 2, **news)
@@ -123,7 +127,7 @@ async def test_results_are_counted_by_stream_domain_provider_and_class(watched: 
         "": {"delivered": 3, "bounced": 1, "deferred": 1, "expired": 1},
         "news": {"delivered": 2, "bounced": 2, "hard": 2},
     } == await watched.counts("stream")
-    assert {"sender.example", "news.example"} == set(await watched.counts("domain"))
+    assert {"", "news.example"} == set(await watched.counts("domain"))
     by_provider = await watched.counts("provider")
     assert {"delivered": 3} == by_provider["google"]
     assert 2 == by_provider["other"]["delivered"]
@@ -135,6 +139,52 @@ async def test_results_are_counted_by_stream_domain_provider_and_class(watched: 
     } == await watched.counts("class")
     (day,) = (await watched.counts("day")).values()
     assert {"delivered": 5, "bounced": 3, "hard": 2, "deferred": 1, "expired": 1} == day
+
+
+async def test_names_that_clients_make_up_are_counted_without_name(watched: Watched) -> None:
+    """Of streams and domains only those that we know: anything else may be one for each message."""
+    other = UUID(int=9)
+    await watched.stores.sql("INSERT INTO accounts (id, name) VALUES ($1, 'news')", other)
+    await StreamStore(watched.stores.database).create(other, "theirs", "t", {})
+    async with watched.watching():
+        for name in ("a", "b", "theirs"):
+            await watched.send(
+                EventKind.DELIVERED,
+                1,
+                attributes=Attributes(stream=name),
+                sender=f"n@{name}.example",
+            )
+    assert {"": {"delivered": 3}} == await watched.counts("stream")
+    assert {"": {"delivered": 3}} == await watched.counts("domain")
+
+
+async def test_E05_E06_messages_and_deliveries_are_summed_by_stream_and_month(
+    watched: Watched,
+) -> None:
+    """Also those of a child, in a stream of its parent."""
+    child = UUID(int=9)
+    await watched.stores.sql(
+        "INSERT INTO accounts (id, name, parent_id) VALUES ($1, 'client', $2)", child, ACCOUNT
+    )
+    await StreamStore(watched.stores.database).create(ACCOUNT, "news", "n1", {})
+    news = Attributes(stream="news")
+    async with watched.watching():
+        await watched.send(EventKind.DELIVERED, 3, attributes=news)
+        await watched.send(EventKind.DELIVERED, 2)
+        await watched.send(EventKind.DEFERRED, 1, attributes=news)
+        await watched.send(EventKind.DELIVERED, 1, attributes=news, account_id=child)
+        await watched.send(EventKind.DELIVERED, 1, sender="", credential_id=OWN_CREDENTIAL)
+    statistics = AccountStatistics(watched.stores.database)
+    now = datetime.now(UTC)
+
+    async def usage(account: UUID | None, since: datetime) -> list[tuple[str, str, int, int]]:
+        rows = await statistics.usage(account, since, since + DAY * 2)
+        return [(r["account"], r["stream"], r["messages"], r["deliveries"]) for r in rows]
+
+    shop = [("shop", "", 1, 2), ("shop", "news", 2, 3)]
+    assert shop == await usage(ACCOUNT, now - DAY)
+    assert [("client", "news", 1, 1), *shop] == await usage(None, now - DAY)
+    assert [] == await usage(None, now + DAY)
 
 
 async def test_what_comes_back_is_counted_where_it_was_delivered(watched: Watched) -> None:
@@ -162,8 +212,14 @@ async def test_what_comes_back_is_counted_where_it_was_delivered(watched: Watche
 
 async def test_messages_of_ours_are_not_counted(watched: Watched) -> None:
     async with watched.watching():
-        await watched.send(EventKind.BOUNCED, 2, GONE, sender="")
+        await watched.send(EventKind.BOUNCED, 2, GONE, sender="", credential_id=OWN_CREDENTIAL)
     assert {} == await watched.counts("day")
+
+
+async def test_messages_of_clients_from_the_null_reverse_path_are_counted(watched: Watched) -> None:
+    async with watched.watching():
+        await watched.send(EventKind.BOUNCED, 2, GONE, sender="")
+    assert {"": {"bounced": 2, "hard": 2}} == await watched.counts("domain")
 
 
 async def test_each_event_is_counted_once_whoever_dies(watched: Watched) -> None:
@@ -281,7 +337,7 @@ async def test_counts_are_kept_for_some_days(watched: Watched) -> None:
     await watched.stores.sql("UPDATE account_statistics SET began_at = began_at - interval '3 d'")
     async with watched.watching(keep=timedelta(days=4)):
         await asyncio.sleep(0.1)
-    assert 1 == await watched.stores.value("SELECT count(*) FROM account_statistics")
+    assert 2 == await watched.stores.value("SELECT count(*) FROM account_statistics")
 
     async def forgotten() -> bool:
         return not await watched.stores.value("SELECT count(*) FROM account_statistics")
@@ -310,10 +366,10 @@ async def test_a_mistake_of_ours_ends_no_process(
     """It is tried again, and counted once."""
     mistakes = iter([True, True])
 
-    async def frail(turn: CountingTurn, *cursors: EventCursor) -> set[UUID]:
+    async def frail(turn: CountingTurn, page: EventPage) -> set[UUID]:
         if next(mistakes, False):
             raise LookupError("a mistake")
-        return await count(turn, *cursors)
+        return await count(turn, page)
 
     count = CountingTurn.count
     monkeypatch.setattr(CountingTurn, "count", frail)

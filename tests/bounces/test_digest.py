@@ -7,7 +7,8 @@ import pytest
 
 from bounces.core.digest import digest_of
 from bounces.core.reports.reading import read
-from bounces.core.reports.report import Action, RecipientStatus, Report, ReportKind
+from bounces.core.reports.report import RecipientStatus, Report, ReportKind
+from posthouse.mail.dsn_action import Action
 from posthouse.mail.events import EventKind
 from servers.returned_mail import REPORTS, feedback_report
 

@@ -16,9 +16,9 @@ from bounces.settings import BouncesSettings
 from bounces.wiring import build
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.mail import return_path, signed_id
+from posthouse.mail.due_results import OPERATOR
 from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Delivery
-from posthouse.mail.undelivered import OPERATOR
 from posthouse.running.program import Resources
 from posthouse.running.settings import load
 from servers.bounce_port import counted

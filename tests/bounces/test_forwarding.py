@@ -14,9 +14,9 @@ from bounces.message_text import MOST_OCTETS_KEPT
 from bounces.own_addresses import RoleAddress
 from bounces.relay_identity import RelayIdentity
 from bounces.service import ReturnedMail
+from posthouse.mail.due_results import OPERATOR
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, Submission
-from posthouse.mail.undelivered import OPERATOR
 from posthouse.store.kept_mail import KEPT_OCTETS, OperatorMailStore
 from posthouse.store.returns import ReturnStore
 from servers.returned_mail import REPORTS, service_of
@@ -76,7 +76,9 @@ async def bring_back(stores: Stores, delivery: Delivery, content: bytes = REPORT
     return lanes
 
 
-async def test_returned_mail_goes_to_the_bounce_address_of_its_account(stores: Stores) -> None:
+async def test_E09_X12_returned_mail_goes_to_the_bounce_address(
+    stores: Stores,
+) -> None:
     (ann, _) = await stores.queue()
     assert [Lane.LOW] == await bring_back(stores, ann)
     (notice,) = await ours(stores)

@@ -9,29 +9,30 @@ from uuid import UUID
 
 import pytest
 
-from bounces.core.notices.notice_text import Frame, digest, forwarded, non_delivery
+from bounces.core.notices.delivery_report import delivery_report
+from bounces.core.notices.notice_text import Frame, digest, forwarded
 from bounces.core.notices.telling import host_of, lane_of
+from posthouse.mail.due_results import Digest, DueResults, Means, UntoldResult
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import has_bare_line_end
-from posthouse.mail.undelivered import Digest, Means, Undelivered, UntoldFailure
 
 FRAME = Frame(UUID(int=5), "sender.example", "relay.example")
 AT = datetime(2026, 3, 4, 5, 6, 7, 890, tzinfo=UTC)
 
 
-def failure(recipient: str = "ann@dest.example", **detail: Any) -> UntoldFailure:
+def failure(recipient: str = "ann@dest.example", **detail: Any) -> UntoldResult:
     said = {"code": 550, "enhanced": "5.1.1", "reply": "No such user", "host": "mx[192.0.2.1]:25"}
-    return UntoldFailure(recipient, EventKind.BOUNCED, AT, {**said, **detail})
+    return UntoldResult(recipient, EventKind.BOUNCED, AT, {**said, **detail})
 
 
-def undelivered(*failures: UntoldFailure, **changes: Any) -> Undelivered:
-    made = Undelivered(
+def due(*failures: UntoldResult, **changes: Any) -> DueResults:
+    made = DueResults(
         submission_id=UUID(int=7),
         account_id=UUID(int=1),
         means=Means.DSN,
         address="jo@sender.example",
-        failures=failures or (failure(),),
+        results=failures or (failure(),),
         accepted_at=AT,
         sender="jo@sender.example",
         lane=Lane.NORMAL,
@@ -39,7 +40,7 @@ def undelivered(*failures: UntoldFailure, **changes: Any) -> Undelivered:
         profile="native",
         profile_revision=1,
         header=b"Subject: Hello\r\n\r\n",
-        body=b"",
+        body=None,
     )
     return replace(made, **changes)
 
@@ -63,14 +64,14 @@ def fields(message: EmailMessage) -> list[dict[str, str]]:
 
 
 def test_a_report_of_plain_text_is_plain_text() -> None:
-    header, body = non_delivery(undelivered(), FRAME)
+    header, body = delivery_report(due(), FRAME)
     assert (header + body).isascii()
     assert b"quoted-printable" not in body
 
 
 def test_every_recipient_has_fields_of_its_own_and_a_hundred_have_words() -> None:
-    told = undelivered(*(failure(f"u{n}@dest.example") for n in range(1000)))
-    message = read(non_delivery(told, FRAME))
+    told = due(*(failure(f"u{n}@dest.example") for n in range(1000)))
+    message = read(delivery_report(told, FRAME))
     assert 1001 == len(fields(message))
     words = part(message, "text/plain").get_content()
     assert 100 == words.count("@dest.example")
@@ -79,8 +80,8 @@ def test_every_recipient_has_fields_of_its_own_and_a_hundred_have_words() -> Non
 
 def test_addresses_and_words_beyond_ascii_are_readable_by_people_and_safe_for_programs() -> None:
     """RFC 6533 section 3: an address in a report is written in ASCII."""
-    told = undelivered(failure("jürgen+x@dest.example", reply="Das gibt's nicht: größer"))
-    message = read(non_delivery(told, FRAME))
+    told = due(failure("jürgen+x@dest.example", reply="Das gibt's nicht: größer"))
+    message = read(delivery_report(told, FRAME))
     words = part(message, "text/plain").get_content()
     assert "jürgen+x@dest.example" in words
     assert "größer" in words
@@ -91,7 +92,7 @@ def test_addresses_and_words_beyond_ascii_are_readable_by_people_and_safe_for_pr
 
 def test_what_a_server_said_cannot_forge_a_line_of_the_report() -> None:
     said = "no\r\n\r\nFinal-Recipient: rfc822; other@dest.example\nAction: delivered \x1b[2J"
-    message = read(non_delivery(undelivered(failure(reply=said)), FRAME))
+    message = read(delivery_report(due(failure(reply=said)), FRAME))
     (_, group) = fields(message)
     assert "rfc822; ann@dest.example" == group["Final-Recipient"]
     assert "failed" == group["Action"]
@@ -100,7 +101,7 @@ def test_what_a_server_said_cannot_forge_a_line_of_the_report() -> None:
 
 
 def test_a_reply_of_any_length_is_cut() -> None:
-    message = read(non_delivery(undelivered(failure(reply="x" * 70_000)), FRAME))
+    message = read(delivery_report(due(failure(reply="x" * 70_000)), FRAME))
     assert len(part(message, "text/plain").get_content()) < 2_000
 
 
@@ -113,7 +114,7 @@ def test_a_reply_of_any_length_is_cut() -> None:
     ],
 )
 def test_a_header_that_not_every_server_takes_is_encoded(header: bytes) -> None:
-    message = read(non_delivery(undelivered(header=header), FRAME))
+    message = read(delivery_report(due(header=header), FRAME))
     returned = part(message, "text/rfc822-headers")
     assert "quoted-printable" == returned["Content-Transfer-Encoding"]
     assert header.split() == returned.get_payload(decode=True).split()
@@ -121,7 +122,7 @@ def test_a_header_that_not_every_server_takes_is_encoded(header: bytes) -> None:
 
 def test_only_a_message_id_that_is_one_is_referred_to() -> None:
     for header in (b"Message-ID: <a b@c>\r\n\r\n", b"Message-ID: none\r\n\r\n", b"\r\n"):
-        assert read(non_delivery(undelivered(header=header), FRAME))["References"] is None
+        assert read(delivery_report(due(header=header), FRAME))["References"] is None
 
 
 @pytest.mark.parametrize(
@@ -138,14 +139,14 @@ def test_only_a_message_id_that_is_one_is_referred_to() -> None:
 def test_the_status_says_what_kind_of_failure_it_was(
     kind: EventKind, detail: dict[str, Any], status: str
 ) -> None:
-    told = undelivered(replace(failure(**detail), kind=kind))
-    assert status == fields(read(non_delivery(told, FRAME)))[1]["Status"]
+    told = due(replace(failure(**detail), kind=kind))
+    assert status == fields(read(delivery_report(told, FRAME)))[1]["Status"]
 
 
 def test_a_suppressed_recipient_is_told_with_its_list_and_the_reason() -> None:
     detail = {"list": "complaint", "reason": "said \x1b[2J so"}
-    told = undelivered(UntoldFailure("ann@dest.example", EventKind.SUPPRESSED, AT, detail))
-    message = read(non_delivery(told, FRAME))
+    told = due(UntoldResult("ann@dest.example", EventKind.SUPPRESSED, AT, detail))
+    message = read(delivery_report(told, FRAME))
     assert (
         r"It is on the complaint list of your account (said \x{1B}[2J so),"
         in part(message, "text/plain").get_content()
@@ -155,8 +156,8 @@ def test_a_suppressed_recipient_is_told_with_its_list_and_the_reason() -> None:
 
 
 def test_forwarded_mail_is_whole_whatever_is_in_it() -> None:
-    told = undelivered(means=Means.FORWARD, body=b"\xff\xfe" * 700 + b"\r\n--=_\r\n.\r\n")
-    message = read(non_delivery(told, FRAME))
+    told = due(means=Means.FORWARD, body=b"\xff\xfe" * 700 + b"\r\n--=_\r\n.\r\n")
+    message = read(delivery_report(told, FRAME))
     assert "8bit" == part(message, "message/rfc822")["Content-Transfer-Encoding"]
     assert "Hello" == part(message, "message/rfc822").get_content()["Subject"]
 
@@ -177,7 +178,7 @@ def test_a_digest_names_the_first_and_counts_the_rest() -> None:
 
 def test_dates_are_those_of_mail() -> None:
     east = AT.astimezone(timezone(timedelta(hours=2)))
-    (_, group) = fields(read(non_delivery(undelivered(replace(failure(), at=east)), FRAME)))
+    (_, group) = fields(read(delivery_report(due(replace(failure(), at=east)), FRAME)))
     assert "Wed, 04 Mar 2026 07:06:07 +0200" == group["Last-Attempt-Date"]
 
 
@@ -186,7 +187,7 @@ def test_dates_are_those_of_mail() -> None:
     [(Lane.VERY_HIGH, Lane.NORMAL), (Lane.NORMAL, Lane.NORMAL), (Lane.BULK, Lane.LOW)],
 )
 def test_a_notice_comes_before_no_other_mail(lane: Lane, expected: Lane) -> None:
-    assert expected is lane_of(undelivered(lane=lane))
+    assert expected is lane_of(due(lane=lane))
 
 
 def test_the_host_of_an_address_is_that_of_dns() -> None:

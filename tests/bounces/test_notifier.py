@@ -2,132 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from typing import Any
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 
-from bounces.notifier import NoticeLimits, Notifier
-from bounces.relay_identity import RelayIdentity
+from bounces.notifier import NoticeLimits
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Submission
+from posthouse.mail.submission import OWN_CREDENTIAL
 from posthouse.store.accounts import AccountStore
-from posthouse.store.deliveries import Settlement
 from posthouse.store.migrate import migrate
 from posthouse.store.returns import ReturnStore
-from posthouse.store.submissions import ClaimedSubmission
-from servers.patience import eventually, on_this_machine
-from servers.stores import ACCOUNT, Stores, a_submission, an_attempt, open_stores, prepared
-
-SENDER = "shop@sender.example"
-AT_ONCE = NoticeLimits(gather=timedelta())
-
-
-@dataclass
-class Told:
-    """The relay's database, and the hints that were given."""
-
-    stores: Stores
-    lanes: list[Lane]
-
-    @asynccontextmanager
-    async def notifying(self, limits: NoticeLimits = AT_ONCE, **how: Any) -> AsyncIterator[None]:
-        """A bounces process that tells."""
-        relay = RelayIdentity(
-            self.stores.database, hostname="relay.example", return_path_host="back.relay.example"
-        )
-        notifier = Notifier(
-            self.stores.database,
-            relay,
-            announce=self.lanes.append,
-            limits=limits,
-            look_seconds=0.01,
-            **how,
-        )
-        stopping = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(notifier.run(stopping))
-            try:
-                yield
-            finally:
-                stopping.set()
-                async with asyncio.timeout(on_this_machine(5)):
-                    await asyncio.wait([running])
-
-    async def notices(self) -> list[ClaimedSubmission]:
-        """What we have accepted of our own, claimed as policy does."""
-        await self.stores.run_out()
-        claimed: list[ClaimedSubmission] = []
-        while found := (await self.stores.submissions.claim(100)).submissions:
-            claimed += found
-        return [c for c in claimed if not c.submission.sender]
-
-    async def count(self) -> int:
-        """How many messages of our own there are."""
-        found: int = await self.stores.value("SELECT count(*) FROM submissions WHERE sender = ''")
-        return found
-
-    async def has(self, count: int) -> None:
-        """Wait until there are that many, and all failures have been looked at."""
-        await eventually(lambda: self._has(count), within=10)
-
-    async def _has(self, count: int) -> bool:
-        return await self.count() >= count
-
-    async def settled(self) -> None:
-        """Wait until nothing is left to be told and every event has been looked at."""
-
-        async def done() -> bool:
-            left = await self.stores.value("SELECT count(*) FROM untold_failures")
-            unread = await self.stores.value(
-                "SELECT count(*) FROM events e, event_cursors c"
-                " WHERE c.reader = 'notices' AND e.xid > c.xid"
-                " AND e.kind IN ('bounced', 'expired', 'suppressed')"
-            )
-            return not left and not unread
-
-        await eventually(done, within=10)
+from servers.notifying import SENDER, Told, fail, groups, parsed, words
+from servers.patience import eventually
+from servers.stores import ACCOUNT, a_submission, open_stores, prepared
 
 
 @pytest_asyncio.fixture
 async def told(database: str) -> AsyncIterator[Told]:
     async with open_stores(database) as stores:
         yield Told(stores, [])
-
-
-def parsed(submission: Submission) -> EmailMessage:
-    """The message as a mail program reads it."""
-    return message_from_bytes(submission.header + submission.body, policy=policy.default)
-
-
-def groups(message: EmailMessage) -> list[dict[str, str]]:
-    """The groups of fields of a report."""
-    (part,) = [p for p in message.walk() if p.get_content_type() == "message/delivery-status"]
-    return [dict(group.items()) for group in part.iter_parts()]
-
-
-def words(message: EmailMessage) -> str:
-    """What it says to people."""
-    part = next(p for p in message.walk() if p.get_content_type() == "text/plain")
-    return str(part.get_content())
-
-
-async def fail(
-    stores: Stores, kind: EventKind = EventKind.BOUNCED, count: int = 100, **detail: Any
-) -> None:
-    """End every delivery that is due, in this way."""
-    said = {"code": 550, "enhanced": "5.1.1", "reply": "No such user here", **detail}
-    for claimed in (await stores.deliveries.claim(count)).deliveries:
-        full = {"recipient": claimed.delivery.recipient, "host": "mx.dest.example[192.0.2.9]:25"}
-        attempt = an_attempt("bounced", 550)
-        await stores.deliveries.settle(Settlement(claimed, kind, None, attempt, full | said))
 
 
 async def test_the_sender_hears_of_all_recipients_that_failed_in_one_report(told: Told) -> None:
@@ -246,6 +144,11 @@ async def test_the_failure_of_a_report_is_told_to_nobody(told: Told) -> None:
     ("changes", "statement"),
     [
         pytest.param({}, "UPDATE accounts SET dsn = false", id="turned off"),
+        pytest.param(
+            {"sender": ""},
+            "UPDATE accounts SET bounce_address = 'bounces@home.example'",
+            id="the null reverse-path of a client",
+        ),
         pytest.param({"sender": "b@back.relay.example"}, None, id="our return-path host"),
         pytest.param({"sender": "b@relay.example"}, None, id="our own host"),
         pytest.param(
@@ -357,6 +260,50 @@ async def test_above_the_limit_of_an_hour_the_rest_is_one_digest(told: Told) -> 
         assert 1 == (await told.stores.kinds(delivery.submission_id)).count("notified")
 
 
+# A detail that none of ours writes, and that no text can be made of.
+_UNTELLABLE = {"host": 5}
+_REFUSE = "ALTER TABLE submissions ADD CHECK (NOT recipients @> '{bad@sender.example}')"
+
+
+@pytest.mark.parametrize(
+    ("per_hour", "obstacle", "detail"),
+    [(0, "", _UNTELLABLE), (0, _REFUSE, {}), (20, _REFUSE, {})],
+    ids=["digest not composed", "digest refused", "report refused"],
+)
+async def test_one_that_cannot_be_told_holds_up_no_other(
+    told: Told, per_hour: int, obstacle: str, detail: dict[str, Any]
+) -> None:
+    """It is counted, and told when it can be."""
+    means = "dsn" if per_hour else "digest"
+    sample = "posthouse_notices_put_off_total", {"means": means}
+    before = REGISTRY.get_sample_value(*sample) or 0.0
+    limits = NoticeLimits(gather=timedelta(), per_hour=per_hour)
+    if obstacle:
+        await told.stores.sql(obstacle)
+    for sender, said in (("bad@sender.example", detail), ("good@sender.example", {})):
+        await told.stores.queue(sender=sender, recipients=("ann@dest.example",))
+        await fail(told.stores, **said)
+    if not per_hour:
+        await told.stores.sql(
+            "INSERT INTO notice_windows SELECT $1, address, now() - interval '59 min 59 s', 1"
+            " FROM unnest('{bad@sender.example, good@sender.example}'::text[]) AS address",
+            ACCOUNT,
+        )
+    async with told.notifying(limits):
+        await told.has(1)
+        (left,) = await told.stores.sql(
+            "SELECT address, due_at > now() AS later FROM untold_failures"
+        )
+        assert ("bad@sender.example", True) == (left["address"], left["later"])
+        assert before + 1 == REGISTRY.get_sample_value(*sample)
+        await told.stores.sql(
+            "ALTER TABLE submissions DROP CONSTRAINT IF EXISTS submissions_recipients_check"
+        )
+        await told.stores.sql("UPDATE untold_failures SET detail = '{}', due_at = now()")
+        await told.settled()
+    assert 2 == await told.count()
+
+
 async def test_two_processes_tell_everything_once(told: Told) -> None:
     for number in range(15):
         await told.stores.queue(recipients=(f"u{number}@dest.example",))
@@ -417,7 +364,7 @@ async def test_a_report_needs_neither_the_text_nor_the_submission_of_the_message
     assert [True] == [b"Its text is no longer kept." in row["body"] for row in rows]
 
 
-async def test_an_account_with_a_bounce_address_gets_the_message_itself(told: Told) -> None:
+async def test_E09_an_account_with_a_bounce_address_gets_the_message_itself(told: Told) -> None:
     await told.stores.sql("UPDATE accounts SET bounce_address = 'b@home.example', dsn = false")
     await told.stores.queue(Lane.BULK, recipients=("a@dest.example",), body=b"Gr\xfc\xdfe\r\n")
     await fail(told.stores)
@@ -449,7 +396,9 @@ async def test_a_failure_that_was_returned_is_forwarded_once(told: Told) -> None
     (ann, _) = await told.stores.queue()
     event = Event(EventKind.BOUNCED, ACCOUNT, ann.submission_id, ann.id, {"status": "5.1.1"})
     async with told.notifying():
-        forward = a_submission(sender="", recipients=("b@home.example",))
+        forward = a_submission(
+            sender="", credential_id=OWN_CREDENTIAL, recipients=("b@home.example",)
+        )
         assert await ReturnStore(told.stores.database).record(event, ann, forward=forward)
         await told.has(2)
         await told.settled()

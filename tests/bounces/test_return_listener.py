@@ -60,7 +60,11 @@ async def test_a_report_that_does_not_suppress_is_an_event_only(port: Port) -> N
     await port.give(REPORT["mailbox_full"], own(1))
     await port.give(REPORT["vacation"], own(2))
     await port.give(REPORT["delivered"], own(3))
-    assert [event.kind for event in port.returns.events] == [EventKind.BOUNCED, EventKind.REPLIED]
+    assert [event.kind for event in port.returns.events] == [
+        EventKind.BOUNCED,
+        EventKind.REPLIED,
+        EventKind.CONFIRMED,
+    ]
     assert port.returns.suppressed == []
     assert port.returns.events[0].detail["rule"] == rule_of("mailbox_full")
 
@@ -84,7 +88,8 @@ async def test_of_two_groups_that_a_line_of_blanks_divides_ours_counts(port: Por
     head, _, rest = REPORT["user_unknown"].partition(b"Final-Recipient")
     content = head + groups.encode() + rest[rest.index(b"\r\n--") :]
     assert (await port.give(content, own())).startswith("250")
-    assert (port.returns.events, port.returns.suppressed) == ([], [])
+    assert [EventKind.CONFIRMED] == [event.kind for event in port.returns.events]
+    assert port.returns.suppressed == []
 
 
 async def test_a_second_report_that_says_more_is_not_lost(port: Port) -> None:

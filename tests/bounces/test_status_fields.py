@@ -3,9 +3,11 @@
 import pytest
 
 from bounces.core.reports.reading import read
-from bounces.core.reports.report import Action, ReportKind
+from bounces.core.reports.report import ReportKind
 from bounces.core.reports.status_fields import read_status_fields
-from bounces.core.verdict import Ignore, decide
+from bounces.core.verdict import Note, decide
+from posthouse.mail.dsn_action import Action
+from posthouse.mail.events import EventKind
 from servers.returned_mail import OURS
 
 ZED = "Final-Recipient: rfc822; zed@dest.example\nAction: failed\nStatus: 5.1.1\n"
@@ -95,7 +97,9 @@ def test_an_action_is_known_by_its_word_or_its_status(word: str, status: str, ac
 
 def test_zed_failed_and_ours_was_delivered_so_nobody_is_suppressed() -> None:
     content = f"Content-Type: message/delivery-status\n\n{HEAD} \n{ZED}  \n{ANN}"
-    assert isinstance(decide(read(content.encode()), OURS), Ignore)
+    verdict = decide(read(content.encode()), OURS)
+    assert isinstance(verdict, Note)
+    assert verdict.kind is EventKind.CONFIRMED
 
 
 def test_a_report_that_asks_the_sender_to_confirm_is_a_challenge() -> None:

@@ -13,11 +13,14 @@ from bench.load_session import Door
 
 from chaos.parts import DatabasePart, MemoryPart, Part, PostgresPart, RabbitPart, WorkerPart
 from chaos.program import POSTHOUSE, Program
-from command.provisioning import create_credential, ensure_account, ensure_domain
+from command.credential_provisioning import create_credential
+from command.provisioning import ensure_account, ensure_domain
+from command.secret_making import new_secret
 from onebox.postgres_server import dsn
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import KEY_OCTETS
 from posthouse.store.accounts import AccountStore
+from posthouse.store.credentials import CredentialTerms
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres
 from servers.first_data import put_first_data
@@ -193,19 +196,13 @@ async def make_customer(database_url: str, key: bytes, port: int) -> Customer:
     async with Postgres(database_url, connections=1) as database:
         accounts = AccountStore(database)
         account = await ensure_account(accounts, "tests")
-        await ensure_domain(accounts, account, SENDER_DOMAIN, key, today=datetime.now(UTC).date())
+        today = datetime.now(UTC).date()
+        await ensure_domain(accounts, account, SENDER_DOMAIN, key, today=today, actor="chaos")
 
         async def door(lane: Lane) -> Door:
-            made = await create_credential(
-                accounts,
-                account,
-                key,
-                username=None,
-                lane=lane,
-                highest_lane=Lane.VERY_HIGH,
-                note="",
-            )
-            return Door("127.0.0.1", port, made.username, made.secret)
+            terms = CredentialTerms(lane=lane, highest_lane=Lane.VERY_HIGH)
+            made = await create_credential(accounts, account, new_secret(key), None, terms)
+            return Door("127.0.0.1", port, made.username, made.secret.text)
 
         return Customer(normal=await door(Lane.NORMAL), bulk=await door(Lane.BULK))
 
@@ -217,6 +214,7 @@ def _common(key: bytes, health: int) -> dict[str, str]:
         "POSTHOUSE_HEALTH_LISTEN": f"127.0.0.1:{health}",
         "POSTHOUSE_LOG_LEVEL": "warning",
         "POSTHOUSE_LOG_FORMAT": "json",
+        "POSTHOUSE_DKIM_VERIFY_ONE_IN": "1",  # what does not verify is not sent, and so is missed
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from bench.load import Sent
+from bench.load_summary import Sent
 from bench.sink_session import Arrival, Outcome
 
 _ID_OCTETS = 16

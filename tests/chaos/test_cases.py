@@ -12,23 +12,30 @@ pytestmark = pytest.mark.timeout(400)
 
 # Messages, and how often each service is struck.
 SHORT = {
-    "onebox": (1000, 3),
+    "onebox": (800, 3),
     "onebox-worker": (600, 2),
     "onebox-database": (600, 4),
     "onebox-stop": (600, 2),
     "onebox-cut": (600, 0),
-    "split": (1500, 2),
-    "services-stop": (800, 2),
+    "split": (1000, 2),
+    "services-stop": (600, 2),
     "servers-stop": (500, 1),
     "all-at-once": (500, 1),
     "wiped": (500, 1),
     "split-cut": (600, 0),
 }
+# What strikes here has a test in tests/faults or tests/dispatcher too, by itself and without load.
+ALONE = {"onebox-database", "onebox-cut", "servers-stop", "all-at-once", "wiped", "split-cut"}
 
 
 def short(*, split: bool) -> list[object]:
     return [
-        pytest.param(case, *SHORT[case.name], id=case.name)
+        pytest.param(
+            case,
+            *SHORT[case.name],
+            id=case.name,
+            marks=[pytest.mark.long] if case.name in ALONE else [],
+        )
         for case in CASES
         if case.name in SHORT and case.split is split
     ]

@@ -10,7 +10,7 @@ from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
-from bench.load import Sent
+from bench.load_summary import Sent
 from bench.sink_session import Arrival, Outcome
 
 from chaos.cases import CASES, Case

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,24 +24,6 @@ from servers.stores import bounced, open_stores
 
 KEY = bytes(range(32))
 Command: TypeAlias = Callable[..., Run]
-
-
-@pytest.fixture
-def posthouse(database: str) -> Command:
-    """`posthouse` on a fresh database; fails the test when the exit status is not as said."""
-    environ = {
-        "POSTHOUSE_DATABASE_URL": database,
-        "POSTHOUSE_SECRET_KEY": base64.b64encode(KEY).decode(),
-        "POSTHOUSE_HOSTNAME": "relay.example",
-    }
-
-    def run(*arguments: str, status: int = 0) -> Run:
-        done = call(*arguments, **environ)
-        assert status == done.returncode, done.stderr
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run
 
 
 def test_a_command_brings_in_no_service_that_it_does_not_use() -> None:
@@ -84,6 +67,17 @@ async def test_one_command_makes_a_sender_that_the_services_accept(
         assert f"{key.selector}._domainkey.{domain.name}" in published
 
 
+def test_T02_a_key_is_shown_with_the_user_name_that_its_clients_share(posthouse: Command) -> None:
+    made = json.loads(posthouse("credential", "create", "--json", "--profile", "mailtarget").stdout)
+    assert made["shared_username"] == "smtp_mt_injection"
+    assert made["key"] == f"{made['username']}.{made['secret']}"
+    text = posthouse("credential", "create", "--username", "k1", "--profile", "mailtarget").stdout
+    again = posthouse("credential", "reset", "k1").stdout
+    for shown in (text, again):
+        assert "or        username smtp_mt_injection with the secret k1." in shown
+    assert "shared_username" not in json.loads(posthouse("credential", "create", "--json").stdout)
+
+
 async def test_a_credential_keeps_its_lanes_and_can_be_switched_off(
     posthouse: Command, database: str
 ) -> None:
@@ -109,7 +103,7 @@ async def test_a_credential_keeps_its_lanes_and_can_be_switched_off(
 def test_a_domain_shows_the_records_to_publish_then_and_later(posthouse: Command) -> None:
     added = posthouse(
         "domain", "add", "x.example", "--return-path-host", "back.x.example", "--no-ed25519",
-        "--unverified", "--published-spf", "v=spf1 include:_spf.google.com -all",
+        "--published-spf", "v=spf1 include:_spf.google.com -all",
     )  # fmt: skip
     assert 'x.example. IN TXT "v=spf1 include:_spf.google.com a:relay.example -all"' in added.stdout
     assert "back.x.example. IN MX 10 relay.example." in added.stdout
@@ -150,10 +144,12 @@ async def test_keys_are_rotated_without_an_unsigned_message(
     posthouse: Command, database: str
 ) -> None:
     """Published, active, retired; keys of one month get selectors of their own."""
-    posthouse("domain", "add", "x.example", "--no-ed25519")
+    posthouse("domain", "add", "x.example", "--no-ed25519", "--onboarding", "trusted")
 
     def states() -> dict[str, str]:
-        listed = json.loads(posthouse("domain", "keys", "list", "x.example", "--json").stdout)
+        listed = json.loads(posthouse("domain", "keys", "list", "x.example", "--json").stdout)[
+            "keys"
+        ]
         return {key["selector"]: key["state"] for key in listed}
 
     async def signing() -> list[str]:
@@ -203,9 +199,17 @@ def test_a_key_that_cannot_be_changed_is_told_why(
     posthouse: Command, arguments: tuple[str, ...], complaint: str
 ) -> None:
     posthouse("domain", "add", "x.example", "--no-ed25519")
-    (key,) = json.loads(posthouse("domain", "keys", "list", "x.example", "--json").stdout)
+    (key,) = json.loads(posthouse("domain", "keys", "list", "x.example", "--json").stdout)["keys"]
     filled = [argument.replace("{active}", key["selector"]) for argument in arguments]
     assert complaint in posthouse("domain", "keys", *filled, status=1).stderr
+
+
+async def test_E04_a_bounce_address_is_mandatory(posthouse: Command) -> None:
+    wanted = ("credential", "create", "--account", "mailer", "--profile", "episerver")
+    refused = posthouse(*wanted, status=1).stderr
+    assert "the profile 'episerver' needs a bounce address, and" in refused
+    posthouse("account", "set", "mailer", "--bounce-address", "bounces@elsewhere.test")
+    posthouse(*wanted)
 
 
 async def test_an_account_has_profiles_of_its_own(posthouse: Command, database: str) -> None:
@@ -216,13 +220,12 @@ async def test_an_account_has_profiles_of_its_own(posthouse: Command, database: 
     ).stderr
     assert "no profile is called 'ours'; there is: native" in unknown
     assert "of the account: none" in unknown
-    posthouse("account", "profile", "ours", "tracking.opens=true", "--account", "shop")
+    posthouse("profile", "create", "ours", "--set", "tracking.opens=true", "--account", "shop")
     made = posthouse(
-        "account",
         "profile",
+        "create",
         "ours",
-        "priority.highest=low",
-        "tags.max_count=3",
+        *("--set", "priority.highest=low", "--set", "tags.max_count=3"),
         "--account",
         "shop",
     ).stdout
@@ -235,11 +238,17 @@ async def test_an_account_has_profiles_of_its_own(posthouse: Command, database: 
     assert login is not None
     assert login.own_profile is not None
     assert {"priority.highest": "low", "tags.max_count": 3} == login.own_profile.knobs
-    (listed,) = json.loads(posthouse("account", "profiles", "--json").stdout)
+    *presets, listed = json.loads(posthouse("profile", "list", "--json").stdout)
+    assert {"native", "critsend"} < {each["name"] for each in presets}
     assert ("shop", "ours", 2, "native") == tuple(
         listed[key] for key in ("account", "name", "revision", "preset")
     )
-    assert "ours" in posthouse("account", "profiles").stdout
+    assert "ours" in posthouse("profile", "list").stdout
+    shown = posthouse("profile", "show", "ours", "--account", "shop").stdout
+    assert re.search(r"^\* tags\.max_count +3$", shown, re.MULTILINE)
+    assert re.search(r"^  tags\.max_characters +64$", shown, re.MULTILINE)
+    knobs = json.loads(posthouse("profile", "show", "ours", "--account", "shop", "--json").stdout)
+    assert knobs["tags.max_count"] == 3
     other = posthouse("credential", "create", "--profile", "ours", status=1).stderr
     assert "no profile is called 'ours'" in other
     assert [a["name"] for a in json.loads(posthouse("account", "list", "--json").stdout)] == [
@@ -251,7 +260,7 @@ async def test_a_user_of_a_parent_sends_for_its_children(posthouse: Command, dat
     posthouse("account", "create", "group")
     posthouse("account", "create", "shop", "--parent", "group")
     posthouse("credential", "create", "--account", "group", "--username", "all")
-    posthouse("domain", "add", "x.example", "--account", "shop")
+    posthouse("domain", "add", "x.example", "--account", "shop", "--onboarding", "trusted")
     async with Postgres(database) as store:
         login = await AccountStore(store).login("all")
         assert login is not None
@@ -307,7 +316,7 @@ def test_a_new_database_elsewhere_gets_a_new_key(empty_database: str, tmp_path: 
     assert (tmp_path / "data" / "secret.key").exists()
 
 
-def test_suppressions_are_managed_by_hand(posthouse: Command) -> None:
+def test_C26_suppressions_are_managed_by_hand(posthouse: Command) -> None:
     """LESSONS 8: an operator can add, see and remove."""
     posthouse("account", "create", "default")
     posthouse("suppression", "add", "Gone@Y.Example", "--reason", "asked us to")
@@ -342,7 +351,7 @@ def test_an_entry_for_a_domain_and_one_for_a_tag(posthouse: Command) -> None:
     assert "@y.example" in posthouse("audit").stdout
 
 
-def test_suppressions_are_imported_and_exported(posthouse: Command, tmp_path: Path) -> None:
+def test_C26_suppressions_are_imported_and_exported(posthouse: Command, tmp_path: Path) -> None:
     """A bad line stops all of it; what is exported can be imported again."""
     posthouse("account", "create", "default")
     given, out = tmp_path / "old.csv", tmp_path / "new.jsonl"
@@ -413,14 +422,21 @@ def test_an_empty_queue_and_an_unknown_message_are_told_plainly(posthouse: Comma
         (["domain", "add", "localhost"], "is not a domain"),
         (["credential", "create", "--lane", "fast"], "no lane is called 'fast'"),
         (["credential", "create", "--lane", "1", "--highest-lane", "2"], "above high"),
-        (["account", "profile", "native"], "'native' is a preset"),
+        (["profile", "create", "native"], "'native' is a preset"),
         (
-            ["account", "profile", "ours", "--preset", "x"],
+            ["profile", "create", "ours", "--from", "x"],
             "no profile is called 'x'; there is: native",
         ),
-        (["account", "profile", "ours", "tracking"], "'tracking' is not KNOB=VALUE"),
-        (["account", "profile", "ours", "a.b=1"], "no knob is called 'a.b'; there is: "),
-        (["account", "profile", "ours", "tracking.opens=2"], "tracking.opens: 2 is not true or"),
+        (["profile", "create", "ours", "--set", "tracking"], "'tracking' is not KNOB=VALUE"),
+        (
+            ["profile", "create", "ours", "--set", "recipients.bcc=first_only"],
+            "recipients.bcc=first_only belongs to recipients.policy=first_to_and_one_bcc",
+        ),
+        (["profile", "create", "ours", "--set", "a.b=1"], "no knob is called 'a.b'; there is: "),
+        (
+            ["profile", "create", "ours", "--set", "tracking.opens=2"],
+            "tracking.opens: 2 is not true or",
+        ),
     ],
 )
 def test_bad_input_is_named_before_anything_is_done(arguments: list[str], complaint: str) -> None:

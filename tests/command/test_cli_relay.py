@@ -4,10 +4,13 @@ import json
 import os
 import re
 import signal
+import smtplib
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ def relay(tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             *(*PROGRAM, "up", "--data", str(tmp_path / "data"), "--route", "127.0.0.1:1"),
             *("--listen", "127.0.0.1:0/starttls_required", "--listen", "127.0.0.1:0/none"),
             *("--bounce-listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"),
+            *("--hostname", "Relay.Example"),
         ],
         env=ENVIRON,
         stdout=subprocess.PIPE,
@@ -57,6 +61,8 @@ def test_a_script_can_do_everything(relay: tuple[Path, dict[str, Any]]) -> None:
     assert {"up", "worker 1", "postgres"} <= set(ready["pids"])
     operator = ("--data", str(data))
     made = json.loads(call(*operator, "credential", "create", "--json", "--domain", "x.example"))
+    # What the relay is called was said to the relay only, and not to this command.
+    assert "v=spf1 a:relay.example ~all" in {record["value"] for record in made["records"]}
 
     secured, clear = (str(listener["port"]) for listener in ready["submission"])
     login = ("--username", made["username"], "--secret", made["secret"])
@@ -73,10 +79,35 @@ def test_a_script_can_do_everything(relay: tuple[Path, dict[str, Any]]) -> None:
     queue = json.loads(call(*operator, "queue", "--json"))
     assert {line["lane"] for line in queue} == {"high", "normal"}
 
+    _a_new_client_sends(operator, int(secured))
     wrong = call("send", "--port", secured, "--username", "x", "--secret", "y", *who, status=1)
     assert "535" in wrong
     stranger = ("--from", "a@other.example", "--to", "b@y.example")
     assert "other.example" in call("send", "--port", secured, *login, *stranger, status=1)
+
+
+def _a_new_client_sends(operator: tuple[str, ...], port: int) -> None:
+    """E06a: from four facts to a client whose message is accepted, when its domain is verified."""
+    facts = ("--source", "127.0.0.1", "--domain", "news.example.com")
+    way = ("--bounce-address", "b@example.org", "--onboarding", "trusted", "--json")
+    made = json.loads(call(*operator, "account", "onboard", "Acme", *facts, *way))
+    assert made["server"] == "relay.example"
+    message = EmailMessage()
+    message["From"] = "News <news@news.example.com>"
+    message["To"], message["Subject"] = "ann@there.example", "News"
+    message["Message-ID"] = "<1@news.example.com>"
+    message["X-bm-mailing"] = made["codes"]["Acme"]
+    message.set_content("Hello.")
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    with smtplib.SMTP("127.0.0.1", port, "app.example") as client:
+        client.starttls(context=unverified)
+        client.login(made["username"], made["secret"])
+        assert {} == client.send_message(message)
+        del message["X-bm-mailing"]
+        message["X-bm-mailing"] = "unknown"
+        with pytest.raises(smtplib.SMTPDataError, match="X-bm-mailing"):
+            client.send_message(message)
 
 
 def _story(operator: tuple[str, ...], id_: str, word: str) -> str:

@@ -14,12 +14,14 @@ DELIVERY = UUID(int=7)
 SUBMISSION: dict[str, Any] = {
     "id": ID,
     "sender": "a@x.example",
+    "credential_id": UUID(int=2),
     "recipients": ["b@y.example", "c@y.example"],
     "lane": 1,
     "size": 2048,
     "client": "192.0.2.1",
     "username": "shop",
     "tls": "TLSv1.3",
+    "attributes": None,
 }
 ATTEMPT: dict[str, Any] = {
     "delivery_id": DELIVERY,
@@ -69,6 +71,19 @@ def test_a_suppressed_recipient_and_the_signing_keys_are_named() -> None:
     story = list(tell(Timeline(SUBMISSION, [], [], [prepared, suppressed])))
     assert story[2].endswith("1 delivery, signed by s._domainkey.x.example")
     assert story[3].endswith("c@y.example: on the suppression list, not attempted")
+
+
+def test_what_a_profile_did_is_told_by_its_rule() -> None:
+    discarded = event("recipient_discarded", {"recipient": "d@y.example", "rule": "one Bcc"})
+    alert = {"alert": "unauthorized_sender", "address": "boss@else.example", "field": "From"}
+    story = list(tell(Timeline(SUBMISSION, [], [], [discarded, event("alerted", alert)])))
+    assert story[2:] == [
+        "  12:00:00.000  recipient_discarded d@y.example: gets no copy, by the rule one Bcc",
+        (
+            "  12:00:00.000  alerted    its account hears of an unauthorized sender: "
+            "boss@else.example in From"
+        ),
+    ]
 
 
 def test_an_unsigned_message_says_so() -> None:
@@ -205,3 +220,39 @@ def test_mail_of_a_held_account_says_why_it_waits() -> None:
     assert ["  held          b@y.example: after 2 tries", line] == story[-2:]
     sent = list(tell(Timeline(SUBMISSION, [delivery()], [], [], {**hold, "waits": False})))
     assert not any("held" in told for told in sent)
+
+
+def test_what_the_sender_asked_about_reports_is_shown_as_it_was_given() -> None:
+    notify = {f"u{n}@y.example": {"notify": ["success", "delay"]} for n in range(21)}
+    dsn = {"ret": "hdrs", "envid": "a b", "recipients": {"b@y.example": {"notify": []}} | notify}
+    story = list(tell(Timeline(SUBMISSION | {"attributes": {"dsn": dsn}}, [], [], [])))
+    assert story[2:5] == [
+        "  asks for RET=HDRS ENVID=a+20b",
+        "  asks about b@y.example NOTIFY=NEVER",
+        "  asks about u0@y.example NOTIFY=SUCCESS,DELAY",
+    ]
+    assert story[23:] == ["  asks about 2 more"]
+
+
+def test_a_result_says_who_reports_it() -> None:
+    attempt = ATTEMPT | {"outcome": "delivered", "code": 250, "enhanced": "2.0.0", "reply": "ok"}
+    taken = event("delivered", {"dsn": "relayed"}, delivery_id=DELIVERY)
+    story = list(tell(Timeline(SUBMISSION, [delivery()], [attempt], [taken])))
+    assert story[2].endswith("by mx.y.example without TLS, report: relayed: 250 2.0.0 ok")
+
+
+def test_a_message_that_came_again_is_told_of_with_its_key_and_how_long_it_counts() -> None:
+    until = {"known_until": "2026-07-01T13:00:00.123456+00:00"}
+    other = UUID(int=9)
+    events = [
+        event("resubmitted", {**until, "key": "order-1"}),
+        event("resubmitted", {**until, "accepted_as": str(other)}),
+        event("resubmitted", {**until, "repeats": str(other)}),
+    ]
+    story = [text[27:].strip() for text in tell(Timeline(SUBMISSION, [], [], events))]
+    known = "(known until 2026-07-01 13:00)"
+    assert story[2:] == [
+        f"its client submitted it again under the key order-1 {known}, and heard the same id",
+        f"its client submitted it again in the same octets {known}: accepted as {other.hex}",
+        f"a repeat of {other.hex}, in the same octets {known}",
+    ]

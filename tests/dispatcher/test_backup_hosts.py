@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from dispatcher.connection_pool import MOST_TRIES, ConnectionPool
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.failed_hosts import REST_SECONDS
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route
-from dispatcher.core.transaction import Envelope
 from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver, Router
 from posthouse.mail.outcome import Deferred, Delivered

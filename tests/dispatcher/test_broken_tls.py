@@ -11,9 +11,9 @@ import trustme
 from dispatcher.connection_pool import ConnectionPool
 from dispatcher.connector import TLS_FAILURES
 from dispatcher.core.broken_tls import MOST_SERVERS, REMEMBERED_SECONDS, BrokenTls
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, ServerAddress, TlsPolicy
-from dispatcher.core.transaction import Envelope
 from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver
 from dispatcher.timeouts import Timeouts

@@ -1,26 +1,21 @@
 """Every file in tests/dialogs, played to the client: whole, byte by byte, and cut in mid-line."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from pathlib import Path
 
 import pytest
 
+from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent, StartTls
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.relay_login import RelayLogin
 from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
-from dispatcher.core.transaction import (
-    Action,
-    Closed,
-    Envelope,
-    Finished,
-    Ready,
-    Send,
-    SendContent,
-    StartTls,
-)
+from posthouse.mail.dsn_request import DsnRequest
 from posthouse.mail.outcome import Outcome
+from posthouse.mail.reply import Reply
+from posthouse.smtp.commands import Mail, read_mail, read_rcpt
 
 DIALOGS = sorted((Path(__file__).parents[1] / "dialogs").glob("*.smtp"))
 
@@ -38,7 +33,22 @@ class Dialog:
     header: str = "Subject: hi"
     body: str = "text"
     final_line_end: str = "\r\n"
+    dsn: DsnRequest | None = None
     lines: list[Line] = field(default_factory=list)
+
+    def asks(self, about: str, parameters: str) -> None:
+        """Add parameters of DSN: of the message, or of a recipient."""
+        if about == "MAIL":
+            mail = read_mail(f"FROM:<> {parameters}")
+            assert isinstance(mail, Mail)
+            self.dsn = mail.dsn
+        else:
+            rcpt = read_rcpt(f"TO:<{about}> {parameters}", smtputf8=True)
+            assert not isinstance(rcpt, Reply)
+            _, asked = rcpt
+            assert asked is not None
+            before = self.dsn or DsnRequest()
+            self.dsn = replace(before, recipients={**before.recipients, about: asked})
 
     @classmethod
     def read(cls, path: Path) -> "Dialog":
@@ -58,6 +68,8 @@ class Dialog:
                     dialog.by_helo = True
                 case ("!", "sender" | "header" | "body"):
                     setattr(dialog, name, unescaped(value))
+                case ("!", "asks"):
+                    dialog.asks(*value.split(" ", 1))
                 case ("!", "no"):
                     dialog.final_line_end = ""
                 case ("S:" | "C:" | "=" | "!", _):
@@ -72,7 +84,7 @@ class Dialog:
         for kind, block in groupby(self.lines, key=lambda line: line[0]):
             if kind == "=":
                 recipients = tuple(unescaped(expected(text)[0]) for _, text in block)
-                yield Envelope(self.sender, recipients, *content)
+                yield Envelope(self.sender, recipients, *content, dsn=self.dsn)
 
 
 def unescaped(text: str) -> str:
@@ -89,6 +101,8 @@ def expected(text: str) -> tuple[str, str]:
 
 def shown(outcome: Outcome) -> str:
     words = [type(outcome).__name__.lower(), outcome.reply.enhanced or str(outcome.reply.code)]
+    if getattr(outcome, "asked_for_reports", False):
+        words.append("asked")
     scope = getattr(outcome, "scope", None)
     return " ".join([*words, scope] if scope else words)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from dispatcher.core.envelope import Envelope, Unsendable, commands
 from dispatcher.core.second_look import Unconfirmed
-from dispatcher.core.transaction import Envelope, Unsendable, commands
 
 ALL = {"8BITMIME": "", "SMTPUTF8": "", "SIZE": "0"}
 UTF8 = "Received: from a by relay.example\r\n with {} id 1; today\r\nFrom: jürgen@a.example\r\n\r\n"

@@ -7,10 +7,7 @@ from dispatcher.core.exchangers import (
     Addresses,
     Exchangers,
     HostsByPreference,
-    LookupFailed,
     MailExchanger,
-    NoRecords,
-    NoSuchName,
     addresses_of,
     hosts_by_preference,
     without_exchangers,
@@ -19,6 +16,7 @@ from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.second_look import Unconfirmed
 from posthouse.answers import AnswerClass, failure_of
 from posthouse.mail.address_failure import FailureWeight
+from posthouse.mail.dns_answer import LookupFailed, NoRecords, NoSuchName
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.scope import Scope
 

@@ -14,6 +14,7 @@ from dispatcher.core.second_look import APART_SECONDS
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.router import MxResolver, Router
 from dispatcher.sites import Sites
+from posthouse.mail.dsn_request import DsnRequest, Notify, RecipientRequest
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery
@@ -202,3 +203,30 @@ async def test_a_host_that_lacks_it_has_answered() -> None:
 
     sites.parked("mx1.example")
     assert [("mx1.example", 2)] == [(name, room) for name, room in sites.with_room()]
+
+
+async def refuses_dsn(peer: Peer) -> None:
+    """Offers DSN, and takes no command with a parameter of it."""
+    await peer.greet("PIPELINING", "DSN")
+    refused = False
+    while (line := await peer.hear()) not in ("", "QUIT"):
+        refused = (refused and line != "RSET") or "NOTIFY=" in line
+        if line != "DATA":
+            await peer.say("501 5.5.4 Invalid arguments" if refused else "250 2.0.0 Ok")
+        elif refused:
+            await peer.say("554 5.5.1 no valid recipients")
+        else:
+            await peer.say("354 go")
+            peer.mx.messages.append(await peer.take_content())
+            await peer.say("250 2.0.0 queued")
+
+
+async def test_who_asked_for_a_report_hears_from_us_where_its_parameters_are_refused() -> None:
+    """As where the host offers no DSN (RFC 3461 section 5.2.2)."""
+    asked = DsnRequest(recipients={"x@dest.example": RecipientRequest((Notify.SUCCESS,))})
+    claimed = replace(a_delivery(*SEVEN_BIT), dsn=asked)
+    async with attempting(refuses_dsn) as made:
+        settled = await made.at(0, claimed)
+
+    assert (DELIVERED, "relayed") == (settled.kind, settled.detail.get("dsn"))
+    assert ([1], 1) == (made.messages, made.hosts[0].connections)

@@ -12,10 +12,10 @@ import pytest
 import trustme
 
 from dispatcher.connection_pool import ConnectionPool
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.sent import Sent
-from dispatcher.core.transaction import Envelope
 from dispatcher.router import MxResolver
 from posthouse.mail.outcome import Delivered
 

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from dispatcher.connection_pool import ConnectionPool
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.core.transaction import Envelope
 from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver
 from dispatcher.timeouts import Timeouts

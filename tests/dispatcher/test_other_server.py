@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import trustme
@@ -12,10 +12,11 @@ from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as Received
 
 from dispatcher.connection_pool import ConnectionPool
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.core.transaction import Envelope
 from dispatcher.router import MxResolver
+from posthouse.mail.dsn_request import DsnRequest, Notify, RecipientRequest, Return
 from posthouse.mail.outcome import Bounced, Delivered
 
 # Dots at line starts, lines of the greatest length there is, octets above 127, no text at all.
@@ -29,20 +30,21 @@ BODIES = {
 
 @dataclass
 class Inbox:
-    """aiosmtpd's hooks: keeps what was taken, and offers PIPELINING if it is told to."""
+    """aiosmtpd's hooks: keeps what was taken, and offers what it is told to."""
 
     pipelining: bool = False
+    dsn: bool = False  # of which aiosmtpd knows nothing
     received: list[Received] = field(default_factory=list)
 
-    async def handle_EHLO(  # noqa: N802
+    async def handle_EHLO(
         self, _: SMTP, session: Session, __: Received, hostname: str, responses: list[str]
     ) -> list[str]:
         """See the class."""
         session.host_name = hostname
-        more = ["250-PIPELINING"] if self.pipelining else []
+        more = ["250-PIPELINING"] * self.pipelining + ["250-DSN"] * self.dsn
         return [*responses[:-1], *more, responses[-1]]
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(
         self, _: SMTP, __: Session, envelope: Received, address: str, ___: list[str]
     ) -> str:
         """Refuse nobody@."""
@@ -51,7 +53,7 @@ class Inbox:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 ok"
 
-    async def handle_DATA(self, _: SMTP, __: Session, envelope: Received) -> str:  # noqa: N802
+    async def handle_DATA(self, _: SMTP, __: Session, envelope: Received) -> str:
         """Take a message."""
         self.received.append(envelope)
         return "250 2.0.0 taken"
@@ -120,3 +122,28 @@ async def test_each_recipient_has_its_own_result(*, pipelining: bool) -> None:
     assert ["x@mx.example", "jörg@mx.example"] == inbox.received[0].rcpt_tos
     assert isinstance(again.outcomes[0], Delivered)
     assert "SMTPUTF8" in inbox.received[0].mail_options
+
+
+@pytest.mark.parametrize("pipelining", [False, True], ids=["one by one", "pipelining"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        DsnRequest(Return.FULL, "QQ"),
+        DsnRequest(recipients={"x@mx.example": RecipientRequest((Notify.SUCCESS,))}),
+    ],
+    ids=["MAIL", "RCPT"],
+)
+async def test_a_server_that_offers_dsn_and_refuses_it_gets_the_message_without(
+    asked: DsnRequest, *, pipelining: bool
+) -> None:
+    """It has a 555 for parameters that it does not know."""
+    inbox = Inbox(pipelining, dsn=True)
+    async with serving(inbox) as to, client() as sender:
+        sent = [await sender.send(to, replace(envelope(b"hi\r\n"), dsn=asked)) for _ in range(2)]
+
+    assert [(Delivered, False)] * 2 == [
+        (type(outcome), getattr(outcome, "asked_for_reports", None))
+        for one in sent
+        for outcome in one.outcomes
+    ]
+    assert [["x@mx.example"]] * 2 == [received.rcpt_tos for received in inbox.received]

@@ -11,14 +11,14 @@ import pytest
 import trustme
 
 from dispatcher.connection_pool import ConnectionPool
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.relay_login import RelayLogin
 from dispatcher.core.routes import Route, TlsPolicy
-from dispatcher.core.transaction import Envelope
 from dispatcher.router import MxResolver
 from posthouse.mail.outcome import Deferred, Delivered
 from servers.patience import until
-from servers.sasl_postfix import SECRET, USER, SaslPostfix, sasl_postfix
+from servers.sasl_postfix import SECRET, USER, SaslPostfix, running_postfix
 
 MESSAGE = Envelope("s@sender.example", ("x@dest.example",), b"Subject: hi\r\n\r\n", b"text\r\n")
 LOGIN = RelayLogin(USER, SECRET)
@@ -36,7 +36,7 @@ def folder() -> Iterator[Path]:
 
 def running(folder: Path, mechanisms: str) -> AbstractAsyncContextManager[SaslPostfix]:
     chain = AUTHORITY.issue_cert("localhost").private_key_and_cert_chain_pem.bytes()
-    return sasl_postfix(folder, chain, mechanisms)
+    return running_postfix(folder, chain, mechanisms)
 
 
 def pool() -> ConnectionPool:

@@ -15,12 +15,12 @@ import trustme
 
 from dispatcher.connection_pool import ConnectionPool
 from dispatcher.connector import LOGINS_REFUSED
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.refused_logins import PAUSE_SECONDS
 from dispatcher.core.relay_login import HIDDEN, RelayLogin
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.static_routes import NextHop, StaticRoutes
-from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver, Router

@@ -4,21 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent
+from dispatcher.core.envelope import PIECE, Envelope, flaw, on_the_wire
 from dispatcher.core.reply_reader import ENDLESS, GarbledReply, ReplyReader
 from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
-from dispatcher.core.transaction import (
-    PIECE,
-    Action,
-    Closed,
-    Envelope,
-    Finished,
-    Ready,
-    Send,
-    SendContent,
-    flaw,
-    on_the_wire,
-)
 from posthouse.answers import Stage
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 from posthouse.mail.reply import Reply

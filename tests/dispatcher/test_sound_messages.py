@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.sent import Sent
-from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.sites import Sites
 from posthouse.mail.lane import Lane

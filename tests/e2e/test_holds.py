@@ -60,4 +60,6 @@ def test_an_account_whose_recipients_do_not_exist_is_held_until_it_is_released(
             assert "default is released" in operator("account", "release", "default")
             assert "  delivered  " in operator.story_of(number)
             actions = [line["action"] for line in json.loads(operator("audit", "--json"))]
-            assert ["account release", "account hold"] == actions
+            assert ["account release", "account hold"] == [
+                action for action in actions if action.startswith("account")
+            ]

@@ -66,14 +66,14 @@ async def overtake(relay: Split, bulk_messages: int) -> BulkClaims:
 @pytest.mark.parametrize(
     "bulk_messages",
     [
-        2_000,
+        800,
         pytest.param(
             int(os.environ.get("POSTHOUSE_CHAOS_MESSAGES", "20000")),
             marks=[pytest.mark.long, pytest.mark.timeout(1800)],
         ),
     ],
 )
-async def test_very_high_messages_overtake_bulk(
+async def test_U11_very_high_messages_overtake_bulk(
     three_dispatchers: Split, bulk_messages: int
 ) -> None:
     """No bulk is claimed while one of them is due, little is claimed ahead, and bulk goes on later.

@@ -19,8 +19,9 @@ from dispatcher.delivery_attempt import (
     has_its_message,
 )
 from policy.core import decision
+from policy.core.draft import Draft
 from policy.core.facts import Facts
-from policy.core.steps import Draft, steps_for
+from policy.core.steps import steps_for
 from posthouse.store.deliveries import ClaimedDelivery
 
 POLICY, DISPATCHER = b"policy", b"dispatcher"

@@ -124,7 +124,7 @@ async def ordeal(
     await all_flows(relay, flow.sink, number + 500, within=AGAIN)
 
 
-@pytest.mark.parametrize("loss", [Loss.KILL, Loss.CUT])
+@pytest.mark.parametrize("loss", [Loss.KILL, pytest.param(Loss.CUT, marks=pytest.mark.long)])
 async def test_a_lost_node_stops_neither_intake_nor_delivery(place: Place, loss: Loss) -> None:
     """No client hears a 4yz for it, mail and hints flow on within ten seconds, all of it once."""
     async with flowing_in_parts(place.relay, MESSAGES) as flow:

@@ -1,1 +1,1 @@
-"""Damaged mail, in any number: `PYTHONPATH=tests python -m fuzz 100000`, or `make fuzz`."""
+"""Damaged mail and damaged SMTP sessions, in any number: `make fuzz`, `make fuzz-sessions`."""

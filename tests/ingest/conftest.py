@@ -11,8 +11,10 @@ import pytest
 import trustme
 import uvloop
 
+from ingest.http.served import WireLimits
 from posthouse.running.certificate import Certificate
 from servers.door import QUICK, OpenDoor, Running, Wire, running_door, write_certificate
+from servers.http_door import HttpWireClient, OpenHttpDoor, RunningHttp, running_http_door
 
 
 class LeapingLoop(asyncio.SelectorEventLoop):
@@ -74,6 +76,35 @@ async def door(open_door: OpenDoor) -> Running:
 async def client(door: Running) -> Wire:
     """A client that is logged in at the door."""
     return await door.logged_in()
+
+
+@pytest.fixture
+async def open_http(certificate: Certificate) -> AsyncIterator[OpenHttpDoor]:
+    """Open HTTP doors with the given listeners and limits; they close with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def open_(
+            *modes: str,
+            wire: WireLimits = WireLimits(),  # noqa: B008 -- a tuple
+            **limits: Any,
+        ) -> RunningHttp:
+            given = replace(QUICK, **limits)
+            door = running_http_door(modes or ("http",), certificate, given, wire)
+            return await stack.enter_async_context(door)
+
+        yield open_
+
+
+@pytest.fixture
+async def http_door(open_http: OpenHttpDoor) -> RunningHttp:
+    """An HTTP door with one listener in clear."""
+    return await open_http()
+
+
+@pytest.fixture
+async def http(http_door: RunningHttp) -> HttpWireClient:
+    """A client of it."""
+    return await http_door.connect()
 
 
 @pytest.fixture(scope="session")

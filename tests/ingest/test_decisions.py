@@ -1,46 +1,41 @@
 """The door's pure decisions, as tables."""
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from ingest.backpressure import StoreBackoff, client_address, least_free, network_of
 from ingest.core import refusals
-from ingest.core.message_checks import (
-    MessageHead,
-    SessionFacts,
-    check_sender,
-    checks,
-    choose_account,
-    choose_lane,
-    first_refusal,
-    requested_lane,
-)
+from ingest.core.admission import Incoming, SessionFacts, admit, first_decision
+from ingest.core.domains_of_others import domains_to_ask
+from ingest.core.message_head import MessageHead
+from ingest.core.priority_rules import choose_lane, requested_lane
+from ingest.core.refusals import Refusal
+from ingest.core.rules import rules_for
+from ingest.core.sender_rules import check_sender, choose_account
 from posthouse.mail.address import Address
 from posthouse.mail.lane import Lane
-from posthouse.mail.message import Header
+from posthouse.mail.reply import Reply
 from posthouse.profiles import resolve
+from servers import admitting
+from servers.admitting import facts_for
 
-FACTS = SessionFacts(
-    account_id=UUID(int=1),
-    credential_id=UUID(int=2),
-    username="user",
-    domains={"a.example"},
-    child_domains={},
-    lane=Lane.NORMAL,
-    highest_lane=Lane.VERY_HIGH,
-    profile=resolve("native"),
-    profile_name="native",
-    profile_revision=1,
-    max_message_octets=1_000,
-    max_header_octets=1_000,
-    checks=checks(resolve("native")),
-)
+FACTS = facts_for("native")
+
+
+def incoming(header: bytes, facts: SessionFacts = FACTS, *args: Any, **more: Any) -> Incoming:
+    return admitting.incoming(header, facts, *args, **more)
 
 
 def head(header: bytes) -> MessageHead:
-    return MessageHead(header, Header.parse(header))
+    return incoming(header).head
+
+
+def lane(header: bytes, facts: SessionFacts) -> Lane:
+    message = incoming(header, facts)
+    return choose_lane(message, first_decision(message)).lane
 
 
 @pytest.mark.parametrize(
@@ -61,9 +56,7 @@ def head(header: bytes) -> MessageHead:
         ({"x-msmail-priority": "High", "priority": "normal"}, Lane.NORMAL),
     ],
 )
-def test_U10_what_a_message_asks_for(  # noqa: N802
-    fields: dict[str, str], asked: Lane | None
-) -> None:
+def test_U10_what_a_message_asks_for(fields: dict[str, str], asked: Lane | None) -> None:
     header = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     assert asked == requested_lane(head(header.encode() + b"\r\n"))
 
@@ -79,20 +72,29 @@ def test_U10_what_a_message_asks_for(  # noqa: N802
         (None, 1, 3, 3),
     ],
 )
-def test_U08_the_higher_one_counts_but_not_above_the_cap(  # noqa: N802
+def test_U08_the_higher_one_counts_but_not_above_the_cap(
     asked: int | None, default: int, highest: int, chosen: int
 ) -> None:
     facts = replace(FACTS, lane=Lane(default), highest_lane=Lane(highest))
     header = b"\r\n" if asked is None else f"X-Priority: {asked}\r\n\r\n".encode()
-    assert Lane(chosen) is choose_lane(head(header), facts)
-    assert Lane(max(chosen, 2)) is choose_lane(
-        head(header), replace(facts, profile=resolve("native", 1, {"priority.highest": "high"}))
-    )
+    assert Lane(chosen) is lane(header, facts)
+    high = replace(facts, profile=resolve("native", 1, {"priority.highest": "high"}))
+    assert Lane(max(chosen, 2)) is lane(header, high)
     deaf = replace(facts, profile=resolve("native", 1, {"priority.from_header": False}))
-    assert Lane(max(default, highest)) is choose_lane(head(header), deaf)
+    assert Lane(max(default, highest)) is lane(header, deaf)
 
 
-def test_U13_domains_match_exactly_in_either_spelling() -> None:  # noqa: N802
+@pytest.mark.parametrize("neutral", [b"X-Priority: 3\r\n\r\n", b"Importance: normal\r\n\r\n"])
+def test_X16_the_neutral_value_asks_for_nothing_unless_a_knob_says_so(
+    neutral: bytes,
+) -> None:
+    """U08 to the letter lifts bulk mail to lane 3."""
+    bulk = replace(FACTS, lane=Lane.BULK)
+    literal = replace(bulk, profile=resolve("native", 1, {"priority.neutral_counts": True}))
+    assert (Lane.BULK, Lane.NORMAL) == (lane(neutral, bulk), lane(neutral, literal))
+
+
+def test_U13_domains_match_exactly_in_either_spelling() -> None:
     def allowed(text: str, *domains: str) -> bool:
         facts = replace(FACTS, domains=frozenset(domains))
         return check_sender(Address.parse(text), facts) is None
@@ -122,10 +124,11 @@ def test_a_refused_sender_hears_what_was_seen_and_what_is_allowed() -> None:
 
 
 def test_every_author_has_to_be_at_a_verified_domain() -> None:
-    message = head(b"From: jo@a.example, al@b.example\r\n\r\n")
-    assert first_refusal(message, replace(FACTS, domains={"a.example", "b.example"})) is None
-    refusal = first_refusal(message, FACTS)
-    assert refusal is not None
+    header = b"From: jo@a.example, al@b.example\r\n\r\n"
+    both = replace(FACTS, domains={"a.example", "b.example"})
+    assert not isinstance(admit(incoming(header, both)), Refusal)
+    refusal = admit(incoming(header))
+    assert isinstance(refusal, Refusal)
     assert refusal.reply.text.startswith("From domain b.example is not one of")
 
 
@@ -154,9 +157,87 @@ def test_a_message_belongs_to_the_account_that_has_the_domain_of_its_author(
         "xn--bcher-kva.example": OTHER_CHILD,
     }
     facts = replace(FACTS, domains={"a.example", *children}, child_domains=children)
-    message = head(f"From: {author}\r\n\r\n".encode())
-    assert account == choose_account(message, sender, facts)
-    assert PARENT == choose_account(message, sender, FACTS)
+    message = incoming(f"From: {author}\r\n\r\n".encode(), facts, sender)
+    assert account == choose_account(message, first_decision(message)).account_id
+    alone = message._replace(session=FACTS)
+    assert PARENT == choose_account(alone, first_decision(alone)).account_id
+
+
+@pytest.mark.parametrize(
+    ("header", "knobs", "asked"),
+    [
+        (b"From: jo@a.example\r\n\r\n", {}, set()),
+        (b"From: jo@a.example\r\nSender: al@a.example\r\n\r\n", {}, set()),
+        (b"From: jo@a.example\r\nSender: al@x.example\r\n\r\n", {}, {"x.example"}),
+        (b"From: jo@a.example\r\nSender: no address\r\n\r\n", {}, set()),
+        (b"From: jo@x.example\r\n\r\n", {"sender.check": "off"}, {"x.example", "e.example"}),
+        (b"From: jo@x.example\r\n\r\n", {"sender.check": "alert"}, {"x.example", "e.example"}),
+        (b"From: jo@a.example\r\n\r\n", {"sender.check_on": "from"}, {"e.example"}),
+    ],
+)
+def test_X05_no_profile_lets_an_account_use_the_domain_of_another(
+    header: bytes, knobs: dict[str, object], asked: set[str]
+) -> None:
+    """Those domains are asked for that the account has not verified itself."""
+    facts = facts_for("native", **{knob.replace(".", "__"): knobs[knob] for knob in knobs})
+    sender = "jo@e.example" if knobs else "jo@a.example"
+    assert asked == domains_to_ask(head(header), sender, facts)
+    result = admit(incoming(header, facts, sender, owned_elsewhere=asked))
+    assert isinstance(result, Refusal) is bool(asked)
+    if isinstance(result, Refusal):
+        assert result.reply.text.startswith(f"{min(asked)} belongs to another account")
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (b"From: jo@a.example\r\nSubject: x\r\n\r\n", None),
+        (b"From: jo@a.example\r\nsubject: \r\n\r\n", "The Subject header is empty"),
+        (b"From: jo@a.example\r\n\r\n", "The message has no Subject header"),
+        (b"Subject: x\r\n\r\n", "The message has no From header"),
+        (
+            b"From: jo@a.example\r\nSubject: x\r\nBCC: \r\n\r\n",
+            "The message must not have a Bcc header",
+        ),
+    ],
+)
+def test_X11_required_and_refused_fields_are_knobs(header: bytes, text: str | None) -> None:
+    knobs = {
+        "conformance.required_fields": ["Subject"],
+        "conformance.refused_fields": ["Cc", "Bcc"],
+    }
+    facts = replace(FACTS, rules=rules_for(resolve("native", 1, knobs)))
+    result = admit(incoming(header, facts))
+    if text is None:
+        assert not isinstance(result, Refusal)
+    else:
+        assert isinstance(result, Refusal)
+        assert result.reply == Reply(550, text, "5.6.0")
+
+
+@pytest.mark.parametrize(
+    ("sender", "allowed"),
+    [
+        ("any@a.example", False),  # verified, and yet not on the list
+        ("any@b.example", True),
+        ("any@sub.b.example", False),
+        ("Info@C.example", True),
+        ("other@c.example", False),
+    ],
+)
+def test_U13_U14_the_list_of_senders_may_be_that_of_the_profile(
+    sender: str, *, allowed: bool
+) -> None:
+    lists = {
+        "sender.checked_against": "authorized",
+        "sender.authorized_domains": ["b.example"],
+        "sender.authorized_senders": ["info@c.example"],
+    }
+    facts = replace(FACTS, profile=resolve("native", 1, lists))
+    assert allowed is (check_sender(Address.parse(sender), facts) is None)
+    empty = {"sender.checked_against": "authorized", "sender.empty_list_means": "all"}
+    facts = replace(FACTS, profile=resolve("native", 1, empty))
+    assert check_sender(Address.parse(sender), facts) is None
 
 
 @pytest.mark.parametrize(
@@ -188,3 +269,19 @@ def test_trouble_with_the_store_is_remembered_for_a_second() -> None:
 def test_room_for_the_log_and_for_one_message_is_kept_free(limit: int, least: int) -> None:
     """Three segments of 16 MiB, and the largest message one and a half times."""
     assert least == least_free(limit)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "chosen"),
+    [
+        ({}, Lane.VERY_HIGH),
+        ({"priority.from_header": False}, Lane.NORMAL),
+        ({"priority.highest": "high"}, Lane.HIGH),
+        ({"priority.highest": "low"}, Lane.LOW),
+    ],
+)
+def test_X16_whether_messages_claim_a_lane_and_how_high_are_knobs(
+    knobs: dict[str, object], chosen: Lane
+) -> None:
+    facts = replace(FACTS, lane=Lane.NORMAL, profile=resolve("native", 1, knobs))
+    assert chosen is lane(b"X-Priority: 1\r\n\r\n", facts)

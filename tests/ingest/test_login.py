@@ -2,25 +2,38 @@
 
 import asyncio
 import base64
+import hashlib
+import hmac
+import re
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import trustme
 from structlog.testing import capture_logs
 
-from ingest.authenticator import Authenticator, Denial
-from posthouse.mail.secret import hash_secret
-from posthouse.running.certificate import CannotUseCertificate, Certificate
+from posthouse.mail.permission import Permission
+from posthouse.mail.scram import SALT_OCTETS, ScramKeys
+from posthouse.mail.secret import NONCE_OCTETS, seal
 from posthouse.smtp.commands import Credentials
 from posthouse.store import StoreRefused, StoreUnavailable
-from servers.door import LOGIN, PEPPER, PLAIN, OpenDoor, RememberingDirectory, Running, Wire
-from servers.door import write_certificate as write
+from servers.door import (
+    LOGIN,
+    PLAIN,
+    SEALING,
+    SECRET,
+    OpenDoor,
+    Running,
+    Wire,
+    login_with,
+)
 from servers.patience import until
 
 OK = "235 2.7.0 Authentication successful"
 FAILED = "535 5.7.8 Authentication credentials invalid"
+TOO_MANY = "421 4.7.0 Too many failed logins: try again with the right user name and secret"
+ENDED = "421 4.7.0 This login was changed or withdrawn: connect and log in again"
+UNAVAILABLE = "454 4.7.0 Temporary authentication failure, try again in a minute"
 USER = base64.b64encode(b"user").decode()
 PASSWORD = base64.b64encode(b"the secret").decode()
 WRONG = base64.b64encode(b"\0user\0another secret").decode()
@@ -45,7 +58,7 @@ UNKNOWN = base64.b64encode(b"\0nobody\0the secret").decode()
         [("AUTH LOGIN =", "334 UGFzc3dvcmQ6"), ("/w==", "501 5.5.2 Cannot decode the response")],
         [("AUTH", "501 5.5.4 Syntax: AUTH mechanism [initial-response]")],
         [("AUTH PLAIN a b", "501 5.5.4 Syntax: AUTH mechanism [initial-response]")],
-        [("AUTH CRAM-MD5", "504 5.5.4 Mechanisms are PLAIN and LOGIN")],
+        [("AUTH CRAM-MD5", "504 5.5.4 Mechanisms are PLAIN, LOGIN, SCRAM-SHA-256")],
         [(f"AUTH PLAIN {PLAIN}", OK), ("AUTH LOGIN", "503 5.5.1 Already authenticated")],
     ],
 )
@@ -61,7 +74,7 @@ async def test_three_wrong_secrets_end_the_connection(door: Running) -> None:
     await client.say("EHLO x")
     for _ in range(3):
         assert await client.say(f"AUTH PLAIN {WRONG}") == FAILED
-    assert await client.reply() == "421 4.7.0 Too many failed logins, try again later"
+    assert await client.reply() == TOO_MANY
     assert await client.is_closed()
 
 
@@ -86,9 +99,10 @@ async def test_user_names_that_cannot_be_are_failed_logins_without_a_query(
             for line in lines:
                 reply = await client.say(line)
             assert reply == FAILED
-        assert await client.reply() == "421 4.7.0 Too many failed logins, try again later"
+        assert await client.reply() == TOO_MANY
     assert door.directory.asked == []
-    assert door.service._context.authenticator._guesses._by_network["127.0.0.1"][0] == 3
+    limits = door.service._context.authenticator._limits
+    assert [3] == [wrong for wrong, _ in limits._of_address._entries.values()]
     assert ["auth_failed"] * 3 == [each["event"] for each in logs]
     assert all(each["username"].isprintable() for each in logs)
 
@@ -106,7 +120,7 @@ async def test_a_login_that_the_store_refuses_is_not_wrong(door: Running) -> Non
     door.directory.failure = StoreRefused("never")
     with capture_logs() as logs:
         reply = await client.say(f"AUTH PLAIN {PLAIN}")
-    assert reply == "454 4.7.0 Temporary authentication failure"
+    assert reply == UNAVAILABLE
     assert ["auth_unavailable"] == [each["event"] for each in logs]
 
 
@@ -116,7 +130,7 @@ async def test_a_directory_that_is_away_never_says_wrong(door: Running) -> None:
     door.directory.failure = StoreUnavailable("away")
     for _ in range(5):
         reply = await client.say(f"AUTH PLAIN {WRONG}")
-        assert reply == "454 4.7.0 Temporary authentication failure"
+        assert reply == UNAVAILABLE
     door.directory.failure = None
     assert await client.say(f"AUTH PLAIN {PLAIN}") == OK
 
@@ -128,7 +142,7 @@ async def test_a_directory_that_does_not_answer_is_away(open_door: OpenDoor) -> 
 
     door.directory.open.clear()
     reply = await client.say(f"AUTH PLAIN {PLAIN}")
-    assert reply == "454 4.7.0 Temporary authentication failure"
+    assert reply == UNAVAILABLE
 
 
 async def test_a_withdrawn_credential_sends_no_more(door: Running, client: Wire) -> None:
@@ -136,113 +150,38 @@ async def test_a_withdrawn_credential_sends_no_more(door: Running, client: Wire)
     await client.say("RSET")
     del door.directory.logins["user"]
     door.service._context.authenticator._remembered.clear()
-    assert await client.say("MAIL FROM:<jo@a.example>") == "530 5.7.0 Authentication required"
+    assert await client.say("MAIL FROM:<jo@a.example>") == ENDED
+    assert await client.is_closed()
 
 
-# The authenticator by itself, with a clock to set.
-
-
-class Clock:
-    """Stands still until told otherwise."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Seconds."""
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def directory() -> RememberingDirectory:
-    return RememberingDirectory()
-
-
-@pytest.fixture
-def authenticator(directory: RememberingDirectory, clock: Clock) -> Authenticator:
-    return Authenticator(directory, PEPPER, clock, seconds=1.0)
-
-
-GOOD = Credentials("user", "the secret")
-BAD = Credentials("user", "wrong")
-
-
-async def test_a_login_is_remembered_for_half_a_minute(
-    authenticator: Authenticator, directory: RememberingDirectory, clock: Clock
-) -> None:
-    for _ in range(3):
-        assert await authenticator.authenticate(GOOD, "192.0.2.1") == LOGIN
-    assert await authenticator.current(LOGIN) == LOGIN
-    assert directory.asked == ["user"]
-    clock.now = 31
-    assert await authenticator.current(LOGIN) == LOGIN
-    assert directory.asked == ["user", "user"]
-
-
-async def test_unknown_and_wrong_take_the_same_path(
-    authenticator: Authenticator, directory: RememberingDirectory
-) -> None:
-    await authenticator.authenticate(GOOD, "192.0.2.1")
-    for credentials in (BAD, Credentials("nobody", "x")):
-        assert await authenticator.authenticate(credentials, "192.0.2.1") is Denial.WRONG
-    assert directory.asked == ["user", "user", "nobody"]
-
-
-async def test_a_new_secret_counts_at_once_and_the_old_one_does_not_outlive_it(
-    authenticator: Authenticator, directory: RememberingDirectory
-) -> None:
-    await authenticator.authenticate(GOOD, "192.0.2.1")
-    new = replace(LOGIN, secret_hash=hash_secret("new", PEPPER))
-    directory.logins["user"] = new
-    assert await authenticator.authenticate(Credentials("user", "new"), "192.0.2.1") == new
-    assert await authenticator.authenticate(GOOD, "192.0.2.1") is Denial.WRONG
-    assert await authenticator.current(LOGIN) is None
-
-
-async def test_guessing_is_limited_by_address_but_locks_nobody_out_who_is_known(
-    authenticator: Authenticator, directory: RememberingDirectory, clock: Clock
-) -> None:
-    await authenticator.authenticate(GOOD, "192.0.2.1")
-    for _ in range(100):
-        assert await authenticator.authenticate(BAD, "192.0.2.1") is Denial.WRONG
-    asked = len(directory.asked)
-    assert await authenticator.authenticate(BAD, "192.0.2.1") is Denial.TOO_MANY_GUESSES
-    assert len(directory.asked) == asked
-    assert await authenticator.authenticate(GOOD, "192.0.2.1") == LOGIN
-    assert await authenticator.authenticate(BAD, "192.0.2.2") is Denial.WRONG
-    clock.now = 601
-    assert await authenticator.authenticate(BAD, "192.0.2.1") is Denial.WRONG
-
-
-async def test_memory_of_logins_and_guesses_is_bounded(
-    authenticator: Authenticator, directory: RememberingDirectory
-) -> None:
-    for i in range(10_050):
-        name = f"user{i}"
-        directory.logins[name] = replace(LOGIN, username=name)
-        await authenticator.authenticate(Credentials(name, "the secret"), "192.0.2.1")
-        await authenticator.authenticate(BAD, f"10.0.{i // 256}.{i % 256}")
-    assert len(authenticator._remembered) == 10_000
-    assert len(authenticator._guesses._by_network) == 10_000
+async def test_T03_a_key_without_send_via_smtp_fails_as_a_wrong_one(door: Running) -> None:
+    """And one that loses it sends no more."""
+    client = await door.logged_in()
+    door.directory.logins["user"] = replace(LOGIN, permissions=frozenset({Permission.HTTP}))
+    door.service._context.authenticator._remembered.clear()
+    assert await client.say("MAIL FROM:<jo@a.example>") == ENDED
+    again = await door.connect()
+    await again.say("EHLO x")
+    with capture_logs() as logs:
+        assert await again.say(f"AUTH PLAIN {PLAIN}") == FAILED
+    assert "the secret is right" in logs[0]["advice"]
 
 
 async def test_too_many_guesses_end_the_connection(door: Running) -> None:
-    guesses = door.service._context.authenticator._guesses
-    for _ in range(100):
-        guesses.count("127.0.0.1", asyncio.get_running_loop().time())
+    limits = door.service._context.authenticator._limits
+    for _ in range(10):
+        limits.was_wrong("127.0.0.1", "user")
     client = await door.connect()
     await client.say("EHLO x")
     reply = await client.say(f"AUTH PLAIN {PLAIN}")
-    assert reply == "421 4.7.0 Too many failed logins, try again later"
+    assert re.fullmatch(
+        r"421 4\.7\.0 Too many failed logins, try again in (5\d\d|600) seconds", reply
+    )
     assert await client.is_closed()
 
 
 def test_credentials_do_not_show_their_secret() -> None:
-    assert repr(GOOD) == "Credentials('user', ...)"
+    assert repr(Credentials("user", "the secret")) == "Credentials('user', ...)"
 
 
 # TLS.
@@ -252,9 +191,7 @@ def test_credentials_do_not_show_their_secret() -> None:
     ("mode", "in_clear"),
     [("none", "AUTH"), ("opportunistic", "STARTTLS AUTH"), ("starttls_required", "STARTTLS")],
 )
-async def test_X02_what_is_offered_in_clear(  # noqa: N802
-    open_door: OpenDoor, mode: str, in_clear: str
-) -> None:
+async def test_X02_what_is_offered_in_clear(open_door: OpenDoor, mode: str, in_clear: str) -> None:
     client = await (await open_door(mode)).connect()
     offered = await client.say("EHLO x")
     assert " ".join(word for word in ("STARTTLS", "AUTH") if word in offered) == in_clear
@@ -375,29 +312,161 @@ async def test_a_client_without_tls_where_tls_is_spoken_disturbs_nobody(
     assert await door.connect(tls=client_tls if mode == "implicit" else None)
 
 
-async def test_a_renewed_certificate_is_used_without_a_restart(
-    authority: trustme.CA, tmp_path: Path
+# Mechanisms with a challenge.
+
+ALL = ("PLAIN", "LOGIN", "SCRAM-SHA-256", "CRAM-MD5")
+WITH_KEYS = replace(
+    LOGIN,
+    scram=bytes(ScramKeys.of(SECRET, b"s" * SALT_OCTETS)),
+    sealed=seal(SECRET.encode(), SEALING, b"n" * NONCE_OCTETS),
+)
+
+
+def answer(wire_reply: str) -> bytes:
+    """What a challenge says."""
+    assert wire_reply.startswith("334 "), wire_reply
+    return base64.b64decode(wire_reply[4:])
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+async def cram(client: Wire, username: str, secret: str) -> str:
+    challenge = answer(await client.say("AUTH CRAM-MD5"))
+    digest = hmac.digest(secret.encode(), challenge, "md5").hex()
+    return await client.say(encoded(f"{username} {digest}"))
+
+
+async def scram(client: Wire, username: str, secret: str) -> str:
+    """The reply to the proof, or to what follows it."""
+    bare = f"n={username},r=client"
+    first = answer(await client.say(f"AUTH SCRAM-SHA-256 {encoded('n,,' + bare)}")).decode()
+    fields = dict(part.split("=", 1) for part in first.split(","))
+    keys = ScramKeys.of(secret, base64.b64decode(fields["s"]), int(fields["i"]))
+    final = f"c=biws,r={fields['r']}"
+    message = f"{bare},{first},{final}".encode()
+    # What a client computes (RFC 5802 section 3): it knows the secret itself.
+    salted = hashlib.pbkdf2_hmac("sha256", secret.encode(), keys.salt, keys.iterations)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    signature = hmac.digest(hashlib.sha256(client_key).digest(), message, "sha256")
+    proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
+    reply = await client.say(encoded(f"{final},p={base64.b64encode(proof).decode()}"))
+    if not reply.startswith("334 "):
+        return reply
+    assert answer(reply) == b"v=" + base64.b64encode(keys.server_signature(message))
+    return await client.say("")
+
+
+@pytest.mark.parametrize("log_in", [cram, scram])
+async def test_C06_X03_each_mechanism_logs_in(
+    open_door: OpenDoor, log_in: Callable[[Wire, str, str], Awaitable[str]]
 ) -> None:
-    certificate = write(authority, tmp_path)
-    before = certificate._seen
-    watching = asyncio.create_task(certificate.run(asyncio.Event(), poll_seconds=0.01))
-    write(authority, tmp_path)
-    async with asyncio.timeout(5):
-        while certificate._seen == before:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    (tmp_path / "key.pem").write_text("nonsense")
-    await asyncio.sleep(0.05)
-    assert not watching.done()
-    (tmp_path / "key.pem").unlink()
-    await asyncio.sleep(0.05)
-    assert not watching.done()
-    watching.cancel()
+    door = await open_door("none", mechanisms=ALL)
+    door.directory.logins["user"] = WITH_KEYS
+    client = await door.connect()
+    assert "250 AUTH PLAIN LOGIN SCRAM-SHA-256 CRAM-MD5" in await client.say("EHLO client.example")
+    for username, secret in (("user", "wrong"), ("nobody", SECRET)):
+        assert await log_in(client, username, secret) == FAILED
+    assert (await log_in(client, "user", SECRET)).startswith("235 ")
+    assert (await client.say("MAIL FROM:<jo@a.example>")).startswith("250 ")
 
 
-def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CannotUseCertificate, match=r"chain\.pem: No such file"):
-        Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
-    (tmp_path / "chain.pem").write_text("nonsense")
-    (tmp_path / "key.pem").write_text("nonsense")
-    with pytest.raises(CannotUseCertificate, match=r"chain\.pem with the key"):
-        Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
+async def test_X03_a_secret_that_is_only_hashed_does_not_work_for_cram(open_door: OpenDoor) -> None:
+    """The client is not told; the log says what to do."""
+    door = await open_door("none", mechanisms=ALL)
+    client = await door.connect()
+    await client.say("EHLO client.example")
+    with capture_logs() as logs:
+        assert await cram(client, "user", SECRET) == FAILED
+        assert await scram(client, "user", SECRET) == FAILED
+    assert [("posthouse credential reset user --sealed" in log["advice"]) for log in logs] == [
+        True,
+        False,
+    ]
+    assert "posthouse credential reset user" in logs[1]["advice"]
+
+
+async def test_X03_a_response_to_one_challenge_is_none_to_the_next(open_door: OpenDoor) -> None:
+    door = await open_door("none", mechanisms=ALL)
+    door.directory.logins["user"] = WITH_KEYS
+    first = await door.connect()
+    await first.say("EHLO x")
+    challenge = answer(await first.say("AUTH CRAM-MD5"))
+    digest = hmac.new(SECRET.encode(), challenge, "md5").hexdigest()
+    assert await first.say(encoded(f"user {digest}")) == OK
+    second = await door.connect()
+    await second.say("EHLO x")
+    assert answer(await second.say("AUTH CRAM-MD5")) != challenge
+    assert await second.say(encoded(f"user {digest}")) == FAILED
+
+
+@pytest.mark.parametrize(
+    "mechanism", ["CRAM-MD5", f"SCRAM-SHA-256 {base64.b64encode(b'n,,n=user,r=c').decode()}"]
+)
+async def test_X03_a_client_may_break_off_any_mechanism(
+    open_door: OpenDoor, mechanism: str
+) -> None:
+    door = await open_door("none", mechanisms=ALL)
+    client = await door.connect()
+    await client.say("EHLO x")
+    assert (await client.say(f"AUTH {mechanism}")).startswith("334 ")
+    assert await client.say("*") == "501 5.7.0 Authentication cancelled"
+    assert await client.say(f"AUTH PLAIN {PLAIN}") == OK
+    assert door.service._context.authenticator._limits._of_user._entries == {}
+
+
+@pytest.mark.parametrize(
+    ("first", "code"), [("y,,n=user,r=c", "334"), ("p=tls-exporter,,n=user,r=c", "501")]
+)
+async def test_X03_channel_binding_is_not_pretended(
+    open_door: OpenDoor, first: str, code: str
+) -> None:
+    """A client that could bind sees that we do not offer it; one that does bind is told."""
+    door = await open_door("none", mechanisms=ALL)
+    client = await door.connect()
+    assert "-PLUS" not in await client.say("EHLO x")
+    assert (await client.say(f"AUTH SCRAM-SHA-256 {encoded(first)}"))[:3] == code
+    await client.say("*")
+    assert (await client.say(f"AUTH SCRAM-SHA-256-PLUS {encoded(first)}"))[:3] == "504"
+
+
+@pytest.mark.parametrize("secret", ["", "\0"])
+@pytest.mark.parametrize("sealed", [None, b"of another key"])
+async def test_X03_no_secret_stands_in_for_one_that_is_not_sealed(
+    open_door: OpenDoor, secret: str, sealed: bytes | None
+) -> None:
+    """HMAC is the same under an empty secret and under zeros: anybody can make that digest."""
+    door = await open_door("none", mechanisms=ALL)
+    door.directory.logins["user"] = replace(LOGIN, sealed=sealed)
+    client = await door.connect()
+    await client.say("EHLO client.example")
+    assert (await cram(client, "user", secret)) == FAILED
+    assert (await client.say("MAIL FROM:<jo@a.example>")).startswith("530 ")
+
+
+async def test_a_user_that_is_not_there_has_a_salt_like_one_that_is(open_door: OpenDoor) -> None:
+    door = await open_door("none", mechanisms=ALL)
+    client = await door.connect()
+    await client.say("EHLO client.example")
+    salts = []
+    for name in ("nobody", "nobody", "other"):
+        first = answer(await client.say(f"AUTH SCRAM-SHA-256 {encoded(f'n,,n={name},r=c')}"))
+        salts.append(first.split(b",")[1])
+        await client.say("*")
+    assert salts[0] == salts[1] != salts[2]
+
+
+async def test_X02_where_a_profile_requires_tls_a_login_in_clear_takes_as_long_as_a_wrong_one(
+    open_door: OpenDoor,
+) -> None:
+    door = await open_door("none", login_failure_seconds=0.2)
+    door.directory.logins["user"] = login_with(session__require_tls=True)
+    client = await door.connect()
+    await client.say("EHLO client.example")
+    clock = asyncio.get_running_loop().time
+    wrong = base64.b64encode(b"\0user\0another secret").decode()
+    for response, code in ((PLAIN, "538 5.7.11 "), (wrong, "535 5.7.8 ")):
+        began = clock()
+        assert (await client.say(f"AUTH PLAIN {response}")).startswith(code)
+        assert clock() - began > 0.19

@@ -47,7 +47,9 @@ async def test_a_message_is_accepted_under_the_id_that_the_reply_names(
 
 async def test_a_message_from_the_domain_of_a_child_is_the_childs(door: Running) -> None:
     child = UUID(int=9)
-    door.directory.logins["user"] = replace(LOGIN, child_domains={"child.example": child})
+    door.directory.logins["user"] = replace(
+        LOGIN, domains_of_children={child: frozenset(("child.example",))}
+    )
     client = await door.logged_in()
     for domain in ("child.example", "a.example"):
         await client.envelope(f"jo@{domain}")
@@ -100,18 +102,21 @@ async def test_ehlo_offers_what_we_can(door: Running) -> None:
     assert (await client.say("EHLO [127.0.0.1]")).split("\n") == [
         "250-mx.posthouse.example",
         "250-PIPELINING",
+        "250-CHUNKING",
+        "250-LIMITS RCPTMAX=1000",
         "250-SIZE 26214400",
         "250-8BITMIME",
         "250-SMTPUTF8",
         "250-ENHANCEDSTATUSCODES",
-        "250 AUTH PLAIN LOGIN",
+        "250-DSN",
+        "250 AUTH PLAIN LOGIN SCRAM-SHA-256",
     ]
 
 
 async def test_helo_is_answered_but_leads_nowhere(door: Running) -> None:
     client = await door.connect()
     assert await client.say("HELO vm") == "250 mx.posthouse.example"
-    assert await client.say(f"AUTH PLAIN {PLAIN}") == "503 5.5.1 Send EHLO first"
+    assert (await client.say(f"AUTH PLAIN {PLAIN}")).startswith("503 5.5.1 AUTH is an extension")
     assert await client.say("MAIL FROM:<jo@a.example>") == "530 5.7.0 Authentication required"
 
 
@@ -125,12 +130,12 @@ async def test_helo_is_answered_but_leads_nowhere(door: Running) -> None:
         ("NOOP whatever", "250 2.0.0 Ok"),
         ("rset", "250 2.0.0 Ok"),
         ("RSET now", "501 5.5.4 This command takes no argument"),
-        ("QUIT now", "501 5.5.4 This command takes no argument"),
+        ("QUIT now", "221 2.0.0 Goodbye"),
         ("STARTTLS", "502 5.5.1 STARTTLS is not offered here"),
         ("STARTTLS now", "501 5.5.4 This command takes no argument"),
         ("HELP", "214 2.0.0 RFC 5321, RFC 6409"),
         ("EXPN list", "502 5.5.1 Command not implemented"),
-        ("BDAT 86 LAST", "500 5.5.1 Command not recognized"),
+        ("BDAT 0 LAST", "503 5.5.1 Send EHLO first"),
         ("", "500 5.5.1 Command not recognized"),
         ("QUIT", "221 2.0.0 Goodbye"),
     ],
@@ -176,7 +181,7 @@ async def test_rset_and_ehlo_forget_the_envelope_but_not_the_login(client: Wire)
         ("MAIL FROM:jo@a.example", "250"),
         ("MAIL FROM:<jö@a.example> SMTPUTF8", "250"),
         ("MAIL FROM:<jö@a.example>", "553 5.6.7 "),
-        ("MAIL FROM:<>", "550 5.7.1 The null reverse-path is not open to clients"),
+        ("MAIL FROM:<>", "250 2.1.0 Ok"),
         ("MAIL FROM:<jo@a..example>", "501 5.1.3 'jo@a..example' is not a mail address: "),
         ("MAIL FROM:<jo@a.example", "501 5.5.4 Syntax"),
         ("MAIL jo@a.example", "501 5.5.4 Syntax"),
@@ -241,13 +246,13 @@ async def test_recipients_beyond_the_limit_are_to_be_sent_next_time(open_door: O
     ("header", "reply"),
     [
         (b"Subject: x", "550 5.6.0 The message has no From header"),
-        (b"From: jo@a.example\r\nFROM: jo@a.example", "550 5.6.0 The message has more than one"),
+        (b"From: jo@a.example\r\nFROM: al@a.example", "550 5.6.0 The message has more than one"),
         (b"From: nobody", "550 5.6.0 The From header cannot be read: 'nobody' is not a mail"),
         (b"From: x@x.example", "550 5.7.1 From domain x.example is not one of this account's"),
         (b"From : x@x.example", "550 5.7.1 From domain x.example is not one of this account's"),
         (b"From: jo@a.example, x@x.example", "550 5.7.1 From domain x.example is not one of"),
         (b"From: jo@a.example\r\n" + b"Received: x\r\n" * 51, "554 5.4.6 "),
-        (b"From: jo@a.example\r\nX: " + b"x" * 70_000, "550 5.6.0 A line is longer than 2048"),
+        (b"From: jo@a.example\r\nX: " + b"x" * 70_000, "552 5.3.4 Header of more than 65536"),
         (b"From: jo@a.example" + b"\r\nX: 123456789" * 7_000, "552 5.3.4 Header of "),
     ],
 )
@@ -260,7 +265,7 @@ async def test_messages_refused_for_their_header(client: Wire, header: bytes, re
 @pytest.mark.parametrize(
     ("header", "highest", "lane"),
     [
-        (b"Subject: x", Lane.VERY_HIGH, Lane.NORMAL),
+        (b"X-Other: x", Lane.VERY_HIGH, Lane.NORMAL),
         (b"X-Priority: 1 (Highest)", Lane.VERY_HIGH, Lane.VERY_HIGH),
         (b"X-Priority: 1", Lane.HIGH, Lane.HIGH),
         (b"X-Priority: 5", Lane.VERY_HIGH, Lane.NORMAL),
@@ -269,7 +274,7 @@ async def test_messages_refused_for_their_header(client: Wire, header: bytes, re
         (b"X-Priority: 2\r\nX-Priority: 1", Lane.VERY_HIGH, Lane.HIGH),
     ],
 )
-async def test_U08_lane_of_a_message(  # noqa: N802
+async def test_U08_lane_of_a_message(
     door: Running, header: bytes, highest: Lane, lane: Lane
 ) -> None:
     door.directory.logins["user"] = replace(LOGIN, highest_lane=highest)

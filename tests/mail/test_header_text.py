@@ -74,6 +74,8 @@ def test_encoded_words_among_the_text_are_read_first() -> None:
         "To: (unbalanced ü <j@a.example>",
         b"Subject: Gr\xfc\xdfe in Latin-1",
         "Subject: all ASCII",
+        "Subject: bell \a before ü",
+        "To: \x80@a.example",
         "ö: no field",
     ],
 )
@@ -87,6 +89,17 @@ def test_only_the_name_beside_an_8_bit_address_is_encoded() -> None:
     assert raw == "From: =?utf-8?q?J=C3=BCrgen?= <jürgen@a.example>\r\n".encode()
 
 
+def test_what_is_only_invisible_stays_beside_an_encoded_word() -> None:
+    """The joiner of two emojis, and a character that this Python does not know yet."""
+    raw = encoded("Subject: =?utf-8?q?a?= \U0001f469\u200d\U0001f680 \U00012544")
+    assert as_read(raw) == "a \U0001f469\u200d\U0001f680 \U00012544"
+
+
+def test_a_line_end_within_an_encoded_word_ends_no_line() -> None:
+    raw = encoded("Subject: ü =?utf-8?q?a=0D=0ABcc:_x=E2=80=A8y?= =?utf-7?q?+2AA-?=")
+    assert as_read(raw).startswith("ü a\ufffd\ufffdBcc: x\ufffdy")
+
+
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=200))
 def test_any_text_passes_and_reads_the_same(text: str) -> None:
     raw = encoded(f"Subject: {text}")
@@ -94,7 +107,7 @@ def test_any_text_passes_and_reads_the_same(text: str) -> None:
     assert as_read(field.raw).split() == as_read(f"Subject: {text}\r\n".encode()).split()
 
 
-@given(st.text(st.sampled_from('aü"\\(),;:<>@ =?'), max_size=60))
+@given(st.text(st.sampled_from('aü"\\(),;:<>@ =?\a\x80'), max_size=60))
 def test_no_address_list_ends_its_field_early_or_raises(text: str) -> None:
     (field,) = Header.parse(encoded(f"To: x{text}")).fields
     assert field.name == b"to"

@@ -114,7 +114,17 @@ def test_replacing_keeps_the_place_of_the_first_and_drops_the_others() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["x\r\nBcc: a@b.example", "x\nBcc: y", "x\ry", "x\0y", "x\x0by", "x\u2028y", "x\x85y", "\x7f"],
+    [
+        "x\r\nBcc: a@b.example",
+        "x\nBcc: y",
+        "x\ry",
+        "x\0y",
+        "x\x0by",
+        "x\u2028y",
+        "x\x85y",
+        "\x7f",
+        "\ud800",
+    ],
 )
 def test_a_value_that_would_end_its_line_is_refused(value: str) -> None:
     with pytest.raises(HeaderInjection, match="X-Note"):

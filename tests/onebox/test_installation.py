@@ -27,7 +27,10 @@ def test_a_place_is_made_once_and_closed_to_others(tmp_path: Path) -> None:
     assert mode(place.secret_key_file) == mode(place.certificate_key_file) == 0o600
 
 
-def test_the_certificate_serves_tls_for_the_host(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["relay.example", "localhost", "127.0.0.1", "::1"])
+def test_the_certificate_serves_tls_for_the_host_and_its_own_programs(
+    tmp_path: Path, name: str
+) -> None:
     place = Installation(tmp_path / "data")
     place.ensure("relay.example")
     theirs, ours = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -35,7 +38,7 @@ def test_the_certificate_serves_tls_for_the_host(tmp_path: Path) -> None:
     serving.load_cert_chain(place.certificate_file, place.certificate_key_file)
     server = serving.wrap_bio(theirs, ours, server_side=True)
     trusting = ssl.create_default_context(cafile=str(place.certificate_file))
-    client = trusting.wrap_bio(ours, theirs, server_hostname="relay.example")
+    client = trusting.wrap_bio(ours, theirs, server_hostname=name)
     for side in (client, server, client, server):
         with contextlib.suppress(ssl.SSLWantReadError):
             side.do_handshake()

@@ -148,6 +148,27 @@ async def test_it_keeps_promises_a_mail_queue_needs(tmp_path: Path) -> None:
             assert await fetch(postgres, f"SHOW {name}") == "on"
 
 
+async def test_memory_of_a_statement_is_kept_for_the_next_one(tmp_path: Path) -> None:
+    """By default glibc gives what is above 128 KiB back to the kernel, and faults it in again."""
+
+    def faults() -> int:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[7])
+
+    async with EmbeddedPostgres(tmp_path / "pg") as postgres:
+        connection = await asyncpg.connect(postgres.dsn)
+        process = await connection.fetchval("SELECT pg_backend_pid()")
+        a_megabyte = await connection.prepare(
+            "SELECT array_length(array_agg(repeat('x', 1000)), 1) FROM generate_series(1, 1000)"
+        )
+        for _ in range(10):
+            await a_megabyte.fetch()
+        before = faults()
+        for _ in range(10):
+            await a_megabyte.fetch()
+        assert faults() - before < 100
+        await connection.close()
+
+
 async def test_options_override(tmp_path: Path) -> None:
     async with EmbeddedPostgres(tmp_path / "pg", options={"fsync": "off"}) as postgres:
         assert await fetch(postgres, "SHOW fsync") == "off"

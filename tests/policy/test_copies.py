@@ -1,13 +1,9 @@
-"""Rules of profiles to come, tried on the seams: one step each; a copy is signed for its From.
+"""Copies: who sees what, and that each is signed for its From."""
 
-The steps stand here until the profile that needs them; what they rest on is the product's.
-"""
-
-import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import formataddr
 from itertools import count
 from uuid import UUID
 
@@ -16,15 +12,16 @@ import pytest
 
 from policy.core import decision
 from policy.core.decision import Plan, decide, sign, unsigned
+from policy.core.draft import Draft, Rejection
 from policy.core.facts import DomainKeys, Facts, Relay
-from policy.core.request import Recipient, Request, read
-from policy.core.steps import Copy, Draft, steps_for
+from policy.core.request import Request, read
+from policy.core.steps import steps_for
 from policy.signing import OneByOne
 from posthouse.mail.dkim_key import Algorithm, SigningKey, record
-from posthouse.mail.mailbox import mailboxes
 from posthouse.mail.message import Header, split
-from posthouse.mail.submission import RecipientKind, Rendition
-from posthouse.profiles import resolve
+from posthouse.mail.submission import NO_ATTRIBUTES, Attributes, RecipientKind, Rendition
+from posthouse.mail.suppression_list import Suppression, SuppressionList
+from posthouse.profiles import resolve, with_knobs
 from posthouse.running.keys import generate
 from servers.stores import a_submission
 
@@ -39,6 +36,7 @@ FACTS = Facts(
     {name: DomainKeys(name, f"bounce.{name}", (KEYS[name],)) for name in NAMES},
     {},
 )
+B = "b@x.example"
 SHOP = b"From: Jo's Shop <jo@shop.example>\r\nTo: a@x.example\r\n\r\n"
 Step = Callable[[Draft, Facts], Draft]
 
@@ -57,11 +55,26 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[[Request, Step], Plan]:
     return decided
 
 
+def decided(request: Request, facts: Facts = FACTS) -> Plan:
+    """By the steps of its profile alone."""
+    result = decide(request, facts, NOW, (UUID(int=n) for n in count(1)))
+    assert isinstance(result, Plan)
+    return result
+
+
 def request_for(
-    header: bytes, sender: str = "bounce@envelope.example", body: bytes = b""
+    header: bytes,
+    sender: str = "bounce@envelope.example",
+    body: bytes = b"",
+    *,
+    profile: str = "native",
+    attributes: Attributes = NO_ATTRIBUTES,
+    to: tuple[str, ...] = ("a@x.example",),
 ) -> Request:
-    submission = a_submission(sender=sender, header=header, body=body, recipients=("a@x.example",))
-    return read(submission, resolve("native"))
+    submission = a_submission(
+        sender=sender, header=header, body=body, recipients=to, attributes=attributes
+    )
+    return read(submission, resolve(profile))
 
 
 def rendered(plan: Plan) -> list[Rendition]:
@@ -88,19 +101,9 @@ def signing_domain(rendition: Rendition) -> str:
 # M09: From is the envelope sender, under the name that the client gave it.
 
 
-def from_of_envelope(draft: Draft, facts: Facts) -> Draft:
-    del facts
-    author = draft.request.header.first("From") or ""
-    name = mailboxes(author)[0].name
-    value = formataddr((name, draft.request.submission.sender))
-    return draft.edit_headers(lambda header: header.replace("From", value))
-
-
-def test_a_rewritten_from_is_signed_by_its_own_domain(
-    planned: Callable[[Request, Step], Plan],
-) -> None:
+def test_M09_a_rewritten_from_is_signed_by_its_own_domain() -> None:
     """From, signature and return path agree: so do DMARC's DKIM and SPF (review, 2b)."""
-    plan = planned(request_for(SHOP), from_of_envelope)
+    plan = decided(request_for(SHOP, profile="maxemail"))
     (only,) = rendered(plan)
 
     assert Header.parse(only.header).first("From") == "Jo's Shop <bounce@envelope.example>"
@@ -109,63 +112,125 @@ def test_a_rewritten_from_is_signed_by_its_own_domain(
     assert plan.detail["signed"] == ["s1._domainkey.envelope.example"]
 
 
+def test_M10_bounces_come_back_to_the_relay_by_a_path_for_each_delivery() -> None:
+    attributes = Attributes(kinds={"b@x.example": RecipientKind.BCC})
+    plan = decided(
+        request_for(SHOP, profile="maxemail", attributes=attributes, to=("a@x.example", B))
+    )
+
+    paths = [delivery.return_path.partition("@") for delivery in plan.deliveries]
+    assert len({local for local, _, _ in paths}) == len(paths) == 2
+    assert {host for _, _, host in paths} == {"bounce.envelope.example"}
+    for one in rendered(plan):
+        assert Header.parse(one.header).first("Return-Path") is None  # the last server writes it
+
+
+def test_M13_M14_to_and_bcc_get_the_same_message() -> None:
+    attributes = Attributes(kinds={B: RecipientKind.BCC}, shown={"To": "a@x.example", "Cc": ""})
+    header = SHOP.replace(b"\r\n\r\n", b", c@x.example\r\nCc: d@x.example\r\n\r\n")
+    plan = decided(
+        request_for(header, profile="maxemail", attributes=attributes, to=("a@x.example", B))
+    )
+    (only,) = rendered(plan)
+
+    assert ["a@x.example", B] == [delivery.recipient for delivery in plan.deliveries]
+    assert ["to", "bcc"] == [delivery.kind for delivery in plan.deliveries]
+    shown = Header.parse(only.header)
+    assert ("a@x.example", None, None) == tuple(shown.first(n) for n in ("To", "Cc", "Bcc"))
+
+
+def test_M24_control_headers_are_removed() -> None:
+    extra = b"X-Mxm-Flags: 3\r\nx-mxm-tag: a\r\nX-MXM-New: 1\r\n"
+    (only,) = rendered(decided(request_for(extra + SHOP, profile="maxemail")))
+    assert b"mxm" not in only.header.lower()
+
+
+@pytest.mark.parametrize(
+    ("on", "sent"),
+    [(SuppressionList.BOUNCE, True), (SuppressionList.COMPLAINT, False)],
+)
+def test_M17_flag_8_ignores_the_bounce_list_and_never_a_complaint(
+    on: SuppressionList, *, sent: bool
+) -> None:
+    listed = replace(FACTS, suppressions={"a@x.example": (Suppression(on, ""),)})
+    attributes = Attributes(flags={"check_bounces": False, "check_unsubscribes": False})
+    plan = decided(request_for(SHOP, profile="maxemail", attributes=attributes), listed)
+    assert sent is bool(plan.deliveries)
+
+
 # T12 to T16: arrays of the attributes header, a copy for each address.
 
-ATTRIBUTES = {
-    "cc": ["b@x.example"],
-    "bcc": ["c@x.example", "a@x.example"],
-    "archive": ["d@x.example"],
-}
+ARRAYS = Attributes(
+    kinds={
+        "b@x.example": RecipientKind.CC,
+        "c@x.example": RecipientKind.BCC,
+        "e@x.example": RecipientKind.BCC,
+        "d@x.example": RecipientKind.ARCHIVE,
+    },
+    shown={"Cc": "Bee <b@x.example>"},
+    bcc_shown={"e@x.example": "=?utf-8?b?SsO2?= <e@x.example>"},
+)
 
 
-def read_arrays(request: Request) -> Request:
-    """Recipients of every kind, each address once: to before cc, bcc and archive."""
-    arrays = json.loads(request.header.first("X-MT-ATTR") or "{}")
-    found = {to.address: to for to in request.recipients}
-    for kind in (RecipientKind.CC, RecipientKind.BCC, RecipientKind.ARCHIVE):
-        for address in arrays.get(kind.value, ()):
-            found.setdefault(address, Recipient(address, kind))
-    return replace(request, recipients=tuple(found.values()))
+def of_arrays(header: bytes = SHOP, attributes: Attributes = ARRAYS) -> Request:
+    return request_for(
+        header,
+        profile="mailtarget",
+        attributes=attributes,
+        to=("a@x.example", *attributes.kinds),
+    )
 
 
-def copy_for_each(draft: Draft, facts: Facts) -> Draft:
-    """Cc shows its whole array in all copies, Bcc only the recipient of its own copy."""
-    del facts
-    to = draft.request.recipients
-    shown = ", ".join(r.address for r in to if r.kind is RecipientKind.CC)
-    (common,) = draft.copies
-    header = common.header.without("X-MT-ATTR")
-    header = header.replace("Cc", shown) if shown else header
+def test_T13_T14_T15_each_copy_shows_to_and_cc_and_a_bcc_copy_only_its_own_bcc() -> None:
+    plan = decided(of_arrays(b"X-MT-ATTR: {}\r\nBcc: z@x.example\r\n" + SHOP))
+    made = {one.id: Header.parse(one.header) for one in rendered(plan)}
 
-    def copies() -> Iterator[Copy]:
-        for one in to:
-            bcc = one.kind is RecipientKind.BCC
-            yield Copy(header.replace("Bcc", one.address) if bcc else header, (one,))
-
-    return Draft(draft.request, tuple(copies()))
-
-
-def test_each_address_of_three_arrays_gets_a_copy_of_its_own(
-    planned: Callable[[Request, Step], Plan],
-) -> None:
-    attributes = f"X-MT-ATTR: {json.dumps(ATTRIBUTES)}\r\n".encode()
-    plan = planned(read_arrays(request_for(attributes + SHOP)), copy_for_each)
-
-    shown = []
-    for delivery, one in zip(plan.deliveries, rendered(plan), strict=True):
-        assert delivery.rendition_id == one.id
-        header = Header.parse(one.header)
+    shown = {}
+    for delivery in plan.deliveries:
+        header = made[delivery.rendition_id]
         assert header.first("X-MT-ATTR") is None
         assert header.first("To") == "a@x.example"
-        shown.append(
-            (delivery.recipient, delivery.kind.value, header.first("Cc"), header.first("Bcc"))
-        )
-    assert shown == [
-        ("a@x.example", "to", "b@x.example", None),
-        ("b@x.example", "cc", "b@x.example", None),
-        ("c@x.example", "bcc", "b@x.example", "c@x.example"),
-        ("d@x.example", "archive", "b@x.example", None),
-    ]
+        assert header.values("Cc") == ("Bee <b@x.example>",)
+        shown[delivery.recipient] = (delivery.kind.value, header.values("Bcc"))
+    assert shown == {
+        "a@x.example": ("to", ()),
+        "b@x.example": ("cc", ()),
+        "c@x.example": ("bcc", ("c@x.example",)),
+        "e@x.example": ("bcc", ("=?utf-8?b?SsO2?= <e@x.example>",)),
+        "d@x.example": ("archive", ()),
+    }
+
+
+def test_T15_copies_that_look_the_same_are_one_rendition() -> None:
+    """Signatures grow with Bcc, and with nothing else."""
+    plan = decided(of_arrays())
+    by_rendition = Counter(delivery.rendition_id for delivery in plan.deliveries)
+    assert [3, 1, 1] == sorted(by_rendition.values(), reverse=True)
+
+
+def test_T15_a_suppressed_bcc_recipient_has_no_copy() -> None:
+    listed = {"c@x.example": (Suppression(SuppressionList.BOUNCE, ""),)}
+    plan = decided(of_arrays(), replace(FACTS, suppressions=listed))
+    assert 2 == len(plan.renditions)
+    assert "c@x.example" not in {delivery.recipient for delivery in plan.deliveries}
+
+
+@pytest.mark.parametrize("name", ["s1", "s1._domainkey.shop.example"])
+def test_T21_a_key_may_be_asked_for_by_its_name(name: str) -> None:
+    request = of_arrays(attributes=Attributes(choices={"dkim_key": name}))
+    assert "s1._domainkey.shop.example" in decided(request).detail["signed"]
+
+
+def test_T21_a_message_that_asks_for_a_key_that_does_not_sign_is_not_sent() -> None:
+    request = of_arrays(attributes=Attributes(choices={"dkim_key": "s2"}))
+    result = decide(request, FACTS, NOW, (UUID(int=n) for n in count(1)))
+    assert isinstance(result, Rejection)
+    assert result.reason.startswith("no active DKIM key is called 's2'; there is: s1._domainkey.")
+
+
+def test_T24_mail_from_is_overwritten_by_the_return_path() -> None:
+    plan = decided(request_for(SHOP, "any@thing.example", profile="mailtarget"))
+    assert plan.deliveries[0].return_path.endswith("@bounce.shop.example")
 
 
 def test_copies_with_different_authors_are_signed_by_different_domains(
@@ -204,3 +269,20 @@ def test_a_changed_body_is_signed_and_kept_with_its_copy(
     assert only.body == b"https://click.example/t/sale\r\n"
     assert split(only.header + only.body)[1] == only.body
     assert plan.submission.body == b"https://shop.example/sale\r\n"
+
+
+def test_a_changed_body_of_many_copies_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[bytes] = []
+
+    def body_hash(body: bytes) -> bytes:
+        hashed.append(body)
+        return b"hash"
+
+    to = ("b@x.example", "c@x.example", "d@x.example")
+    kinds = Attributes(kinds=dict.fromkeys(to, RecipientKind.BCC))
+    request = request_for(SHOP, profile="mailtarget", attributes=kinds, to=to, body=b"x" * 2000)
+    folding = with_knobs(request.profile, {"conformance.long_lines": "repair"})
+    plan = decided(replace(request, profile=folding))
+    monkeypatch.setattr("policy.core.dkim.body_hash", body_hash)
+    assert len(list(unsigned(plan, NOW))) == len(to)
+    assert len(hashed) == 1

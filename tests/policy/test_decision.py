@@ -10,15 +10,16 @@ import pytest
 
 from policy.core import decision
 from policy.core.decision import Plan, decide, sign, unsigned
+from policy.core.draft import Draft, Rejection
 from policy.core.facts import DomainKeys, Facts, KnownDomain, Relay, SigningUnavailable
 from policy.core.request import read
-from policy.core.steps import Draft, Rejection
 from policy.signing import OneByOne
 from posthouse.mail import signed_id
 from posthouse.mail.dkim_key import Algorithm, SigningKey, record
 from posthouse.mail.lane import Lane
 from posthouse.mail.return_path import verify
-from posthouse.mail.submission import RecipientKind, Submission
+from posthouse.mail.sandboxed_copy import SandboxedCopy
+from posthouse.mail.submission import Attributes, RecipientKind, Submission
 from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import resolve
 from posthouse.running.keys import generate
@@ -68,6 +69,45 @@ def test_every_recipient_gets_a_delivery_of_the_one_rendition() -> None:
     assert {d.kind for d in result.deliveries} == {RecipientKind.TO}
     assert {d.lane for d in result.deliveries} == {Lane.HIGH}
     assert {d.account_id for d in result.deliveries} == {SUBMISSION.account_id}
+
+
+@pytest.mark.parametrize(
+    ("host", "sent"),
+    [
+        ("bounce.sender.example", True),
+        ("sender.example", True),
+        ("bounce.othersender.example", False),
+        (None, False),  # the relay's own
+    ],
+)
+def test_E20_bounces_come_back_below_the_domain_of_from(host: str | None, *, sent: bool) -> None:
+    profile = resolve("native", None, {"bounces.aligned_return_path": True})
+    facts = Facts(RELAY, {"sender.example": DomainKeys("sender.example", host, (KEY,))}, {})
+    ids = (UUID(int=i) for i in count(0x100))
+    result = decide(read(SUBMISSION, profile), facts, NOW, ids)
+    if sent:
+        assert isinstance(result, Plan)
+        assert {d.return_path.partition("@")[2] for d in result.deliveries} == {host}
+    else:
+        assert isinstance(result, Rejection)
+        assert result.reason.endswith("give the domain a return path host of its own")
+
+
+def test_what_is_from_nobody_leaves_from_nobody_and_is_signed() -> None:
+    plan = planned(replace(SUBMISSION, sender=""))
+    assert {""} == {delivery.return_path for delivery in plan.deliveries}
+    assert plan.detail["signed"] == ["s1._domainkey.sender.example"]
+
+
+def test_a_host_of_a_domain_is_signed_for_by_the_domain() -> None:
+    header = b"From: root@web1.sender.example\r\n\r\n"
+    message = replace(SUBMISSION, sender="root@web1.sender.example", header=header)
+    hosts = resolve("native", None, {"sender.hosts_of_domains": True})
+    facts = Facts(RELAY, {"sender.example": SENDER}, {})
+    plan = decide(read(message, hosts), facts, NOW, (UUID(int=i) for i in count(0x100)))
+    assert isinstance(plan, Plan)
+    assert plan.detail["signed"] == ["s1._domainkey.sender.example"]
+    assert all(d.return_path.endswith("@bounce.sender.example") for d in plan.deliveries)
 
 
 def test_each_return_path_leads_back_to_its_delivery() -> None:
@@ -150,3 +190,43 @@ def test_keys_that_cannot_be_used_end_it_unless_nobody_is_left() -> None:
 
     assert decided(known=broken) is broken
     assert isinstance(decided(suppressed=SUBMISSION.recipients, known=broken), Plan)
+
+
+# From the sandbox domain.
+
+
+def in_sandbox(*confirmed: str) -> Plan:
+    sent = replace(
+        SUBMISSION,
+        attributes=Attributes(sandboxed=True),
+        header=b"From: try@sandbox.example\r\nSubject: Hi\r\n\r\n",
+    )
+    own = DomainKeys("relay.example", None, (replace(KEY, domain="relay.example"),))
+    facts = Facts(replace(RELAY, own=own), {"sender.example": SENDER}, {}, confirmed)
+    ids = (UUID(int=i) for i in count(0x100))
+    result = decide(read(sent, resolve("native")), facts, NOW, ids)
+    assert isinstance(result, Plan)
+    return result
+
+
+def test_T11_what_is_sandboxed_is_made_and_kept_and_goes_to_nobody() -> None:
+    """Signed by the relay, also where MAIL FROM is at a domain of the account."""
+    plan = in_sandbox()
+    assert () == plan.deliveries
+    (one,) = plan.renditions
+    assert ["relay.example"] == [key.domain for key in one.keys]
+    kept = SandboxedCopy(one.id, ("a@there.example", "b@there.example"), ())
+    assert (kept,) == plan.sandboxed
+    assert 0 == plan.detail["deliveries"]
+
+
+def test_T11_a_recipient_that_is_confirmed_gets_it() -> None:
+    plan = in_sandbox("b@there.example")
+    (delivery,) = plan.deliveries
+    assert ("b@there.example", plan.renditions[0].id) == (delivery.recipient, delivery.rendition_id)
+    assert delivery.return_path.endswith("@relay.example")
+    assert ("b@there.example",) == plan.sandboxed[0].delivered_to
+
+
+def test_other_mail_is_not_kept() -> None:
+    assert () == planned().sandboxed

@@ -1,6 +1,6 @@
 """Signatures against an independent verifier, over generated messages."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import permutations
@@ -15,6 +15,7 @@ from policy.core.dkim import (
     OVERSIGNED,
     SIGNED,
     body_hash,
+    body_hash_in_pieces,
     relaxed_body,
     relaxed_fields,
     signed,
@@ -105,6 +106,28 @@ def test_both_signatures_verify_whatever_the_message(header: bytes, body: bytes)
 @example(b"empty lines\r\n\r\n\r\n")
 def test_the_canonical_body_is_that_of_another_implementation(body: bytes) -> None:
     assert Relaxed.canonicalize_body(body + b"\r\n") == relaxed_body(body)
+
+
+@settings(max_examples=300, deadline=None)
+@given(bodies, st.integers(0, 40))
+@example(b"", 0)
+@example(b" \r\n\r\n", 0)
+@example(b"empty lines\r\n\r\n\r\n", 1)
+@example(b"a\r\n\r\n\r\n\r\nb\r\n\r\n", 1)
+@example(b"not ended", 2)
+def test_a_body_in_pieces_has_the_hash_of_the_whole(body: bytes, octets: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("policy.core.dkim.PIECE_OCTETS", octets)
+        assert body_hash(body) == whole(body_hash_in_pieces(body))
+
+
+def whole(pieces: Generator[None, None, bytes]) -> bytes:
+    """What it returns at the end."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return bytes(end.value)
 
 
 @settings(max_examples=300, deadline=None)

@@ -14,11 +14,13 @@ from policy.core.request import Request, read
 from policy.gathering import Gatherer
 from posthouse.mail.dkim_key import Algorithm
 from posthouse.mail.secret import seal
+from posthouse.mail.submission import Attributes
 from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import resolve
 from posthouse.running.keys import generate
 from posthouse.store import StoreUnavailable
-from posthouse.store.accounts import AccountProfile, ProfileKey, SealedKey, SendingDomain
+from posthouse.store.accounts import ProfileKey, SealedKey, SendingDomain
+from posthouse.store.logins import AccountProfile
 from servers.stores import a_submission
 
 ONE, OTHER, CREDENTIAL = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -57,6 +59,10 @@ class Store:
         await self._asked("domains", wanted)
         return {one: self.domains[one] for one in wanted if one in self.domains}
 
+    async def confirmed(self, wanted: Collection[Any]) -> Collection[Any]:
+        await self._asked("confirmed", wanted)
+        return [one for one in wanted if one[1].startswith("ann@")]
+
     async def profiles(self, wanted: Collection[Any]) -> dict[Any, AccountProfile]:
         await self._asked("profiles", wanted)
         return {one: self.own[one] for one in wanted if one in self.own}
@@ -78,7 +84,7 @@ class Clock:
 
 
 def gatherer(store: Store, clock: Clock | None = None) -> Gatherer:
-    return Gatherer(store, store, RELAY, KEY, clock or Clock())
+    return Gatherer(store, store, RELAY, KEY, clock or Clock(), confirmations=store)
 
 
 def request(account: UUID = ONE, domain: str = "sender.example", **changes: Any) -> Request:
@@ -218,3 +224,19 @@ async def test_what_only_a_newer_version_can_know_is_unknown(own: AccountProfile
     later = [ours, a_submission(profile_revision=99)]
 
     assert [None, None] == await gatherer(store).profiles(later)
+
+
+async def test_who_is_confirmed_is_asked_only_for_what_is_sandboxed() -> None:
+    """And only where the profile delivers it."""
+    store = Store({})
+    knobs = {"sandbox.deliver_to_confirmed": True}
+    sent = request(ONE, "sandbox.example", attributes=Attributes(sandboxed=True))
+    delivers = replace(sent, profile=resolve("native", None, knobs))
+    kept, given, plain = await gatherer(store).facts([sent, delivers, request(ONE)])
+    names = {(ONE, "ann@dest.example"), (ONE, "bob@dest.example")}
+    assert ("confirmed", names) in store.asked
+    assert [[], ["ann@dest.example"], []] == [list(f.confirmed) for f in (kept, given, plain)]
+
+    store.asked.clear()
+    await gatherer(store).facts([sent, request(ONE)])
+    assert "confirmed" not in dict(store.asked)

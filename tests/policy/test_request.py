@@ -65,6 +65,18 @@ def test_no_from_and_no_sender_makes_it_fail(value: str, sender: str) -> None:
     assert len(candidates(value, sender)) <= 2
 
 
+def test_hosts_of_domains_are_signed_for_by_those_domains() -> None:
+    """Where they may send; the names are bounded, since each is looked up."""
+    hosts = resolve("native", None, {"sender.hosts_of_domains": True})
+    header = b"From: root@a.b.c.d.from.example\r\n\r\n"
+    message = a_submission(sender="jo@x.envelope.example", header=header)
+    assert read(message, NATIVE).from_domains == ("a.b.c.d.from.example", "x.envelope.example")
+    assert read(message, hosts).from_domains == (
+        *("a.b.c.d.from.example", "b.c.d.from.example", "c.d.from.example", "d.from.example"),
+        *("x.envelope.example", "envelope.example"),
+    )
+
+
 def test_the_native_profile_reads_the_envelope() -> None:
     """Each recipient of the envelope gets a copy; it came in the second that its id names."""
     came = datetime(2026, 3, 1, 12, 28, 5, tzinfo=UTC)

@@ -15,8 +15,9 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from policy.core import decision
+from policy.core.draft import Draft, Rejection
 from policy.core.facts import DomainKeys, Facts, Relay
-from policy.core.steps import Draft, Rejection, steps_for
+from policy.core.steps import steps_for
 from policy.gathering import Gatherer
 from policy.preparing import Preparer
 from policy.service import ClaimPace, PolicyService, is_suspect
@@ -29,7 +30,8 @@ from posthouse.mail.submission import Submission
 from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.running.keys import generate
 from posthouse.store import StoreRefused, StoreUnavailable
-from posthouse.store.accounts import AccountProfile, SealedKey, SendingDomain
+from posthouse.store.accounts import SealedKey, SendingDomain
+from posthouse.store.logins import AccountProfile
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 from servers.patience import until
 from servers.stores import a_submission
@@ -109,6 +111,10 @@ class Store:
         assert wanted
         return {}
 
+    async def confirmed(self, wanted: Collection[Any]) -> Collection[Any]:
+        self._asked("confirmed")
+        return wanted
+
     async def find(self, wanted: Collection[Any]) -> dict[Any, tuple[Suppression, ...]]:
         self._asked("find_suppressed")
         entry = Suppression(SuppressionList.BOUNCE, "")
@@ -135,7 +141,14 @@ async def running(store: Store, *, batch: int = 64, poll: float = 0.01) -> Any:
     announced: Counter[Lane] = Counter()
     service = PolicyService(
         store,
-        Gatherer(store, store, RELAY, SEALING_KEY, asyncio.get_running_loop().time),
+        Gatherer(
+            store,
+            store,
+            RELAY,
+            SEALING_KEY,
+            asyncio.get_running_loop().time,
+            confirmations=store,
+        ),
         Preparer(OneByOne(), SampleVerifier(one_in=1)),
         announce=lambda lane: announced.update([lane]),
         pace=ClaimPace(batch=batch, poll_seconds=poll, suspect_seconds=0),

@@ -8,22 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.core.draft import Draft, Rejection, Step, from_domains
 from policy.core.facts import DomainKeys, Facts, Relay
+from policy.core.repairs import repair_date, repair_message_id
 from policy.core.request import read
-from policy.core.steps import (
-    Draft,
-    Rejection,
-    Step,
-    add_received,
-    complete_date,
-    complete_message_id,
-    drop_suppressed,
-    from_domains,
-    run_steps,
-    steps_for,
-)
-from posthouse.mail.message import split
-from posthouse.mail.submission import Attributes
+from policy.core.steps import run_steps, steps_for
+from policy.core.suppressed import drop_suppressed
+from policy.core.trace_field import add_received
+from posthouse.mail.encoded_words import decoded
+from posthouse.mail.message import Header, split
+from posthouse.mail.submission import OWN_CREDENTIAL, Attributes
 from posthouse.mail.suppression_list import (
     Suppression,
     SuppressionList,
@@ -81,10 +75,19 @@ def received(some: Draft) -> str:
     return value
 
 
+def test_the_trace_field_of_mail_from_nobody_names_its_client() -> None:
+    """Only what no client submitted is of our own making."""
+    header = b"From: news@sender.example\r\n\r\n"
+    assert received(draft(header, sender="")).startswith("from app.sender.example ([8.8.4.4]) by")
+    own = draft(header, sender="", credential_id=OWN_CREDENTIAL)
+    assert received(own).startswith("by relay.example id ")
+
+
 def test_a_message_gets_what_it_lacks_and_loses_what_readers_must_not_see() -> None:
     header = (
         b"Bcc: secret@there.example\r\nReturn-Path: <x@y.example>\r\nSubject: Hi\r\n"
-        b"X-Posthouse-Lane: 1\r\nFrom: news@sender.example\r\nbcc: more@there.example\r\n\r\n"
+        b"X-Posthouse-Lane: 1\r\nX-SES-TENANT: a\r\nFrom: news@sender.example\r\n"
+        b"bcc: more@there.example\r\n\r\n"
     )
 
     assert native(header) == (
@@ -99,7 +102,7 @@ def test_a_message_gets_what_it_lacks_and_loses_what_readers_must_not_see() -> N
 
 def test_a_complete_message_keeps_every_octet_below_our_trace_field() -> None:
     header = (
-        b"From:  News\t<news@sender.example>\r\nDATE: yesterday\r\n"
+        b"From:  News\t<news@sender.example>\r\nDATE: 1 Mar 26 12:30 EST\r\n"
         b"Message-Id:\r\n <1@sender.example>\r\nX-Odd : \xe9 \r\n\r\n"
     )
     result = native(header)
@@ -108,7 +111,7 @@ def test_a_complete_message_keeps_every_octet_below_our_trace_field() -> None:
     assert result.endswith(b"+0000\r\n" + header)
 
 
-@pytest.mark.parametrize("step", [complete_date, complete_message_id])
+@pytest.mark.parametrize("step", [repair_date, repair_message_id])
 def test_an_empty_field_counts_as_missing(step: Step) -> None:
     result = step(draft(b"Date:\r\nMessage-ID: \t\r\n\r\n"), FACTS)
 
@@ -170,7 +173,7 @@ NEWS = Attributes(stream="news", tags=("march",))
         (UNSUBSCRIBED_FROM_NEWS, {"suppression.scope": "tag"}, False),
     ],
 )
-def test_the_profile_says_which_suppressions_count(
+def test_X19_the_profile_says_which_suppressions_count(
     entry: tuple[SuppressionList, str], knobs: dict[str, object], *, dropped: bool
 ) -> None:
     """Which lists, and whether they are kept for the account, each stream or each tag."""
@@ -182,30 +185,26 @@ def test_the_profile_says_which_suppressions_count(
     assert dropped is (["a@there.example"] == [r.address for r in result.suppressed])
 
 
-OVERRIDES = {"suppression.override_allowed": True}
-
-
 @pytest.mark.parametrize(
     ("on", "knobs", "flags", "dropped"),
     [
-        (SuppressionList.BOUNCE, OVERRIDES, {"check_bounces": False}, False),
-        (SuppressionList.BOUNCE, {}, {"check_bounces": False}, True),
-        (SuppressionList.UNSUBSCRIBE, OVERRIDES, {"check_unsubscribes": False}, False),
-        (SuppressionList.UNSUBSCRIBE, OVERRIDES, {}, True),
+        (SuppressionList.BOUNCE, {}, {"check_bounces": False}, False),
+        (SuppressionList.UNSUBSCRIBE, {}, {"check_unsubscribes": False}, False),
+        (SuppressionList.UNSUBSCRIBE, {}, {}, True),
         (
             SuppressionList.UNSUBSCRIBE,
-            {**OVERRIDES, "suppression.check_unsubscribes": False},
+            {"suppression.check_unsubscribes": False},
             {"check_unsubscribes": True},
             True,
         ),
-        (SuppressionList.COMPLAINT, OVERRIDES, {"check_complaints": False}, True),
-        (SuppressionList.MANUAL, OVERRIDES, {"check_bounces": False}, True),
+        (SuppressionList.COMPLAINT, {}, {"check_complaints": False}, True),
+        (SuppressionList.MANUAL, {}, {"check_bounces": False}, True),
     ],
 )
-def test_flags_of_a_message_override_where_the_profile_allows_it(
+def test_X19_flags_of_a_message_win_over_its_profile(
     on: SuppressionList, knobs: dict[str, object], flags: dict[str, bool], *, dropped: bool
 ) -> None:
-    """M17, M19; a complaint is never overridden (X19)."""
+    """M17, M19; admission lets those in that may be set. A complaint is never overridden (X19)."""
     profile = resolve("native", overrides=knobs)
     some = draft(b"\r\n", profile, attributes=Attributes(flags=flags))
 
@@ -292,3 +291,27 @@ def test_the_steps_take_any_message(content: bytes, helo: str, client: str) -> N
     (copy,) = result.copies
     assert all(copy.header.first(name) for name in ("Received", "Date", "Message-ID"))
     assert b"\n" not in bytes(copy.header).replace(b"\r\n", b"")
+
+
+def test_C24_tags_in_the_subject_are_not_delivered() -> None:
+    header = "From: a@sender.example\r\nSubject: [tag: märz] Grüße\r\nX-Tag: b\r\n\r\n".encode()
+    result = after(run_steps(steps_for(resolve("critsend")), draft(header), FACTS))
+    assert b"\r\nSubject: =?utf-8?b?R3LDvMOfZQ==?=\r\n" in result
+    assert b"X-Tag" not in result
+    assert b"tag: m" in decoded(Header.parse(native(header)).first("Subject") or "").encode()
+
+
+def test_X10_a_control_header_that_an_account_renamed_is_not_delivered() -> None:
+    header = b"From: a@sender.example\r\nX-Our-Tag: a\r\nX-Tag: b\r\nX-Other: c\r\n\r\n"
+    renamed = resolve("critsend", overrides={"tags.header.name": "X-our-tag"})
+
+    result = after(run_steps(steps_for(renamed), draft(header, renamed), FACTS))
+
+    assert b"Tag" not in result
+    assert b"X-Other: c\r\n" in result
+    assert b"X-Our-Tag: a\r\n" in native(header)
+
+
+def test_X15_the_id_that_the_client_heard_is_in_the_header() -> None:
+    some = draft(b"From: news@sender.example\r\n\r\n")
+    assert f" id {some.request.submission.id.hex};" in received(some)

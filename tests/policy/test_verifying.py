@@ -85,3 +85,17 @@ def test_a_header_that_the_other_implementation_cannot_read_fails_nothing() -> N
 
     assert SampleVerifier(1).problem(header(RSA, fields=b"X-Odd : x\r\n"), BODY, (RSA,)) is None
     assert counted("unreadable") - before == 1
+
+
+@pytest.mark.parametrize("name", [b"From ", b"from\t", b"Subject  "])
+def test_a_blank_before_the_colon_fails_nothing(name: bytes) -> None:
+    """The other implementation does not find such a field, and says that nothing verifies."""
+    fields = name + b": a@sender.example\r\n"
+    if not name.lower().startswith(b"from"):
+        fields += b"From: a@sender.example\r\n"
+    plain = Header.parse(fields + b"\r\n")
+    (wanted,) = unsigned(plain, body_hash(BODY), (RSA,), datetime.now(UTC))
+    made = bytes(signed(plain, [(wanted, RSA.sign(wanted.data))]))
+    before = counted("unreadable")
+    assert SampleVerifier(1).problem(made, BODY, (RSA,)) is None
+    assert counted("unreadable") - before == 1

@@ -92,6 +92,25 @@ async def test_a_submission_becomes_deliveries_that_can_be_claimed(
     assert [r["kind"] for r in events] == ["accepted", "prepared", "suppressed"]
 
 
+async def test_C16_mail_of_an_own_domain_shows_that_domain_everywhere(
+    resources: Resources, account: UUID, database: str
+) -> None:
+    """In its envelope sender, which SPF is asked of, in its signature, and in From."""
+    back = "UPDATE sending_domains SET return_path_host = 'back.sender.example'"
+    await _rows(database, back)
+    store = SubmissionStore(resources.database, resources.background)
+    async with working(resources, database):
+        await store.accept(submission(account, "a@x.example"))
+        await until_row(database, "true", table="deliveries")
+
+    [delivery] = await _rows(database, "SELECT return_path FROM deliveries")
+    assert delivery["return_path"].endswith("@back.sender.example")
+    [rendition] = await _rows(database, "SELECT header FROM renditions")
+    assert b"d=sender.example;" in rendition["header"]
+    assert b"\r\nFrom: news@sender.example\r\n" in rendition["header"]
+    assert b"\r\nSender:" not in rendition["header"]
+
+
 async def test_mail_of_a_newer_profile_waits_for_a_newer_version(
     resources: Resources, account: UUID, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +164,7 @@ async def working(resources: Resources, database: str) -> AsyncIterator[None]:
         broker_url=(SecretStr("amqp://unused"),),
         secret_key=SecretBytes(SECRET_KEY),
         hostname="relay.example",
+        dkim_verify_one_in=1,
     )
     stopping = asyncio.Event()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:

@@ -163,6 +163,20 @@ def test_a_second_signal_later_ends_the_grace_period() -> None:
     assert logged(seen) == ["signal_received", "broken_off", "drained", "stopped"]
 
 
+def test_two_signals_at_once_break_off_once() -> None:
+    with program("60", "hangs") as child:
+        events(child, until="started")
+        child.terminate()
+        events(child, until="stopping")
+        time.sleep(SAME_STOP_SECONDS + 0.2)
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            child.send_signal(number)
+        seen = events(child)
+
+        assert child.wait(5) == 0
+    assert logged(seen).count("broken_off") == 1
+
+
 def test_what_fails_because_of_the_second_signal_is_one_line() -> None:
     with program("60", "hangs", "fails when cancelled") as child:
         seen = after_two_signals(child)

@@ -1,4 +1,4 @@
-"""Install a Debian package for the tests, without starting the service that comes with it."""
+"""Install Debian packages for the tests, without starting the services that come with them."""
 
 import fcntl
 import os
@@ -14,24 +14,23 @@ _WITHIN = 300.0  # seconds
 
 
 class CannotInstall(Exception):
-    """The package could not be installed; the text says why."""
+    """Something could not be installed; the text says why."""
 
 
-def install(package: str) -> None:
-    """Return when *package* is installed; raises CannotInstall. One process at a time installs."""
+def install(*packages: str) -> None:
+    """Return when all are installed; raises CannotInstall. One process at a time installs."""
     if os.geteuid() != 0:
         raise CannotInstall("only root may install packages")
     if shutil.which("apt-get") is None:
         raise CannotInstall("this is no Debian")
     with _alone(), _no_service_starts():
-        if _apt_get("install", "-y", "--no-install-recommends", package) is None:
+        getting = ("install", "-y", "--no-install-recommends", *packages)
+        if _apt_get(*getting) is None:
             return
         # The lists of packages may be old or missing.
-        failure = _apt_get("update") or _apt_get(
-            "install", "-y", "--no-install-recommends", package
-        )
+        failure = _apt_get("update") or _apt_get(*getting)
         if failure is not None:
-            raise CannotInstall(f"apt-get does not install {package}: {failure}")
+            raise CannotInstall(f"apt-get does not install {' '.join(packages)}: {failure}")
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.sent import Sent
-from dispatcher.core.transaction import Envelope
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.in_flight import LaneLimits
 from dispatcher.service import Dispatcher

@@ -45,24 +45,28 @@ class DnsStub(asyncio.DatagramProtocol):
             return
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
-        records = self.zone.get((name, kind), ())
         if name in self.servfail:
             response.set_rcode(dns.rcode.SERVFAIL)
-        elif records:
-            response.answer.append(
-                dns.rrset.from_text(question.name, self.ttl, "IN", kind, *records)
-            )
-        elif name not in {known for known, _ in self.zone}:
-            response.set_rcode(dns.rcode.NXDOMAIN)
+        else:
+            self.fill(response, name, kind)
         loop = asyncio.get_running_loop()
         loop.call_later(self.delay, self._transport.sendto, response.to_wire(), addr)
 
+    def fill(self, response: dns.message.Message, name: str, kind: str) -> None:
+        """Put into *response* what the table says."""
+        if records := self.zone.get((name, kind), ()):
+            response.answer.append(dns.rrset.from_text(name + ".", self.ttl, "IN", kind, *records))
+        elif name not in {known for known, _ in self.zone}:
+            response.set_rcode(dns.rcode.NXDOMAIN)
+
 
 @asynccontextmanager
-async def dns_stub(stub: DnsStub, port: int = 0) -> AsyncIterator[DnsStub]:
+async def dns_stub(
+    stub: DnsStub, port: int = 0, address: str = "127.0.0.1"
+) -> AsyncIterator[DnsStub]:
     """*stub*, listening; port 0 is any free one."""
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: stub, local_addr=("127.0.0.1", port))
+    transport, _ = await loop.create_datagram_endpoint(lambda: stub, local_addr=(address, port))
     try:
         yield stub
     finally:

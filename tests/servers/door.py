@@ -3,9 +3,10 @@
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -13,18 +14,29 @@ from uuid import UUID
 import trustme
 
 from ingest.listeners import Listener
+from ingest.proofs import AuthKeys
 from ingest.service import IngestService
 from ingest.session_context import Limits, SessionContext
+from ingest.smtp_session import SmtpSession
 from posthouse.mail.lane import Lane
+from posthouse.mail.rate_charge import charge_together
+from posthouse.mail.rate_limit import (
+    Charge,
+    RateCount,
+    RateLimit,
+    Together,
+)
 from posthouse.mail.secret import hash_secret
 from posthouse.mail.submission import Submission
+from posthouse.mail.terms import Acceptance, Committed
 from posthouse.running.certificate import Certificate
 from posthouse.running.identity import new_id
 from posthouse.running.tcp import Endpoint
-from posthouse.store.accounts import Login
+from posthouse.store.logins import AccountProfile, Login
 from servers.patience import on_this_machine
 
 PEPPER = b"p" * 32
+SEALING = b"s" * 32
 SECRET = "the secret"
 PLAIN = base64.b64encode(b"\0user\0the secret").decode()
 DOMAINS = frozenset({"a.example", "b.example"})
@@ -41,25 +53,78 @@ LOGIN = Login(
 )
 
 
+def login_with(**knobs: Any) -> Login:
+    """`LOGIN`, of an account whose profile has these knobs, given as group__knob."""
+    own = AccountProfile(
+        account_id=LOGIN.account_id,
+        name="ours",
+        revision=7,
+        preset="native",
+        preset_revision=1,
+        knobs={name.replace("__", "."): value for name, value in knobs.items()},
+    )
+    return replace(LOGIN, profile="ours", own_profile=own)
+
+
 @dataclass
 class RememberingIntake:
     """Keeps submissions in a list, or fails as told, or waits until told to go on."""
 
     accepted: list[Submission] = field(default_factory=list)
+    alerts: list[tuple[UUID, Mapping[str, Any]]] = field(default_factory=list)
     failure: Exception | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
     asked: int = 0
+    room: bool = True  # on the disk
+    answer: Acceptance = field(default_factory=lambda: Committed(is_due=True))
 
     def __post_init__(self) -> None:
         self.open.set()
 
-    async def accept(self, submission: Submission) -> None:
+    def has_room(self) -> bool:
+        """As Intake promises."""
+        return self.room
+
+    async def accept(self, submission: Submission) -> Acceptance:
         """As Intake promises."""
         self.asked += 1
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
         self.accepted.append(submission)
+        return self.answer
+
+    async def accept_together(self, submissions: Sequence[Submission]) -> Sequence[Acceptance]:
+        """As Intake promises."""
+        return [await self.accept(each) for each in submissions]
+
+
+@dataclass
+class CountsInMemory:
+    """Counts against the limits it was given, at a time that is set."""
+
+    counts: Sequence[RateCount] = ()
+    now: datetime = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    asked: list[Charge] = field(default_factory=list)
+    failure: Exception | None = None
+
+    def limit(self, *limits: RateLimit, owner: UUID = LOGIN.credential_id) -> None:
+        """Let these be the only limits, of the credential if it is not said."""
+        self.counts = tuple(
+            RateCount(owner, limit, datetime(1970, 1, 1, tzinfo=UTC), 0, told=False)
+            for limit in limits
+        )
+
+    def charge(self, messages: Sequence[Charge]) -> Together:
+        """As the store does."""
+        self.asked.extend(messages)
+        if self.failure is not None:
+            raise self.failure
+        owners = {count.owner_id for count in self.counts}
+        counts = {o: [count for count in self.counts if count.owner_id == o] for o in owners}
+        verdict, after = charge_together(messages, counts, self.now)
+        self.counts = [count for of_owner in after.values() for count in of_owner]
+        return verdict
 
 
 @dataclass
@@ -67,6 +132,9 @@ class RememberingDirectory:
     """Knows the logins it was given."""
 
     logins: dict[str, Login] = field(default_factory=lambda: {"user": LOGIN})
+    children: dict[str, UUID] = field(default_factory=dict)  # of every account
+    others: frozenset[str] = frozenset()  # domains that other accounts have verified
+    rates: CountsInMemory = field(default_factory=CountsInMemory)
     asked: list[str] = field(default_factory=list)
     failure: Exception | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -82,9 +150,42 @@ class RememberingDirectory:
             raise self.failure
         return self.logins.get(username)
 
+    async def scram(self, username: str) -> bytes | None:
+        """As Directory promises."""
+        login = await self.login(username)
+        return login.scram if login else None
 
-class Wire:
-    """A client that says exactly what it is told, octet by octet if need be."""
+    async def user_of_secret(self, secret_hash: bytes) -> str | None:
+        """As Directory promises."""
+        await self.open.wait()
+        of = [
+            n
+            for n, one in self.logins.items()
+            if secret_hash in (one.secret_hash, one.previous_hash)
+        ]
+        return of[0] if len(of) == 1 else None
+
+    async def child(self, account_id: UUID, name: str) -> UUID | None:
+        """As Directory promises."""
+        del account_id
+        return self.children.get(name)
+
+    async def owned_elsewhere(self, account_id: UUID, domains: Collection[str]) -> frozenset[str]:
+        """As DomainRegister promises: those of `others`."""
+        del account_id
+        await self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+        return self.others.intersection(domains)
+
+    async def charge(self, messages: Sequence[Charge], *, urgent: bool) -> Together:
+        """As RateCounts promises."""
+        del urgent
+        return self.rates.charge(messages)
+
+
+class ExactClient:
+    """A client that says exactly what it is told."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -94,6 +195,18 @@ class Wire:
         """Send *data* as it is."""
         self.writer.write(data)
         await self.writer.drain()
+
+    async def is_closed(self) -> bool:
+        """Whether the other side closed, and said nothing more before."""
+        async with asyncio.timeout(on_this_machine(5)):
+            try:
+                return await self.reader.read() == b""
+            except ConnectionError:
+                return True
+
+
+class Wire(ExactClient):
+    """One of SMTP, octet by octet if need be."""
 
     async def reply(self) -> str:
         """The next reply, its lines joined by newlines; "" at the end of the connection."""
@@ -138,14 +251,6 @@ class Wire:
         assert await self.say("STARTTLS") == "220 2.0.0 Ready to start TLS"
         await self.writer.start_tls(context, server_hostname="localhost")
 
-    async def is_closed(self) -> bool:
-        """Whether the other side closed, and said nothing more before."""
-        async with asyncio.timeout(on_this_machine(5)):
-            try:
-                return await self.reader.read() == b""
-            except ConnectionError:
-                return True
-
 
 @dataclass
 class Running:
@@ -157,7 +262,11 @@ class Running:
     stopping: asyncio.Event
     task: asyncio.Task[None]
     stack: AsyncExitStack
-    room: bool = True  # on the disk
+
+    @property
+    def rates(self) -> CountsInMemory:
+        """What is counted against limits."""
+        return self.directory.rates
 
     @property
     def address(self) -> Endpoint:
@@ -177,6 +286,12 @@ class Running:
         if greeting:
             assert await wire.reply() == "220 mx.posthouse.example ESMTP Posthouse"
         return wire
+
+    def receiving(self) -> int:
+        """How many octets have come of the messages that are not complete."""
+        sessions = self.service._context.connections.open
+        data = [one._server.state.data for one in sessions if isinstance(one, SmtpSession)]
+        return sum(one.received_octets for one in data if one is not None)
 
     async def logged_in(self) -> Wire:
         """A client of the first listener that may send."""
@@ -201,18 +316,17 @@ async def running_door(
 ) -> AsyncIterator[Running]:
     """A door with a listener for each of *modes*."""
     intake, directory = RememberingIntake(), RememberingDirectory()
-    running: Running
     service = IngestService(
         [Listener.parse(f"127.0.0.1:0/{mode}") for mode in modes],
         SessionContext.new(
             hostname="mx.posthouse.example",
             intake=intake,
             directory=directory,
-            pepper=PEPPER,
-            tls=certificate.context,
+            keys=AuthKeys(PEPPER, SEALING),
+            tls=certificate,
             new_id=new_id,
             clock=asyncio.get_running_loop().time,
-            has_room=lambda: running.room,
+            note_alert=lambda account, alert: intake.alerts.append((account, alert)),
             limits=limits,
         ),
     )
@@ -228,9 +342,10 @@ async def running_door(
         await running.task
 
 
-def write_certificate(authority: trustme.CA, folder: Path) -> Certificate:
-    issued = authority.issue_cert("localhost")
+def write_certificate(authority: trustme.CA, folder: Path, *names: str) -> Certificate:
+    """A certificate for *names*, in files in *folder*."""
+    issued = authority.issue_cert(*(names or ("localhost",)))
     issued.private_key_pem.write_to_path(folder / "key.pem")
     for number, blob in enumerate(issued.cert_chain_pems):
         blob.write_to_path(folder / "chain.pem", append=number > 0)
-    return Certificate(folder / "chain.pem", folder / "key.pem")
+    return Certificate((folder / "chain.pem", folder / "key.pem"))

@@ -22,18 +22,19 @@ Run: TypeAlias = subprocess.CompletedProcess[str]
 _one_at_a_time = Lock()
 
 
-def call(*arguments: str, **environ: str) -> Run:
-    """Run `posthouse` with nothing on standard input; only *environ* is set of our variables."""
+def call(*arguments: str, stdin: str = "", **environ: str) -> Run:
+    """Run `posthouse` with *stdin* on standard input; only *environ* is set of our variables."""
     others = {n: v for n, v in os.environ.items() if not n.startswith("POSTHOUSE_")}
     with tempfile.TemporaryDirectory(prefix="posthouse-call-") as folder:
-        streams = [str(Path(folder) / name) for name in ("out", "err")]
+        streams = [str(Path(folder) / name) for name in ("in", "out", "err")]
+        Path(streams[0]).write_text(stdin)
         job = (arguments, {**others, **environ}, str(Path.cwd()), streams)
         with _one_at_a_time:
             requests, answers = _server()
             requests.write(json.dumps(job) + "\n")
             requests.flush()
             status = int(answers.readline())
-        out, err = (Path(stream).read_text() for stream in streams)
+        out, err = (Path(stream).read_text() for stream in streams[1:])
     return subprocess.CompletedProcess(arguments, status, out, err)
 
 
@@ -62,7 +63,7 @@ def _serve() -> None:
 
 
 def _become(arguments: list[str], environ: dict[str, str], folder: str, streams: list[str]) -> None:
-    for number, path in enumerate((os.devnull, *streams)):
+    for number, path in enumerate(streams):
         opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT, 0o600)
         os.dup2(opened, number)
         os.close(opened)

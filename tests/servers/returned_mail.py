@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from bounces.core.claims import ClaimKeys
-from bounces.core.verdict import Ignore, Note, Suppress, Verdict
+from bounces.core.verdict import Note, Suppress, Verdict
 from bounces.feedback_subjects import FeedbackSubjects
 from bounces.own_addresses import OwnAddresses
 from bounces.service import Bounces, Onward
@@ -37,8 +37,6 @@ def in_a_word(verdict: Verdict) -> str:
             return "suppress"
         case Note():
             return f"note {verdict.kind}"
-        case Ignore():
-            return "ignore"
 
 
 @dataclass

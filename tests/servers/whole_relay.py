@@ -16,6 +16,8 @@ from servers.posthouse_command import call
 
 PROGRAM = (sys.executable, "-c", "from command.cli import main; main()")
 ENVIRON = {n: v for n, v in os.environ.items() if not n.startswith("POSTHOUSE_")}
+# Every signature is verified before it leaves.
+ENVIRON["POSTHOUSE_DKIM_VERIFY_ONE_IN"] = "1"
 ANY = "127.0.0.1:0"
 
 

@@ -4,18 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent, StartTls
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.routes import TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
-from dispatcher.core.transaction import (
-    Action,
-    Closed,
-    Envelope,
-    Finished,
-    Ready,
-    Send,
-    SendContent,
-    StartTls,
-)
 from posthouse.mail.outcome import Delivered, Outcome
 from posthouse.mail.reply import Reply
 from posthouse.smtp.commands import Mail

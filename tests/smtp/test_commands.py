@@ -18,7 +18,6 @@ from posthouse.smtp.commands import read_mail, read_rcpt, read_response
         "FROM:<jo@a.example> SIZE=-1",
         "FROM:<jo@a.example> SIZE=\u0661",
         "FROM:<jo@a.example> SIZE=123456789012345678901",
-        "FROM:<jo@a.example> BODY=BINARYMIME",
         "FROM:<jo@a.example> SMTPUTF8=yes",
         "FROM:<jo@a.example>SIZE=1",
     ],
@@ -27,6 +26,10 @@ def test_bad_parameters(argument: str) -> None:
     reply = read_mail(argument)
     assert isinstance(reply, Reply)
     assert (reply.code, reply.enhanced) == (501, "5.5.4")
+
+
+def test_binarymime_is_refused_with_what_to_do() -> None:
+    assert replies.NO_BINARYMIME == read_mail("FROM:<jo@a.example> BODY=binarymime")
 
 
 @given(st.text())

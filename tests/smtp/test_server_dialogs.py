@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from posthouse.mail.reply import Reply
-from posthouse.smtp.commands import Mail
+from posthouse.smtp.commands import Credentials, Mail
 from posthouse.smtp.data import Flaw
+from posthouse.smtp.mechanisms import ScramRequest
 from posthouse.smtp.server import SmtpServer
 from posthouse.smtp.session_state import (
     AuthRequest,
@@ -38,7 +39,10 @@ def shown(event: Event) -> str:
     match event:
         case Mail():
             return f"sender {event.sender or '<>'}"
+        case ScramRequest(username):
+            return f"scram {username}"
         case AuthRequest(mechanism, credentials):
+            assert isinstance(credentials, Credentials)
             return f"login {mechanism} {credentials.username} {credentials.secret}"
         case DataRequest():
             return "data"
@@ -82,14 +86,12 @@ class Play:
                 server.accept_sender(event)
             case "", AuthRequest():
                 server.log_in(1_000)
-            case "", DataRequest():
-                server.begin_data()
+            case (("" | "clean"), DataRequest()):
+                server.begin_data(cleans=kind == "clean")
             case "", TlsRequest():
                 pass
             case "close", _:
                 server.close(reply(rest))
-            case "logout", _:
-                server.log_out(reply(rest))
             case "fault", _:
                 server.break_down(FAULT)
             case _:

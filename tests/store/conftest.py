@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -65,3 +66,10 @@ async def _execute(url: str, statement: str) -> None:
 def _run(work: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner() as runner:
         runner.run(work)
+
+
+@pytest_asyncio.fixture
+async def processes(emptied: str) -> AsyncIterator[list[Stores]]:
+    """Four programs over one database."""
+    async with AsyncExitStack() as opened:
+        yield [await opened.enter_async_context(open_stores(emptied)) for _ in range(4)]

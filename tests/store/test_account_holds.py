@@ -11,12 +11,14 @@ import asyncpg
 import pytest
 
 from posthouse.mail.lane import Lane
+from posthouse.mail.terms import Committed
+from posthouse.store.accepting import accept_arguments
 from posthouse.store.account_holds import HELD, AccountHolds
 from posthouse.store.audit_log import AuditStore
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
-from posthouse.store.submissions import ClaimedSubmission, SubmissionStore, accept_arguments
+from posthouse.store.submissions import ClaimedSubmission, SubmissionStore
 from servers.stores import ACCOUNT, Stores, a_submission, deferred, prepared
 
 OTHER = UUID(int=9)
@@ -167,9 +169,9 @@ async def test_a_message_of_a_held_account_is_not_handed_over(
     async with Postgres(stores.url) as database, Postgres(stores.url) as background:
         submissions = SubmissionStore(database, background, accepted=handoff)
         held, free = a_submission(), a_submission(account_id=OTHER)
-        needs_hint = await asyncio.gather(submissions.accept(held), submissions.accept(free))
+        accepted = await asyncio.gather(submissions.accept(held), submissions.accept(free))
     assert [free.id] == [c.submission.id for c in taken]
-    assert [False, False] == list(needs_hint)
+    assert [Committed(is_due=False)] * 2 == list(accepted)
     rows = {r["id"]: r for r in await stores.sql("SELECT * FROM due_submissions")}
     assert (True, False, 0) == (
         rows[held.id]["held"],

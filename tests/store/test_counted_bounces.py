@@ -73,12 +73,18 @@ async def test_one_mailbox_that_does_not_exist_is_enough_by_default(stores: Stor
     assert [("no such mailbox", True)] == await listed(stores)
 
 
-async def test_the_profile_says_how_many_hard_bounces_it_takes(stores: Stores) -> None:
+async def test_E07_M23_the_profile_says_how_many_hard_bounces_it_takes(stores: Stores) -> None:
     """Three in M23."""
     mail = await profile(stores, hard_limit=3)
     assert [None, None, "hard"] == [await fail(stores, HARD, **mail) for _ in range(3)]
     (entry,) = await SuppressionStore(stores.database).entries()
     assert 3 == len({bounce["delivery"] for bounce in entry["evidence"]["bounces"]})
+
+
+async def test_M23_three_permanent_bounces_put_an_address_on_the_list(stores: Stores) -> None:
+    mail = {"profile": "maxemail", "profile_revision": 1}
+    assert [None, None, None] == [await fail(stores, SOFT, **mail) for _ in range(3)]
+    assert [None, None, "hard"] == [await fail(stores, HARD, **mail) for _ in range(3)]
 
 
 async def test_mail_of_a_child_account_has_the_limits_of_the_parent_whose_user_sent_it(
@@ -111,7 +117,7 @@ async def test_a_domain_that_was_gone_once_does_not_count(stores: Stores) -> Non
     assert [] == await listed(stores)
 
 
-async def test_soft_bounces_of_three_days_list_for_a_week(stores: Stores) -> None:
+async def test_E08_soft_bounces_of_three_days_list_for_a_week(stores: Stores) -> None:
     """Those of one day count as one: three orders within an hour are one full mailbox."""
     assert [None, None, None] == [await fail(stores, SOFT) for _ in range(3)]
     await later(stores, 1)

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import pytest
 
 from posthouse.mail.lane import Lane
+from posthouse.mail.terms import Committed
 from posthouse.store import StoreRefused
 from posthouse.store.deliveries import LARGE_OCTETS, ClaimedDelivery, DeliveryStore
 from posthouse.store.direct_handoff import DirectHandoff
@@ -18,6 +19,7 @@ from servers.stores import Stores, a_submission, delivered, prepared
 
 T = TypeVar("T")
 ONE = ("ann@dest.example",)
+DUE, WAITS = Committed(is_due=True), Committed(is_due=False)
 
 
 @dataclass
@@ -72,14 +74,14 @@ async def here(stores: Stores) -> AsyncIterator[Process]:
 
 async def test_where_nobody_takes_everything_comes_due(stores: Stores) -> None:
     await stores.submissions.claim(10)
-    assert await stores.submissions.accept(a_submission())
+    assert DUE == await stores.submissions.accept(a_submission())
     assert len((await stores.submissions.claim(10)).submissions) == 1
 
 
 async def test_what_is_handed_over_is_claimed_already(here: Process, stores: Stores) -> None:
     """Under the same lease."""
     submission = a_submission()
-    assert not await here.submissions.accept(submission)
+    assert WAITS == await here.submissions.accept(submission)
 
     (claimed,) = here.policy.taken
     assert claimed == ClaimedSubmission(submission, claims=1)
@@ -92,16 +94,16 @@ async def test_what_is_handed_over_is_claimed_already(here: Process, stores: Sto
 async def test_no_more_is_handed_over_than_there_is_room_for(here: Process) -> None:
     """The first that comes due closes the way, until a claim has taken all there was."""
     here.policy.room = 3
-    assert not await here.submissions.accept(a_submission())
+    assert WAITS == await here.submissions.accept(a_submission())
     here.policy.room = 0
-    assert await here.submissions.accept(a_submission())
+    assert DUE == await here.submissions.accept(a_submission())
     here.policy.room = 3
-    assert await here.submissions.accept(a_submission())
+    assert DUE == await here.submissions.accept(a_submission())
     assert (await here.submissions.claim(1)).more
     assert not (await here.submissions.claim(10, lowest=Lane.HIGH)).more
-    assert await here.submissions.accept(a_submission())
+    assert DUE == await here.submissions.accept(a_submission())
     assert not (await here.submissions.claim(10)).more
-    assert not await here.submissions.accept(a_submission())
+    assert WAITS == await here.submissions.accept(a_submission())
 
 
 @pytest.mark.parametrize(

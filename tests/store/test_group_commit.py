@@ -80,24 +80,42 @@ async def test_it_waits_for_no_more_when_one_is_in_a_hurry(ledger: Ledger) -> No
         assert not ledger.underway
         tasks.create_task(commit.add("b", urgent=True))
         await settle()
-        assert ledger.written == [["a", "b"]]
+        assert ledger.written == [["b", "a"]]
         slow = tasks.create_task(commit.add("c"))
         await settle()
         assert not slow.done()
         tasks.create_task(commit.add("d", urgent=True))
-    assert ledger.written == [["a", "b"], ["c", "d"]]
+    assert ledger.written == [["b", "a"], ["d", "c"]]
 
 
 async def test_one_in_a_hurry_goes_beside_the_batch_being_written(ledger: Ledger) -> None:
-    """With whatever waits; and no third batch beside the two."""
+    """With what waits behind it; and no third batch beside the two."""
     commit = GroupCommit(ledger.write, most_items=100)
     async with asyncio.TaskGroup() as tasks:
         for item in ("a", "b", "c!", "d!", "e", "f"):
             tasks.create_task(commit.add(item, urgent=item.endswith("!")))
             await settle()
-        assert ledger.underway == [["a"], ["b", "c!"]]
+        assert ledger.underway == [["a"], ["c!", "b"]]
         ledger.go.set()
-    assert ledger.underway == [["a"], ["b", "c!"], ["d!", "e", "f"]]
+    assert ledger.underway == [["a"], ["c!", "b"], ["d!", "e", "f"]]
+
+
+async def test_one_in_a_hurry_goes_before_those_that_wait_and_without_what_is_large(
+    ledger: Ledger,
+) -> None:
+    """A flood of large mail delays no alert by more than the batch that is being written."""
+    commit = GroupCommit(ledger.write, most_items=100, most_octets=1 << 20, size=len)
+    large = ["x" * (1 << 20) for _ in range(5)]
+    async with asyncio.TaskGroup() as tasks:
+        for item in (*large, "small", "!", "!" * 300_000, "!!"):
+            tasks.create_task(commit.add(item, urgent=item.startswith("!")))
+            await settle()
+        assert ledger.underway == [large[:1], ["!"]]
+        ledger.go.set()
+    assert ledger.underway == [
+        *(large[:1], ["!"], ["!" * 300_000], ["!!"]),
+        *(large[1:2], large[2:3], large[3:4], large[4:], ["small"]),
+    ]
 
 
 async def test_without_hurry_there_is_one_batch_at_a_time_again(ledger: Ledger) -> None:
@@ -122,13 +140,12 @@ async def test_those_in_a_hurry_that_one_batch_does_not_hold_go_at_once(ledger: 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(commit.add("first"))
         await settle()
-        for item in "abc":
-            tasks.create_task(commit.add(item))
-        tasks.create_task(commit.add("d!", urgent=True))
+        for item in ("a", "b!", "c!", "d!"):
+            tasks.create_task(commit.add(item, urgent=item.endswith("!")))
         await settle()
-        assert ledger.underway == [["first"], ["a", "b"]]
+        assert ledger.underway == [["first"], ["b!", "c!"]]
         ledger.go.set()
-    assert ledger.underway == [["first"], ["a", "b"], ["c", "d!"]]
+    assert ledger.underway == [["first"], ["b!", "c!"], ["d!", "a"]]
 
 
 async def test_those_in_a_hurry_wait_for_no_company_in_the_next_batch_either(
@@ -136,15 +153,15 @@ async def test_those_in_a_hurry_wait_for_no_company_in_the_next_batch_either(
 ) -> None:
     commit = GroupCommit(ledger.write, most_items=2, linger_seconds=3600)
     async with asyncio.TaskGroup() as tasks:
-        for item in ("a", "b", "c", "d", "e!"):
+        for item in ("a", "b", "c!", "d!", "e!"):
             tasks.create_task(commit.add(item, urgent=item.endswith("!")))
             await settle()
-        assert ledger.underway == [["a", "b"], ["c", "d"]]
+        assert ledger.underway == [["a", "b"], ["c!"]]
         ledger.go.set()
         async with asyncio.timeout(5):
             while len(ledger.written) < 3:
                 await settle()
-    assert ledger.underway == [["a", "b"], ["c", "d"], ["e!"]]
+    assert ledger.underway == [["a", "b"], ["c!"], ["d!", "e!"]]
 
 
 async def test_it_waits_for_no_more_when_there_are_enough(ledger: Ledger) -> None:

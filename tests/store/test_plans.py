@@ -20,7 +20,17 @@ from servers.stores import ACCOUNT, fill
 
 WAITING = 200_000
 WORK = ("due_submissions", "due_deliveries")
-TABLES = (*WORK, "events", "suppressions", "contents", "submissions", "renditions", "deliveries")
+TERMS = ("scheduled_submissions", "idempotency_keys", "rate_limits")
+TABLES = (
+    *WORK,
+    *TERMS,
+    "events",
+    "suppressions",
+    "contents",
+    "submissions",
+    "renditions",
+    "deliveries",
+)
 
 # Twenty rows, at some pages for each in every table and index concerned, leave room below this;
 # to read a table of WAITING rows, or an index of one, takes thousands.
@@ -41,7 +51,11 @@ PARAMETERS = {
     "settle_deliveries": "{results}",
     "prepare_submissions": "{claims}, {renditions}, {deliveries}, {events}, {lease}, {lease}",
     "return_submission_leases": "{claims}, {lease}",
-    "read_events_after": "'100', '00000000-0000-0000-0000-000000000000', 20, '{{bounced}}'",
+    "find_settled_events": "'100', '00000000-0000-0000-0000-000000000000', 20",
+    "note_untold": (
+        "{lease}, '100', '00000000-0000-0000-0000-000000000000', '101', "
+        "'00000000-0000-0000-0000-000000000000', '{{bounced}}'"
+    ),
     "tally_events": (
         "'100', '00000000-0000-0000-0000-000000000000', '101', "
         "'00000000-0000-0000-0000-000000000000', '{{accepted}}'"
@@ -49,6 +63,17 @@ PARAMETERS = {
     "find_delivery": "({ids})[1]",
     "find_suppressed": "{addresses}",
     "find_sending_domains": "{domains}",
+    "claim_idempotency_keys": "{keys}",
+    "has_just_accepted_high": "",
+    "forget_idempotency_keys": "20",
+    "schedule_submissions": "{times}",
+    "first_scheduled": "",
+    "open_scheduled_submissions": "20",
+    "lock_rate_limits": "{ids}",
+    "count_rates": "{rates}",
+    "find_owned_elsewhere": "({ids})[1], '{{sender.example}}'",
+    "find_confirmed": "{addresses}",
+    "sweep_sandbox": "interval '7 d', 20",
     "accept_submissions": "{accepted}, {contents}, {lease}, {lease}",
 }
 # What one row of each array holds, by the name and type of the array; {id} leads to {new} ones.
@@ -56,6 +81,9 @@ ROWS = {
     "claims": ("claim_row_1", "'{id}', 1"),
     "domains": ("domain_row_1", "'{id}', 'sender.example'"),
     "addresses": ("address_row_1", "'{id}', 'u1@dest.example'"),
+    "keys": ("idempotency_row_2", "'{id}', '{id}', 'order-1', '', '1 h', true"),
+    "times": ("schedule_row_1", "'{id}', now() + '1 h'"),
+    "rates": ("rate_row_1", "'{id}', 'messages', 'hour', now(), 1, false"),
     "parked": ("park_row_1", "'{id}', 1, 'full.example'"),
     "results": (
         "result_row_2",
@@ -77,7 +105,7 @@ ROWS = {
             "'', '', 1, NULL, true"
         ),
     ),
-    "contents": ("content_row_1", "'{new}', '', ''"),
+    "contents": ("content_row_2", "'{new}', '', '', NULL"),
 }
 
 SUPPRESS = """
@@ -94,6 +122,20 @@ INSERT INTO events (id, account_id, submission_id, kind)
 SELECT (left(first_id_of(now() - interval '1 day' * (n % 3))::text, 24)
         || lpad(to_hex(n), 12, '0'))::uuid, $1, $1, 'accepted'
 FROM generate_series(1, $2::integer) AS n
+"""
+
+SCHEDULE = """
+INSERT INTO scheduled_submissions (id, account_id, lane, size, received_at, send_at, keep_trying)
+SELECT new_id(), $1, 3, 1, now(), now() + interval '1 h' + interval '1 s' * n, interval '5 d'
+FROM generate_series(1, $2::integer) AS n
+"""
+LIMIT_RATES = """
+INSERT INTO rate_limits (owner_id, counted, period, most, action)
+SELECT new_id(), 'messages', 'hour', 1, 'delay' FROM generate_series(1, $1::integer)
+"""
+KEEP_KEYS = """
+INSERT INTO idempotency_keys (account_id, key, submission_id, digest)
+SELECT $1, 'order-' || n, new_id(), '' FROM generate_series(1, $2::integer) AS n
 """
 
 
@@ -154,6 +196,9 @@ async def test_no_statement_reads_what_it_does_not_need(database: str) -> None:
     await fill(database, WAITING // 2, Lane.VERY_HIGH, parked_at="full.example")
     await admin.execute(SUPPRESS, ACCOUNT, WAITING // 4)
     await admin.execute(HAPPEN, ACCOUNT, WAITING)
+    await admin.execute(SCHEDULE, ACCOUNT, WAITING)
+    await admin.execute(KEEP_KEYS, ACCOUNT, WAITING)
+    await admin.execute(LIMIT_RATES, WAITING)
     ids = [
         UUID(str(row["id"]))
         for row in await admin.fetch(

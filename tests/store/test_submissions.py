@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,8 @@ import pytest
 
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Submission
+from posthouse.mail.terms import Committed
+from posthouse.running.identity import earliest_id
 from posthouse.store import StoreRefused
 from servers.stores import Stores, a_submission, fill, open_stores, prepared
 
@@ -42,6 +44,18 @@ async def test_what_is_claimed_is_what_was_accepted(stores: Stores) -> None:
     (claimed,) = (await stores.submissions.claim(10)).submissions
     assert submission == claimed.submission
     assert 1 == claimed.claims
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_mail_of_lanes_1_and_2_is_known_for_a_second(stores: Stores, lane: Lane) -> None:
+    """By the time in its id."""
+    past = earliest_id(datetime.now(UTC) - timedelta(seconds=2))
+    await stores.submissions.accept(a_submission(Lane.VERY_HIGH, id=past))
+    assert not await stores.submissions.has_just_accepted_high()
+    # Ahead of now, so that a second is not over before the question, however busy the machine.
+    soon = earliest_id(datetime.now(UTC) + timedelta(minutes=1))
+    await stores.submissions.accept(a_submission(lane, id=soon))
+    assert (lane <= Lane.HIGH) == await stores.submissions.has_just_accepted_high()
 
 
 async def test_a_claim_that_was_returned_does_not_count(stores: Stores) -> None:
@@ -103,7 +117,7 @@ async def test_one_that_cannot_be_kept_fails_alone(stores: Stores, bad: dict[str
     results = await asyncio.gather(
         *(stores.submissions.accept(s) for s in batch), return_exceptions=True
     )
-    assert [type(r) for r in results] == [bool] * 3 + [StoreRefused] + [bool] * 2
+    assert [type(r) for r in results] == [Committed] * 3 + [StoreRefused] + [Committed] * 2
     rows = await stores.sql("SELECT id FROM submissions ORDER BY id")
     assert [s.id for s in good] == [UUID(str(row["id"])) for row in rows]
 
@@ -113,7 +127,7 @@ async def test_a_client_that_goes_away_takes_no_other_message_along(stores: Stor
     await asyncio.sleep(0)
     tasks[4].cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert results.count(True) == 9
+    assert results.count(Committed(is_due=True)) == 9
     assert await stores.value("SELECT count(*) FROM submissions") >= 9
 
 

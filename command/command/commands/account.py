@@ -1,16 +1,18 @@
 """`posthouse account`."""
 
-import json
 from typing import Any
 
 import click
 
-from command.account_profiles import check_own_profile, knobs_in
+from command.commands.account_alerts import alerts
+from command.commands.confirming import confirm
 from command.commands.holding import hold, release
+from command.commands.limiting import account_limit
+from command.commands.onboard import onboard
+from command.commands.sender import sender
 from command.commands.statistics import statistics
 from command.context import data_option, friendly_errors, json_option, print_json, with_store
 from command.provisioning import account_id
-from command.table import print_table
 from posthouse.mail.address import Address
 from posthouse.store import StoreRefused
 from posthouse.store.account_settings import AccountSettings, AccountSettingsStore
@@ -23,8 +25,13 @@ def account() -> None:
     """Customers of this relay: each has its own credentials, domains and suppression list."""
 
 
+account.add_command(alerts)
 account.add_command(hold)
+account.add_command(account_limit)
+account.add_command(onboard)
 account.add_command(release)
+account.add_command(confirm)
+account.add_command(sender)
 account.add_command(statistics)
 
 
@@ -95,56 +102,6 @@ def _refusal(address: str, forbidden: str, account: str) -> str:
     return (
         f"{address} cannot be the bounce address of {account}: {forbidden} is one of its sending "
         "domains, or takes returned mail; name an address at another domain"
-    )
-
-
-@account.command
-@click.argument("name")
-@click.argument("knobs", nargs=-1, metavar="[KNOB=VALUE]...")
-@click.option("--account", default="default", show_default=True, metavar="NAME")
-@click.option("--preset", default="native", show_default=True, metavar="NAME")
-@data_option
-def profile(name: str, knobs: tuple[str, ...], account: str, preset: str) -> None:
-    """Give the account the profile NAME: a preset with these knobs changed.
-
-    `posthouse credential create --profile NAME` uses it. Under a name that is in use it gets a new
-    revision, which counts for mail from now on: knobs that are not given are those of the preset.
-    """
-    with friendly_errors():
-        changed = knobs_in(knobs)
-        preset_revision = check_own_profile(name, preset, changed)
-
-    async def work(database: Postgres) -> int:
-        accounts = AccountStore(database)
-        return await accounts.create_profile(
-            await account_id(accounts, account),
-            name,
-            preset=preset,
-            preset_revision=preset_revision,
-            knobs=changed,
-        )
-
-    click.echo(f"{account} has the profile {name}, revision {with_store(work)}")
-
-
-@account.command
-@json_option
-@data_option
-def profiles(*, as_json: bool) -> None:
-    """List the profiles of all accounts, with the knobs that differ from their presets."""
-
-    async def work(database: Postgres) -> list[dict[str, Any]]:
-        return [dict(row) for row in await AccountStore(database).own_profiles()]
-
-    rows = [{k: v for k, v in row.items() if k != "account_id"} for row in with_store(work)]
-    if as_json:
-        print_json(rows)
-        return
-    shown = ("account", "name", "revision", "preset", "knobs")
-    print_table(
-        shown,
-        [[str({**row, "knobs": json.dumps(row["knobs"])}[k]) for k in shown] for row in rows],
-        empty="no account has a profile of its own; make one with `posthouse account profile`",
     )
 
 

@@ -15,7 +15,7 @@ from posthouse.store.postgres import Postgres
 @json_option
 @data_option
 def audit(limit: int, *, as_json: bool) -> None:
-    """What operators did to suppressions, newest first: who, when and what."""
+    """What operators did, newest first: who, when and what."""
 
     async def work(database: Postgres) -> list[dict[str, Any]]:
         return [dict(line) for line in await AuditStore(database).newest(limit)]
@@ -42,5 +42,7 @@ def audit(limit: int, *, as_json: bool) -> None:
 
 def _said(value: object) -> str:
     if isinstance(value, list):
-        return " ".join(entry["address"] for entry in value)
+        return " ".join(
+            entry["address"] if isinstance(entry, dict) else str(entry) for entry in value
+        )
     return repr(value) if value == "" else str(value)

@@ -1,14 +1,19 @@
 """`posthouse domain`."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
 import click
 
+from command.account_profiles import onboarding_of
+from command.commands.checking_domains import check
 from command.commands.domain_keys import keys
+from command.commands.domain_records import records
 from command.context import (
+    actor,
     data_option,
     friendly_errors,
     json_option,
@@ -17,20 +22,20 @@ from command.context import (
     with_secret_key,
     with_store,
 )
-from command.dns_records import print_records, records_of
-from command.provisioning import add_domain, domain_name, domain_rows, ensure_account, share_domain
+from command.provisioning import (
+    DomainWay,
+    add_domain,
+    domain_name,
+    domain_rows,
+    ensure_account,
+    share_domain,
+)
+from command.record_display import Shown, account_option, asked, show, show_options
 from command.table import print_table
 from posthouse.mail.dkim_key import Algorithm
+from posthouse.profiles.choices import Onboarding
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
-
-account_option = click.option("--account", default="default", show_default=True, metavar="NAME")
-spf_option = click.option(
-    "--published-spf",
-    multiple=True,
-    metavar="TEXT",
-    help='The SPF record that the domain has now, to merge into: "v=spf1 ...".',
-)
 
 
 @click.group
@@ -39,52 +44,110 @@ def domain() -> None:
 
 
 domain.add_command(keys)
+domain.add_command(records)
+domain.add_command(check)
 
 
 @domain.command
 @click.argument("name")
 @account_option
 @click.option(
+    "--onboarding",
+    type=click.Choice([mode.value for mode in Onboarding]),
+    help="What it has to show before it may send: records of its zone, a delegation to our name "
+    "servers, or nothing (trusted). Default: as the profiles of the account's users say, else "
+    "records.",
+)
+@click.option(
     "--return-path-host",
     metavar="HOST",
-    help="Host under the domain that returned mail comes to, so that SPF aligns.",
+    help="Host under the domain that returned mail comes to, so that SPF aligns. Default: none, "
+    "and of a delegated domain the domain itself.",
 )
-@click.option("--unverified", is_flag=True, help="No account may send as it yet.")
+@click.option(
+    "--dkim",
+    type=click.Choice(["txt", "cname"]),
+    default="txt",
+    show_default=True,
+    help="cname: the records lead to POSTHOUSE_KEY_ZONE, and keys change without the owner.",
+)
 @click.option("--no-ed25519", is_flag=True, help="Sign with RSA only.")
-@spf_option
-@json_option
+@show_options
 @data_option
 def add(
     name: str,
     account: str,
+    onboarding: str | None,
     return_path_host: str | None,
-    published_spf: tuple[str, ...],
+    dkim: str,
     *,
-    unverified: bool,
     no_ed25519: bool,
-    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Add the domain NAME with new DKIM keys and print the records to publish."""
+    """Add the domain NAME with new DKIM keys and print the records to publish.
+
+    It may send when `posthouse domain check` finds them, or at once if it is trusted.
+    """
     with friendly_errors():
         name = domain_name(name)
         host = None if return_path_host is None else domain_name(return_path_host)
+    mode = None if onboarding is None else Onboarding(onboarding)
     algorithms = (Algorithm.RSA,) if no_ed25519 else tuple(Algorithm)
+    wanted = _WantedDomain(name, account, mode, host, _key_zone(dkim), algorithms)
+    show(with_secret_key(lambda database, key: _add(database, key, wanted, options)))
 
-    async def work(database: Postgres, key: bytes) -> None:
-        accounts = AccountStore(database)
-        await add_domain(
-            accounts,
-            await ensure_account(accounts, account),
-            name,
-            key,
-            algorithms=algorithms,
-            return_path_host=host,
-            verified=not unverified,
-            today=datetime.now(UTC).date(),
+
+@dataclass(frozen=True, slots=True)
+class _WantedDomain:
+    name: str
+    account: str
+    onboarding: Onboarding | None
+    return_path_host: str | None
+    key_zone: str | None
+    algorithms: tuple[Algorithm, ...]
+
+
+async def _add(
+    database: Postgres, key: bytes, wanted: _WantedDomain, options: Mapping[str, Any]
+) -> Shown:
+    accounts, name = AccountStore(database), wanted.name
+    mode = _possible(wanted.onboarding or await onboarding_of(accounts, wanted.account))
+    delegated = mode is Onboarding.DELEGATION
+    way = DomainWay(
+        onboarding=mode,
+        key_zone=None if delegated else wanted.key_zone,
+        return_path_host=wanted.return_path_host or (name if delegated else None),
+    )
+    before = await asked(database, name, delegated=delegated, **options)
+    await add_domain(
+        accounts,
+        await ensure_account(accounts, wanted.account),
+        name,
+        key,
+        algorithms=wanted.algorithms,
+        today=datetime.now(UTC).date(),
+        way=way,
+        actor=actor(),
+    )
+    return await before.of(database, wanted.account)
+
+
+def _key_zone(dkim: str) -> str | None:
+    if dkim == "txt":
+        return None
+    if (zone := settings().key_zone) is None:
+        raise click.ClickException(
+            "--dkim cname needs POSTHOUSE_KEY_ZONE: a zone of yours that will hold the keys"
         )
+    return zone
 
-    with_secret_key(work)
-    _show_domain(account, name, published_spf, as_json=as_json)
+
+def _possible(mode: Onboarding) -> Onboarding:
+    if mode is Onboarding.DELEGATION and not settings().zone_nameservers:
+        raise click.ClickException(
+            "a delegation needs POSTHOUSE_ZONE_NAMESERVERS: the names of your name servers"
+        )
+    return mode
 
 
 @domain.command
@@ -98,46 +161,10 @@ def share(name: str, account: str) -> None:
 
     async def work(database: Postgres) -> None:
         accounts = AccountStore(database)
-        await share_domain(accounts, await ensure_account(accounts, account), name)
+        await share_domain(accounts, await ensure_account(accounts, account), name, actor())
 
     with_store(work)
     click.echo(f"{account} may send as {name} too, with the keys that the domain has")
-
-
-@domain.command
-@click.argument("name")
-@account_option
-@spf_option
-@json_option
-@data_option
-def records(name: str, account: str, published_spf: tuple[str, ...], *, as_json: bool) -> None:
-    """Print the records to publish for the domain NAME."""
-    with friendly_errors():
-        name = domain_name(name)
-    _show_domain(account, name, published_spf, as_json=as_json)
-
-
-def _show_domain(account: str, name: str, published_spf: tuple[str, ...], *, as_json: bool) -> None:
-    rows = with_store(lambda database: domain_rows(AccountStore(database), account, name))
-    relay = settings().hostname
-    with friendly_errors():
-        wanted = records_of(rows, relay, published_spf)
-    verified = rows[0]["verified_at"] is not None
-    if as_json:
-        print_json(
-            {
-                "account": account,
-                "name": name,
-                "verified": verified,
-                "return_path_host": rows[0]["return_path_host"],
-                "records": [asdict(record) for record in wanted],
-            }
-        )
-        return
-    click.echo(f"; {name} of the account {account}: {'verified' if verified else 'NOT verified'}")
-    print_records(wanted, relay)
-    if rows[0]["return_path_host"] is None:
-        click.echo("; Returned mail comes to the relay's own host: SPF passes without aligning.")
 
 
 @domain.command("list")
@@ -154,12 +181,13 @@ def list_(*, as_json: bool) -> None:
         print_json(found)
         return
     print_table(
-        ("account", "domain", "verified", "returned mail to", "selectors"),
+        ("account", "domain", "verified", "onboarding", "returned mail to", "selectors"),
         [
             (
                 domain["account"],
                 domain["name"],
                 "yes" if domain["verified_at"] else "no",
+                domain["onboarding"],
                 domain["return_path_host"] or "the relay",
                 " ".join(domain["selectors"]),
             )
@@ -175,9 +203,8 @@ def _of_account(row: dict[str, Any]) -> tuple[str, str]:
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """A domain of one account, from a row for each of its keys."""
-    domain = {
-        name: rows[0][name] for name in ("account", "name", "verified_at", "return_path_host")
-    }
+    kept = ("account", "name", "verified_at", "onboarding", "return_path_host")
+    domain = {name: rows[0][name] for name in kept}
     return {**domain, "selectors": [row["selector"] for row in rows if row["selector"]]}
 
 
@@ -186,7 +213,7 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 @account_option
 @data_option
 def verify(name: str, account: str) -> None:
-    """Let the account send as NAME. You decide: DNS is not asked yet."""
+    """Let the account send as NAME on your word. `posthouse domain check` asks DNS first."""
     with friendly_errors():
         name = domain_name(name)
 
@@ -195,7 +222,7 @@ def verify(name: str, account: str) -> None:
         await domain_rows(accounts, account, name)
         owner = await accounts.account(account)
         assert owner is not None
-        await accounts.verify_sending_domain(owner, name)
+        await accounts.verify_sending_domain(owner, name, actor())
 
     with_store(work)
     click.echo(f"{account} may send as {name}; DNS was not asked")

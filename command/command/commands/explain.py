@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from command.commands.explain_message import message
 from posthouse.answers import RULES_VERSION, Answer, Judgement, Stage, judge, read_answer
 
 _STAGES = {
@@ -23,6 +24,9 @@ _STAGES = {
 @click.group
 def explain() -> None:
     """Say what Posthouse would make of something, and why; nothing is sent or changed."""
+
+
+explain.add_command(message)
 
 
 @explain.command

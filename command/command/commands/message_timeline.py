@@ -21,7 +21,7 @@ def message(ids: tuple[str, ...], *, as_json: bool) -> None:
 
     As JSON it is a line for each message.
     """
-    wanted = [_id(text) for text in ids]
+    wanted = [message_id(text) for text in ids]
 
     async def work(database: Postgres) -> list[Timeline]:
         store = TimelineStore(database)
@@ -35,7 +35,8 @@ def message(ids: tuple[str, ...], *, as_json: bool) -> None:
             print_line(line)
 
 
-def _id(text: str) -> UUID:
+def message_id(text: str) -> UUID:
+    """The id that a reply to a client named. Raises ClickException."""
     try:
         return UUID(text.strip("<>"))
     except ValueError as error:

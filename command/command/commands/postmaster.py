@@ -63,7 +63,7 @@ def show(id_: UUID, *, raw: bool) -> None:
     mail = with_store(work)
     if mail is None:
         raise click.ClickException(f"no message {id_.hex} is kept")
-    click.echo(mail.content if raw else _harmless(mail.content), nl=False)
+    click.echo(mail.content if raw else harmless(mail.content), nl=False)
 
 
 @postmaster.command
@@ -98,10 +98,10 @@ def _as_json(mail: KeptMail) -> dict[str, Any]:
 
 
 def _subject(mail: KeptMail) -> str:
-    return _harmless((Header.parse(mail.content).first("Subject") or "").encode())
+    return harmless((Header.parse(mail.content).first("Subject") or "").encode())
 
 
-def _harmless(content: bytes) -> str:
+def harmless(content: bytes) -> str:
     """Text by a stranger: what a terminal could obey is shown as "?"."""
     text = content.decode(errors="replace").replace("\r\n", "\n")
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from command.context import data_option, json_option, print_json, with_store
+from command.commands.scheduled_mail import cancel, scheduled
+from command.context import actor, data_option, json_option, print_json, with_store
 from command.provisioning import account_id
 from command.table import print_table
 from command.timeline_text import duration
@@ -50,7 +51,7 @@ def queue(ctx: click.Context, /, *, as_json: bool) -> None:
     """Mail that waits, by stage, lane and state, and the age of the oldest.
 
     Quarantined mail waits for a decision: `quarantined` says why, `release` sends it,
-    `discard` does not.
+    `discard` does not. Mail that is `scheduled` waits for its time, unless you `cancel` it.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -77,6 +78,10 @@ def queue(ctx: click.Context, /, *, as_json: bool) -> None:
         empty="nothing waits",
         numbers=2,
     )
+
+
+queue.add_command(scheduled)
+queue.add_command(cancel)
 
 
 @queue.command
@@ -120,7 +125,7 @@ def quarantine(reason: str) -> None:
     """
 
     async def work(database: Postgres) -> int:
-        return await Quarantine(database).add_all(reason)
+        return await Quarantine(database).add_all(reason, actor())
 
     click.echo(f"quarantined {with_store(work)}")
 
@@ -140,22 +145,18 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
 @_choosing
 def release(**chosen: Any) -> None:
     """Send quarantined mail, all of it or what the options choose."""
-    click.echo(
-        f"released {_taken(lambda quarantine, choice: quarantine.unquarantine(choice), **chosen)}"
-    )
+    click.echo(f"released {_taken(Quarantine.unquarantine, **chosen)}")
 
 
 @queue.command
 @_choosing
 def discard(**chosen: Any) -> None:
     """Never send quarantined mail, all of it or what the options choose."""
-    click.echo(
-        f"discarded {_taken(lambda quarantine, choice: quarantine.discard(choice), **chosen)}"
-    )
+    click.echo(f"discarded {_taken(Quarantine.discard, **chosen)}")
 
 
 def _taken(
-    take: Callable[[Quarantine, Choice], Awaitable[int]],
+    take: Callable[[Quarantine, Choice, str], Awaitable[int]],
     *,
     account: str | None,
     reason: str | None,
@@ -171,6 +172,6 @@ def _taken(
             after=None if newer_than is None else now - newer_than,
             until=None if older_than is None else now - older_than,
         )
-        return await take(Quarantine(database), choice)
+        return await take(Quarantine(database), choice, actor())
 
     return with_store(work)

@@ -40,7 +40,7 @@ class _Relay:
 
 @click.command
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(1, 65535), default=2525, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=2587, show_default=True)
 @click.option(
     "--tls",
     type=click.Choice([mode.value for mode in Tls]),

@@ -3,7 +3,7 @@
 import base64
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, TypeVar
@@ -12,8 +12,10 @@ from pydantic import Field
 
 from bounces.settings import BouncesSettings
 from dispatcher.settings import DispatcherSettings
+from ingest.listeners import collisions
 from ingest.settings import IngestSettings
-from onebox.installation import Installation, InstallationSettings
+from onebox.installation import Installation
+from onebox.installation_settings import InstallationSettings
 from policy.settings import PolicySettings
 from posthouse.mail.secret import KEY_OCTETS
 from posthouse.running import logs
@@ -111,9 +113,17 @@ def read_settings(environ: Mapping[str, str]) -> UpSettings:
         read(DispatcherSettings, given),
         read(BouncesSettings, given),
     )
+    if not mistakes:
+        mistakes.update(_collisions(found))
     if mistakes:
         raise SettingsError(sorted(mistakes))
     return found
+
+
+def _collisions(settings: UpSettings) -> Iterator[str]:
+    others = {"POSTHOUSE_BOUNCES_LISTEN": settings.bounces.bounces_listen}
+    for found in collisions(settings.ingest.ingest_listeners, others):
+        yield f"POSTHOUSE_INGEST_LISTENERS: {found}"
 
 
 def _completed(installation: Installation, environ: Mapping[str, str]) -> dict[str, str]:

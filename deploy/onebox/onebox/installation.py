@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import secrets
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -14,14 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
-from pydantic import Field
 
+from onebox.installation_settings import InstallationSettings
 from onebox.postgres_data import data_of
 from onebox.postgres_folder import FolderInUse, dsn
 from onebox.postgres_server import EmbeddedPostgres
 from posthouse.mail.secret import KEY_OCTETS
-from posthouse.running.common_settings import DatabaseUrl, SecretKey
-from posthouse.running.settings import Settings
 from posthouse.store.migrate import NEEDED_VERSION, migrate
 from posthouse.store.postgres import Postgres
 from posthouse.store.secret_check import knows_secret_key
@@ -37,24 +34,6 @@ _COMMAND_CONNECTIONS = 30  # for commands, `psql` and backups beside a relay
 
 class NoInstallation(Exception):
     """There is no installation here, or it cannot be used."""
-
-
-class InstallationSettings(Settings):
-    """Settings by which a command finds its installation."""
-
-    data: Path = Path("data")
-    """Folder of the onebox: its database, secret key and certificate."""
-
-    database_url: DatabaseUrl | None = None
-    """PostgreSQL to use, as postgresql://user:password@host:5432/name. Default: the one in the
-    data folder."""
-
-    secret_key: SecretKey | None = None
-    """At least 32 random bytes in base64. Default: the one in the data folder."""
-
-    hostname: str = Field(default_factory=socket.gethostname, min_length=1, max_length=255)
-    """Name this relay gives itself, in greetings and in its certificate. Default: the machine's
-    own name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -16,7 +15,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from ingest.listeners import addresses, bind
+from ingest.listeners import Listener
+from ingest.listening_sockets import Sockets, bind, found
 from onebox.all_settings import UpSettings, configure_logs
 from onebox.installation import Installation
 from onebox.postgres_folder import holder
@@ -62,7 +62,7 @@ def run_relay(settings: UpSettings, environ: Mapping[str, str]) -> int:
     configure_logs(settings)
     if isinstance(forked, ParentLink):
         return main(work(settings, forked, _own_sockets(sockets, forked.number)))
-    at = addresses(sockets[0])
+    at = found(settings.ingest.ingest_listeners, sockets[0])
     _own_sockets(sockets, 0)
     return main(Parent(settings, environ, at).run(forked))
 
@@ -73,14 +73,13 @@ def _who_may_listen(installation: Installation) -> str:
     return "" if process is None else f": a Posthouse (process {process}) already runs on this data"
 
 
-def _own_sockets(
-    sockets: Sequence[Sequence[socket.socket]], number: int
-) -> Sequence[socket.socket]:
+def _own_sockets(sockets: Sequence[Sockets], number: int) -> Sockets:
     """The sockets of the process with that *number*, from 1; those of the others are closed."""
     for owner, others in enumerate(sockets, start=1):
         if owner != number:
-            for one in others:
-                one.close()
+            for of_listener in others:
+                for one in of_listener:
+                    one.close()
     return sockets[number - 1] if number else ()
 
 
@@ -88,9 +87,9 @@ class Parent:
     """Database, workers, health checks."""
 
     def __init__(
-        self, settings: UpSettings, environ: Mapping[str, str], submission: Sequence[Endpoint]
+        self, settings: UpSettings, environ: Mapping[str, str], submission: Sequence[Listener]
     ) -> None:
-        """*submission*: where clients connect."""
+        """*submission*: where clients connect, with the ports that were found."""
         self._settings = settings
         self._environ = environ
         self._submission = submission
@@ -127,9 +126,8 @@ class Parent:
 
     def _replace(self, number: int) -> WorkerProcess:
         """A worker on the addresses that the others have, ports that were asked for as 0 too."""
-        listeners = zip(self._settings.ingest.ingest_listeners, self._submission, strict=True)
         found = {
-            "POSTHOUSE_INGEST_LISTENERS": ",".join(f"{at}/{one.tls}" for one, at in listeners),
+            "POSTHOUSE_INGEST_LISTENERS": ",".join(map(str, self._submission)),
             "POSTHOUSE_BOUNCES_LISTEN": str(self._bounces),
         }
         return spawn(number, {**self._environ, **found})
@@ -196,20 +194,17 @@ class _Facts:
     """The addresses and process ids that the ready line names."""
 
     settings: UpSettings
-    submission: Sequence[Endpoint]
+    submission: Sequence[Listener]
     bounces: Endpoint
     workers: Sequence[int]
     postgres: EmbeddedPostgres | None
 
     def told(self, health: Endpoint) -> dict[str, Any]:
         """As the ready line has it."""
-        listeners = zip(self.settings.ingest.ingest_listeners, self.submission, strict=True)
         folder = str(self.settings.installation.folder.absolute())
         return {
             "event": "ready",
-            "submission": [
-                {**_address(at), "tls": listener.tls.value} for listener, at in listeners
-            ],
+            "submission": [_submission(listener) for listener in self.submission],
             "bounces": _address(self.bounces),
             "health": _address(health),
             "data": folder,
@@ -252,9 +247,17 @@ def _address(endpoint: Endpoint) -> dict[str, Any]:
     return {"host": endpoint.host, "port": endpoint.port}
 
 
+def _submission(listener: Listener) -> dict[str, Any]:
+    last = {"last_port": listener.ports[-1]} if len(listener.ports) > 1 else {}
+    first = Endpoint(listener.host, listener.ports[0])
+    return {**_address(first), **last, "tls": listener.tls.value}
+
+
 def _readable(facts: Mapping[str, Any]) -> str:
     lines = ["", "Posthouse is ready."]
-    lines += [f"  submission  {at['host']}:{at['port']}  {at['tls']}" for at in facts["submission"]]
+    for at in facts["submission"]:
+        last = f"-{at['last_port']}" if "last_port" in at else ""
+        lines.append(f"  submission  {at['host']}:{at['port']}{last}  {at['tls']}")
     lines += [
         f"  {name:<10}  {facts[name]['host']}:{facts[name]['port']}{rest}"
         for name, rest in (("bounces", ""), ("health", "  /healthz/ready, /metrics"))

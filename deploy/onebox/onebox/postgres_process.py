@@ -121,10 +121,17 @@ def _namespace(stand_in: pwd.struct_passwd) -> tuple[str, ...] | None:
     return prefix if probe.returncode == 0 else None
 
 
+# Each statement gives back its memory at its end. By default glibc returns what is above 128 KiB to
+# the kernel, and the next statement of that size faults it in again, page by page: 0.7 ms for a
+# claim over fifty partitions. Octets that a process of PostgreSQL may keep; and the size from which
+# a piece comes from the kernel by itself, which otherwise adapts.
+_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(8 << 20), "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
+
+
 def _environment() -> dict[str, str]:
     """Our environment without what points PostgreSQL at other data or changes its language."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**ours, "LC_ALL": "C", "TZ": "UTC"}
+    return {**ours, **_MEMORY, "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _dies_with(parent: int) -> Callable[[], None]:

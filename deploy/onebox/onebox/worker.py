@@ -5,7 +5,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -17,7 +16,7 @@ from pydantic import SecretStr
 from bounces.return_listener import ReturnListener
 from bounces.wiring import build as build_bounces
 from dispatcher.wiring import build as build_dispatcher
-from ingest.listeners import join
+from ingest.listening_sockets import Sockets, join
 from ingest.wiring import build as build_ingest
 from onebox.all_settings import UpSettings, configure_logs, read_settings
 from onebox.channel import Channel, PeerGone
@@ -27,14 +26,21 @@ from policy.wiring import build as build_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.running.health import CannotListen, Health
-from posthouse.running.program import housekeeping, open_resources, rabbitmq
+from posthouse.running.program import (
+    Resources,
+    Services,
+    housekeeping,
+    name_on_record,
+    open_resources,
+    rabbitmq,
+)
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError
 
 log = structlog.get_logger()
 
 
-async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.socket]) -> int:
+async def work(settings: UpSettings, link: ParentLink, sockets: Sockets) -> int:
     """Serve clients on *sockets* and do all that follows, until a signal; the exit status.
 
     Nothing is touched before the parent says which database it is.
@@ -51,7 +57,7 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.
                 build_ingest(settings.ingest, resources, sockets),
                 build_policy(settings.policy, resources),
                 build_dispatcher(settings.dispatcher, resources),
-                *([build_bounces(settings.bounces, resources)] if link.number == 1 else []),
+                *(await _only_once(settings, resources) if link.number == 1 else ()),
             ]
             services: dict[str, Service] = {"broker": broker}
             services |= {n: s for b in built for n, s in b.by_name.items()}
@@ -73,6 +79,13 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sequence[socket.
 def _broker(settings: UpSettings) -> Broker:
     urls = settings.broker_url
     return rabbitmq(urls) if urls else EmbeddedBroker()
+
+
+async def _only_once(settings: UpSettings, resources: Resources) -> Sequence[Services]:
+    """What runs in one worker, for all of them."""
+    called = name_on_record("up", settings.bounces, resources)
+    await called.say()
+    return build_bounces(settings.bounces, resources), Services({"relay-name": called}, {})
 
 
 class _Parent:

@@ -1,12 +1,10 @@
 """Counts what becomes of each account's mail, and holds an account that does harm.
 
-It follows the events of all accounts, some seconds behind. Counts, cursor, hold, audit and the
+It consumes the events of all accounts, some seconds behind. Counts, position, hold, audit and the
 message to the owner are one transaction; processes take turns, and one that dies leaves nothing
 half done.
 """
 
-import asyncio
-import random
 from collections.abc import Callable
 from datetime import timedelta
 from time import monotonic
@@ -21,14 +19,12 @@ from bounces.core.thresholds import ThresholdLimits, exceeded
 from bounces.relay_identity import RelayIdentity
 from posthouse.answers import HARD_CLASSES
 from posthouse.mail.account_totals import AccountTotals
+from posthouse.mail.due_results import OPERATOR
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Submission
-from posthouse.mail.undelivered import OPERATOR
-from posthouse.running.waiting import wait_before_retry, wait_for_event
-from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.account_holds import AccountHolds
 from posthouse.store.account_statistics import READER, AccountStatistics, CountingTurn
-from posthouse.store.event_feed import AnotherIncarnation, EventFeed
+from posthouse.store.event_feed import EventPage
 from posthouse.store.postgres import Postgres
 
 log = structlog.get_logger()
@@ -39,13 +35,13 @@ HOLDS = Counter(
     ["threshold"],
 )
 
-_LOOK_SECONDS = 5.0
-_EVENTS_AT_ONCE = 5_000
 _FORGET_SECONDS = 3600.0
 
 
 class AccountWatch:
-    """Runs in every bounces process; one at a time has the turn."""
+    """A `bounces.event_reader.EventConsumer` in every bounces process."""
+
+    reader = READER
 
     def __init__(
         self,
@@ -55,59 +51,36 @@ class AccountWatch:
         announce: Callable[[Lane], None],
         limits: ThresholdLimits,
         keep: timedelta = timedelta(days=90),
-        look_seconds: float = _LOOK_SECONDS,
     ) -> None:
         """*announce* is told, after the commit, in which lane a submission became due."""
-        self._database = database.alone(connections=3)
-        self._statistics = AccountStatistics(self._database)
-        self._holds = AccountHolds(self._database)
-        self._feed = EventFeed(self._database, READER, kinds=())  # only how far it is settled
+        self._statistics = AccountStatistics(database)
+        self._holds = AccountHolds(database)
         self._relay = relay
         self._announce = announce
         self._limits = limits
         self._keep = keep
-        self._look_seconds = look_seconds
         self._forgot_at: float | None = None
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Count until *stopping*; if the database is away, it is tried again."""
-        failures = 0
-        async with self._database:
-            while not stopping.is_set():
-                wait = self._look_seconds
-                try:
-                    while await self._follow() and not stopping.is_set():
-                        continue
-                    await self._forget()
-                    failures = 0
-                except (StoreUnavailable, StoreRefused) as error:
-                    failures += 1
-                    log.warning("not_counted", reason=str(error), failures=failures)
-                    wait += wait_before_retry(failures, random.random())  # noqa: S311
-                except Exception:  # a mistake of ours must not end the process
-                    log.exception("not_counted")
-                await wait_for_event(stopping, wait)
-
-    async def _follow(self) -> bool:
-        """Count the next events; whether there are more."""
-        async with self._statistics.turn() as turn:
+    async def take(self, page: EventPage) -> bool:
+        """Count what *page* has."""
+        held: list[AccountTotals] = []
+        async with self._statistics.counting(page) as turn:
             if turn is None:
                 return False
-            stored = await turn.cursor()
-            page = await self._feed.read(stored, _EVENTS_AT_ONCE)
-            if isinstance(page, AnotherIncarnation):
-                await turn.move(page.start)
-                return True
-            held: list[AccountTotals] = []
-            if page.cursor != stored:
-                harmful = await turn.count(stored, page.cursor)
-                held = await self._hold(turn, harmful) if harmful else []
-                await turn.move(page.cursor)
+            if harmful := await turn.count(page):
+                held = await self._hold(turn, harmful)
         for totals in held:
             await self._holds.mark(totals.account_id)
             if totals.bounce_address is not None:
                 self._announce(Lane.NORMAL)
-        return page.more
+        return True
+
+    async def act(self) -> bool:
+        """Forget, once an hour, what is older than is kept."""
+        if self._forgot_at is None or monotonic() - self._forgot_at > _FORGET_SECONDS:
+            await self._statistics.forget(self._keep)
+            self._forgot_at = monotonic()
+        return False
 
     async def _hold(self, turn: CountingTurn, harmful: set[UUID]) -> list[AccountTotals]:
         """Hold those of *harmful* that exceed a threshold."""
@@ -138,8 +111,3 @@ class AccountWatch:
         frame = self._relay.own_frame()
         message = hold_notice(to, totals.name, reason, frame)
         return frame.submission(OPERATOR, to, Lane.NORMAL, message)
-
-    async def _forget(self) -> None:
-        if self._forgot_at is None or monotonic() - self._forgot_at > _FORGET_SECONDS:
-            await self._statistics.forget(self._keep)
-            self._forgot_at = monotonic()

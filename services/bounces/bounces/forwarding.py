@@ -12,9 +12,9 @@ from bounces.core.notices.notice_text import forwarded, forwarded_by_us
 from bounces.core.notices.telling import host_of
 from bounces.message_text import MOST_OCTETS_KEPT
 from bounces.relay_identity import RelayIdentity
+from posthouse.mail.due_results import OPERATOR
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, Submission
-from posthouse.mail.undelivered import OPERATOR
 from posthouse.running.identity import new_id
 from posthouse.store.kept_mail import KeptMail, OperatorMailStore
 from posthouse.store.returns import ReturnStore

@@ -9,9 +9,8 @@ from prometheus_client import Counter
 
 from bounces.core.claims import Doubt
 from bounces.core.reports.reading import read
-from bounces.core.reports.report import Report, ReportKind
+from bounces.core.reports.report import FEEDBACK, Report, ReportKind
 from bounces.core.return_record import (
-    FEEDBACK,
     ReturnRecord,
     bounce_record,
     doubt_record,
@@ -127,7 +126,7 @@ class Bounces:
 
     async def _record(self, found: ReturnRecord, mail: ReturnedMail) -> str:
         forward = None
-        if found.delivery is not None and not found.is_doubtful:
+        if found.delivery is not None and not (found.is_doubtful or found.is_success):
             forward = await self._onward.forward(found.delivery, mail.content)
         listed = await self._returns.record(
             found.event, found.delivery, found.against, forward=forward

@@ -62,6 +62,10 @@ class WithBounces(WithReturnPathHost):
     """How long after the first failure of a message its sender is told, so that recipients that
     fail within this time share one report."""
 
+    alerts_per_hour: Annotated[int, Field(ge=1)] = 20
+    """Most messages an hour to the alert address of an account about one kind of alerts. What comes
+    beyond them is told together at the end of that hour."""
+
     operator_address: MailAddress | None = None
     """Where mail to postmaster@ and abuse@ of the hosts that take returned mail is forwarded to, if
     it is no report. It must not lie at such a host. Default: such mail is kept, and `posthouse

@@ -8,6 +8,7 @@ from uuid import UUID
 from bounces.account_watch import AccountWatch
 from bounces.core.claims import ClaimKeys
 from bounces.core.thresholds import Limit, ThresholdLimits
+from bounces.event_reader import EventReader
 from bounces.feedback_subjects import FeedbackSubjects
 from bounces.forwarding import MailOnward, OperatorAddress
 from bounces.notifier import NoticeLimits, Notifier
@@ -98,7 +99,8 @@ def build(settings: BouncesSettings, resources: Resources) -> Services:
     returns = _Returns(ReturnStore(resources.database), watchdog)
     relay = _relay(settings, resources)
     keys = _keys(settings.secret_key.get_secret_value())
-    certificate = Certificate.told(settings.bounces_tls_certificate, settings.bounces_tls_key)
+    chain, key = settings.bounces_tls_certificate, settings.bounces_tls_key
+    certificate = None if chain is None else Certificate((chain, key or chain))
     listener = ReturnListener(
         _addresses(settings, returns, keys),
         Bounces(
@@ -115,8 +117,7 @@ def build(settings: BouncesSettings, resources: Resources) -> Services:
         by_name={
             "bounces": listener,
             "bounces-watchdog": watchdog,
-            "notifier": _notifier(settings, resources, relay),
-            "account-watch": _account_watch(settings, resources, relay),
+            "event-reader": _event_reader(settings, resources, relay),
             **({"bounces-certificate": certificate} if certificate else {}),
         },
         checks={"bounces": listener.check},
@@ -131,36 +132,43 @@ def _relay(settings: BouncesSettings, resources: Resources) -> RelayIdentity:
     )
 
 
-def _notifier(settings: BouncesSettings, resources: Resources, relay: RelayIdentity) -> Notifier:
+def _event_reader(
+    settings: BouncesSettings, resources: Resources, relay: RelayIdentity
+) -> EventReader:
+    database = resources.database.alone(connections=3)
+    announce = partial(resources.broker.announce, Topic.SUBMISSIONS)
+    consumers = (
+        Notifier(database, relay, announce=announce, limits=_notice_limits(settings)),
+        AccountWatch(
+            database,
+            relay,
+            announce=announce,
+            limits=_threshold_limits(settings),
+            keep=timedelta(days=settings.statistics_days),
+        ),
+    )
+    return EventReader(database, consumers)
+
+
+def _notice_limits(settings: BouncesSettings) -> NoticeLimits:
     gather = timedelta(seconds=settings.dsn_gather_seconds)
-    return Notifier(
-        resources.database,
-        relay,
-        announce=partial(resources.broker.announce, Topic.SUBMISSIONS),
-        limits=NoticeLimits(gather=gather, per_hour=settings.dsn_per_hour),
+    return NoticeLimits(
+        gather=gather, per_hour=settings.dsn_per_hour, alerts_per_hour=settings.alerts_per_hour
     )
 
 
-def _account_watch(
-    settings: BouncesSettings, resources: Resources, relay: RelayIdentity
-) -> AccountWatch:
-    return AccountWatch(
-        resources.database,
-        relay,
-        announce=partial(resources.broker.announce, Topic.SUBMISSIONS),
-        limits=ThresholdLimits(
-            Limit(
-                settings.hold_bounce_percent,
-                settings.hold_bounce_volume,
-                timedelta(hours=settings.hold_bounce_hours),
-            ),
-            Limit(
-                settings.hold_complaint_percent,
-                settings.hold_complaint_volume,
-                timedelta(hours=settings.hold_complaint_hours),
-            ),
+def _threshold_limits(settings: BouncesSettings) -> ThresholdLimits:
+    return ThresholdLimits(
+        Limit(
+            settings.hold_bounce_percent,
+            settings.hold_bounce_volume,
+            timedelta(hours=settings.hold_bounce_hours),
         ),
-        keep=timedelta(days=settings.statistics_days),
+        Limit(
+            settings.hold_complaint_percent,
+            settings.hold_complaint_volume,
+            timedelta(hours=settings.hold_complaint_hours),
+        ),
     )
 
 

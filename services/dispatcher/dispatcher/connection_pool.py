@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from dispatcher.connector import Connector
 from dispatcher.core.classify import unreachable
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.exchangers import addresses_of
 from dispatcher.core.failed_hosts import FailedHosts, Shuffle
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, ServerAddress
 from dispatcher.core.sent import Sent
-from dispatcher.core.transaction import Envelope
 from dispatcher.kept_connections import KeptConnections, ReusePolicy
 from dispatcher.outbound_connection import OutboundConnection
 from dispatcher.router import MxResolver, system_addresses

@@ -11,11 +11,12 @@ from typing import Protocol, TypeAlias
 from prometheus_client import Histogram
 
 from dispatcher.core.classify import unsendable
+from dispatcher.core.envelope import Envelope, flaw
 from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untried, next_action
+from dispatcher.core.reports_owed import owed
 from dispatcher.core.routes import Route
 from dispatcher.core.second_look import SecondLook, Unconfirmed
 from dispatcher.core.sent import Sent
-from dispatcher.core.transaction import Envelope, flaw
 from dispatcher.sites import Full, Sites
 from posthouse.answers import failure_of
 from posthouse.mail.address import domain_of
@@ -144,7 +145,14 @@ class DeliveryAttempts:
             if not claimed.is_large:
                 self._sound = message
         return await self._sender.send(
-            route, Envelope(delivery.return_path, (delivery.recipient,), *message, is_sound=True)
+            route,
+            Envelope(
+                delivery.return_path,
+                (delivery.recipient,),
+                *message,
+                is_sound=True,
+                dsn=claimed.dsn,
+            ),
         )
 
     def _believed(
@@ -178,13 +186,7 @@ class DeliveryAttempts:
         site: str = "",
         sent: Sent | None = None,
     ) -> Settlement:
-        action = next_action(
-            outcome,
-            lane=claimed.delivery.lane,
-            tries=claimed.tries + 1,
-            expired=claimed.expired,
-            jitter=self._chance(),
-        )
+        action = self._next_action(claimed, outcome, started)
         reply = outcome.reply
         attempt = Attempt(
             started_at=started,
@@ -199,6 +201,23 @@ class DeliveryAttempts:
         )
         failure = _against_address(outcome, attempt.host, expired=action.kind is EventKind.EXPIRED)
         return _settlement(claimed, action, attempt, failure)
+
+    def _next_action(
+        self, claimed: ClaimedDelivery, outcome: Outcome, started: datetime
+    ) -> NextAction:
+        action = next_action(
+            outcome,
+            lane=claimed.delivery.lane,
+            tries=claimed.tries + 1,
+            expired=claimed.expired,
+            jitter=self._chance(),
+        )
+        if claimed.dsn is not None:
+            asked = claimed.dsn.of(claimed.delivery.recipient)
+            age = started - claimed.received_at
+            if report := owed(asked, outcome, age, final=action.wait is None):
+                action.detail["dsn"] = report
+        return action
 
 
 def _settlement(

@@ -5,19 +5,10 @@ import ssl
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import TypeAlias, assert_never, cast
 
+from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendContent, StartTls
+from dispatcher.core.envelope import Envelope, Octets
 from dispatcher.core.routes import Route, ServerAddress
 from dispatcher.core.smtp_client import SmtpClient
-from dispatcher.core.transaction import (
-    Action,
-    Closed,
-    Envelope,
-    Finished,
-    Octets,
-    Ready,
-    Send,
-    SendContent,
-    StartTls,
-)
 from dispatcher.timeouts import Deadline, Timeouts
 from posthouse.answers import Stage
 from posthouse.running.tcp import bear_with, notice_loss

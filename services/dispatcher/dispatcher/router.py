@@ -7,10 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
 
-import dns.asyncresolver
-import dns.exception
-import dns.name
-import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 import idna
@@ -20,11 +16,8 @@ from dispatcher.core.exchangers import (
     Addresses,
     Exchangers,
     HostsByPreference,
-    LookupFailed,
     MailExchanger,
     MxAnswer,
-    NoRecords,
-    NoSuchName,
     hosts_by_preference,
     lookup_failed,
     without_exchangers,
@@ -35,18 +28,14 @@ from dispatcher.core.routes import (
     Route,
     TlsPolicy,
     address_in_literal,
-    is_address,
     site_of,
 )
 from dispatcher.core.static_routes import NextHop, StaticRoutes
 from dispatcher.ttl_cache import TtlCache
+from posthouse.dns.resolver import LOOKUP_TIMEOUT, DnsClient, host_of_name
+from posthouse.mail.address import is_ip_address
+from posthouse.mail.dns_answer import LookupFailed, NoRecords, NoSuchName
 from posthouse.mail.outcome import Bounced, Deferred
-
-DNS_PORT = 53
-
-# One question to one name server, and a whole lookup with its repetitions, in seconds.
-QUESTION_TIMEOUT = 3.0
-LOOKUP_TIMEOUT = 10.0
 
 # How long an answer is cached at least and at most, whatever its TTL says.
 SHORTEST_TTL = 5.0
@@ -72,26 +61,22 @@ class MxResolver:
         timeout: float = LOOKUP_TIMEOUT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
-        if nameservers:
-            self._resolver.nameservers = [_nameserver(text) for text in nameservers]
-        self._resolver.timeout = QUESTION_TIMEOUT
-        self._resolver.lifetime = timeout
+        self._dns = DnsClient(nameservers, timeout=timeout)
         self._addresses: TtlCache[str, AddressAnswer] = TtlCache(
             most=MOST_HOSTS, shortest=SHORTEST_TTL, longest=LONGEST_TTL, clock=clock
         )
 
     async def exchangers(self, domain: str) -> tuple[MxAnswer, float]:
         """The MX records of *domain* (ASCII), and for how many seconds they are valid."""
-        answer = await self._ask(domain, dns.rdatatype.MX)
+        answer = await self._dns.answer(domain, dns.rdatatype.MX)
         if not isinstance(answer, dns.resolver.Answer):
             return answer, FAILURE_TTL if isinstance(answer, LookupFailed) else NOTHING_TTL
-        records = tuple(MailExchanger(mx.preference, _host(mx.exchange)) for mx in answer)
+        records = tuple(MailExchanger(mx.preference, host_of_name(mx.exchange)) for mx in answer)
         return Exchangers(records), _ttl(answer)
 
     async def addresses(self, host: str) -> AddressAnswer:
         """The addresses of *host* (ASCII), IPv4 first; an address is its own."""
-        if is_address(host):
+        if is_ip_address(host):
             return Addresses((host,))
         return await self._addresses.get(host, self._ask_for_addresses)
 
@@ -101,7 +86,7 @@ class MxResolver:
 
     async def _ask_for_addresses(self, host: str) -> tuple[AddressAnswer, float]:
         answers = await asyncio.gather(
-            self._ask(host, dns.rdatatype.A), self._ask(host, dns.rdatatype.AAAA)
+            self._dns.answer(host, dns.rdatatype.A), self._dns.answer(host, dns.rdatatype.AAAA)
         )
         found = [answer for answer in answers if isinstance(answer, dns.resolver.Answer)]
         if found:
@@ -112,20 +97,6 @@ class MxResolver:
                 return answer, FAILURE_TTL
         # A name without records of one type exists, even if the other answer denies it.
         return NoRecords() if NoRecords() in answers else NoSuchName(), NOTHING_TTL
-
-    async def _ask(
-        self, name: str, kind: dns.rdatatype.RdataType
-    ) -> dns.resolver.Answer | NoSuchName | NoRecords | LookupFailed:
-        try:
-            # From the root: a search domain must not turn another's name into one of ours.
-            question = dns.name.from_text(name, dns.name.root)
-            return await self._resolver.resolve(question, kind)
-        except dns.resolver.NXDOMAIN:
-            return NoSuchName()
-        except dns.resolver.NoAnswer:
-            return NoRecords()
-        except (dns.exception.DNSException, OSError) as error:
-            return LookupFailed(f"{kind.name}: {' '.join(str(error).split())}")
 
 
 async def system_addresses(host: str) -> AddressAnswer:
@@ -142,18 +113,6 @@ async def system_addresses(host: str) -> AddressAnswer:
     except (OSError, UnicodeError) as error:
         return LookupFailed(str(error))
     return Addresses(tuple(dict.fromkeys(str(address[0]) for *_, address in found)))
-
-
-def _nameserver(text: str) -> dns.nameserver.Do53Nameserver:
-    """A name server from "192.0.2.1", "192.0.2.1:5353", "2001:db8::1" or "[2001:db8::1]:5353"."""
-    if is_address(text):
-        return dns.nameserver.Do53Nameserver(text, DNS_PORT)
-    address, _, port = text.rpartition(":")
-    return dns.nameserver.Do53Nameserver(address.strip("[]"), int(port))
-
-
-def _host(name: dns.name.Name) -> str:
-    return "" if name == dns.name.root else name.to_text(omit_final_dot=True).lower()
 
 
 def _ttl(answer: dns.resolver.Answer) -> float:

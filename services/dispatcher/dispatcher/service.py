@@ -35,6 +35,9 @@ READ_AGAIN_SECONDS = 0.2
 
 log = structlog.get_logger()
 
+_GIVE_BACK_SECONDS = 5.0  # a database that was stopped with us is started again within a second
+_GIVE_BACK_PAUSE_SECONDS = 0.2
+
 
 class Deliveries(ClaimDeliveries, ParkedDeliveries, Protocol):
     """The store's statements for the dispatcher; each raises StoreUnavailable."""
@@ -238,11 +241,21 @@ class Dispatcher:
             self._in_flight.drop_waiting([c for c in claims if c.delivery.id not in renewed])
 
     async def _give_back(self, waiting: Sequence[Lease]) -> None:
-        if waiting:
+        """End the claims of what was not begun, so that nobody takes it for uncertain.
+
+        A signal that stops us may reach the database too: it is tried for some seconds.
+        """
+        claims = [lease.claimed for lease in waiting]
+        until = _now() + _GIVE_BACK_SECONDS
+        while claims:
             try:
-                await self._deliveries.return_leases([lease.claimed for lease in waiting])
+                await self._deliveries.return_leases(claims)
             except StoreUnavailable as error:
-                log.warning("not_given_back", deliveries=len(waiting), reason=str(error))
+                if _now() < until:
+                    await asyncio.sleep(_GIVE_BACK_PAUSE_SECONDS)
+                    continue
+                log.warning("not_given_back", deliveries=len(claims), reason=str(error))
+            claims = []
 
 
 def _now() -> float:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from dispatcher.core.static_routes import InvalidRoute, StaticRoutes
 from dispatcher.in_flight import TO_A_SMARTHOST, TO_MANY, LaneLimits
-from posthouse.running.common_settings import Separated
+from posthouse.running.common_settings import Separated, WithNameservers
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import UnquotedMistake
 
@@ -39,7 +39,7 @@ def _read_secret(path: str) -> str:
     return secret
 
 
-class DispatcherSettings(ProgramSettings):
+class DispatcherSettings(ProgramSettings, WithNameservers):
     """Settings of delivery."""
 
     lane_limits: Annotated[LaneLimits, BeforeValidator(_limits), PlainSerializer(str)] | None = None
@@ -56,9 +56,6 @@ class DispatcherSettings(ProgramSettings):
     each may have user=NAME and secret_file=PATH (AUTH), and tls=clear, opportunistic, required,
     verified or implicit: with a login verified unless it is said, on port 465 implicit, otherwise
     opportunistic. See docs/operating.md, "Sending through a smarthost"."""
-
-    nameservers: Annotated[tuple[str, ...], Separated] = ()
-    """DNS servers to ask, as addresses; none: the system's own."""
 
     private_networks_allowed: Annotated[tuple[IPv4Network | IPv6Network, ...], Separated] = ()
     """Private networks that mail is delivered to all the same, such as "10.20.0.0/16"; separated by

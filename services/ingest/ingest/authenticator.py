@@ -1,69 +1,56 @@
 """Who a client is: credentials are looked up, compared, and remembered for half a minute."""
 
 import asyncio
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol, TypeVar
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
 
-from ingest.backpressure import network_of
-from ingest.core.message_checks import SessionFacts, checks
-from posthouse.mail.secret import hash_secret
-from posthouse.profiles import resolve
-from posthouse.smtp.commands import Credentials
-from posthouse.store import StoreUnavailable
-from posthouse.store.accounts import Login
-
-V = TypeVar("V")
+from ingest.directory import Directory, PatientDirectory
+from ingest.login_limits import LoginLimits, put
+from ingest.proofs import (
+    AuthKeys,
+    LoginProof,
+    advice,
+    keyed_hash,
+    proven_hash,
+    shown,
+    slow_questions,
+    stand_in,
+)
+from ingest.slow_checks import SlowChecks, TooManyChecks
+from posthouse.mail.scram import ScramKeys
+from posthouse.smtp.commands import Credentials, is_user_name
+from posthouse.store.logins import Login
 
 _REMEMBERED_SECONDS = 30.0
 _REMEMBERED_LOGINS = 10_000
-_MAX_GUESSES = 100  # wrong credentials from one address...
-_GUESSING_SECONDS = 600.0  # ...within this time
-_REMEMBERED_NETWORKS = 10_000
-_NO_HASH = bytes(32)  # of no secret: BLAKE2b has no known preimage of zeros
+_BUSY_SECONDS = 10
 
 
-def facts_of(login: Login, max_message_octets: int, max_header_octets: int) -> SessionFacts:
-    """The session facts of *login*; raises UnknownProfile and InvalidOverride."""
-    own = login.own_profile
-    if own is None:
-        profile = resolve(login.profile)
-        revision = profile.revision
-    else:
-        profile = resolve(own.preset, own.preset_revision, own.knobs)
-        revision = own.revision
-    limit = profile.size.max_message_octets
-    return SessionFacts(
-        account_id=login.account_id,
-        credential_id=login.credential_id,
-        username=login.username,
-        domains=login.domains | login.child_domains.keys(),
-        child_domains=login.child_domains,
-        lane=login.lane,
-        highest_lane=login.highest_lane,
-        profile=profile,
-        profile_name=login.profile,
-        profile_revision=revision,
-        max_message_octets=min(limit, max_message_octets) if limit else max_message_octets,
-        max_header_octets=max_header_octets,
-        checks=checks(profile),
-    )
+class LoggedIn(NamedTuple):
+    """A login that was proven, and by which secret."""
+
+    login: Login
+    secret_hash: bytes  # as it is stored
 
 
-class Directory(Protocol):
-    """The store of credentials."""
-
-    async def login(self, username: str) -> Login | None:
-        """The active credential of that name; raises StoreUnavailable."""
-
-
-class Denial(Enum):
+class Denial(StrEnum):
     """Why a login failed."""
 
-    WRONG = "wrong"  # user or secret: neither reply nor its time tells which
-    TOO_MANY_GUESSES = "too_many_guesses"  # from this address, in the last minutes
+    WRONG = "refused"  # user or secret: neither reply nor its time tells which
+    TOO_MANY_GUESSES = "too_many"  # in the last minutes
+    TOO_MANY_CHECKS = "busy"  # at this time
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A login that failed."""
+
+    why: Denial
+    seconds: int = 0  # after which it may be tried again
+    advice: str = ""  # to the operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,59 +62,143 @@ class _Remembered:
 class Authenticator:
     """Checks credentials against a directory.
 
-    A login is remembered for half a minute. Until then a credential that was withdrawn still works,
-    and a directory that is away is not noticed.
+    A login is remembered for half a minute, and so is whose a key is. Until then a credential that
+    was withdrawn still works, and a directory that is away is not noticed.
     """
 
     def __init__(
-        self, directory: Directory, pepper: bytes, clock: Callable[[], float], seconds: float
+        self,
+        directory: Directory,
+        keys: AuthKeys,
+        clock: Callable[[], float],
+        seconds: float,
+        *,
+        attacked_seconds: float = 5.0,
+        exempt: tuple[str, ...] = (),
     ) -> None:
-        """*clock* tells monotonic seconds; *seconds*: the time that the directory has."""
-        self._directory = directory
-        self._pepper = pepper
+        """*clock* tells monotonic seconds; *seconds*: the time that the directory has.
+
+        *attacked_seconds*: how long a login waits while its user is guessed at; *exempt*: networks
+        without limits of wrong logins.
+        """
+        self._directory = PatientDirectory(directory, seconds)
+        self._keys = keys
         self._clock = clock
-        self._seconds = seconds
+        self._attacked_seconds = attacked_seconds
         self._remembered: dict[str, _Remembered] = {}
-        self._guesses = _Guesses()
+        self._owners: dict[bytes, tuple[str, float]] = {}  # of keys by their hash, until then
+        self._limits = LoginLimits(clock, exempt)
+        self._checks = SlowChecks(clock)
 
-    async def authenticate(self, credentials: Credentials, client: str) -> Login | Denial:
-        """Log in from address *client*; raises StoreUnavailable when the directory fails."""
-        secret_hash = hash_secret(credentials.secret, self._pepper)
-        known = self._recall(credentials.username) if credentials.can_be_known else None
-        if known is not None and hmac.compare_digest(known.secret_hash, secret_hash):
-            return known
-        # Others at the same address cannot lock out a client that is remembered.
-        if self._guesses.are_too_many(client, self._clock()):
-            return Denial.TOO_MANY_GUESSES
+    async def authenticate(
+        self, proof: LoginProof, client: str, *, key: str = ""
+    ) -> LoggedIn | Denied:
+        """Log in from address *client*; raises StoreUnavailable when the directory fails.
 
-        login = await self._look_up(credentials.username) if credentials.can_be_known else None
-        expected = _NO_HASH if login is None else login.secret_hash
-        if not hmac.compare_digest(expected, secret_hash) or login is None:
-            self._guesses.count(client, self._clock())
-            return Denial.WRONG
-        self._remember(login)
-        return login
+        *key*: what may be the secret of any user, and *proof* else: `shared_names.own_proof`.
+        """
+        limits = self._limits
+        by_key = key and keyed_hash(key, self._keys.pepper).hex()
+        username = proof.username or by_key
+        known = limits.is_known(client, username) or bool(key and limits.is_known(client, by_key))
+        if not known:
+            if seconds := limits.seconds_shut(client, username):
+                return Denied(Denial.TOO_MANY_GUESSES, seconds)
+            if limits.makes_wait(username):
+                await asyncio.sleep(self._attacked_seconds)
+        try:
+            result = await self._prove(proof, key, known=known)
+        except TooManyChecks:
+            return Denied(Denial.TOO_MANY_CHECKS, _BUSY_SECONDS)
+        if isinstance(result, LoggedIn):
+            # A key may begin with the name of a user that it is not of.
+            is_named = result.login.username == username
+            limits.was_right(client, username if is_named else by_key)
+        elif not known:
+            limits.was_wrong(client, username)
+        return result
 
-    async def current(self, login: Login) -> Login | None:
-        """What *login* is now; None when it was withdrawn or its secret changed.
+    def knows(self, username: str, client: str) -> bool:
+        """Whether that user logged in rightly from there within a week."""
+        return self._limits.is_known(client, username)
 
-        Raises StoreUnavailable.
+    async def _prove(self, proof: LoginProof, key: str, *, known: bool) -> LoggedIn | Denied:
+        if found := self._recalled(proof):
+            return found
+        can_be_known = _can_be_known(proof)
+        user = await self._user_of(key) if key and can_be_known else None
+        if user:
+            proof = Credentials(user, key)
+            if found := self._recalled(proof):
+                return found
+        login = await self._directory.login(proof.username) if can_be_known else None
+        found = self._proven_at_once(login, proof) or await self._proven_slowly(
+            login, proof, known=known
+        )
+        if found is None:
+            return Denied(Denial.WRONG, advice=advice(login, proof))
+        self._remember(found.login)
+        return found
+
+    def _recalled(self, proof: LoginProof) -> LoggedIn | None:
+        login = self._recall(proof.username) if _can_be_known(proof) else None
+        return None if login is None else self._proven_at_once(login, proof)
+
+    async def _user_of(self, key: str) -> str | None:
+        given, now = keyed_hash(key, self._keys.pepper), self._clock()
+        owner, until = self._owners.get(given, ("", 0.0))
+        if now < until:
+            return owner
+        found = await self._directory.user_of_secret(given)
+        if found is not None:
+            put(self._owners, given, (found, now + _REMEMBERED_SECONDS), _REMEMBERED_LOGINS)
+        return found
+
+    def _proven_at_once(self, login: Login | None, proof: LoginProof) -> LoggedIn | None:
+        secret_hash = proven_hash(login, proof, self._keys)
+        for question in slow_questions(login, proof, self._keys):
+            if self._checks.remembers(question):
+                secret_hash = question.stored
+        return LoggedIn(login, secret_hash) if login and secret_hash else None
+
+    async def _proven_slowly(
+        self, login: Login | None, proof: LoginProof, *, known: bool
+    ) -> LoggedIn | None:
+        questions = slow_questions(login, proof, self._keys)
+        for question in questions:
+            if login and await self._checks.is_right(login.username, question, known=known):
+                return LoggedIn(login, question.stored)
+        if not questions:
+            given = shown(proof, self._keys)
+            await self._checks.as_long(proof.username or given.hex(), given, known=known)
+        return None
+
+    async def scram_keys(self, username: str) -> ScramKeys:
+        """Salt and iterations of *username*; always the same ones in place of a user's that is not.
+
+        It is asked each time, so that the time tells nothing. Raises StoreUnavailable when the
+        directory fails.
+        """
+        stored = await self._directory.scram(username) if is_user_name(username) else None
+        return ScramKeys.from_bytes(stored) if stored else stand_in(username, self._keys.pepper)
+
+    async def child(self, login: Login, name: str) -> UUID | None:
+        """The child of its account that is called *name*; raises StoreUnavailable."""
+        return await self._directory.child(login.account_id, name)
+
+    async def current(self, login: Login, secret_hash: bytes) -> Login | None:
+        """What *login* is now; None when it was withdrawn or its secret counts no more.
+
+        *secret_hash*: of the secret that proved it. Raises StoreUnavailable.
         """
         known = self._recall(login.username)
-        if known is not None and known.secret_hash == login.secret_hash:
+        if known is not None and secret_hash in (known.secret_hash, known.previous_hash):
             return known
-        known = await self._look_up(login.username)
-        if known is None or known.secret_hash != login.secret_hash:
+        known = await self._directory.login(login.username)
+        if known is None or secret_hash not in (known.secret_hash, known.previous_hash):
             return None
         self._remember(known)
         return known
-
-    async def _look_up(self, username: str) -> Login | None:
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await self._directory.login(username)
-        except TimeoutError as error:
-            raise StoreUnavailable("no answer about a credential in time") from error
 
     def _recall(self, username: str) -> Login | None:
         entry = self._remembered.get(username)
@@ -135,31 +206,10 @@ class Authenticator:
 
     def _remember(self, login: Login) -> None:
         entry = _Remembered(login, self._clock() + _REMEMBERED_SECONDS)
-        _put(self._remembered, login.username, entry, _REMEMBERED_LOGINS)
+        put(self._remembered, login.username, entry, _REMEMBERED_LOGINS)
 
 
-class _Guesses:
-    """Wrong credentials by network; forgets the oldest when there are too many networks."""
-
-    def __init__(self) -> None:
-        self._by_network: dict[str, tuple[int, float]] = {}
-
-    def are_too_many(self, client: str, now: float) -> bool:
-        return self._lately(network_of(client), now)[0] >= _MAX_GUESSES
-
-    def count(self, client: str, now: float) -> None:
-        network = network_of(client)
-        guesses, since = self._lately(network, now)
-        _put(self._by_network, network, (guesses + 1, since), _REMEMBERED_NETWORKS)
-
-    def _lately(self, network: str, now: float) -> tuple[int, float]:
-        guesses, since = self._by_network.get(network, (0, now))
-        return (guesses, since) if now - since < _GUESSING_SECONDS else (0, now)
-
-
-def _put(entries: dict[str, V], key: str, value: V, most: int) -> None:
-    """Make *key* the newest entry; drop the oldest when there are more than *most*."""
-    entries.pop(key, None)
-    if len(entries) >= most:
-        del entries[next(iter(entries))]
-    entries[key] = value
+def _can_be_known(proof: LoginProof) -> bool:
+    if isinstance(proof, Credentials):
+        return proof.can_be_known
+    return is_user_name(proof.username)

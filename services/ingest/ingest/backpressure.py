@@ -1,6 +1,5 @@
-"""Where load is turned away: connections, memory of messages in flight, disk, a failing store."""
+"""Where load is turned away: memory of messages in flight, disk, a failing store."""
 
-import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -31,62 +30,6 @@ def network_of(client: str) -> str:
     return client if ":" not in client else IPv6Address(client).exploded[:_SIXTY_FOUR_BITS]
 
 
-class Limited(Protocol):
-    """A session, as the connection limiter sees it."""
-
-    def stop(self) -> None:
-        """Close the session: at once when it is idle, else when its command is done."""
-
-    def abort(self) -> None:
-        """Close the connection now."""
-
-
-class ConnectionLimiter:
-    """The sessions that are open; limits them in all and for each address."""
-
-    def __init__(self, *, total: int, per_address: int) -> None:
-        self._total = total
-        self._per_address = per_address
-        self._by_network: Counter[str] = Counter()
-        self.open: set[Limited] = set()
-        self.stopping = False
-        self.empty = asyncio.Event()
-        self.empty.set()
-
-    def admit(self, session: Limited, client: str) -> bool:
-        """Count *session*; False when there are too many already, or when we are stopping."""
-        network = network_of(client)
-        if (
-            self.stopping
-            or len(self.open) >= self._total
-            or self._by_network[network] >= self._per_address
-        ):
-            return False
-        self.open.add(session)
-        self.empty.clear()
-        self._by_network[network] += 1
-        return True
-
-    def leave(self, session: Limited, client: str) -> None:
-        """*session* has ended; nothing happens if it was not admitted."""
-        if session not in self.open:
-            return
-        self.open.discard(session)
-        if not self.open:
-            self.empty.set()
-        network = network_of(client)
-        self._by_network[network] -= 1
-        if not self._by_network[network]:
-            del self._by_network[network]
-
-    async def stop(self) -> None:
-        """Admit no more, and wait until every session has finished the command it is at."""
-        self.stopping = True
-        for session in tuple(self.open):
-            session.stop()
-        await self.empty.wait()
-
-
 class Receiving(Protocol):
     """A session that receives a message, as the memory budget sees it."""
 
@@ -102,11 +45,14 @@ class MemoryBudget:
     """How many octets of messages in flight are in memory, in all and for each credential.
 
     When they are too many, the largest message of the credential that holds most is given up:
-    small messages of other credentials go on. A credential may hold half of the budget.
+    small messages of other credentials go on. A credential may hold half of the budget. The last
+    eighth is for those that hold no more than that: else two that send large messages, which may
+    wait for their turn to be committed, would stop all others.
     """
 
     def __init__(self, octets: int) -> None:
         self._octets = octets
+        self._reserve = octets // 8
         self._kept: dict[Receiving, int] = {}
         self._can_give_up: set[Receiving] = set()
         self._by_credential: Counter[str] = Counter()
@@ -135,15 +81,23 @@ class MemoryBudget:
         return self.total > self._octets and not self._can_give_up
 
     def _is_over(self, credential: str) -> bool:
-        return self.total > self._octets or 2 * self._by_credential[credential] > self._octets
+        own = self._by_credential[credential]
+        return (
+            self.total > self._octets
+            or 2 * own > self._octets
+            or (own > self._reserve and self._is_in_reserve)
+        )
+
+    @property
+    def _is_in_reserve(self) -> bool:
+        return self.total > self._octets - self._reserve
 
     def _give_up_largest(self, credential: str) -> bool:
-        """Give up one message, of that credential if only its own share is used up."""
-        all_are_over = self.total > self._octets
+        """Give up one message, of that credential while others have room."""
         candidates = [
             session
             for session in self._can_give_up
-            if self._kept.get(session) and (all_are_over or session.credential == credential)
+            if self._kept.get(session) and (self._is_in_reserve or session.credential == credential)
         ]
         if not candidates:
             return False

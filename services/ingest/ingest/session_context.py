@@ -1,25 +1,38 @@
 """The context of all sessions: limits, the directory and the intake."""
 
-import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 from uuid import UUID
 
-from ingest.authenticator import Authenticator, Directory
-from ingest.backpressure import ConnectionLimiter, MemoryBudget, StoreBackoff
+from ingest.authenticator import Authenticator
+from ingest.backpressure import MemoryBudget, StoreBackoff
+from ingest.connection_limiter import ConnectionLimiter, ConnectionLimits
+from ingest.core.operator_rules import NO_RULES, OperatorRules
+from ingest.directory import Directory
+from ingest.domain_owners import DomainOwners, DomainRegister
+from ingest.header_thread import HeaderThread
+from ingest.proofs import AuthKeys
+from ingest.rate_checks import RateChecks, RateCounts
+from ingest.session_facts import KnownFacts
 from posthouse.mail.submission import Submission
+from posthouse.mail.terms import Acceptance
+from posthouse.running.certificate import Certificate
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Octets, seconds and counts; where RFC 5321 section 4.5.3 has a value, it is the default."""
+    """What is offered; octets, seconds and counts, by default those of RFC 5321 section 4.5.3."""
 
     message_octets: int = 26_214_400  # advertised as SIZE
-    header_octets: int = 65_536  # the largest header that is parsed
+    header_octets: int = 1_048_576  # the largest header that is parsed
     octets_in_flight: int = 134_217_728  # of all messages being received at one time
     recipients: int = 1_000
-    command_seconds: float = 300.0  # at least 60 (RULES T04)
+    command_seconds: float = 300.0  # for a line, and for the next part of a message
+    idle_seconds: float = 300.0  # for the next message
+    data_seconds: float = 3_600.0  # for all of a message
+    octets_a_second: int = 800  # of a message, on average over the time of a command
+    proxy_seconds: float = 5.0  # for the header of a proxy
     handshake_seconds: float = 30.0
     # A slow disk has this long to commit: a client that hears 451 sends again what may be kept
     # after all (RFC 1047), and it waits ten minutes. Longer than any statement may take.
@@ -27,19 +40,39 @@ class Limits:
     directory_seconds: float = 3.0
     connections: int = 2_000
     connections_per_address: int = 200
+    connections_per_credential: int = 500
+    connections_a_minute: int | None = None  # new ones from an address; None: any number
     protocol_errors: int = 20
     idle_commands: int = 100  # NOOP, RSET, VRFY... between two messages
+    messages_per_connection: int | None = None  # None: any number
+    mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN", "SCRAM-SHA-256")  # of AUTH
     login_failures: int = 3  # in one connection
-    login_failure_seconds: float = 0.5  # how long a wrong secret waits for its answer
+    login_failure_seconds: float = 0.5  # an answer to a wrong secret leaves at a multiple of it
+    attacked_user_seconds: float = 5.0  # how long a login waits while its user is guessed at
+    unlimited_networks: tuple[str, ...] = ()  # without limits of wrong logins and of connections
+
+
+class Accounts(Directory, DomainRegister, RateCounts, Protocol):
+    """The store of credentials, of sending domains, and of what is counted against limits."""
 
 
 class Intake(Protocol):
     """Keeps mail."""
 
-    async def accept(self, submission: Submission) -> None:
+    def has_room(self) -> bool:
+        """Whether there is room for another message on the disk of the database."""
+
+    async def accept(self, submission: Submission) -> Acceptance:
         """Return when *submission* is committed; raises StoreFull or StoreUnavailable.
 
+        Or when it is known that, by its terms, it is not accepted.
         Cancelled when the client is gone: then it may or may not have been committed.
+        """
+
+    async def accept_together(self, submissions: Sequence[Submission]) -> Sequence[Acceptance]:
+        """As `accept`, of several: all are committed, or were before, or else none.
+
+        None is when one is refused by its terms; then this is what became of each.
         """
 
 
@@ -51,13 +84,18 @@ class SessionContext:
     limits: Limits
     intake: Intake
     authenticator: Authenticator
+    domain_owners: DomainOwners
     connections: ConnectionLimiter
     memory: MemoryBudget
-    store_backoff: StoreBackoff
     clock: Callable[[], float]  # monotonic seconds
-    has_room: Callable[[], bool]  # for another message, on the disk of the database
+    rates: RateChecks
     new_id: Callable[[], UUID]
-    tls: ssl.SSLContext | None  # None: only listeners without TLS
+    note_alert: Callable[[UUID, Mapping[str, Any]], None]  # of a refused message, and its account
+    tls: Certificate | None  # None: only listeners without TLS
+    operator: OperatorRules
+    facts: KnownFacts
+    store_backoff: StoreBackoff = field(default_factory=StoreBackoff)
+    header_thread: HeaderThread = field(default_factory=HeaderThread)
 
     @classmethod
     def new(
@@ -65,26 +103,53 @@ class SessionContext:
         *,
         hostname: str,
         intake: Intake,
-        directory: Directory,
-        pepper: bytes,
-        tls: ssl.SSLContext | None,
+        directory: Accounts,
+        keys: AuthKeys,
+        tls: Certificate | None,
         new_id: Callable[[], UUID],
         clock: Callable[[], float],
-        has_room: Callable[[], bool] = lambda: True,
+        note_alert: Callable[[UUID, Mapping[str, Any]], None] = lambda *_: None,
         limits: Limits = Limits(),
+        operator: OperatorRules = NO_RULES,
     ) -> "SessionContext":
-        """The context of a service that starts; *pepper* keys the hashes of secrets."""
-        total, per_address = limits.connections, limits.connections_per_address
+        """The context of a service that starts; *keys* are those of secrets."""
         return cls(
             hostname=hostname,
             limits=limits,
             intake=intake,
-            authenticator=Authenticator(directory, pepper, clock, limits.directory_seconds),
-            connections=ConnectionLimiter(total=total, per_address=per_address),
+            authenticator=_authenticator(directory, keys, clock, limits),
+            domain_owners=DomainOwners(directory, clock, limits.directory_seconds),
+            connections=_connections(limits, clock),
             memory=MemoryBudget(limits.octets_in_flight),
-            store_backoff=StoreBackoff(),
             clock=clock,
-            has_room=has_room,
+            rates=RateChecks(directory, clock, note_alert),
             new_id=new_id,
+            note_alert=note_alert,
             tls=tls,
+            operator=operator,
+            facts=KnownFacts(limits.message_octets, limits.header_octets, operator),
         )
+
+
+def _authenticator(
+    directory: Directory, keys: AuthKeys, clock: Callable[[], float], limits: Limits
+) -> Authenticator:
+    return Authenticator(
+        directory,
+        keys,
+        clock,
+        limits.directory_seconds,
+        attacked_seconds=limits.attacked_user_seconds,
+        exempt=limits.unlimited_networks,
+    )
+
+
+def _connections(limits: Limits, clock: Callable[[], float]) -> ConnectionLimiter:
+    counts = ConnectionLimits(
+        limits.connections,
+        limits.connections_per_address,
+        limits.connections_per_credential,
+        limits.connections_a_minute,
+        limits.unlimited_networks,
+    )
+    return ConnectionLimiter(counts, clock)

@@ -1,25 +1,27 @@
-"""The wire under an SMTP session: sockets, time limits and TLS. It knows no commands.
+"""The wire under an SMTP session: octets, time limits and TLS. It knows no commands.
 
 It is a protocol and not one of asyncio's streams: a stream costs more CPU per message than reading
 its commands does, and holds its octets in two buffers.
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import cast
 
 import structlog
 
 from ingest.backpressure import client_address
-from ingest.core.refusals import TIMED_OUT
+from ingest.core.proxy_header import ProxyHeader, read_proxy_header
+from ingest.tls_channel import TlsChannel
+from posthouse.mail.reply import Reply
 from posthouse.smtp.server import SmtpServer
 
 log = structlog.get_logger()
 
 _GOODBYE_SECONDS = 1.0  # how long a client that does not read may delay our last reply
-_ACCEPT_AGAIN_SECONDS = 1.0  # after it failed
+_LINGER_SECONDS = 1.0  # how long one that we leave may take to read it
 _HIGH_WATER_OCTETS = 131_072  # pause reading from the socket above this many unread octets
 
 Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
@@ -33,9 +35,9 @@ class SmtpWire(asyncio.Protocol):
     """One connection, with the server's side of its session."""
 
     _transport: asyncio.Transport
-    _accepted: socket.socket | None = None  # until TLS has begun on it
     _serving: asyncio.Task[None]
-    _timer: asyncio.TimerHandle
+    _timer: asyncio.TimerHandle | None = None
+    _late: Reply
 
     def __init__(
         self,
@@ -43,33 +45,28 @@ class SmtpWire(asyncio.Protocol):
         serve: Callable[["SmtpWire"], Coroutine[None, None, None]],
         spawn: Spawn,
         *,
-        command_seconds: float,
+        holds: bool,
     ) -> None:
         """*serve* runs, as a task made by *spawn*, until client or server leave.
 
-        It is cancelled when the connection is lost. *command_seconds*: the time for the next line.
+        It is cancelled when the connection is lost. *holds*: what comes first is not for the
+        server, but for TLS or `read_proxy_header`.
         """
         self._loop = asyncio.get_running_loop()
         self._server = server
         self._serve = serve
         self._spawn = spawn
-        self._command_seconds = command_seconds
-        self._deadline = 0.0
+        self._held = bytearray() if holds else None
+        self._tls: TlsChannel | None = None
+        self._deadline = self._timer_at = 0.0
         self.client = ""  # its address
-        self._in_handshake = False
         self._reading = True  # not paused
         self._ended = False  # the client sends no more
+        self._leaves = self._drains = False  # we do not; the session is in `drain`
+        # The client does not read its replies: then `drain` before the next command.
+        self.is_clogged = False
         self._more: asyncio.Future[None] | None = None  # the session waits for octets,
         self._room: asyncio.Future[None] | None = None  # or for the client to read its replies
-
-    def begin_with(self, accepted: socket.socket, client: str) -> None:
-        """Begin the session on a socket from which nothing was read: `start_tls` comes first."""
-        self._accepted = accepted
-        self._begin(client)
-
-    def _begin(self, client: str) -> None:
-        self.client = client_address(client)
-        self._serving = self._spawn(self._serve(self))
 
     # For the session.
 
@@ -79,8 +76,7 @@ class SmtpWire(asyncio.Protocol):
         if self._ended:
             raise ClientGone
         if not self._reading:
-            self._reading = True
-            self._transport.resume_reading()
+            self._go_on_reading()
         self._more = self._loop.create_future()
         try:
             await self._more
@@ -90,157 +86,201 @@ class SmtpWire(asyncio.Protocol):
     @property
     def is_waiting(self) -> bool:
         """Whether the session waits for the client."""
-        return self._more is not None
+        return self._more is not None or self._drains
 
     def flush(self) -> None:
         """Send all replies."""
         if output := self._server.take_output():
-            self._transport.write(output)
-
-    @property
-    def is_clogged(self) -> bool:
-        """Whether the client does not read its replies: then `drain` before the next command."""
-        return self._room is not None
+            (self._tls or self._transport).write(output)
 
     async def drain(self) -> None:
         """Send all replies, and wait until the client has read most of them."""
         self.flush()
         if self._room is not None:
+            self._drains = True
             await self._room
+            self._drains = False
+
+    async def linger(self) -> None:
+        """Send all replies, and no more, and wait until the client has left or had the time to.
+
+        A close with octets unread, such as a QUIT that was sent behind the message, resets the
+        connection, and the client's system then throws our reply away before it was read.
+        """
+        if self._transport.is_closing():
+            return
+        self._say_last()
+        try:
+            self._transport.write_eof()
+        except OSError as error:  # it has left, and we have not heard of it yet
+            raise ClientGone from error
+        with suppress(ClientGone, TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while True:
+                    await self.read_more()
 
     def close(self) -> None:
-        """Send all replies and close the connection."""
-        if self._accepted is not None:
-            self._accepted.close()
-        elif not self._transport.is_closing():
-            self.flush()
+        """Send all replies and close the connection; who does not read them has a second."""
+        if not self._transport.is_closing():
+            self._say_last()
             self._transport.close()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(_GOODBYE_SECONDS, self.abort)
+
+    def _say_last(self) -> None:
+        if not self._leaves:
+            if self._tls is None:
+                self.flush()
+            else:
+                self._tls.end(self._server.take_output())
+            self._leaves = True
 
     def abort(self) -> None:
         """Close the connection now."""
-        if self._accepted is not None:
-            self._serving.cancel()
-        else:
-            self._transport.abort()
+        self._transport.abort()
 
-    def give_time(self) -> None:
-        """Give the client its time again: a time stamp is cheaper than a timer for each line."""
-        self._deadline = self._loop.time() + self._command_seconds
+    def expect(self, seconds: float, late: Reply) -> None:
+        """Give the client so much time for what it does next; after that it hears *late*.
+
+        A time stamp is cheaper than a timer for each line.
+        """
+        self._late = late
+        self._deadline = self._loop.time() + seconds
+        if self._timer is None or self._deadline < self._timer_at:
+            self._watch()
 
     def _watch(self) -> None:
         """End the session when its time is over; one timer for each connection."""
+        if self._timer is not None:
+            self._timer.cancel()
         rest = self._deadline - self._loop.time()
         if rest > 0:
+            self._timer_at = self._deadline
             self._timer = self._loop.call_later(rest, self._watch)
         elif not self._transport.is_closing():
-            log.info("client_timed_out", client=self.client)
-            self._server.close(TIMED_OUT)
+            log.info("client_timed_out", client=self.client, reason=self._late.text)
+            self._server.close(self._late)
             self.close()
-            self._timer = self._loop.call_later(_GOODBYE_SECONDS, self.abort)
+
+    # Before the session's own octets.
+
+    async def read_proxy_header(self, seconds: float) -> ProxyHeader:
+        """What a proxy says first; raises BadProxyHeader, ClientGone, TimeoutError."""
+        assert self._held is not None
+        async with asyncio.timeout(seconds):
+            while (header := read_proxy_header(bytes(self._held))) is None:
+                await self.read_more()
+        del self._held[: header.octets]
+        return header
 
     @property
-    def in_handshake(self) -> bool:
-        """Whether TLS is being started."""
-        return self._accepted is not None or self._in_handshake
+    def has_said(self) -> bool:
+        """Whether anything came of what is held."""
+        return bool(self._held)
+
+    def begin(self) -> None:
+        """From here on all octets are for the server, or for its TLS."""
+        held, self._held = self._held, None
+        if held:
+            self._take(bytes(held))
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether the header of a proxy, or the handshake of TLS, has not come whole."""
+        return self._held is not None or (self._tls is not None and not self._tls.is_open)
 
     async def start_tls(self, context: ssl.SSLContext, *, seconds: float) -> None:
-        """Do the handshake in at most *seconds*; raises ClientGone."""
-        self._in_handshake = True
-        try:
-            if self._accepted is None:
-                await self._encrypt(context, seconds)
-            else:
-                await self._loop.connect_accepted_socket(
-                    lambda: self, self._accepted, ssl=context, ssl_handshake_timeout=seconds
-                )
-                self._accepted = None
-        except OSError as error:
-            raise ClientGone from error
-        finally:
-            self._in_handshake = False
-        tls = self._transport.get_extra_info("ssl_object")
-        self._server.tls_started(f"{tls.version()} {tls.cipher()[0]}")
+        """Do the handshake in at most *seconds*; raises ClientGone, and has said why.
 
-    async def _encrypt(self, context: ssl.SSLContext, seconds: float) -> None:
-        await self.drain()
+        What came in clear after the client asked for it is not read by anybody.
+        """
+        self.flush()
         self._server.begin_tls()
-        transport = await self._loop.start_tls(
-            self._transport, self, context, server_side=True, ssl_handshake_timeout=seconds
-        )
-        assert transport is not None
-        self._transport = transport
-        self._reading = True
+        self._tls = tls = TlsChannel(context, self.client, self._transport.write)
+        self.begin()
+        try:
+            async with asyncio.timeout(seconds):
+                while not tls.is_open:
+                    await self.read_more()
+        except TimeoutError:
+            self._ended = True
+            tls.give_up()
+            raise ClientGone from None
+        self._server.tls_started(tls.version_and_cipher)
 
     # For asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the session."""
         self._transport = cast("asyncio.Transport", transport)
-        self.give_time()
-        self._watch()
-        if self._accepted is None:
-            peer = transport.get_extra_info("peername")  # None when it has left already
-            self._begin(peer[0] if peer else "")
+        peer = transport.get_extra_info("peername")  # None when it has left already
+        self.client = client_address(peer[0] if peer else "")
+        self._serving = self._spawn(self._serve(self))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- why makes no difference
         """Cancel the session."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._note_end()
         self._serving.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Hand *data* to the server; read no more while much of it is unread."""
-        if self._server.receive(data) > _HIGH_WATER_OCTETS and self._reading:
-            self._reading = False
-            self._transport.pause_reading()
-        self._wake()
+        """Hand *data* to the server, or hold it."""
+        if not (self._ended or self._leaves):
+            self._take(data)
+            self._wake()
 
     def eof_received(self) -> bool:
-        """Go on with what a client sent before it half-closed its side; in TLS it cannot."""
-        self._ended = True
+        """Go on with what a client sent before it half-closed its side."""
+        self._note_end()
         self._wake()
-        return not self._server.state.tls
+        return True
+
+    def _note_end(self) -> None:
+        if self._tls is not None:
+            self._tls.note_end()
+        self._ended = True
+
+    def _take(self, data: bytes) -> None:
+        """Read no more while much is unread."""
+        if self._held is not None:
+            self._held += data
+            unread = len(self._held)
+        else:
+            if self._tls is not None:
+                data = self._tls.receive(data)
+                self._ended = self._ended or self._tls.has_ended
+            unread = self._server.receive(data)
+        if unread > _HIGH_WATER_OCTETS:
+            self._pause_reading()
+
+    def _pause_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def _go_on_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._reading = True
+            self._transport.resume_reading()
 
     def _wake(self) -> None:
         if self._more is not None and not self._more.done():
             self._more.set_result(None)
 
     def pause_writing(self) -> None:
-        """Note that the client does not read its replies."""
-        self._room = self._loop.create_future()
+        """Note that the client does not read its replies, and read no more of what causes them.
+
+        TLS answers some things by itself, without a word of the session.
+        """
+        self.is_clogged, self._room = True, self._loop.create_future()
+        self._pause_reading()
 
     def resume_writing(self) -> None:
         """Note that it does again."""
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
-        self._room = None
-
-
-class TlsAcceptor:
-    """Accepts connections on a socket without reading from them: sessions start TLS themselves.
-
-    A server of asyncio does the handshake first, and a client costs memory and a file descriptor
-    for as long as that takes, before it is counted.
-    """
-
-    def __init__(self, bound: socket.socket, wire: Callable[[], SmtpWire], spawn: Spawn) -> None:
-        self._bound = bound
-        self._wire = wire
-        bound.setblocking(False)  # noqa: FBT003 - what it is for
-        self._accepting = spawn(self._accept())
-
-    def close(self) -> None:
-        """Accept no more."""
-        self._accepting.cancel()
-        self._bound.close()
-
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, peer = await loop.sock_accept(self._bound)
-            except OSError as error:  # above all: no file descriptor is left
-                log.error("not_accepting", reason=str(error))  # noqa: TRY400 - the text says all
-                await asyncio.sleep(_ACCEPT_AGAIN_SECONDS)
-                continue
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._wire().begin_with(accepted, peer[0])
+        self.is_clogged, self._room = False, None
+        if self._more is not None and not self._reading:
+            self._go_on_reading()

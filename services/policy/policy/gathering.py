@@ -12,7 +12,8 @@ from posthouse.mail.secret import UnsealError, unseal
 from posthouse.mail.submission import Submission
 from posthouse.mail.suppression_list import Suppression
 from posthouse.profiles import InvalidOverride, Profile, UnknownProfile, resolve
-from posthouse.store.accounts import AccountProfile, Owned, ProfileKey, SendingDomain
+from posthouse.store.accounts import Owned, ProfileKey, SendingDomain
+from posthouse.store.logins import AccountProfile
 from posthouse.store.suppressions import Addressed
 
 _MOST_KEPT = 10_000  # domains, and profiles
@@ -39,6 +40,13 @@ class SuppressionLists(Protocol):
         """The entries that count for each of *wanted* that has any. Raises StoreUnavailable."""
 
 
+class Confirmations(Protocol):
+    """Questions about recipients of mail from the sandbox domain."""
+
+    async def confirmed(self, wanted: Collection[Addressed]) -> Collection[Addressed]:
+        """Those of *wanted* that are confirmed addresses. Raises StoreUnavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     until: float
@@ -60,11 +68,13 @@ class Gatherer:
         sealing_key: bytes,
         clock: Callable[[], float],
         *,
+        confirmations: Confirmations,
         seconds: float = 10.0,
     ) -> None:
         """A change of a domain or its keys is seen within *seconds* of the *clock*."""
         self._accounts = accounts
         self._suppressions = suppressions
+        self._confirmations = confirmations
         self._relay = relay
         self._sealing_key = sealing_key
         self._clock = clock
@@ -105,7 +115,18 @@ class Gatherer:
             one for one in owned if one not in self._domains or self._domains[one].until <= now
         ]
         suppressed = await self._ask(stale, addressed)
-        return [self._facts(request, suppressed) for request in requests]
+        confirmed = await self._confirmed(requests)
+        return [self._facts(request, suppressed, confirmed) for request in requests]
+
+    async def _confirmed(self, requests: Sequence[Request]) -> Collection[Addressed]:
+        """Who may get what is from the sandbox domain; usually nothing is."""
+        wanted = {
+            (r.submission.account_id, to.address)
+            for r in requests
+            if _asks_who_confirmed(r)
+            for to in r.recipients
+        }
+        return await self._confirmations.confirmed(wanted) if wanted else ()
 
     async def _ask(
         self, stale: Collection[Owned], addressed: Collection[Addressed]
@@ -148,7 +169,10 @@ class Gatherer:
         return DomainKeys(domain.name, domain.return_path_host, keys)
 
     def _facts(
-        self, request: Request, suppressed: Mapping[Addressed, tuple[Suppression, ...]]
+        self,
+        request: Request,
+        suppressed: Mapping[Addressed, tuple[Suppression, ...]],
+        confirmed: Collection[Addressed],
     ) -> Facts:
         account = request.submission.account_id
         domains = {
@@ -161,7 +185,14 @@ class Gatherer:
             for to in (request.recipients if suppressed else ())
             if (account, to.address) in suppressed
         }
-        return Facts(self._relay, domains, entries)
+        if not _asks_who_confirmed(request):
+            return Facts(self._relay, domains, entries)
+        to = [address for owner, address in confirmed if owner == account]
+        return Facts(self._relay, domains, entries, to)
+
+
+def _asks_who_confirmed(request: Request) -> bool:
+    return request.submission.attributes.sandboxed and request.profile.sandbox.deliver_to_confirmed
 
 
 def _resolved(name: str, revision: int, knobs: Mapping[str, object]) -> Profile | None:

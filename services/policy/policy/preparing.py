@@ -1,10 +1,10 @@
 """The CPU work of messages: decide about each, sign them together, verify a sample."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain
 from time import perf_counter
 from typing import TypeAlias, assert_never
 from uuid import UUID
@@ -12,12 +12,21 @@ from uuid import UUID
 import structlog
 from prometheus_client import Histogram
 
-from policy.core.decision import Decision, Plan, UnsignedRendition, decide, sign, unsigned
+from policy.core.decision import (
+    Decision,
+    Plan,
+    UnsignedRendition,
+    decide,
+    decide_in_pieces,
+    sign,
+    unsigned_in_pieces,
+)
+from policy.core.draft import Rejection
 from policy.core.facts import Facts, SigningUnavailable
 from policy.core.request import Request
-from policy.core.steps import Rejection
 from policy.signing import Signer
 from policy.verifying import SampleVerifier
+from posthouse.mail.header_cost import SLOW_OCTETS, is_slow
 from posthouse.mail.submission import Rendition
 from posthouse.running.identity import new_id
 
@@ -88,18 +97,37 @@ class Preparer:
 
     async def _together(self, jobs: Sequence[Job]) -> list[Result]:
         now = datetime.now(UTC)
-        decisions = [decide(request, facts, now, iter(new_id, None)) for request, facts in jobs]
+        decisions = [await self._decided(request, facts, now) for request, facts in jobs]
         plans = [one for one in decisions if isinstance(one, Plan)]
         rendered = await self._signed(plans, now)
         return [self._result(decision, rendered) for decision in decisions]
 
+    async def _decided(self, request: Request, facts: Facts, now: datetime) -> Decision:
+        if is_slow(request.submission.header):
+            return await asyncio.to_thread(decide, request, facts, now, iter(new_id, None))
+        pieces = decide_in_pieces(request, facts, now, iter(new_id, None))
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                decision: Decision = end.value
+                return decision
+            await asyncio.sleep(0)
+
     async def _signed(self, plans: Sequence[Plan], now: datetime) -> dict[UUID, Rendition]:
         """The renditions of all *plans* by id."""
-        todo = (one for plan in plans for one in unsigned(plan, now))
         rendered: dict[UUID, Rendition] = {}
-        while some := list(islice(todo, self._stretch)):
-            if rendered:
+        some: list[UnsignedRendition] = []
+        for one in chain.from_iterable([await _pieces(plan, now) for plan in plans]):
+            if one is None:
                 await asyncio.sleep(0)
+                continue
+            if len(some) == self._stretch:
+                rendered |= {rendition.id: rendition for rendition in self._sign(some)}
+                some = []
+                await asyncio.sleep(0)
+            some.append(one)
+        if some:
             rendered |= {rendition.id: rendition for rendition in self._sign(some)}
         return rendered
 
@@ -134,3 +162,10 @@ class Preparer:
             if problem := self._verifier.problem(made.header, body, planned.keys):
                 return problem
         return None
+
+
+async def _pieces(plan: Plan, now: datetime) -> Iterable[UnsignedRendition | None]:
+    """The data to sign, and pauses; of a large header, which makes none, by a thread."""
+    pieces = unsigned_in_pieces(plan, now)
+    is_large = len(plan.submission.header) > SLOW_OCTETS
+    return await asyncio.to_thread(list, pieces) if is_large else pieces

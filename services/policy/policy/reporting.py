@@ -37,6 +37,8 @@ class Reporter:
         _PREPARED.inc()
         fields = _fields(prepared.claimed)
         log.info(EventKind.PREPARED.value, **fields, **prepared.detail)
+        for copy in prepared.sandboxed:
+            log.info(EventKind.SANDBOXED.value, **fields, **copy.detail())
         for recipient in prepared.suppressed:
             SUPPRESSED.inc()
             log.info(EventKind.SUPPRESSED.value, **fields, **recipient.detail())

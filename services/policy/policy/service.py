@@ -10,13 +10,16 @@ from typing import Protocol, TypeVar, assert_never
 
 import structlog
 
+from policy.core.draft import Rejection
 from policy.core.request import Request, read
-from policy.core.steps import Rejection
 from policy.gathering import Gatherer
 from policy.preparing import PreparationFailed, Preparer, Result, Signed
 from policy.reporting import Reporter
 from policy.work_source import ClaimQueue, WorkSource
+from posthouse.mail.header_cost import is_slow
 from posthouse.mail.lane import Lane
+from posthouse.mail.submission import Submission
+from posthouse.profiles import Profile
 from posthouse.running.waiting import wait_before_retry, wait_for_event
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
@@ -79,6 +82,12 @@ class _Abandoned(Exception):
 def is_suspect(claims: int) -> bool:
     """Whether a submission claimed for the *claims*-th time is handled alone."""
     return claims >= _SUSPECT_CLAIMS
+
+
+async def _read(submission: Submission, profile: Profile) -> Request:
+    if is_slow(submission.header):
+        return await asyncio.to_thread(read, submission, profile)
+    return read(submission, profile)
 
 
 class PolicyService:
@@ -166,7 +175,7 @@ class PolicyService:
                 await self._quarantine(claimed, reason)
             else:
                 todo.append(claimed)
-                requests.append(read(claimed.submission, profile))
+                requests.append(await _read(claimed.submission, profile))
         if unknown:
             await self._leave(unknown)
         if todo:
@@ -180,7 +189,14 @@ class PolicyService:
             match result:
                 case Signed(plan, renditions):
                     prepared.append(
-                        Prepared(claimed, renditions, plan.deliveries, plan.suppressed, plan.detail)
+                        Prepared(
+                            claimed,
+                            renditions,
+                            plan.deliveries,
+                            plan.suppressed,
+                            plan.detail,
+                            plan.sandboxed,
+                        )
                     )
                 case Rejection(reason):
                     await self._quarantine(claimed, reason)

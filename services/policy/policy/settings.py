@@ -5,15 +5,17 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 
 from posthouse.mail.dkim_key import BrokenKey, from_pem
-from posthouse.running.common_settings import WithReturnPathHost, WithSecretKey
+from posthouse.running.common_settings import (
+    WithNameservers,
+    WithRelayDkimDomain,
+    WithReturnPathHost,
+    WithSecretKey,
+)
 from posthouse.running.program import ProgramSettings
 
 
-class WithPolicy(WithReturnPathHost):
+class WithPolicy(WithRelayDkimDomain, WithReturnPathHost, WithNameservers):
     """Settings of preparing, for the service by itself and for the relay in one process."""
-
-    relay_dkim_domain: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+$")] = None
-    """Domain that signs for sending domains without DKIM keys. Default: such mail is not signed."""
 
     relay_dkim_selector: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] = "posthouse"
     """Selector under which the relay's own DKIM key is published."""

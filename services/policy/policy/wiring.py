@@ -1,6 +1,6 @@
 """The only place of policy that names concrete things."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic
 
@@ -8,16 +8,22 @@ import structlog
 
 from policy.core.facts import DomainKeys, Relay
 from policy.gathering import Gatherer
+from policy.key_rotation import KeyRotation
 from policy.preparing import Preparer
 from policy.service import ClaimPace, PolicyService
 from policy.settings import PolicySettings
 from policy.signing import best
 from policy.verifying import SampleVerifier
 from posthouse.broker import Topic
+from posthouse.dns.resolver import DnsClient
 from posthouse.mail.dkim_key import SigningKey, from_pem
+from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive
 from posthouse.running.program import Resources, Services, broker_check
 from posthouse.store.accounts import AccountStore
+from posthouse.store.confirmations import ConfirmationStore
+from posthouse.store.key_rotations import KeyRotations
+from posthouse.store.schedule import Schedule, ScheduleWatch
 from posthouse.store.submissions import SubmissionStore
 from posthouse.store.suppressions import SuppressionStore
 
@@ -43,9 +49,21 @@ def build(settings: PolicySettings, resources: Resources) -> Services:
         announce=partial(resources.broker.announce, Topic.DELIVERIES),
         pace=ClaimPace(batch=settings.policy_batch),
     )
+
+    def came_due(lane: Lane) -> None:
+        resources.accepted.shut()  # what is handed over would go first
+        resources.broker.announce(Topic.SUBMISSIONS, lane)
+
     resources.accepted.subscribe(service.work.put, room=service.work.capacity)
     resources.broker.listen(Topic.SUBMISSIONS, service.work.wake)
-    return Services(by_name={"policy": service}, checks={"broker": broker_check(resources.broker)})
+    return Services(
+        by_name={
+            "policy": service,
+            "schedule": ScheduleWatch(Schedule(resources.background), came_due),
+            "key-rotation": _key_rotation(settings, resources),
+        },
+        checks={"broker": broker_check(resources.broker)},
+    )
 
 
 def _gatherer(settings: PolicySettings, resources: Resources) -> Gatherer:
@@ -56,6 +74,16 @@ def _gatherer(settings: PolicySettings, resources: Resources) -> Gatherer:
         relay(settings, secret_key),
         derive(secret_key, Purpose.DKIM_KEYS),
         monotonic,
+        confirmations=ConfirmationStore(resources.database),
+    )
+
+
+def _key_rotation(settings: PolicySettings, resources: Resources) -> KeyRotation:
+    return KeyRotation(
+        KeyRotations(resources.database),
+        DnsClient(settings.nameservers),
+        derive(settings.secret_key.get_secret_value(), Purpose.DKIM_KEYS),
+        lambda: datetime.now(UTC).date(),
     )
 
 

@@ -44,18 +44,21 @@ class RabbitMqBroker:
         self._listeners: list[tuple[Topic, Heard]] = []
         self._session: Session | None = None
         self._trouble = ""
-        self._recent: dict[Key, bool] = {}  # sent just now; whether it was announced again since
+        self._sent: dict[Key, float] = {}  # when each was sent last, in loop time
+        self._waiting: set[Key] = set()  # announced again soon after that
 
     def announce(self, topic: Topic, lane: Lane) -> None:
         """See Broker."""
         key = topic, lane
-        if key in self._recent:
-            self._recent[key] = True
+        if key in self._waiting:
             return
-        self._recent[key] = False
-        asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._after_hint, key)
-        if self._session is None or not self._session.send(key):
-            DROPPED.labels(topic.value).inc()
+        loop = asyncio.get_running_loop()
+        wait = self._sent.get(key, -_GATHER_SECONDS) + _GATHER_SECONDS - loop.time()
+        if wait > 0:
+            self._waiting.add(key)
+            loop.call_later(wait, self._send, key)
+        else:
+            self._send(key)
 
     def listen(self, topic: Topic, heard: Heard) -> None:
         """See Broker."""
@@ -75,9 +78,11 @@ class RabbitMqBroker:
             await stopping.wait()
             connecting.cancel()
 
-    def _after_hint(self, key: Key) -> None:
-        if self._recent.pop(key):
-            self.announce(*key)
+    def _send(self, key: Key) -> None:
+        self._waiting.discard(key)
+        self._sent[key] = asyncio.get_running_loop().time()
+        if self._session is None or not self._session.send(key):
+            DROPPED.labels(key[0].value).inc()
 
     async def _stay_connected(self) -> None:
         failures = 0

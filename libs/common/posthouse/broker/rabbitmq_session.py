@@ -120,9 +120,15 @@ class Session:
             await self._channel.basic_consume(queue, _unheard, no_ack=True, consumer_tag=queue)
 
     async def _declare(self) -> None:
-        await self._channel.exchange_declare(EXCHANGE, exchange_type="direct", durable=True)
+        """Declare exchange and bindings. Only the last command is answered, which wakes us once.
+
+        RabbitMQ carries them out in order, and closes the channel if one of them fails.
+        """
+        channel = self._channel
+        await channel.exchange_declare(EXCHANGE, exchange_type="direct", durable=True, nowait=True)
         for queue, key in self._bindings.items():
-            await self._channel.queue_bind(queue, EXCHANGE, routing_key(*key))
+            await channel.queue_bind(queue, EXCHANGE, routing_key(*key), nowait=True)
+        await channel.exchange_declare(EXCHANGE, passive=True)
 
     def _on_close(self, _: object, error: BaseException | None = None) -> None:
         if error is not None and not self.lost.is_set():

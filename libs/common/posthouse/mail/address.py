@@ -1,15 +1,18 @@
 """A mailbox address as SMTP carries it (RFC 5321 section 4.1.2, RFC 6531)."""
 
 import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import idna
 
 LOCAL_LIMIT = 64  # octets, RFC 5321 section 4.5.3.1.1
 DOMAIN_LIMIT = 255  # octets, section 4.5.3.1.2
 ADDRESS_LIMIT = 254  # octets: a path has 256, two of them "<" and ">" (section 4.5.3.1.3)
+_MOST_ABOVE = 3  # a long name would be asked about in all its parts
 _SHOWN = 80  # characters of a refused address that are quoted back
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
@@ -20,8 +23,11 @@ _PLAIN = re.compile(rf"([{_ATEXT}]+(?:\.[{_ATEXT}]+)*)@({_DOMAIN_TEXT})")
 
 _DOMAIN = re.compile(_DOMAIN_TEXT)
 _DOT_STRING = re.compile(rf"[{_ATEXT}\x80-\U0010ffff]+(?:\.[{_ATEXT}\x80-\U0010ffff]+)*")
+# With a dot at an end or beside another, as some mail providers gave out for years.
+_ODD_DOTS = re.compile(rf"[{_ATEXT}.\x80-\U0010ffff]+")
 _QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])*"')
 _QUOTED_PAIR = re.compile(r"\\(.)")
+_JOINERS = re.compile("[\u200c\u200d]")  # without width, but some scripts need them (RFC 5892)
 
 
 class InvalidAddress(ValueError):
@@ -33,7 +39,7 @@ class Address:
     """One mailbox; two spellings of the same mailbox are equal where RFC 5321 says so.
 
     The domain is in lower case (in an IDN, mapped by UTS 46); a local part is quoted only where it
-    has to be, and keeps its case.
+    has to be, as one with two dots in a row, and keeps its case.
     """
 
     local: str
@@ -61,6 +67,11 @@ class Address:
             return self.domain
         return idna.encode(self.domain).decode("ascii")
 
+    @property
+    def portable(self) -> str:
+        """As every server and reader can take it, where that is possible: with A-labels."""
+        return f"{self.local}@{self.ascii_domain}" if self.local.isascii() else str(self)
+
     def __str__(self) -> str:
         return f"{self.local}@{self.domain}"
 
@@ -85,6 +96,15 @@ def domain_of(text: str) -> str:
     if not at:
         raise _refused(text, "it has no @")
     return domain.lower()
+
+
+def domains_above(host: str) -> Iterator[str]:
+    """The domains that *host*, in A-labels, may be a host of: the nearest first, at most three."""
+    for _ in range(_MOST_ABOVE):
+        _, _, host = host.partition(".")
+        if "." not in host:
+            return
+        yield host
 
 
 def normal_form(text: str) -> str:
@@ -118,13 +138,15 @@ def _normal_domain(text: str) -> str:
 def _local_part(local: str, text: str) -> str:
     if not local:
         raise _refused(text, "nothing stands before the @")
-    if not local.isprintable():
-        raise _refused(text, "it holds a control or invisible character")
+    if what := unseen(local):
+        raise _refused(text, f"it holds {what}")
     if local.startswith('"'):
         return _unquoted_if_possible(local, text)
-    if not _DOT_STRING.fullmatch(local):
-        raise _refused(text, "its local part would have to be quoted")
-    return local
+    if _DOT_STRING.fullmatch(local):
+        return local
+    if _ODD_DOTS.fullmatch(local):
+        return f'"{local}"'
+    raise _refused(text, "its local part would have to be quoted")
 
 
 def _unquoted_if_possible(local: str, text: str) -> str:
@@ -140,6 +162,8 @@ def _domain(domain: str, text: str) -> str:
         raise _refused(text, "nothing stands after the @")
     if domain.startswith("["):
         return _literal(domain, text)
+    if what := unseen(_JOINERS.sub("", domain)):  # UTS 46 would drop what nobody sees
+        raise _refused(text, f"it holds {what}")
     try:
         mapped = domain.lower() if domain.isascii() else idna.uts46_remap(domain)
         name = mapped if mapped.isascii() else idna.encode(mapped).decode("ascii")
@@ -152,6 +176,8 @@ def _domain(domain: str, text: str) -> str:
 
 def _literal(domain: str, text: str) -> str:
     content = domain.lower().removeprefix("[")
+    if "%" in content:  # a zone of this machine, behind which any text may stand (RFC 4007)
+        raise _refused(text, "its address literal is malformed")
     try:
         if content.startswith("ipv6:"):
             return f"[IPv6:{IPv6Address(_inside(content.removeprefix('ipv6:')))}]"
@@ -178,3 +204,25 @@ def _refused(text: str, why: str) -> InvalidAddress:
     # Escaped and cut: this text travels on into replies and logs.
     shown = ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
     return InvalidAddress(f"{shown} is not a mail address: {why}")
+
+
+def unseen(text: str) -> str | None:
+    """The first character of *text* that nobody sees, such as one that came with a paste.
+
+    By its number and name: "the invisible character U+200B (ZERO WIDTH SPACE)". None: all are seen.
+    """
+    if text.isprintable():
+        return None
+    found = next(c for c in text if not c.isprintable())
+    kind = "control" if unicodedata.category(found) == "Cc" else "invisible"
+    name = unicodedata.name(found, "")
+    return f"the {kind} character U+{ord(found):04X}{f' ({name})' if name else ''}"
+
+
+def is_ip_address(text: str) -> bool:
+    """Whether *text* is an IPv4 or IPv6 address without brackets."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

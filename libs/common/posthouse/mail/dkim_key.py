@@ -151,4 +151,5 @@ def strings(text: str) -> tuple[str, ...]:
 
 def zone_text(text: str) -> str:
     """*text* as a zone file wants it: quoted strings, none too long."""
-    return " ".join(f'"{string}"' for string in strings(text))
+    escaped = (s.replace("\\", "\\\\").replace('"', '\\"') for s in strings(text))
+    return " ".join(f'"{string}"' for string in escaped)

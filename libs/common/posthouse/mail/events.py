@@ -10,7 +10,13 @@ class EventKind(StrEnum):
     """One past-tense word per thing that can happen; stored, counted and logged under this name."""
 
     ACCEPTED = "accepted"  # committed by ingest; the client has its 250
+    RESUBMITTED = "resubmitted"  # its client submitted it again, as if it had not heard the 250
+    SCHEDULED = "scheduled"  # it is to be sent later, at the time that its sender chose
+    CANCELLED = "cancelled"  # it was scheduled, and is never to be sent
     PREPARED = "prepared"  # policy decided, rewrote and signed; deliveries exist
+    RECIPIENT_DISCARDED = "recipient_discarded"  # a rule of the profile gives it no copy
+    ALERTED = "alerted"  # something that the account wants to hear of, such as an unknown sender
+    SANDBOXED = "sandboxed"  # from the sandbox domain: kept to be read, and not delivered
     SUPPRESSED = "suppressed"  # recipient is on the account's suppression list; never attempted
     DELIVERED = "delivered"  # the remote server took responsibility
     DEFERRED = "deferred"  # an attempt failed; there will be another
@@ -21,11 +27,12 @@ class EventKind(StrEnum):
     UNQUARANTINED = "unquarantined"  # taken from the quarantine, to be worked on again
     DISCARDED = "discarded"  # taken from the quarantine, never to be sent
     DELAYED = "delayed"  # a DSN says that a later server is still trying
+    CONFIRMED = "confirmed"  # a DSN says that a later server delivered it or passed it on
     REPLIED = "replied"  # an automatic reply came to the return path, such as "out of office"
     COMPLAINED = "complained"  # the recipient reported it as unwanted (RFC 5965)
     UNSUBSCRIBED = "unsubscribed"  # the recipient wants no more of it, and said so to a provider
     RETURNED = "returned"  # a message came back that is none of these, or is not believed
-    NOTIFIED = "notified"  # we told the sender or the bounce address that it was not delivered
+    NOTIFIED = "notified"  # we told the sender or the bounce address what became of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from email.header import Header as EncodedWords
 
 from posthouse.mail.address import InvalidAddress
-from posthouse.mail.encoded_words import decoded
+from posthouse.mail.encoded_words import rewritable
 from posthouse.mail.mailbox import Token, tokens, unquoted
-from posthouse.mail.message import Field, HeaderTooLong, field
+from posthouse.mail.message import Field, HeaderInjection, HeaderTooLong, field
 
 _ADDRESSES = re.compile(
     rb"(?:resent-)?(?:from|sender|reply-to|to|cc|bcc)|disposition-notification-to|errors-to"
@@ -32,7 +32,8 @@ def encode_text(raw: Field) -> Field:
     """*raw* with its UTF-8 text as encoded words: unstructured text, display names and comments.
 
     Addresses, quoted strings of addresses, ids and parameters stay as they are, and so does a field
-    that is not UTF-8, cannot be read, or cannot be folded within 998 octets.
+    that is not UTF-8, cannot be read, holds control characters outside of text, or cannot be folded
+    within 998 octets.
     """
     if raw.raw.isascii() or _WITHOUT_TEXT.fullmatch(raw.name):
         return raw
@@ -41,18 +42,25 @@ def encode_text(raw: Field) -> Field:
         if _ADDRESSES.fullmatch(raw.name):
             value = "".join(_address_list(value))
         else:
-            value = _unstructured(value)
+            value = encode_unstructured(value)
         return field(raw.raw.partition(b":")[0].rstrip(b" \t").decode(), value)
-    except (UnicodeDecodeError, InvalidAddress, HeaderTooLong):
+    except (UnicodeDecodeError, InvalidAddress, HeaderInjection, HeaderTooLong):
         return raw
 
 
-def _unstructured(value: str) -> str:
+def holds_text(name: bytes) -> bool:
+    """Whether encoded words may stand in the field called *name*, in lower case."""
+    return _WITHOUT_TEXT.fullmatch(name) is None
+
+
+def encode_unstructured(value: str) -> str:
     """*value* encoded from the first word that needs it to the last: others stay readable."""
     words = _BLANKS.split(value)
     needy = [at for at, word in enumerate(words) if not word.isascii() or "=?" in word]
+    if not needy:
+        return value
     begin, end = needy[0], needy[-1] + 1
-    return "".join([*words[:begin], _encoded("".join(words[begin:end])), *words[end:]])
+    return "".join([*words[:begin], encoded_words("".join(words[begin:end])), *words[end:]])
 
 
 def _address_list(value: str) -> Iterator[str]:
@@ -82,7 +90,7 @@ def _phrase(run: list[Token], *, is_name: bool) -> Iterator[str]:
     for token in run:
         if token.is_comment:
             yield from _name(words) if is_name else (word.raw for word in words)
-            yield token.raw if token.raw.isascii() else f"({_encoded(token.text)})"
+            yield token.raw if token.raw.isascii() else f"({encoded_words(token.text)})"
             words = []
         else:
             words.append(token)
@@ -96,12 +104,12 @@ def _name(words: list[Token]) -> Iterator[str]:
         return
     text = "".join(unquoted(token.text) for token in words)
     yield as_written[: len(as_written) - len(as_written.lstrip(_BLANK))]
-    yield _encoded(text.strip(_BLANK))
+    yield encoded_words(text.strip(_BLANK))
     yield as_written[len(as_written.rstrip(_BLANK)) :]
 
 
-def _encoded(text: str) -> str:
+def encoded_words(text: str) -> str:
     """*text* as encoded words, which divide no character; such words in it are read first."""
     text = _BLANKS.sub(" ", text)
-    text = decoded(text) if "=?" in text else text
+    text = rewritable(text) if "=?" in text else text
     return EncodedWords(text, "utf-8", maxlinelen=_WORD_OCTETS).encode(linesep="")

@@ -24,9 +24,17 @@ _IN_COMMENT = re.compile(r"[()]|\\.|[^()\\]++|\\", re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ROUTE = re.compile(r"@[^\s,:@\"<>]++(?:[ ,]++@[^\s,:@\"<>]++)* *+: *+")
 
+# Obsolete, but to be read (RFC 5322 section 4.4): blanks around a dot, and words of which some are
+# quoted, as in: jo . "doe" @ a.example.
+_SPACED_DOT = re.compile(rf"({_QUOTED})|(?<![ \t])[ \t]*+\.[ \t]*+", re.DOTALL)
+_ATOM = r'[^\s"\\.@<>(),:;\[\]]++'
+_WORDS = re.compile(rf"(?:{_ATOM}|{_QUOTED})(?:\.(?:{_ATOM}|{_QUOTED}))+", re.DOTALL)
+_WORD = re.compile(rf'{_QUOTED}|[^"]++', re.DOTALL)
+
 _SHOWN = 80  # characters of a refused field that are quoted back
 _LIST = ","
 _LENIENT_LIST = ",;:"
+_LENIENT_END = ",; \t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +57,10 @@ def mailboxes(value: str) -> tuple[Mailbox, ...]:
     """The mailboxes of an unfolded From, Sender or Reply-To, at least one.
 
     Raises InvalidAddress when there is none, or when the field can be read in two ways. Groups,
-    routes and a comma at the end are refused; a comma within a display name that should have been
-    quoted is common and hides nothing ("Doe, Jo <jo@a.example>").
+    routes and blanks in a domain are refused. A comma within a display name that should have been
+    quoted is common and hides nothing ("Doe, Jo <jo@a.example>"); nor does a separator at the end.
     """
-    return _usual(value) or _read(value, _LIST)
+    return _usual(value) or _read(value.rstrip(_LENIENT_END), _LIST)
 
 
 def address_list(value: str) -> tuple[Mailbox, ...]:
@@ -93,34 +101,55 @@ def _read(value: str, separators: str) -> tuple[Mailbox, ...]:
         elif not has_address and (separator or (is_lenient and not text.strip())):
             before.append(text)
         else:
-            found.append(_mailbox(value, element, before, allow_route=is_lenient))
+            found.append(_mailbox(value, element, before, is_lenient=is_lenient))
             before.clear()
     return tuple(found)
 
 
 def _mailbox(
-    value: str, element: Sequence[Token], before: Sequence[str], *, allow_route: bool
+    value: str, element: Sequence[Token], before: Sequence[str], *, is_lenient: bool
 ) -> Mailbox:
     """The mailbox in *element*; *before* is what unquoted commas cut off its display name."""
     texts = [" " if token.is_comment else token.text for token in element]
     if "<" not in texts:
         phrase = next((_quoted(t.text) for t in reversed(element) if t.is_comment), "")
-        return Mailbox(Address.parse("".join(texts).strip()), phrase)
+        return Mailbox(_address("".join(texts), is_lenient=is_lenient), phrase)
 
     begin, end = texts.index("<"), texts.index(">")
     inside = "".join(texts[begin + 1 : end]).strip()
     if behind := "".join(texts[end + 1 :]).strip():
         raise _refused(value, f"{behind!a} stands behind an address")
-    if allow_route:
-        inside = _ROUTE.sub("", inside, count=1) if inside.startswith("@") else inside
+    if is_lenient and (route := _ROUTE.match(inside)):
+        inside = inside[route.end() :]
     own_phrase = "".join(texts[:begin])
     phrase = ",".join([*before, own_phrase]).strip(" ,\t")
-    mailbox = Mailbox(Address.parse(inside), phrase)
+    mailbox = Mailbox(_address(inside, is_lenient=is_lenient), phrase)
     # Some readers take the first address they see. The same one twice is common, and safe.
     has_address = any("@" in text for text in texts[:begin] if not text.startswith('"'))
     if has_address and own_phrase.strip().lower() != inside.lower():
         raise _refused(value, "its display name holds an address")
     return mailbox
+
+
+def _address(text: str, *, is_lenient: bool) -> Address:
+    """The address in *text*, also in an obsolete form.
+
+    One with blanks in its domain only where *is_lenient*: some readers take what is before them for
+    the domain.
+    """
+    local, at, domain = text.strip().rpartition("@")
+    local, domain = local.rstrip(), domain.lstrip()
+    if " " in local or "\t" in local:
+        local = _SPACED_DOT.sub(_unspaced, local)
+    if is_lenient and (" " in domain or "\t" in domain):
+        domain = _SPACED_DOT.sub(_unspaced, domain)
+    if local[1:-1].count('"') and _WORDS.fullmatch(local):
+        local = _quoted("".join(unquoted(word) for word in _WORD.findall(local)))
+    return Address.parse(f"{local}{at}{domain}")
+
+
+def _unspaced(match: re.Match[str]) -> str:
+    return match[1] or "."
 
 
 def _elements(value: str, separators: str) -> Iterator[tuple[list[Token], str]]:
@@ -171,7 +200,8 @@ def _comment(value: str, begin: int) -> tuple[str, int]:
             raise _refused(value, "its comments are not balanced")
         at = match.end()
         depth += (match[0] == "(") - (match[0] == ")")
-    return _QUOTED_PAIR.sub(r"\1", value[begin : at - 1]), at
+    text = value[begin : at - 1]
+    return (_QUOTED_PAIR.sub(r"\1", text) if "\\" in text else text), at
 
 
 def unquoted(token: str) -> str:

@@ -21,15 +21,15 @@ _HEADER = re.compile(rb"(?:[!-9;-~]++" + _REST_OF_FIELD + rb")*")
 _PIECE = re.compile(rb"(" + _FIELD + rb"|[^\n]*+\n|[^\n]++)")
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _NAME = re.compile(r"[!-9;-~]+")
-# Everything that any reader takes for the end of a line, or cannot print.
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+# Everything that any reader takes for the end of a line, or that cannot be written.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _WORDS = re.compile(rb"[ \t]*+[^ \t]++")
 
 _OCTETS_AT_ONCE = 65_536
 
 _FOLD_AT = 78  # RFC 5322 section 2.1.1: SHOULD
-_LINE_LIMIT = 998  # RFC 5322 section 2.1.1: MUST
+LINE_LIMIT = 998  # RFC 5322 section 2.1.1: MUST
 
 
 class HeaderInjection(ValueError):
@@ -94,14 +94,15 @@ def field(name: str, value: str) -> Field:
         raise HeaderInjection(f"{name!r} is no name of a header field")
     if found := _CONTROL.search(value):
         raise HeaderInjection(f"the value for {name} holds the control character {found[0]!r}")
-    return Field(name.lower().encode(), _folded(f"{name}: {value.strip()}".encode()))
+    return Field(name.lower().encode(), folded(f"{name}: {value.strip()}".encode()))
 
 
-def _folded(line: bytes) -> bytes:
-    """*line* with CRLF line ends: broken before blanks so that lines stay within 78 octets.
+def folded(line: bytes) -> bytes:
+    """*line*, a field, with CRLF line ends: broken before blanks so that it has 78 octets a line.
 
-    Unfolding gives back every blank. The first word stays beside the name, and no line consists
-    of blanks only (RFC 5322 section 3.2.2).
+    Unfolding gives back every blank but those at the end. The first word stays beside the name, and
+    no line consists of blanks only (RFC 5322 section 3.2.2). Raises HeaderTooLong if a line would
+    still exceed 998 octets.
     """
     first, *words = _WORDS.findall(line[line.index(b":") + 1 :]) or [b" "]
     lines = [line[: line.index(b":") + 1] + first]
@@ -111,8 +112,8 @@ def _folded(line: bytes) -> bytes:
         else:
             lines[-1] += word
 
-    if max(map(len, lines)) > _LINE_LIMIT:
-        raise HeaderTooLong(f"a line of {line[:40]!r}... would exceed {_LINE_LIMIT} octets")
+    if max(map(len, lines)) > LINE_LIMIT:
+        raise HeaderTooLong(f"a line of {line[:40]!r}... would exceed {LINE_LIMIT} octets")
     return b"\r\n".join(lines) + b"\r\n"
 
 

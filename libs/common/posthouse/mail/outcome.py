@@ -13,6 +13,7 @@ class Delivered:
     """The remote server took responsibility: its 2yz to the final dot."""
 
     reply: Reply
+    asked_for_reports: bool = False  # it was given the parameters of DSN (RFC 3461)
 
 
 @dataclass(frozen=True, slots=True)

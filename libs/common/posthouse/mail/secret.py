@@ -4,6 +4,7 @@ Chance is an argument here; the caller that creates a secret or a nonce draws it
 """
 
 import hmac
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_OCTETS = 32
+HASH_OCTETS = 32  # of `hash_secret`
 NONCE_OCTETS = 12
 
 
@@ -25,6 +27,7 @@ class Purpose(StrEnum):
 
     CHECK = "check"  # kept in the database, to notice another secret key
     CREDENTIALS = "credentials"  # pepper of `hash_secret`
+    SEALED_SECRETS = "sealed-secrets"  # `seal` and `unseal`
     DKIM_KEYS = "dkim-keys"  # `seal` and `unseal`
     RETURN_PATHS = "return-paths"  # `posthouse.mail.return_path`
     SIGNED_IDS = "signed-ids"  # `posthouse.mail.signed_id`
@@ -40,13 +43,25 @@ def derive(master: bytes, purpose: str) -> bytes:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """What is kept of a secret: what its mechanisms of AUTH need, and no more (RULES X03)."""
+
+    hash: bytes  # `hash_secret`, or `slow_hash` if it could be guessed: PLAIN, LOGIN
+    scram: bytes | None = None  # `posthouse.mail.scram.ScramKeys`: SCRAM-SHA-256
+    sealed: bytes | None = None  # CRAM-MD5 and AWS, which have to know the secret itself
+
+
 def hash_secret(secret: str, pepper: bytes) -> bytes:
     """What is stored of a machine-made secret: 32 octets of BLAKE2b keyed with *pepper*.
 
     Enough for secrets of 256 random bits, and far too quick for a password people choose.
     """
     return blake2b(
-        secret.encode("utf-8", "surrogatepass"), key=pepper, digest_size=32, person=b"credential"
+        secret.encode("utf-8", "surrogatepass"),
+        key=pepper,
+        digest_size=HASH_OCTETS,
+        person=b"credential",
     ).digest()
 
 

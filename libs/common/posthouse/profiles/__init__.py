@@ -3,7 +3,24 @@
 A credential has one profile. It decides what ingest checks and answers, and what policy does.
 """
 
-from posthouse.profiles.presets import InvalidOverride, UnknownProfile, resolve
+from posthouse.profiles.contradictions import contradictions
+from posthouse.profiles.presets import (
+    InvalidOverride,
+    UnknownProfile,
+    knob_values,
+    preset_names,
+    resolve,
+    with_knobs,
+)
 from posthouse.profiles.profile import Profile
 
-__all__ = ["InvalidOverride", "Profile", "UnknownProfile", "resolve"]
+__all__ = [
+    "InvalidOverride",
+    "Profile",
+    "UnknownProfile",
+    "contradictions",
+    "knob_values",
+    "preset_names",
+    "resolve",
+    "with_knobs",
+]

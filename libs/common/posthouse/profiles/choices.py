@@ -13,11 +13,12 @@ class FromPolicy(StrEnum):
 
 
 class SenderCheck(StrEnum):
-    """What a sender that the account does not own leads to (X05)."""
+    """What a sender that is not on the list of senders leads to (X05)."""
 
     OFF = "off"
-    ALERT = "alert"
+    ALERT = "alert"  # it is sent, and the account hears of it (U16)
     BLOCK = "block"
+    BLOCK_AND_ALERT = "block_and_alert"  # (U17)
 
 
 class CheckedSender(StrEnum):
@@ -28,8 +29,15 @@ class CheckedSender(StrEnum):
     BOTH = "both"
 
 
+class SenderList(StrEnum):
+    """The list that a sender has to be on (X05)."""
+
+    VERIFIED = "verified"  # the account's verified domains
+    AUTHORIZED = "authorized"  # the profile's domains and addresses (U13, U14)
+
+
 class EmptyListMeans(StrEnum):
-    """The addresses that an account without domains and senders may send as (X05)."""
+    """The senders that an empty list allows (X05); never those at a domain of another account."""
 
     ALL = "all"
     NONE = "none"
@@ -66,6 +74,13 @@ class Conformance(StrEnum):
     REPAIR = "repair"
     REQUIRE = "require"  # refused without it
     IGNORE = "ignore"
+
+
+class LineEndings(StrEnum):
+    """What is done with bare CR, bare LF and NUL in a message (X11)."""
+
+    CLEAN = "clean"  # they are mended before anything reads the message
+    REFUSE = "refuse"
 
 
 class Multiplicity(StrEnum):

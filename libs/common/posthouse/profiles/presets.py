@@ -3,16 +3,29 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
-from functools import partial
+from functools import partial, reduce
 from typing import Any, get_type_hints
 
 from posthouse.mail.lane import Lane
+from posthouse.profiles.critsend import CRITSEND
+from posthouse.profiles.episerver import EPISERVER
+from posthouse.profiles.mailtarget import MAILTARGET
+from posthouse.profiles.mailup import MAILUP
+from posthouse.profiles.maxemail import MAXEMAIL
 from posthouse.profiles.native import NATIVE
 from posthouse.profiles.profile import Profile
 
-_PRESETS = {(preset.name, preset.revision): preset for preset in (NATIVE,)}
+_PRESETS = {
+    (preset.name, preset.revision): preset
+    for preset in (NATIVE, CRITSEND, MAXEMAIL, MAILUP, MAILTARGET, EPISERVER)
+}
 _NEWEST = dict(sorted(_PRESETS))  # revision by name
 _NO_OVERRIDES: Mapping[str, object] = {}
+
+
+def newest_presets() -> list[Profile]:
+    """Each preset in its newest revision."""
+    return [_PRESETS[name, revision] for name, revision in _NEWEST.items()]
 
 
 class UnknownProfile(ValueError):
@@ -36,6 +49,11 @@ def resolve(
         wanted = f"{name!r}" if revision is None else f"{name!r}, revision {revision}"
         known = ", ".join(f"{known}, revision {number}" for known, number in _PRESETS)
         raise UnknownProfile(f"no profile is called {wanted}; there is: {known}")
+    return with_knobs(profile, overrides)
+
+
+def with_knobs(profile: Profile, overrides: Mapping[str, object]) -> Profile:
+    """*profile* with *overrides*, as for `resolve`; raises InvalidOverride."""
     for knob, given in overrides.items():
         read = _KNOBS.get(knob)
         if read is None:
@@ -45,6 +63,16 @@ def resolve(
         except ValueError as error:
             raise InvalidOverride(f"{knob}: {error}") from error
     return profile
+
+
+def preset_names() -> tuple[str, ...]:
+    """The presets there are."""
+    return tuple(dict.fromkeys(name for name, _ in _PRESETS))
+
+
+def knob_values(profile: Profile) -> dict[str, Any]:
+    """The value of every knob by its dotted name, as overrides give it."""
+    return {name: reduce(getattr, name.split("."), profile) for name in _KNOBS}
 
 
 def _with(group: Any, path: str, value: object) -> Any:
@@ -113,7 +141,8 @@ def _knobs(group: Any, prefix: str) -> Iterator[tuple[str, Callable[[object], ob
         if is_dataclass(value):
             yield from _knobs(value, f"{name}.")
         else:
-            yield name, _READERS.get(hints[field.name]) or partial(_choice, hints[field.name])
+            own, hint = field.metadata.get("read"), hints[field.name]
+            yield name, own or _READERS.get(hint) or partial(_choice, hint)
 
 
 # Name and revision say which preset it is: they are no knobs.

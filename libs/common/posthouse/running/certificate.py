@@ -1,7 +1,10 @@
-"""The certificate that TLS uses, read again when its files change."""
+"""The certificates that TLS uses: which one by the name a client asks for; read again on change."""
 
 import asyncio
 import ssl
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Self
 
@@ -13,37 +16,66 @@ from posthouse.running.waiting import wait_for_event
 log = structlog.get_logger()
 
 _POLL_SECONDS = 30.0
+_HTTP = "http/1.1"
 
 
 class CannotUseCertificate(CannotListen):
-    """The certificate or its key cannot be read, or they do not belong together."""
+    """A certificate or its key cannot be read, or they do not belong together."""
+
+
+class NamedServer(ssl.SSLObject):
+    """TLS of a connection that remembers which name the client asked for."""
+
+    asked_for = ""
 
 
 class Certificate:
-    """A certificate chain and its key, in one context for every session.
+    """Certificate chains and their keys, behind one context for every session of a protocol.
 
-    Sessions that begin after a change get the new certificate. Polling, because a notification
-    does not survive the symbolic links that Kubernetes swaps.
+    `context` is for SMTP, `https` for HTTP/1.1, which it names by ALPN.
+    A client gets the first chain that names what it asks for (SNI, RFC 6066 section 3), exactly
+    or by a wildcard, else the first one. Sessions that begin after a change get the new
+    certificate. Polling, because a notification does not survive the symbolic links that
+    Kubernetes swaps.
     """
 
-    def __init__(self, chain: Path, key: Path) -> None:
-        """Raises CannotUseCertificate."""
-        self._chain = chain
-        self._key = key
+    def __init__(self, *pairs: tuple[Path, Path]) -> None:
+        """*pairs*: files of chain and key, at least one. Raises CannotUseCertificate."""
+        self._pairs = pairs
         self._seen = self._stamps()
-        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
-        self._load(self.context)
+        # By the protocol that is spoken over TLS (RFC 7301); "" for none that has a name.
+        self._chains = {protocol: self._load(protocol) for protocol in ("", _HTTP)}
+        self.context, self.https = map(self._choosing, self._chains)
+
+    def _choosing(self, protocol: str) -> ssl.SSLContext:
+        context = _context(protocol)
+        context.sslobject_class = NamedServer
+        context.sni_callback = partial(self._choose, protocol)
+        return context
 
     @classmethod
-    def told(cls, chain: Path | None, key: Path | None) -> Self | None:
-        """As settings give it: *key* may be in the file of the *chain*. Raises likewise."""
-        return None if chain is None else cls(chain, key or chain)
+    def told(cls, chains: Sequence[Path], keys: Sequence[Path]) -> Self | None:
+        """As settings give it: without *keys* they are in the files of the *chains*.
+
+        None where there are no *chains*. Raises likewise.
+        """
+        return cls(*zip_longest(chains, keys or chains)) if chains else None
 
     async def run(self, stopping: asyncio.Event, poll_seconds: float = _POLL_SECONDS) -> None:
         """Look for changes until *stopping*; a file that cannot be used changes nothing."""
         while not await wait_for_event(stopping, poll_seconds):
             self._reload()
+
+    def _choose(
+        self, protocol: str, tls: ssl.SSLObject, name: str | None, _: ssl.SSLContext
+    ) -> None:
+        """Give *tls* its certificate; asked at each handshake, without a name too."""
+        name = (name or "").lower().rstrip(".")
+        wildcard = "*." + name.partition(".")[2]
+        default, by_name = self._chains[protocol]
+        tls.context = by_name.get(name) or by_name.get(wildcard) or default
+        if isinstance(tls, NamedServer):
+            tls.asked_for = name
 
     def _reload(self) -> None:
         try:
@@ -51,23 +83,53 @@ class Certificate:
             if stamps == self._seen:
                 return
             self._seen = stamps
-            # Tried in another context first: half of a change must not break the context in use.
-            self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-            self._load(self.context)
+            self._chains = {protocol: self._load(protocol) for protocol in self._chains}
         except CannotUseCertificate as error:
             log.warning("certificate_not_reloaded", reason=str(error))
         else:
-            log.info("certificate_reloaded", path=str(self._chain))
+            log.info("certificate_reloaded", paths=[str(chain) for chain, _ in self._pairs])
 
-    def _stamps(self) -> tuple[int, int]:
+    def _stamps(self) -> Sequence[int]:
         try:
-            return self._chain.stat().st_mtime_ns, self._key.stat().st_mtime_ns
+            return [path.stat().st_mtime_ns for pair in self._pairs for path in pair]
         except OSError as error:
             raise CannotUseCertificate(f"{error.filename}: {error.strerror}") from error
 
-    def _load(self, context: ssl.SSLContext) -> None:
-        try:
-            context.load_cert_chain(self._chain, self._key)
-        except (OSError, ssl.SSLError) as error:
-            text = f"{self._chain} with the key {self._key}: {error}"
-            raise CannotUseCertificate(text) from error
+    def _load(self, protocol: str) -> tuple[ssl.SSLContext, Mapping[str, ssl.SSLContext]]:
+        contexts = [_loaded(chain, key, protocol) for chain, key in self._pairs]
+        by_name: dict[str, ssl.SSLContext] = {}
+        if len(contexts) > 1:  # else it makes no difference
+            for (chain, _), context in zip(self._pairs, contexts, strict=True):
+                for name in _names(chain):
+                    by_name.setdefault(name, context)
+        return contexts[0], by_name
+
+
+def _context(protocol: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
+    context.num_tickets = 1  # each costs as much as half of what it saves who comes back with it
+    if protocol:
+        context.set_alpn_protocols([protocol])
+    return context
+
+
+def _loaded(chain: Path, key: Path, protocol: str) -> ssl.SSLContext:
+    context = _context(protocol)
+    try:
+        context.load_cert_chain(chain, key)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotUseCertificate(f"{chain} with the key {key}: {error}") from error
+    return context
+
+
+def _names(chain: Path) -> Sequence[str]:
+    """The DNS names of the first certificate in *chain*, in lower case."""
+    from cryptography import x509  # noqa: PLC0415 -- most have one certificate, which has no choice
+
+    try:
+        certificate = x509.load_pem_x509_certificate(chain.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound) as error:
+        raise CannotUseCertificate(f"{chain}: no names in it: {error}") from error
+    return [name.lower() for name in names.get_values_for_type(x509.DNSName)]

@@ -88,6 +88,12 @@ EndpointSetting = Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerialize
 Separated = BeforeValidator(_separated)
 """For `Annotated[tuple[X, ...], Separated]`: items with commas between them."""
 
+HostText = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+$", max_length=200)]
+"""The name of a host or zone, in lower case."""
+
+Hosts = Annotated[tuple[HostText, ...], Separated]
+"""Several of them."""
+
 BrokerUrls = Annotated[tuple[SecretStr, ...], Field(min_length=1), Separated, AfterValidator(_amqp)]
 """The nodes of one RabbitMQ."""
 
@@ -163,9 +169,24 @@ class WithSecretKey(Settings):
     DKIM keys, credentials and return paths unusable."""
 
 
+class WithRelayDkimDomain(Settings):
+    """For a service that signs as the relay, or lets nobody else be it."""
+
+    relay_dkim_domain: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+$")] = None
+    """Domain that signs for sending domains without DKIM keys. Default: such mail is not signed.
+    Ingest has to know it, too: no account may send as this domain unless it has verified it."""
+
+
 class WithReturnPathHost(Settings):
     """For a service that makes return paths, or takes what comes back to them."""
 
     return_path_host: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+$", max_length=200)] = None
     """Host that returned mail of domains without a return-path host of their own comes back to.
     Its MX record leads to the bounces service. Default: the host name of this relay."""
+
+
+class WithNameservers(Settings):
+    """For a program that asks DNS."""
+
+    nameservers: Annotated[tuple[str, ...], Separated] = ()
+    """DNS servers to ask, as addresses; none: the system's own."""

@@ -139,11 +139,21 @@ def _listener(listen: Endpoint) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the program around it."""
+    """A server that leaves signals to the program around it, and sleeps until it is asked.
+
+    The library's own looks ten times a second whether it is to end.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ending = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        await self.ending.wait()
 
 
 @contextlib.asynccontextmanager
@@ -154,6 +164,7 @@ async def _serving(application: Starlette, listener: socket.socket) -> AsyncIter
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     server = _Server(config)
@@ -162,4 +173,4 @@ async def _serving(application: Starlette, listener: socket.socket) -> AsyncIter
         try:
             yield
         finally:
-            server.should_exit = True
+            server.ending.set()

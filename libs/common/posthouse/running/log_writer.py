@@ -17,7 +17,7 @@ LINES_DROPPED = Counter(
 # About a second of a very busy relay; further lines are dropped and counted.
 _MOST_LINES = 20_000
 # One turn of the thread for all lines of this time: each takes the interpreter away from others.
-_GATHER_SECONDS = 0.05
+_GATHER_SECONDS = 0.2
 _FLUSH_SECONDS = 1.0
 _LOOK_SECONDS = 0.005
 

@@ -20,6 +20,7 @@ from posthouse.running.common_settings import (
     WithBroker,
     WithDatabase,
     WithRetention,
+    WithReturnPathHost,
     WithSecretKey,
 )
 from posthouse.running.health import CannotListen, Check, Health
@@ -31,6 +32,7 @@ from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.housekeeping import Housekeeping
 from posthouse.store.migrate import NEEDED_VERSION
 from posthouse.store.postgres import Postgres
+from posthouse.store.relay_names import NameOnRecord, RelayName
 from posthouse.store.retention import Retention
 from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
 from posthouse.store.submissions import ClaimedSubmission
@@ -111,6 +113,12 @@ def housekeeping(settings: ProgramSettings, resources: Resources) -> Housekeepin
     return Housekeeping(resources.database, retention, disk=resources.disk)
 
 
+def name_on_record(program: str, settings: ProgramSettings, resources: Resources) -> NameOnRecord:
+    """What tells the commands how the relay is called."""
+    returned = settings.return_path_host if isinstance(settings, WithReturnPathHost) else None
+    return NameOnRecord(resources.database, RelayName(program, settings.hostname, returned))
+
+
 def rabbitmq(urls: Sequence[SecretStr]) -> Broker:
     """The broker at *urls*, the nodes of one cluster; it connects when it is run."""
     from posthouse.broker.rabbitmq import RabbitMqBroker  # noqa: PLC0415 -- `up` starts without
@@ -137,16 +145,18 @@ def run_program(
         form=settings.log_format,
         addresses=settings.log_addresses,
     )
-    return main(_run(settings, build))
+    return main(_run(name, settings, build))
 
 
-async def _run(settings: S, build: Callable[[S, Resources], Services]) -> int:
+async def _run(name: str, settings: S, build: Callable[[S, Resources], Services]) -> int:
     broker = rabbitmq(settings.broker_url)
     try:
         async with open_resources(settings, broker) as resources:
             await resources.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
             if isinstance(settings, WithSecretKey):
                 await keep_secret_check(resources.database, settings.secret_key.get_secret_value())
+            called = name_on_record(name, settings, resources)
+            await called.say()
             built = build(settings, resources)
             health = Health(
                 settings.health_listen, {"database": database_check(resources), **built.checks}
@@ -155,6 +165,7 @@ async def _run(settings: S, build: Callable[[S, Resources], Services]) -> int:
                 "broker": broker,
                 **built.by_name,
                 "housekeeping": housekeeping(settings, resources),
+                "relay-name": called,
             }
             return await run(services, health=health, grace=settings.grace_seconds)
     except (StoreUnavailable, WrongSecretKey, CannotListen) as error:

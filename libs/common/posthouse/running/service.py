@@ -5,6 +5,7 @@ import gc
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -161,6 +162,8 @@ class _Work:
             self._break_off()
 
     def _break_off(self) -> None:
+        if self._broken_off:  # a second signal had come before the first was handled
+            return
         log.warning("broken_off")
         self._broken_off = True
         self._stopping.set()
@@ -175,7 +178,7 @@ def main(program: Coroutine[Any, Any, int]) -> int:
     A signal that comes while nothing is running yet (a database is waited for, say) cancels it,
     so that what was opened is closed; a process with id 1 would otherwise not hear SIGTERM.
     """
-    _allow_open_files()
+    allow_open_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             return runner.run(_cancelled_by_sigterm(program))
@@ -183,11 +186,16 @@ def main(program: Coroutine[Any, Any, int]) -> int:
             return _INTERRUPTED
 
 
-def _allow_open_files() -> None:
-    """Shells and container engines start programs with 1,024, fewer than our connections."""
+def allow_open_files(needed: int = 0) -> int:
+    """How many files this process may have open: *needed* ones, if the system lets it.
+
+    Shells and container engines start programs with 1,024, fewer than our connections.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    wanted = max(needed, _OPEN_FILES)
+    most = max(soft, wanted if hard == resource.RLIM_INFINITY else min(hard, wanted))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
 
 
 async def _cancelled_by_sigterm(program: Coroutine[Any, Any, int]) -> int:
@@ -195,6 +203,7 @@ async def _cancelled_by_sigterm(program: Coroutine[Any, Any, int]) -> int:
     assert task is not None
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_on_loop_error)
+    sys.unraisablehook = _on_unraisable
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     return await program
 
@@ -209,6 +218,14 @@ def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
         log.debug("late_lookup_failed", reason=str(error))
     else:
         loop.default_exception_handler(context)
+
+
+def _on_unraisable(what: "sys.UnraisableHookArgs") -> None:
+    """One line for an exception that Python has nobody to give to.
+
+    A client causes one by asking for a server's name (SNI) in octets that are no text.
+    """
+    log.warning("unraisable", reason=ascii(what.exc_value), where=ascii(what.object))
 
 
 # The garbage collector: what stays for good, and how often it runs

@@ -29,8 +29,15 @@ MAIL_SYNTAX = Reply(501, "Syntax: MAIL FROM:<address> [parameters]", "5.5.4")
 RCPT_SYNTAX = Reply(501, "Syntax: RCPT TO:<address> [parameters]", "5.5.4")
 NOT_IMPLEMENTED = Reply(502, "Command not implemented", "5.5.1")
 NEEDS_EHLO = Reply(503, "Send EHLO first", "5.5.1")
+AUTH_NEEDS_EHLO = Reply(503, "AUTH is an extension: say EHLO in place of HELO first", "5.5.1")
 NEEDS_MAIL = Reply(503, "Send MAIL first", "5.5.1")
 NESTED_MAIL = Reply(503, "Sender already given", "5.5.1")
+IN_CHUNKS = Reply(503, "The message comes in chunks: BDAT or RSET is next", "5.5.1")
+# Not counted as an error: RFC 3030 section 2 lets a client have sent it before it read of another.
+CHUNK_DISCARDED = Reply(503, "Discarded: an earlier chunk of the message was refused", "5.0.0")
+# What follows cannot be told from commands.
+BDAT_SYNTAX = Reply(501, "Syntax: BDAT octets [LAST]; closing", "5.5.4")
+NO_BINARYMIME = Reply(555, "BODY=BINARYMIME is not offered: use 8BITMIME", "5.6.3")
 NO_VALID_RECIPIENTS = Reply(554, "No valid recipients", "5.5.1")
 TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients", "4.5.3")
 
@@ -40,18 +47,36 @@ NO_TLS_HERE = Reply(502, "STARTTLS is not offered here", "5.5.1")
 ALREADY_TLS = Reply(503, "TLS is already active", "5.5.1")
 ALREADY_AUTHENTICATED = Reply(503, "Already authenticated", "5.5.1")
 AUTH_SYNTAX = Reply(501, "Syntax: AUTH mechanism [initial-response]", "5.5.4")
-AUTH_MECHANISM = Reply(504, "Mechanisms are PLAIN and LOGIN", "5.5.4")
 AUTH_ABORTED = Reply(501, "Authentication cancelled", "5.7.0")
 AUTH_GARBLED = Reply(501, "Cannot decode the response", "5.5.2")
 TOO_MANY_ERRORS = Reply(421, "Too many errors", "4.7.0")
 TOO_MANY_IDLE_COMMANDS = Reply(421, "Too many commands without a message", "4.7.0")
 
+_NOT_TAKEN = 550  # says something of a mailbox or a message, not of the protocol
+_SHOWN = 80  # characters of what a client gave that are quoted back
+CLOSING = 421  # the code of a reply with which the server leaves (RFC 5321 section 3.8)
 _LINE_LIMIT = 512  # octets of a line of a reply with its end (RFC 5321 section 4.5.3.1.5)
 
 
 def malformed_address(why: object) -> Reply:
     """An address in MAIL or RCPT cannot be read; *why* quotes it."""
     return Reply(501, str(why), "5.1.3")
+
+
+def unseen_in_address(given: str, what: str) -> Reply:
+    """The argument of MAIL or RCPT holds *what*, which came with it from somewhere by a paste."""
+    return Reply(501, f"{_shown(given)} is not a mail address: it holds {what}", "5.1.3")
+
+
+def name_before_address(command: str, given: str, address: str) -> Reply:
+    """MAIL or RCPT has a mailbox as From has it."""
+    text = f"{_shown(given)} has a name before the address: give {command}:<{_shown(address, '')}>"
+    return Reply(501, text, "5.1.3")
+
+
+def _shown(text: str, quote: str = "'") -> str:
+    cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return f"{quote}{cut.encode('ascii', 'backslashreplace').decode()}{quote}"
 
 
 def needs_smtputf8(address: str) -> Reply:
@@ -64,22 +89,52 @@ def unknown_parameter(verb: str, name: str) -> Reply:
     return Reply(555, f"{verb} parameter {name!a} not recognized", "5.5.4")
 
 
+def too_many_messages(most: int) -> Reply:
+    """A connection has had its *most* messages."""
+    return Reply(CLOSING, f"One connection takes {most} messages: connect again", "4.7.0")
+
+
+def chunk_taken(octets: int) -> Reply:
+    """One chunk of several has come (RFC 3030 section 2)."""
+    return Reply(250, f"{octets} octets received", "2.0.0")
+
+
+def auth_mechanism(offered: tuple[str, ...]) -> Reply:
+    """AUTH names a mechanism that is not offered."""
+    return Reply(504, f"Mechanisms are {', '.join(offered)}", "5.5.4")
+
+
 def bad_parameter(verb: str, name: str) -> Reply:
     """A known parameter with a value it cannot have."""
     return Reply(501, f"Bad value for {verb} parameter {name}", "5.5.4")
 
 
+def bad_value(verb: str, name: str, value: str, allowed: str) -> Reply:
+    """The same, with what is allowed; of a long value the start is shown."""
+    return Reply(501, f"{verb} parameter {name}={_shown(value)}: {allowed}", "5.5.4")
+
+
+def repeated_parameter(verb: str, name: str) -> Reply:
+    """A parameter is given more often than once."""
+    return Reply(501, f"{verb} parameter {name} seen twice, once is allowed", "5.5.4")
+
+
 @lru_cache(maxsize=64)  # one for each listener, stage of a session and size limit
-def ehlo(hostname: str, *, max_octets: int, starttls: bool, auth: bool) -> Reply:
+def ehlo(
+    hostname: str, *, max_octets: int, limits: str, starttls: bool, mechanisms: tuple[str, ...]
+) -> Reply:
     """Our extensions (RFC 5321 section 4.1.1.1); no enhanced code by RFC 2034 section 4."""
     extensions = [
         "PIPELINING",
+        "CHUNKING",
+        f"LIMITS {limits}",
         f"SIZE {max_octets}",
         "8BITMIME",
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
+        "DSN",
         *(["STARTTLS"] if starttls else []),
-        *(["AUTH PLAIN LOGIN"] if auth else []),
+        *([f"AUTH {' '.join(mechanisms)}"] if mechanisms else []),
     ]
     return Reply(250, "\n".join((hostname, *extensions)))
 
@@ -109,4 +164,6 @@ def _lines(text: str, room: int) -> Iterator[str]:
 def is_protocol_error(reply: Reply) -> bool:
     """Whether the client broke the protocol, or did what it first has to be allowed to."""
     code = reply.enhanced
-    return reply.is_permanent and code is not None and (code.startswith("5.5.") or code == "5.7.0")
+    if not reply.is_permanent or reply.code == _NOT_TAKEN or code is None:
+        return False
+    return code.startswith("5.5.") or code == "5.7.0"

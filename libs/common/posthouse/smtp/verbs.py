@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from posthouse.mail.reply import Reply
 from posthouse.smtp import commands, replies
+from posthouse.smtp.mechanisms import CHALLENGE, MECHANISMS, ScramRequest
 from posthouse.smtp.session_state import (
     AuthRequest,
     DataRequest,
@@ -21,11 +22,9 @@ from posthouse.smtp.session_state import (
 
 Result: TypeAlias = Reply | Event
 
-# Challenges of RFC 4954: none for PLAIN, "Username:" and "Password:" for LOGIN.
-_PLAIN = Reply(334, "")
-_USERNAME = Reply(334, "VXNlcm5hbWU6")
-_SECRET = Reply(334, "UGFzc3dvcmQ6")
-CHALLENGE = 334
+# Of the parameters of DSN of a message, which are read again for the result of each recipient:
+# with them it may have some six hundred recipients, and a hundred of the longest.
+_MOST_ASKED_OCTETS = 65_536
 
 
 class Verb(NamedTuple):
@@ -44,8 +43,8 @@ def refuse(verb: Verb, state: SessionState, config: ServerConfig, argument: str)
         return replies.NEEDS_TLS
     if state.stage < verb.first:
         return _MISSING[state.stage]
-    if state.stage > verb.last:  # only MAIL has a later stage in which it is not open
-        return replies.NESTED_MAIL
+    if state.stage > verb.last:  # only MAIL has another stage than CHUNKS in which it is not open
+        return replies.IN_CHUNKS if state.stage is SessionStage.CHUNKS else replies.NESTED_MAIL
     return replies.NO_ARGUMENT if argument and not verb.takes_argument else None
 
 
@@ -64,10 +63,19 @@ def _ehlo(state: SessionState, config: ServerConfig, argument: str) -> Result:
     return replies.ehlo(
         config.hostname,
         max_octets=state.max_message_octets,
+        limits=_limits(config),
         starttls=config.offers_starttls and not state.tls,
         # On a connection in clear only where the listener allows it.
-        auth=state.stage is SessionStage.GREETED and not _must_start_tls(state, config),
+        mechanisms=config.mechanisms
+        if state.stage is SessionStage.GREETED and not _must_start_tls(state, config)
+        else (),
     )
+
+
+def _limits(config: ServerConfig) -> str:
+    """What LIMITS says (RFC 9422): recipients of a message, messages of a connection."""
+    limits = f"RCPTMAX={config.max_recipients}"
+    return limits if config.max_messages is None else f"{limits} MAILMAX={config.max_messages}"
 
 
 def _helo(state: SessionState, config: ServerConfig, argument: str) -> Result:
@@ -83,7 +91,7 @@ def _greet(
         return replies.NEEDS_NAME
     state.helo = hostname
     state.extended = extended
-    state.envelope = None
+    state.envelope = state.data = None
     state.stage = SessionStage.READY
     if config.requires_auth and not state.authenticated:
         state.stage = SessionStage.GREETED
@@ -108,12 +116,10 @@ def _auth(state: SessionState, config: ServerConfig, argument: str) -> Result:
         return refused
     if not mechanism or " " in initial:
         return replies.AUTH_SYNTAX
-    if mechanism not in ("PLAIN", "LOGIN"):
-        return replies.AUTH_MECHANISM
-    state.mechanism = mechanism
-    if initial:
-        return continue_auth(state, initial)
-    return _PLAIN if mechanism == "PLAIN" else _USERNAME
+    if mechanism not in config.mechanisms:
+        return replies.auth_mechanism(config.mechanisms)
+    state.mechanism, state.exchange = mechanism, MECHANISMS[mechanism](config.nonce)
+    return continue_auth(state, initial) if initial else state.exchange.first_challenge
 
 
 def _refuse_auth(state: SessionState, config: ServerConfig) -> Reply | None:
@@ -121,42 +127,49 @@ def _refuse_auth(state: SessionState, config: ServerConfig) -> Reply | None:
         return replies.NOT_IMPLEMENTED
     if state.authenticated:
         return replies.ALREADY_AUTHENTICATED
-    return None if state.extended else replies.NEEDS_EHLO
+    return None if state.extended else replies.AUTH_NEEDS_EHLO
 
 
 def continue_auth(state: SessionState, text: str | Reply) -> Result:
     """Take *text* as the next response of the client to its AUTH; a Reply says it is none."""
-    mechanism, username = state.mechanism, state.username
+    mechanism, exchange = state.mechanism, state.exchange
+    assert exchange is not None  # a mechanism is going on
     response = text if isinstance(text, Reply) else commands.read_response(text)
-    if isinstance(response, bytes) and mechanism == "LOGIN" and username is None:
-        state.username = response
-        return _SECRET
-    state.mechanism, state.username = "", None
-    if isinstance(response, Reply):
-        return response
-    if username is None:
-        credentials = commands.read_plain(response)
-    else:
-        credentials = commands.read_login(username, response)
-    return credentials if isinstance(credentials, Reply) else AuthRequest(mechanism, credentials)
+    result = response if isinstance(response, Reply) else exchange.take(response)
+    if isinstance(result, ScramRequest) or (isinstance(result, Reply) and result.code == CHALLENGE):
+        return result
+    state.mechanism, state.exchange = "", None
+    if isinstance(result, Reply):
+        if state.authenticated and result is not replies.LOGGED_IN:
+            # It broke off when all was said: it does not trust us (RFC 5802 section 5).
+            state.authenticated, state.stage = False, SessionStage.GREETED
+        return result
+    return AuthRequest(mechanism, result)
 
 
-def _mail(_: SessionState, __: ServerConfig, argument: str) -> Result:
+def _mail(state: SessionState, config: ServerConfig, argument: str) -> Result:
+    if config.max_messages is not None and state.messages >= config.max_messages:
+        return replies.too_many_messages(config.max_messages)
     return commands.read_mail(argument)
 
 
 def _rcpt(state: SessionState, config: ServerConfig, argument: str) -> Result:
     """Add a recipient; whether its domain exists is not known here."""
     assert state.envelope is not None  # by its stage
-    recipient = commands.read_rcpt(argument, smtputf8=state.envelope.smtputf8)
-    if isinstance(recipient, Reply):
-        return recipient
-    if len(state.envelope.recipients) >= config.max_recipients:
+    rcpt = commands.read_rcpt(argument, smtputf8=state.envelope.smtputf8)
+    if isinstance(rcpt, Reply):
+        return rcpt
+    recipient, asked = rcpt
+    envelope = state.envelope
+    if (
+        len(envelope.recipients) >= config.max_recipients
+        or envelope.asked_octets > _MOST_ASKED_OCTETS
+    ):
         return replies.TOO_MANY_RECIPIENTS
     refuse_recipient = config.refuse_recipient
     if refuse_recipient is not None and (refusal := refuse_recipient(recipient)) is not None:
         return refusal
-    state.envelope.recipients[str(recipient)] = None
+    envelope.add(str(recipient), asked)
     state.stage = SessionStage.RECIPIENTS
     return replies.RECIPIENT_OK
 
@@ -166,7 +179,7 @@ def _data(_: SessionState, __: ServerConfig, ___: str) -> Result:
 
 
 def _rset(state: SessionState, _: ServerConfig, __: str) -> Result:
-    state.envelope = None
+    state.envelope = state.data = None
     state.stage = min(state.stage, SessionStage.READY)
     return replies.OK
 
@@ -175,7 +188,7 @@ def _always(reply: Reply) -> Callable[[SessionState, ServerConfig, str], Result]
     return lambda _, __, ___: reply
 
 
-_ANY = (SessionStage.CONNECTED, SessionStage.RECIPIENTS)
+_ANY = (SessionStage.CONNECTED, SessionStage.CHUNKS)
 
 VERBS: Mapping[str, Verb] = {
     "EHLO": Verb(_ehlo, *_ANY, in_clear=True),
@@ -185,6 +198,7 @@ VERBS: Mapping[str, Verb] = {
     "MAIL": Verb(_mail, SessionStage.READY, SessionStage.READY),
     "RCPT": Verb(_rcpt, SessionStage.SENDER, SessionStage.RECIPIENTS),
     "DATA": Verb(_data, SessionStage.RECIPIENTS, SessionStage.RECIPIENTS, takes_argument=False),
+    "BDAT": Verb(_data, SessionStage.RECIPIENTS, SessionStage.RECIPIENTS),  # its first
     "RSET": Verb(_rset, *_ANY, takes_argument=False, in_clear=True),
     # The argument of NOOP is ignored (RFC 5321 section 4.1.1.9).
     "NOOP": Verb(_always(replies.OK), *_ANY, in_clear=True),
@@ -192,5 +206,6 @@ VERBS: Mapping[str, Verb] = {
     # VRFY and EXPN reveal nothing (RFC 5321 section 7.3), and there are no lists here.
     "VRFY": Verb(_always(replies.CANNOT_VERIFY), SessionStage.READY, SessionStage.RECIPIENTS),
     "EXPN": Verb(_always(replies.NOT_IMPLEMENTED), *_ANY),
-    "QUIT": Verb(_always(replies.GOODBYE), *_ANY, takes_argument=False, in_clear=True),
+    # Who leaves is not held up: what stands behind the verb is ignored.
+    "QUIT": Verb(_always(replies.GOODBYE), *_ANY, in_clear=True),
 }

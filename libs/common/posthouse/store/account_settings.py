@@ -1,4 +1,4 @@
-"""The settings of an account: who hears of mail that was not delivered, what may hold it."""
+"""The settings of an account: who hears of failures and alerts, and what may hold it."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,6 +14,8 @@ class AccountSettings:
     dsn: bool  # a report to the sender, where the profile gives one
     bounce_address: str | None  # gets returned and undeliverable mail
     automatic_hold: bool
+    alerts: bool  # sent to its alert address
+    alert_address: str | None
 
 
 class AccountSettingsStore:
@@ -25,7 +27,7 @@ class AccountSettingsStore:
     async def read(self, account_id: UUID) -> AccountSettings:
         """Of an account that exists."""
         (row,) = await self._database.fetch("read_account_settings", account_id)
-        return AccountSettings(row["dsn"], row["bounce_address"], row["automatic_hold"])
+        return AccountSettings(**dict(row))
 
     async def set_dsn(self, account_id: UUID, *, dsn: bool) -> None:
         """Turn reports to senders on or off."""
@@ -35,13 +37,26 @@ class AccountSettingsStore:
         """Let thresholds hold the account, or let them not."""
         await self._database.run("set_automatic_hold", account_id, on)
 
+    async def set_alerts(self, account_id: UUID, *, on: bool) -> None:
+        """Send alerts to the alert address, or do not."""
+        await self._database.run("set_alerts", account_id, on)
+
+    async def set_alert_address(self, account_id: UUID, address: Address | None) -> str | None:
+        """Set or remove the alert address.
+
+        Returns the host that takes returned mail which it is at, and then changes nothing.
+        """
+        host, text = (None, None) if address is None else (address.ascii_domain, str(address))
+        row = await self._database.first("set_alert_address", account_id, text, host)
+        return None if row is None else str(row["name"])
+
     async def set_bounce_address(self, account_id: UUID, address: Address | None) -> str | None:
         """Set or remove the bounce address.
 
         Returns the name that forbids it, and then changes nothing: a sending domain of the account
         that it lies in, or a host that takes returned mail (RULES E04).
         """
-        hosts = [] if address is None else _with_parents(address.ascii_domain)
+        hosts = [] if address is None else with_parents(address.ascii_domain)
         text = None if address is None else str(address)
         row = await self._database.first("set_bounce_address", account_id, text, hosts)
         return None if row is None else str(row["name"])
@@ -49,10 +64,10 @@ class AccountSettingsStore:
 
 def lies_in(address: str, domain: str) -> bool:
     """Whether *address* is at *domain*, or at a host below it."""
-    return domain in _with_parents(Address.parse(address).ascii_domain)
+    return domain in with_parents(Address.parse(address).ascii_domain)
 
 
-def _with_parents(domain: str) -> list[str]:
+def with_parents(domain: str) -> list[str]:
     """*domain*, then each domain above it."""
     labels = domain.split(".")
     return [".".join(labels[at:]) for at in range(len(labels))]

@@ -7,7 +7,7 @@ are written in one transaction, so each event counts once.
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,14 +16,15 @@ from posthouse.mail.account_totals import AccountTotals
 from posthouse.mail.events import EventKind
 from posthouse.mail.submission import Submission
 from posthouse.store.account_holds import RELAY, hold_within, lock_holds
-from posthouse.store.event_feed import EventCursor
+from posthouse.store.event_feed import EventPage, FeedReader, moving
 from posthouse.store.kept_mail import accept_as_operator
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
-READER = "statistics"
+READER = FeedReader("statistics", lock=0x73746174697374)
 OTHER_PROVIDER = "other"
 _COUNTED = (
+    EventKind.ACCEPTED,
     EventKind.DELIVERED,
     EventKind.DEFERRED,
     EventKind.BOUNCED,
@@ -31,8 +32,6 @@ _COUNTED = (
     EventKind.COMPLAINED,
     EventKind.UNSUBSCRIBED,
 )
-# Who has this advisory lock has the turn.
-_LOCK = 0x73746174697374
 _ROWS = 10_000  # forgotten by one statement
 
 
@@ -43,11 +42,10 @@ class AccountStatistics:
         self._database = database
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator["CountingTurn | None"]:
-        """A transaction; None while another process has the turn."""
-        async with self._database.connection() as connection, connection.transaction():
-            free = await connection.fetchval(QUERIES["take_turn"], _LOCK)
-            yield CountingTurn(connection) if free else None
+    async def counting(self, page: EventPage) -> AsyncIterator["CountingTurn | None"]:
+        """A transaction that moves past *page*; None where another process has the turn."""
+        async with moving(self._database, READER, page.after, page.last) as connection:
+            yield None if connection is None else CountingTurn(connection)
 
     async def read(
         self, account_id: UUID, days: int, by: str, hard: Collection[str]
@@ -59,6 +57,16 @@ class AccountStatistics:
         rows = await self._database.fetch(
             "read_statistics", account_id, timedelta(days=days), by, list(hard)
         )
+        return [dict(row) for row in rows]
+
+    async def usage(
+        self, account_id: UUID | None, first: datetime, beyond: datetime
+    ) -> list[dict[str, Any]]:
+        """Messages and deliveries of each account and stream, from *first* on, before *beyond*.
+
+        Of one account, or of all.
+        """
+        rows = await self._database.fetch("read_usage", account_id, first, beyond)
         return [dict(row) for row in rows]
 
     async def forget(self, keep: timedelta) -> None:
@@ -73,17 +81,9 @@ class CountingTurn:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    async def cursor(self) -> EventCursor:
-        """Where to read on."""
-        row = await self._fetch("read_event_cursor", READER)
-        return EventCursor(row[0]["incarnation"], row[0]["xid"], row[0]["id"])
-
-    async def move(self, cursor: EventCursor) -> None:
-        """Read on there the next time."""
-        await self._fetch("move_event_cursor", READER, cursor.incarnation, cursor.xid, cursor.id)
-
-    async def count(self, after: EventCursor, last: EventCursor) -> set[UUID]:
-        """Count the events after *after* up to *last*; accounts with bounces or complaints."""
+    async def count(self, page: EventPage) -> set[UUID]:
+        """Count the events of *page*; accounts with bounces or complaints."""
+        after, last = page.after, page.last
         rows = await self._fetch(
             "tally_events", after.xid, after.id, last.xid, last.id, list(_COUNTED)
         )

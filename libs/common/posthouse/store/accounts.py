@@ -1,15 +1,30 @@
 """Accounts, their credentials, profiles and sending domains."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from posthouse.mail.lane import Lane
+from posthouse.mail.secret import StoredSecret
+from posthouse.profiles.choices import Onboarding
 from posthouse.store.account_settings import AccountSettingsStore
+from posthouse.store.audit_log import AuditLine, run_audited, write_audit
+from posthouse.store.credentials import (
+    USUAL_TERMS,
+    CredentialStore,
+    CredentialTerms,
+    new_row,
+    run_with_secret,
+)
+from posthouse.store.logins import (
+    AccountProfile,
+    Login,
+    login_of,
+    own_profile_of,
+)
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
@@ -18,35 +33,6 @@ Owned: TypeAlias = tuple[UUID, str]
 
 ProfileKey: TypeAlias = tuple[UUID, str, int]
 """A credential, and name and revision of a profile that its messages have."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccountProfile:
-    """A profile of an account: a preset with some of its knobs changed."""
-
-    account_id: UUID
-    name: str
-    revision: int  # counts up from 1; each is kept
-    preset: str
-    preset_revision: int
-    knobs: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Everything ingest needs to know about a credential."""
-
-    account_id: UUID
-    credential_id: UUID
-    username: str
-    secret_hash: bytes
-    profile: str
-    lane: Lane  # default of its messages
-    highest_lane: Lane  # what its messages may claim at most
-    domains: frozenset[str]  # verified ones of its account
-    own_profile: AccountProfile | None = None  # what *profile* names; None: a preset
-    # Verified domains that only a child of its account has, and that child: it sends for them too.
-    child_domains: Mapping[str, UUID] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +77,36 @@ class AccountStore:
     def __init__(self, database: Postgres) -> None:
         self._database = database
         self.settings = AccountSettingsStore(database)
+        self.credentials = CredentialStore(database)
 
     async def login(self, username: str) -> Login | None:
         """The active credential called *username*."""
         row = await self._database.first("find_login", username)
-        if row is None:
-            return None
-        return Login(
-            account_id=row["account_id"],
-            credential_id=row["credential_id"],
-            username=row["username"],
-            secret_hash=row["secret_hash"],
-            profile=row["profile"],
-            lane=Lane(row["lane"]),
-            highest_lane=Lane(row["highest_lane"]),
-            domains=frozenset(row["domains"]),
-            child_domains={
-                name: UUID(child)
-                for name, child in (row["child_domains"] or {}).items()
-                if name not in row["domains"]
-            },
-            own_profile=None if row["revision"] is None else _own_profile(row, row["profile"]),
-        )
+        return None if row is None else login_of(row)
+
+    async def scram(self, username: str) -> bytes | None:
+        """The SCRAM keys of the active credential called *username*, if there are any."""
+        row = await self._database.first("find_scram", username)
+        return None if row is None else row["scram"]
+
+    async def user_of_secret(self, secret_hash: bytes) -> str | None:
+        """The user whose secret has that hash; None if no one has it, or several."""
+        row = await self._database.first("find_user_of_secret", secret_hash)
+        return None if row is None else row["username"]
+
+    async def child(self, account_id: UUID, name: str) -> UUID | None:
+        """The child of the account that is called *name*."""
+        row = await self._database.first("find_child", account_id, name)
+        return None if row is None else row["id"]
+
+    async def owned_elsewhere(self, account_id: UUID, domains: Collection[str]) -> frozenset[str]:
+        """Those of *domains* that another account has verified, and this one may not use.
+
+        An account may use its own, those shared with it, and its children's. *domains* are in lower
+        case, as A-labels.
+        """
+        rows = await self._database.fetch("find_owned_elsewhere", account_id, list(domains))
+        return frozenset(row["name"] for row in rows)
 
     async def create_profile(
         self,
@@ -122,16 +116,20 @@ class AccountStore:
         preset: str,
         preset_revision: int,
         knobs: Mapping[str, Any],
+        actor: str = "",
     ) -> int:
         """Add a revision of the account's profile *name*, and return its number.
 
         Logins from now on get it; mail that was accepted before keeps the revision it has.
         """
-        rows = await self._database.fetch(
-            "create_profile", account_id, name, preset, preset_revision, knobs
-        )
-        revision: int = rows[0]["revision"]
-        return revision
+        async with self._database.connection() as connection, connection.transaction():
+            revision: int = await connection.fetchval(
+                QUERIES["create_profile"], account_id, name, preset, preset_revision, knobs
+            )
+            if actor:
+                detail = {"profile": name, "revision": revision, "preset": preset, **knobs}
+                await write_audit(connection, actor, "profile create", account_id, **detail)
+            return revision
 
     async def own_profiles(self) -> list[Any]:
         """The newest revision of every profile of an account, with the account's name."""
@@ -141,7 +139,7 @@ class AccountStore:
         """Those of *wanted* that are profiles of the credential's account."""
         rows = await self._database.fetch("find_profiles", list(wanted))
         return {
-            (row["credential_id"], row["name"], row["revision"]): _own_profile(row, row["name"])
+            (row["credential_id"], row["name"], row["revision"]): own_profile_of(row, row["name"])
             for row in rows
         }
 
@@ -185,32 +183,18 @@ class AccountStore:
         self,
         account_id: UUID,
         username: str,
-        secret_hash: bytes,
-        *,
-        profile: str = "native",
-        lane: Lane = Lane.NORMAL,
-        highest_lane: Lane = Lane.HIGH,
-        note: str = "",
+        secret: StoredSecret,
+        terms: CredentialTerms = USUAL_TERMS,
+        actor: str = "",
     ) -> None:
-        """Make a credential; raises StoreRefused when the user name is taken."""
-        await self._database.run(
-            "create_credential",
-            account_id,
-            username,
-            secret_hash,
-            profile,
-            lane,
-            highest_lane,
-            note,
+        """Make a credential; raises StoreRefused when the user name is taken, or SecretTaken."""
+        permissions = sorted(terms.permissions)
+        detail = {"username": username, "profile": terms.profile, "permissions": permissions}
+        line = AuditLine(actor, "credential create", account_id, detail)
+        row = new_row(account_id, username, secret, terms)
+        await run_with_secret(
+            self._database, line, "create_credential", username, secret.hash, *row
         )
-
-    async def credentials(self) -> list[Any]:
-        """Every credential with its account, without its secret."""
-        return await self._database.fetch("list_credentials")
-
-    async def set_credential_active(self, username: str, *, active: bool) -> bool:
-        """Switch a credential on or off; whether there is one of that name."""
-        return bool(await self._database.fetch("set_credential_active", username, active))
 
     async def create_sending_domain(
         self,
@@ -220,28 +204,38 @@ class AccountStore:
         *,
         return_path_host: str | None = None,
         verified: bool = False,
+        onboarding: Onboarding = Onboarding.RECORDS,
+        key_zone: str | None = None,
+        actor: str = "",
     ) -> None:
         """Make a sending domain of the account, with its DKIM keys, which are active at once.
+
+        *key_zone*: the zone of ours that holds their records; None: the domain's own.
 
         Raises StoreRefused when it exists, in whatever account: see `share_sending_domain`.
         """
         # Together: a verified domain that lacks a key would send unsigned.
         async with self._database.connection() as connection, connection.transaction():
             await connection.execute(
-                QUERIES["create_sending_domain"], account_id, name, return_path_host, verified
+                QUERIES["create_sending_domain"],
+                *(account_id, name, return_path_host, verified, onboarding.value, key_zone),
             )
             for k in keys:
                 await connection.execute(
                     QUERIES["create_dkim_key"],
                     *(name, k.selector, k.algorithm, k.sealed, k.record, KeyState.ACTIVE.value),
                 )
+            if actor:
+                detail = {"domain": name, "verified": verified, "onboarding": onboarding.value}
+                await write_audit(connection, actor, "domain add", account_id, **detail)
 
-    async def share_sending_domain(self, account_id: UUID, name: str) -> bool:
+    async def share_sending_domain(self, account_id: UUID, name: str, actor: str = "") -> bool:
         """Let the account use the domain *name* of another one, with its keys.
 
         False when there is no such domain, or the account may use it already.
         """
-        return bool(await self._database.fetch("share_sending_domain", account_id, name))
+        line = AuditLine(actor, "domain share", account_id, {"domain": name})
+        return await run_audited(self._database, line, "share_sending_domain", account_id, name)
 
     async def add_key(self, domain: str, key: NewKey) -> bool:
         """Add a DKIM key that does not sign yet; False when there is no such domain.
@@ -255,26 +249,30 @@ class AccountStore:
         )
         return bool(rows)
 
-    async def set_key_state(self, domain: str, selector: str, state: KeyState) -> bool:
+    async def set_key_state(
+        self, domain: str, selector: str, state: KeyState, actor: str = ""
+    ) -> bool:
         """Let a DKIM key sign, or stop it; False when there is none under that selector."""
-        rows = await self._database.fetch("set_dkim_key_state", domain, selector, state.value)
-        return bool(rows)
+        line = AuditLine(actor, f"key {state.value}", None, {"domain": domain, "keys": selector})
+        return await run_audited(
+            self._database, line, "set_dkim_key_state", domain, selector, state.value
+        )
 
-    async def verify_sending_domain(self, account_id: UUID, name: str) -> bool:
-        """Mark the domain as verified; False when the account has none of that name."""
-        return bool(await self._database.fetch("verify_sending_domain", account_id, name))
+    async def verify_sending_domain(
+        self, account_id: UUID, name: str, actor: str = "", by: str = "word"
+    ) -> bool:
+        """Mark the domain as verified; False when the account has none of that name.
+
+        *by*: what it was verified by, for the audit.
+        """
+        async with self._database.connection() as connection, connection.transaction():
+            row = await connection.fetchrow(QUERIES["verify_sending_domain"], account_id, name)
+            if row is not None and row["newly"] and actor:
+                await write_audit(
+                    connection, actor, "domain verify", account_id, domain=name, by=by
+                )
+            return row is not None
 
     async def sending_domains(self) -> list[Any]:
         """Every sending domain, a row for each account that may use it and each of its keys."""
         return await self._database.fetch("list_sending_domains")
-
-
-def _own_profile(row: Any, name: str) -> AccountProfile:
-    return AccountProfile(
-        row["account_id"],
-        name,
-        row["revision"],
-        row["preset"],
-        row["preset_revision"],
-        row["knobs"],
-    )

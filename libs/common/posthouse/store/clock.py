@@ -65,6 +65,7 @@ class ClockWatch:
                 return
             log.warning("clock_set_back", seconds=round(row["set_back"].total_seconds()))
             await connection.execute(QUERIES["disable_statement_timeout"])
+            await connection.execute(QUERIES["forget_rate_windows"])
             for query in ("shift_due_submissions", "shift_due_deliveries"):
                 await connection.fetch(
                     QUERIES[query], row["set_back"], self._lease, timeout=_SHIFT_SECONDS

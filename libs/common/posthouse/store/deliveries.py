@@ -8,6 +8,7 @@ from uuid import UUID
 
 from posthouse.mail.address import normal_form
 from posthouse.mail.address_failure import AddressFailure
+from posthouse.mail.dsn_request import DsnRequest
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, RecipientKind
@@ -42,6 +43,7 @@ class ClaimedDelivery:
     size: int  # octets of the message
     header: bytes = b""  # with the body: what to send; empty when it is older than its retention
     body: bytes = b""
+    dsn: DsnRequest | None = None  # what the sender asked about reports on any recipient
 
     @property
     def is_large(self) -> bool:
@@ -55,9 +57,8 @@ class Claims:
 
     deliveries: tuple[ClaimedDelivery, ...]
     due: tuple[Lane, ...]  # the lanes that had something due when it was made
-    preempted_by: (
-        Lane | None
-    )  # nothing, only because this lane's transactions are young: ask again soon
+    # Nothing came, only because this lane's transactions are young: ask again soon.
+    preempted_by: Lane | None
     more: bool  # something may still be due that this claim did not bring
 
     @property
@@ -144,13 +145,7 @@ class DeliveryStore:
         asked = self.prepared.claim_begins()
         rows = await self._database.fetch(
             "claim_deliveries",
-            limit,
-            self.lease,
-            window,
-            lowest,
-            LARGE_OCTETS,
-            suspects or 0,
-            lapsed,
+            *(limit, self.lease, window, lowest, LARGE_OCTETS, suspects or 0, lapsed),
         )
         claims = _claims(rows)
         self.prepared.claim_ends(asked, more=claims.more)
@@ -253,11 +248,7 @@ def _claims(rows: Sequence[Any]) -> Claims:
 
 
 def _claimed(rows: Sequence[Any]) -> tuple[ClaimedDelivery, ...]:
-    messages = {
-        row["rendition_id"]: (row["header"], row["body"])
-        for row in rows
-        if row["header"] is not None
-    }
+    messages = {row["rendition_id"]: _message(row) for row in rows if row["first"]}
     return tuple(
         ClaimedDelivery(
             delivery_in(row),
@@ -268,10 +259,14 @@ def _claimed(rows: Sequence[Any]) -> tuple[ClaimedDelivery, ...]:
             row["received_at"],
             row["expires_at"],
             row["size"],
-            *messages.get(row["rendition_id"], (b"", b"")),
+            *messages[row["rendition_id"]],
         )
         for row in rows
     )
+
+
+def _message(row: Any) -> tuple[bytes, bytes, DsnRequest | None]:
+    return row["header"] or b"", row["body"] or b"", DsnRequest.from_json(row["dsn"])
 
 
 def _row(s: Settlement, failure: tuple[Any, ...] | None) -> tuple[Any, ...]:

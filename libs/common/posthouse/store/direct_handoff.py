@@ -56,16 +56,17 @@ class DirectHandoff(Generic[T]):
         count = min(wanted, max(0, self._room() - self._reserved)) if self._open else 0
         self._reserved += count
         if count < wanted:
-            self._shut()
+            self.shut()
         try:
             yield count
         finally:
             self._reserved -= count
             self._published.set()
             if count < wanted:
-                self._shut()  # a claim made meanwhile has not seen what is committed now
+                self.shut()  # a claim made meanwhile has not seen what is committed now
 
-    def _shut(self) -> None:
+    def shut(self) -> None:
+        """Something is due that was not reserved: only a claim brings it."""
         self._open = False
         self._closings += 1
 

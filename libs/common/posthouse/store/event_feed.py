@@ -13,16 +13,16 @@ of another one leads nowhere in it.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
 from prometheus_client import Gauge
 
-from posthouse.mail.events import EventKind
 from posthouse.store.postgres import Postgres
+from posthouse.store.queries import QUERIES
 
 LAG = Gauge(
     "posthouse_event_feed_lag_seconds",
@@ -31,6 +31,14 @@ LAG = Gauge(
 )
 
 _FIRST = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReader:
+    """Who follows the events, with a durable position."""
+
+    name: str  # of its row in event_cursors
+    lock: int  # the process that has this advisory lock has the turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +51,13 @@ class EventCursor:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedEvent:
-    """An event as it was committed."""
-
-    id: UUID
-    at: datetime
-    account_id: UUID
-    submission_id: UUID
-    delivery_id: UUID | None
-    kind: str
-    detail: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class EventPage:
-    """Events after a cursor, in the order of their commits; all of them are on disk."""
+    """The events after *after* up to *last*; all of them are on disk, and none appears later."""
 
-    events: tuple[RecordedEvent, ...]
-    cursor: EventCursor  # after the last one that was looked at
+    after: EventCursor
+    last: EventCursor
     more: bool  # others can be read at once
+    lag: float  # age of the first event after *last*, in seconds; 0 if there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,61 +74,71 @@ FeedResult: TypeAlias = EventPage | AnotherIncarnation
 
 
 class EventFeed:
-    """Reads events after a cursor, which the reader stores together with its own results."""
+    """Says how far events can be read; what is asked of them is the reader's own statement."""
 
-    def __init__(
-        self, database: Postgres, reader: str, *, kinds: Collection[EventKind] | None = None
-    ) -> None:
-        """*database* commits synchronously. *reader* names the metric.
-
-        Events of other *kinds* are passed over by the database.
-        """
+    def __init__(self, database: Postgres) -> None:
+        """*database* commits synchronously."""
         self._database = database
-        self._kinds = None if kinds is None else [kind.value for kind in kinds]
-        self._lag = 0.0
-        self._read_at = time.monotonic()
-        LAG.labels(reader).set_function(self._lag_now)
 
     async def start(self) -> EventCursor:
         """Before the first event of this incarnation of the database."""
-        (row,) = await self._read(EventCursor(_FIRST, 0, _FIRST), 0)
+        row = await self._read(EventCursor(_FIRST, 0, _FIRST), 1)
         return EventCursor(row["of"], 0, _FIRST)
 
+    async def position(self, reader: FeedReader) -> EventCursor:
+        """Where *reader* reads on."""
+        (row,) = await self._database.fetch("read_event_cursor", reader.name)
+        return EventCursor(row["incarnation"], row["xid"], row["id"])
+
     async def read(self, after: EventCursor, limit: int = 1000) -> FeedResult:
-        """What there is among the next *limit* events after *after*."""
-        rows = await self._read(after, limit)
-        first = rows[0]
-        incarnation = first["of"]
+        """The page of the next *limit* events after *after*."""
+        row = await self._read(after, limit)
+        incarnation = row["of"]
         # A server whose files were put back does not know it, until its numbers are too low.
-        if incarnation != after.incarnation or after.xid >= first["unused"]:
+        if incarnation != after.incarnation or after.xid >= row["unused"]:
             return AnotherIncarnation(EventCursor(incarnation, 0, _FIRST))
-        self._lag, self._read_at = max(0.0, first["lag"]), time.monotonic()
-        if first["last_id"] is None:
-            return EventPage((), after, more=False)
+        lag = max(0.0, row["lag"])
+        if row["last_id"] is None:
+            return EventPage(after, after, more=False, lag=lag)
         await self._database.run("write_to_disk")
-        return EventPage(
-            tuple(_event(row) for row in rows if row["id"] is not None),
-            EventCursor(incarnation, first["last_xid"], first["last_id"]),
-            more=first["more"],
-        )
+        last = EventCursor(incarnation, row["last_xid"], row["last_id"])
+        return EventPage(after, last, more=row["more"], lag=lag)
 
-    async def _read(self, after: EventCursor, limit: int) -> list[Any]:
-        return await self._database.fetch(
-            "read_events_after", after.xid, after.id, limit, self._kinds
-        )
+    async def _read(self, after: EventCursor, limit: int) -> Any:
+        (row,) = await self._database.fetch("find_settled_events", after.xid, after.id, limit)
+        return row
 
-    def _lag_now(self) -> float:
-        """Grows while nothing is read: later events are not known."""
+
+@asynccontextmanager
+async def moving(
+    database: Postgres, reader: FeedReader, after: EventCursor, last: EventCursor
+) -> AsyncIterator[Any | None]:
+    """A transaction in which *reader* moves from *after* to *last*, and its connection.
+
+    What is written over it counts with the move, so once for each event. None where another process
+    has the turn, or had it and moved.
+    """
+    async with database.connection() as connection, connection.transaction():
+        moved = await connection.fetchval(
+            QUERIES["move_event_cursor"],
+            reader.name,
+            reader.lock,
+            *(after.incarnation, after.xid, after.id),
+            *(last.incarnation, last.xid, last.id),
+        )
+        yield connection if moved else None
+
+
+class FeedLag:
+    """The metric of one reader; it grows while nothing is read: later events are not known."""
+
+    def __init__(self, reader: FeedReader) -> None:
+        self.note(0.0)
+        LAG.labels(reader.name).set_function(self._now)
+
+    def note(self, seconds: float) -> None:
+        """The oldest event that the reader has not been given is now *seconds* old."""
+        self._lag, self._read_at = seconds, time.monotonic()
+
+    def _now(self) -> float:
         return self._lag + time.monotonic() - self._read_at
-
-
-def _event(row: Any) -> RecordedEvent:
-    return RecordedEvent(
-        row["id"],
-        row["at"],
-        row["account_id"],
-        row["submission_id"],
-        row["delivery_id"],
-        row["kind"],
-        row["detail"] or {},
-    )

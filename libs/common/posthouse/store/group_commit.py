@@ -13,6 +13,8 @@ R = TypeVar("R")
 
 # Limit of a batch: while it is written, three more copies of it are in memory.
 _MOST_OCTETS = 2 << 20
+# Of one with urgent items, unless one alone has more: nothing large goes with them.
+_URGENT_OCTETS = 256 << 10
 # If a batch is smaller than the previous one, it waits this long for more items.
 _LINGER_SECONDS = 0.003
 
@@ -49,19 +51,18 @@ class GroupCommit(Generic[T, R]):
         self._linger_seconds = linger_seconds
         self._enough = enough or most_items
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._urgent: deque[tuple[T, asyncio.Future[R]]] = deque()  # these go first
         self._complete = asyncio.Event()
-        self._urgent = False  # an item that waits is
         self._running: set[asyncio.Task[None]] = set()
 
     async def add(self, item: T, *, urgent: bool = False) -> R:
         """The result of *item* once it is committed; raises what the write raised.
 
         *urgent*: other mail waits for it. Then it does not wait for the batch that is being written
-        but goes at once in a second one, with all items that wait; there is never a third.
+        but goes at once in a second one, before all others that wait; there is never a third.
         """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
-        self._urgent = self._urgent or urgent
+        (self._urgent if urgent else self._waiting).append((item, future))
         if urgent or len(self._waiting) >= self._enough:
             self._complete.set()
         self._start()
@@ -80,7 +81,7 @@ class GroupCommit(Generic[T, R]):
     async def _drain(self) -> None:
         last = 0
         try:
-            while self._waiting and (self._urgent or self._writers == 1):
+            while self._urgent or (self._waiting and self._writers == 1):
                 await self._linger(last)
                 if batch := self._take():
                     await self._commit(batch)
@@ -104,14 +105,19 @@ class GroupCommit(Generic[T, R]):
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
         self._complete.clear()
         batch: list[tuple[T, asyncio.Future[R]]] = []
-        octets = 0
-        while self._waiting and len(batch) < self._most_items and octets < self._most_octets:
-            entry = self._waiting.popleft()
+        octets, is_urgent = 0, bool(self._urgent)
+        while len(batch) < self._most_items and octets < self._most_octets:
+            waiting = self._urgent or self._waiting
+            if not waiting:
+                break
+            size = self._size(waiting[0][0])
+            if is_urgent and batch and octets + size > _URGENT_OCTETS:
+                break
+            entry = waiting.popleft()
             if self._only_awaited and entry[1].cancelled():
                 continue
-            octets += self._size(entry[0])
+            octets += size
             batch.append(entry)
-        self._urgent = self._urgent and bool(self._waiting)
         return batch
 
     async def _commit(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:

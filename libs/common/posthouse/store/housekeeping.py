@@ -17,6 +17,7 @@ from posthouse.store.failure import StoreRefused, StoreUnavailable, store_failur
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 from posthouse.store.retention import BODIES, HISTORY, Partitions, Retention
+from posthouse.store.sandbox import SandboxStore
 from posthouse.store.timeline import QueueLine, TimelineStore
 
 QUEUE_MESSAGES = Gauge("posthouse_queue_messages", "Open messages.", ["stage", "lane", "state"])
@@ -217,6 +218,8 @@ class Housekeeping:
             Duty("history", 600.0, lambda: partitions.retire(HISTORY)),
             Duty("default_partitions", 60.0, partitions.sweep),
             Duty("bounce_counts", 3600.0, self._forget_counts),
+            Duty("idempotency_keys", 60.0, self._forget_keys),
+            Duty("sandbox", 600.0, SandboxStore(self._own).sweep),
         )
 
     async def _show_queue(self) -> None:
@@ -230,6 +233,11 @@ class Housekeeping:
     async def _forget_counts(self) -> None:
         """Delete counts of bounces, and soft entries, that are older than any profile counts."""
         while len(await self._own.fetch("forget_counted_bounces", _ROWS)) == _ROWS:
+            continue
+
+    async def _forget_keys(self) -> None:
+        """Delete idempotency keys that are too old to count."""
+        while len(await self._own.fetch("forget_idempotency_keys", 10 * _ROWS)) == 10 * _ROWS:
             continue
 
     async def relieve_disk(self) -> None:

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from posthouse.mail.due_results import OPERATOR
 from posthouse.mail.submission import Submission
-from posthouse.mail.undelivered import OPERATOR
 from posthouse.store.notices import HOUR, accept_within
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES

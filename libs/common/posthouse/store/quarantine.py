@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from posthouse.store.audit_log import write_audit
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 
@@ -34,6 +35,11 @@ class Choice:
     after: datetime | None = None  # accepted later than this
     until: datetime | None = None  # accepted then or before
 
+    def named(self) -> dict[str, str]:
+        """What chooses, for the audit."""
+        every = {"reason": self.reason, "after": self.after, "until": self.until}
+        return {name: str(value) for name, value in every.items() if value is not None}
+
     @property
     def _arguments(self) -> tuple[object, ...]:
         return (self.account_id, self.reason, self.after, self.until)
@@ -51,23 +57,32 @@ class Quarantine:
             QuarantineLine(**dict(row)) for row in await self._database.fetch("list_quarantined")
         ]
 
-    async def add_all(self, reason: str) -> int:
+    async def add_all(self, reason: str, actor: str = "") -> int:
         """Quarantine everything that is open, leased or not; how many messages."""
-        async with self._database.connection() as connection:
-            return await quarantine_everything(connection, reason)
+        async with self._database.connection() as connection, connection.transaction():
+            count = await quarantine_everything(connection, reason)
+            if actor:
+                detail = {"messages": count, "reason": reason}
+                await write_audit(connection, actor, "queue quarantine", None, **detail)
+            return count
 
-    async def unquarantine(self, choice: Choice) -> int:
+    async def unquarantine(self, choice: Choice, actor: str = "") -> int:
         """Make those chosen due at once, with as much time as at first; how many."""
         queries = ("unquarantine_submissions", "unquarantine_deliveries")
-        return await self._take(queries, choice)
+        return await self._take(queries, choice, actor, "queue release")
 
-    async def discard(self, choice: Choice) -> int:
+    async def discard(self, choice: Choice, actor: str = "") -> int:
         """Never send those chosen; how many."""
-        return await self._take(("discard_submissions", "discard_deliveries"), choice)
+        queries = ("discard_submissions", "discard_deliveries")
+        return await self._take(queries, choice, actor, "queue discard")
 
-    async def _take(self, queries: Sequence[str], choice: Choice) -> int:
-        async with self._database.connection() as connection:
-            return await _run_without_timeout(connection, queries, *choice._arguments)  # noqa: SLF001
+    async def _take(self, queries: Sequence[str], choice: Choice, actor: str, action: str) -> int:
+        async with self._database.connection() as connection, connection.transaction():
+            count = await _run_without_timeout(connection, queries, *choice._arguments)  # noqa: SLF001
+            if actor:
+                detail = {"messages": count, **choice.named()}
+                await write_audit(connection, actor, action, choice.account_id, **detail)
+            return count
 
 
 async def quarantine_everything(connection: Any, reason: str) -> int:

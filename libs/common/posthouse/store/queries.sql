@@ -16,7 +16,7 @@ WITH input AS (
     SELECT t.*, t.account_id = ANY(ARRAY(SELECT account_id FROM account_holds)) AS held
     FROM unnest($1::accept_row_1[]) AS t
 ), kept AS (
-    INSERT INTO contents (id, header, body) SELECT * FROM unnest($2::content_row_1[])
+    INSERT INTO contents (id, header, body, dsn) SELECT * FROM unnest($2::content_row_2[])
 ), submitted AS (
     INSERT INTO submissions (id, account_id, credential_id, profile, profile_revision, lane, sender,
                              recipients, smtputf8, client, helo, tls, size, attributes)
@@ -35,6 +35,146 @@ WITH input AS (
     RETURNING id, held
 )
 SELECT id FROM opened WHERE held;
+
+-- name: has_just_accepted_high
+-- Whether a process accepted mail of lane 1 or 2 within the last second, by its clock.
+SELECT EXISTS (
+    SELECT FROM submissions WHERE id >= first_id_of(now() - interval '1 second') AND lane <= 2
+) AS found;
+
+-- name: claim_idempotency_keys
+-- Which message each key stands for: the one beside it, if the key was free or counts no more. Of two
+-- at the same moment the second waits for the first, and the order keeps batches from waiting for each
+-- other in a circle. The timeline of the first tells that it came again, and that of another that is accepted.
+WITH input AS (
+    SELECT * FROM unnest($1::idempotency_row_2[])
+), claimed AS (
+    INSERT INTO idempotency_keys AS k (account_id, key, submission_id, digest, until)
+    SELECT DISTINCT ON (account_id, key) account_id, key, id, digest, now() + counts_for
+    FROM input ORDER BY account_id, key, id
+    ON CONFLICT (account_id, key) DO UPDATE
+    SET submission_id = CASE WHEN k.until > now() THEN k.submission_id
+                             ELSE EXCLUDED.submission_id END,
+        digest = CASE WHEN k.until > now() THEN k.digest ELSE EXCLUDED.digest END,
+        at = CASE WHEN k.until > now() THEN k.at ELSE EXCLUDED.at END,
+        until = CASE WHEN k.until > now() THEN k.until ELSE EXCLUDED.until END
+    RETURNING account_id, key, submission_id, digest, until
+), judged AS (
+    SELECT i.id, c.submission_id AS first, c.digest = i.digest AS same, i.only_reported, i.account_id,
+           c.until, CASE WHEN ascii(i.key) < 128 THEN i.key END AS key  -- others are made of the message
+    FROM input i JOIN claimed c ON c.account_id = i.account_id AND c.key = i.key
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, kind, detail)
+    SELECT new_id(), account_id, e.of, 'resubmitted', jsonb_strip_nulls(jsonb_build_object(
+               'key', key, 'known_until', until, 'accepted_as', e.accepted_as, 'repeats', e.repeats))
+    FROM judged CROSS JOIN LATERAL (
+        SELECT first, CASE WHEN only_reported THEN id END, NULL::uuid
+        UNION ALL SELECT id, NULL, first WHERE only_reported
+    ) AS e(of, accepted_as, repeats)
+    WHERE first <> id AND same
+)
+SELECT id, first, same, only_reported FROM judged;
+
+-- name: find_idempotency_key
+SELECT submission_id, until FROM idempotency_keys
+WHERE account_id = $1 AND key = $2 AND until > now();
+
+-- name: forget_idempotency_keys
+DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM idempotency_keys WHERE until < now() LIMIT $1
+)) AND until < now()
+RETURNING 1;
+
+-- name: count_sandbox_message
+-- No row: the account has had $2 accepted.
+INSERT INTO sandbox_counts AS c (account_id, accepted) SELECT $1, 1 WHERE $2::integer > 0
+ON CONFLICT (account_id) DO UPDATE SET accepted = c.accepted + 1 WHERE c.accepted < $2
+RETURNING accepted;
+
+-- name: schedule_submissions
+-- Of those that this transaction has just accepted; one whose time has come stays due.
+WITH later AS (
+    SELECT * FROM unnest($1::schedule_row_1[]) WHERE send_at > now()
+), gone AS (
+    DELETE FROM due_submissions d USING later l
+    WHERE d.id = ANY(ARRAY(SELECT id FROM later)) AND d.id = l.id
+    RETURNING d.id, d.account_id, d.lane, d.size, d.received_at, d.expires_at, l.send_at
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, kind, detail)
+    SELECT new_id(), account_id, id, 'scheduled', jsonb_build_object('send_at', send_at) FROM gone
+)
+INSERT INTO scheduled_submissions (id, account_id, lane, size, received_at, send_at, keep_trying)
+SELECT id, account_id, lane, size, received_at, send_at, expires_at - received_at FROM gone
+RETURNING id;
+
+-- name: first_scheduled
+SELECT EXTRACT(epoch FROM min(send_at) - now())::float8 AS seconds FROM scheduled_submissions;
+
+-- name: open_scheduled_submissions
+-- Up to $1 whose time has come, the longest overdue first; how many of each lane came due.
+WITH due AS (
+    SELECT id FROM scheduled_submissions WHERE send_at <= now()
+    ORDER BY send_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM scheduled_submissions WHERE id = ANY(ARRAY(SELECT id FROM due)) RETURNING *
+), opened AS (
+    INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, held)
+    SELECT id, account_id, lane, size, send_at, send_at + keep_trying,
+           account_id = ANY(ARRAY(SELECT account_id FROM account_holds))
+    FROM gone
+    RETURNING lane
+)
+SELECT lane, count(*) AS messages FROM opened GROUP BY lane ORDER BY lane;
+
+-- name: list_scheduled
+-- Those that come first, of account $1 or of all.
+SELECT q.id, a.name AS account, q.lane, q.send_at, s.sender, s.recipients
+FROM (SELECT * FROM scheduled_submissions WHERE COALESCE(account_id = $1, true)
+      ORDER BY send_at LIMIT $2) q
+JOIN accounts a ON a.id = q.account_id
+CROSS JOIN LATERAL (SELECT sender, recipients FROM submissions s WHERE s.id = q.id OFFSET 0) s
+ORDER BY q.send_at, q.id;
+
+-- name: cancel_scheduled_submission
+WITH gone AS (
+    DELETE FROM scheduled_submissions WHERE id = $1 RETURNING id, account_id, send_at
+)
+INSERT INTO events (id, account_id, submission_id, kind, detail)
+SELECT new_id(), account_id, id, 'cancelled', jsonb_build_object('by', $2::text, 'send_at', send_at)
+FROM gone
+RETURNING submission_id;
+
+-- name: lock_rate_limits
+-- Those of the owners $1, always locked in one order.
+SELECT *, now() AS now FROM rate_limits WHERE owner_id = ANY($1::uuid[])
+ORDER BY owner_id, counted, period FOR UPDATE;
+
+-- name: count_rates
+UPDATE rate_limits r SET window_at = t.window_at, used = t.used, told = t.told
+FROM unnest($1::rate_row_1[]) AS t
+WHERE r.owner_id = ANY(ARRAY(SELECT owner_id FROM unnest($1)))
+  AND r.owner_id = t.owner_id AND r.counted = t.counted AND r.period = t.period;
+
+-- name: find_limit_owner
+SELECT id, account_id FROM credentials WHERE username = $1 AND deleted_at IS NULL;
+
+-- name: set_rate_limit
+-- With another action it counts from now on: a window ahead of the clock means nothing to it.
+INSERT INTO rate_limits AS r (owner_id, counted, period, most, action) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (owner_id, counted, period) DO UPDATE
+SET most = EXCLUDED.most, action = EXCLUDED.action,
+    window_at = CASE WHEN r.action = EXCLUDED.action THEN r.window_at ELSE 'epoch' END
+RETURNING owner_id;
+
+-- name: remove_rate_limit
+DELETE FROM rate_limits WHERE owner_id = $1 AND counted = $2 AND period = $3 RETURNING owner_id;
+
+-- name: list_rate_limits
+SELECT *, now() AS now FROM rate_limits WHERE owner_id = $1 ORDER BY counted, period;
+
+-- name: forget_rate_windows
+-- Those that lie ahead of a clock that was set back: they would be counted in for too long.
+UPDATE rate_limits SET window_at = 'epoch' WHERE window_at > now();
 
 -- name: claim_submissions
 -- Up to $1 of lane $5 or above, and no more once they hold $3 octets; `more`: others of those lanes
@@ -117,6 +257,67 @@ WITH free AS (
 )
 SELECT * FROM opened;
 
+-- name: keep_in_sandbox
+-- Before prepare_submissions, in its transaction: nothing of those whose claim was lost.
+INSERT INTO sandbox_messages (id, submission_id, account_id, sender, recipients, delivered_to,
+                              header, body)
+SELECT t.id, t.submission_id, t.account_id, t.sender, t.recipients, t.delivered_to, t.header, t.body
+FROM unnest($1::sandbox_row_1[]) AS t
+CROSS JOIN LATERAL (
+    SELECT FROM due_submissions d WHERE d.id = t.submission_id AND d.claim = t.claim
+    OFFSET 0 FOR UPDATE
+) d;
+
+-- name: list_sandbox
+-- The newest, of account $1 or of all.
+SELECT m.id, m.submission_id, a.name AS account, m.kept_at, m.sender, m.recipients, m.delivered_to,
+       m.header, octet_length(m.body) AS body_octets
+FROM (SELECT * FROM sandbox_messages WHERE COALESCE(account_id = $1, true)
+      ORDER BY kept_at DESC LIMIT $2) m
+JOIN accounts a ON a.id = m.account_id ORDER BY m.kept_at DESC, m.id;
+
+-- name: find_in_sandbox
+-- By the id of the message, which is in the reply to its client.
+SELECT header, body FROM sandbox_messages WHERE submission_id = $1 ORDER BY id;
+
+-- name: sweep_sandbox
+DELETE FROM sandbox_messages WHERE id = ANY(ARRAY(
+    SELECT id FROM sandbox_messages WHERE kept_at < now() - $1::interval ORDER BY kept_at LIMIT $2
+))
+RETURNING 1;
+
+-- name: ask_for_confirmation
+-- No row: it was asked less than $5 ago.
+INSERT INTO confirmed_addresses AS c (account_id, normal, address, code_hash)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (account_id, normal) DO UPDATE
+SET address = EXCLUDED.address, code_hash = EXCLUDED.code_hash, asked_at = now(), tries = 0
+WHERE c.asked_at < now() - $5::interval
+RETURNING address;
+
+-- name: confirm_address
+-- `matched`: it is the code that was asked for within $4; null when there is none, or when $5 wrong
+-- ones were tried: then no other is compared.
+WITH tried AS (
+    UPDATE confirmed_addresses
+    SET tries = tries + 1,
+        confirmed_at = CASE WHEN code_hash = $3 THEN COALESCE(confirmed_at, now()) ELSE confirmed_at END
+    WHERE account_id = $1 AND normal = $2 AND asked_at > now() - $4::interval AND tries < $5
+    RETURNING code_hash = $3 AS matched
+)
+SELECT (SELECT matched FROM tried) AS matched;
+
+-- name: find_confirmed
+SELECT t.place FROM unnest($1::address_row_1[]) WITH ORDINALITY AS t(account_id, normal, place)
+WHERE (SELECT c.confirmed_at IS NOT NULL FROM confirmed_addresses c
+       WHERE c.account_id = t.account_id AND c.normal = t.normal);
+
+-- name: list_confirmations
+SELECT address, asked_at, confirmed_at FROM confirmed_addresses WHERE account_id = $1 ORDER BY address;
+
+-- name: remove_confirmation
+DELETE FROM confirmed_addresses WHERE account_id = $1 AND normal = $2 RETURNING address;
+
 -- name: return_submission_leases
 -- As if they had not been claimed, except that they come due only after $2: a claim that could not
 -- begin does not count against a message.
@@ -141,7 +342,7 @@ SELECT id, account_id, lane, size, received_at, expires_at, held, $3 FROM done;
 -- down to lane $6. One that may not come counts as due for no lane, so no lane waits for it.
 -- Deliveries whose lease ran out come only if $7.
 -- A message of more than $5 octets comes without its text (see read_message). A message that several
--- deliveries share comes once, with the first.
+-- deliveries share comes once, with the first, and so does what its sender asked about reports.
 -- A lane gets deliveries only when no higher lane has anything due: strict lanes across all
 -- dispatchers. Lower lanes also wait while the two highest have deliveries claimed within the
 -- window and without a result, or submissions accepted within it and still with policy:
@@ -197,16 +398,17 @@ WITH due AS (
            jsonb_build_object('claim', claim - 1)
     FROM found WHERE abandoned > 0
 )
-SELECT due.lanes AS due_lanes, preempting.by AS preempted_by, found.*, message.header, message.body,
+SELECT due.lanes AS due_lanes, preempting.by AS preempted_by, found.*, message.*,
     cardinality(due.lanes) > 1 OR preempting.by IS NOT NULL OR due.lanes[1] > $4
     OR (SELECT count(*) FROM picked) = $1
     OR (SELECT count(*) FROM suspect) > 0 AS more
 FROM due CROSS JOIN preempting LEFT JOIN found ON true
 LEFT JOIN LATERAL (
-    SELECT r.header, COALESCE(r.body, c.body) AS body
+    SELECT CASE WHEN found.size <= $5 THEN r.header END AS header,
+           CASE WHEN found.size <= $5 THEN COALESCE(r.body, c.body) END AS body, c.dsn
     FROM renditions r
-    CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 0) c
-    WHERE found.first AND found.size <= $5 AND r.id = found.rendition_id OFFSET 0
+    CROSS JOIN LATERAL (SELECT body, dsn FROM contents WHERE id = r.submission_id OFFSET 0) c
+    WHERE found.first AND r.id = found.rendition_id OFFSET 0
 ) message ON true
 ORDER BY found.received_at;
 
@@ -233,12 +435,13 @@ WITH busiest AS (
            row_number() OVER (PARTITION BY v.rendition_id) = 1 AS first
     FROM claimed c CROSS JOIN LATERAL (SELECT * FROM deliveries v WHERE v.id = c.id OFFSET 0) v
 )
-SELECT found.*, message.header, message.body FROM found
+SELECT found.*, message.* FROM found
 LEFT JOIN LATERAL (
-    SELECT r.header, COALESCE(r.body, c.body) AS body
+    SELECT CASE WHEN found.size <= $4 THEN r.header END AS header,
+           CASE WHEN found.size <= $4 THEN COALESCE(r.body, c.body) END AS body, c.dsn
     FROM renditions r
-    CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 0) c
-    WHERE found.first AND found.size <= $4 AND r.id = found.rendition_id OFFSET 0
+    CROSS JOIN LATERAL (SELECT body, dsn FROM contents WHERE id = r.submission_id OFFSET 0) c
+    WHERE found.first AND r.id = found.rendition_id OFFSET 0
 ) message ON true
 ORDER BY found.lane, found.received_at;
 
@@ -423,41 +626,88 @@ SELECT pg_try_advisory_xact_lock($1::bigint) AS free;
 SELECT incarnation, xid, id FROM event_cursors WHERE reader = $1;
 
 -- name: move_event_cursor
-UPDATE event_cursors SET incarnation = $2, xid = $3, id = $4 WHERE reader = $1;
+-- From ($3, $4, $5) to ($6, $7, $8), unless another process has the turn $2, or has moved it.
+UPDATE event_cursors SET incarnation = $6, xid = $7, id = $8
+WHERE reader = $1 AND (incarnation, xid, id) = ($3, $4, $5) AND pg_try_advisory_xact_lock($2::bigint)
+RETURNING true AS moved;
 
--- name: note_failures
--- Failures of messages of ours, whose sender is empty, concern nobody. A recipient is told about
--- once, by each means.
-WITH input AS (
-    SELECT t.*, s.sender, a.dsn, a.bounce_address,
-           COALESCE(t.detail->>'recipient', v.recipient) AS recipient
-    FROM unnest($1::untold_row_1[]) AS t
+-- name: note_untold
+-- Those of the kinds $6 after ($2, $3) up to ($4, $5), and results for which we owe a report. Those of
+-- messages from the null reverse-path are told to nobody, so that no report answers another (RFC 5321
+-- section 6.1). A recipient is told about once, by each means; an alert at once. What the sender asked
+-- about a recipient decides what it hears (RFC 3461); failures, if it did not say. What it asked for comes
+-- after $1 as well, but an hour after it has had a report like that about another recipient.
+WITH happened AS (
+    SELECT t.*, a.dsn, a.bounce_address, a.alerts AND a.alert_address IS NOT NULL AS hears_alerts
+    FROM witness w
     CROSS JOIN LATERAL (
-        SELECT sender FROM submissions s WHERE s.id = t.submission_id AND s.sender <> '' OFFSET 0
-    ) s
+        SELECT submission_id, delivery_id, account_id, kind, at, COALESCE(detail, '{}') AS detail
+        FROM events e
+        WHERE (e.xid, e.id) > ($2, $3) AND (e.xid, e.id) <= ($4, $5) AND e.incarnation = w.number
+          AND (e.kind = ANY($6::text[])
+               OR e.kind IN ('delivered', 'deferred', 'uncertain')
+                  AND e.detail->>'dsn' IN ('relayed', 'delayed'))
+        ORDER BY e.xid, e.id
+    ) t
     JOIN accounts a ON a.id = t.account_id
+), alerts AS (
+    INSERT INTO untold_alerts (account_id, alert, submission_id, at, detail, due_at)
+    SELECT account_id, detail->>'alert', submission_id, at, detail, now()
+    FROM happened WHERE kind = 'alerted' AND hears_alerts AND detail ? 'alert'
+), input AS (
+    SELECT t.*, s.sender, r.told, s.asked->r.told->'notify' AS notify,
+           t.kind IN ('bounced', 'expired', 'suppressed') AS failed
+    FROM happened t
+    CROSS JOIN LATERAL (
+        SELECT sender, attributes->'dsn'->'recipients' AS asked
+        FROM submissions s WHERE s.id = t.submission_id AND s.sender <> '' OFFSET 0
+    ) s
     LEFT JOIN LATERAL (
         SELECT recipient FROM deliveries v WHERE v.id = t.delivery_id OFFSET 0
     ) v ON true
+    CROSS JOIN LATERAL (SELECT COALESCE(t.detail->>'recipient', v.recipient) AS told) r
+    WHERE t.kind <> 'alerted'
+), reports AS (
+    INSERT INTO untold_reports (submission_id, recipient, action, account_id, delivery_id, kind, at,
+                                detail, due_at)
+    SELECT i.submission_id, i.told, a.action, i.account_id, i.delivery_id, i.kind, i.at, i.detail,
+           now() + CASE WHEN r.had_one THEN GREATEST($1::interval, interval '1 hour') ELSE $1::interval END
+    FROM input i CROSS JOIN LATERAL (
+        SELECT CASE i.kind WHEN 'delayed' THEN 'delayed' WHEN 'confirmed' THEN i.detail->>'action'
+                           ELSE i.detail->>'dsn' END AS action
+    ) a CROSS JOIN LATERAL (
+        SELECT count(*) > 0 AS had_one,
+               COALESCE(bool_or(e.detail->>'recipient' = i.told), false) AS had_this
+        FROM events e
+        WHERE e.submission_id = i.submission_id AND e.kind = 'notified'
+          AND e.detail->>'action' = a.action
+    ) r
+    WHERE i.dsn AND NOT i.failed AND i.delivery_id IS NOT NULL AND i.told IS NOT NULL
+      AND i.notify ? CASE a.action WHEN 'delayed' THEN 'delay' ELSE 'success' END AND NOT r.had_this
+    ON CONFLICT DO NOTHING
 )
 INSERT INTO untold_failures (submission_id, recipient, means, address, account_id, delivery_id, kind,
                              at, detail, due_at)
-SELECT i.submission_id, i.recipient, w.means, w.address, i.account_id, i.delivery_id, i.kind, i.at,
-       i.detail, now() + $2::interval
+SELECT i.submission_id, i.told, w.means, w.address, i.account_id, i.delivery_id, i.kind, i.at,
+       i.detail, now() + $1::interval
 FROM input i CROSS JOIN LATERAL (
-    VALUES ('dsn', CASE WHEN i.dsn THEN i.sender END), ('forward', i.bounce_address)
+    VALUES ('dsn', CASE WHEN i.dsn AND COALESCE(i.notify ? 'failure', true) THEN i.sender END),
+           ('forward', i.bounce_address)
 ) AS w(means, address)
-WHERE w.address IS NOT NULL AND i.recipient IS NOT NULL AND NOT EXISTS (
+WHERE i.failed AND w.address IS NOT NULL AND i.told IS NOT NULL AND NOT EXISTS (
     SELECT FROM events e
     WHERE e.submission_id = i.submission_id AND e.kind = 'notified'
-      AND e.detail->>'recipient' = i.recipient AND e.detail->>'means' = w.means
+      AND e.detail->>'recipient' = i.told AND e.detail->>'means' = w.means
 )
 ON CONFLICT DO NOTHING;
 
--- name: due_undelivered
--- The submission whose failures have been due longest, and the address to tell.
+-- name: due_failures
+-- The submission whose failures have been due longest, and the address to tell. The body comes where it
+-- is sent on, or where the sender wants it back and the message has no more than $3 octets.
 SELECT u.submission_id, u.account_id, u.means, u.address, s.sender, s.lane, s.credential_id,
-       s.profile, s.profile_revision, c.header, CASE WHEN u.means = 'forward' THEN c.body END AS body,
+       s.profile, s.profile_revision, s.attributes->'dsn' AS dsn, c.header,
+       CASE WHEN u.means = 'forward' OR s.attributes->'dsn'->>'ret' = 'full' AND s.size <= $3
+            THEN c.body END AS body,
        EXISTS (SELECT FROM notice_windows w
                WHERE w.account_id = u.account_id AND w.address = u.address
                  AND w.began_at > now() - $1::interval AND w.sent >= $2
@@ -471,6 +721,32 @@ LEFT JOIN LATERAL (SELECT * FROM contents c WHERE c.id = u.submission_id OFFSET 
 SELECT recipient, kind, at, detail FROM untold_failures
 WHERE submission_id = $1 AND means = $2 ORDER BY at, recipient;
 
+-- name: due_report
+-- The submission and action that have been due longest.
+SELECT u.submission_id, u.account_id, 'report' AS means, u.action, s.sender AS address, s.sender,
+       s.lane, s.credential_id, s.profile, s.profile_revision, s.attributes->'dsn' AS dsn, c.header,
+       NULL::bytea AS body
+FROM (SELECT * FROM untold_reports WHERE due_at <= now() ORDER BY due_at LIMIT 1) u
+LEFT JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = u.submission_id OFFSET 0) s ON true
+LEFT JOIN LATERAL (SELECT * FROM contents c WHERE c.id = u.submission_id OFFSET 0) c ON true;
+
+-- name: recipients_of_report
+SELECT recipient, kind, at, detail FROM untold_reports
+WHERE submission_id = $1 AND action = $2 ORDER BY at, recipient;
+
+-- name: put_off_report
+UPDATE untold_reports SET due_at = now() + interval '1 minute' WHERE submission_id = $1 AND action = $2;
+
+-- name: end_report
+-- As end_failures.
+WITH gone AS (
+    DELETE FROM untold_reports WHERE submission_id = $1 AND action = $2 RETURNING *
+)
+INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+SELECT new_id(), account_id, submission_id, delivery_id, 'notified', jsonb_build_object(
+           'recipient', recipient, 'means', 'report', 'action', action, 'notice', $3::text)
+FROM gone WHERE $3::text IS NOT NULL;
+
 -- name: put_into_digest
 -- All of an address whose hour is full, up to the end of that hour.
 UPDATE untold_failures u SET in_digest = true, due_at = w.began_at + $3::interval
@@ -478,9 +754,13 @@ FROM notice_windows w
 WHERE w.account_id = $1 AND w.address = $2
   AND u.account_id = $1 AND u.address = $2 AND u.means = 'dsn' AND NOT u.in_digest;
 
--- name: put_off_undelivered
+-- name: put_off_failures
 UPDATE untold_failures SET due_at = now() + interval '1 minute'
 WHERE submission_id = $1 AND means = $2;
+
+-- name: put_off_digest
+UPDATE untold_failures SET due_at = GREATEST(due_at, now() + interval '1 minute')
+WHERE account_id = $1 AND address = $2 AND in_digest;
 
 -- name: due_digest
 -- The first $1 failures of the address whose digest has been due longest; `count`: of all.
@@ -493,7 +773,7 @@ SELECT u.submission_id, u.account_id, u.address, u.recipient, u.kind, u.at, u.de
 FROM due JOIN untold_failures u USING (account_id, address) WHERE u.in_digest
 ORDER BY u.at, u.submission_id LIMIT $1;
 
--- name: end_undelivered
+-- name: end_failures
 -- Nobody is to be told any more. With a notice $3, it is the one that tells.
 WITH gone AS (
     DELETE FROM untold_failures WHERE submission_id = $1 AND means = $2 RETURNING *
@@ -519,8 +799,49 @@ DELETE FROM notice_windows WHERE began_at <= now() - $1::interval;
 INSERT INTO notice_windows AS w (account_id, address, sent) VALUES ($1, $2, 1)
 ON CONFLICT (account_id, address) DO UPDATE SET sent = w.sent + 1 RETURNING sent;
 
--- name: forget_untold_failures
+-- name: forget_untold
+WITH alerts AS (DELETE FROM untold_alerts), reports AS (DELETE FROM untold_reports)
 DELETE FROM untold_failures;
+
+-- name: record_alert
+INSERT INTO events (id, account_id, submission_id, kind, detail)
+VALUES (new_id(), $1, $2, 'alerted', $3);
+
+-- name: due_alerts
+-- The first $3 alerts of the account and kind that have been due longest; `count`: of all that are due.
+WITH due AS (
+    SELECT account_id, alert,
+           EXISTS (SELECT FROM alert_windows w
+                   WHERE w.account_id = u.account_id AND w.alert = u.alert
+                     AND w.began_at > now() - $1::interval AND w.sent >= $2) AS full
+    FROM (SELECT account_id, alert FROM untold_alerts WHERE due_at <= now()
+          ORDER BY due_at LIMIT 1) u
+)
+SELECT u.account_id, u.alert, u.submission_id, u.at, u.detail, a.name AS account,
+       CASE WHEN a.alerts THEN a.alert_address END AS address, due.full, count(*) OVER () AS count
+FROM due JOIN untold_alerts u USING (account_id, alert) JOIN accounts a ON a.id = u.account_id
+WHERE u.due_at <= now() ORDER BY u.at, u.id LIMIT $3;
+
+-- name: gather_alerts
+-- Up to the end of the hour, which is full.
+UPDATE untold_alerts u SET due_at = w.began_at + $3::interval
+FROM alert_windows w
+WHERE w.account_id = $1 AND w.alert = $2
+  AND u.account_id = $1 AND u.alert = $2 AND u.due_at <= now();
+
+-- name: put_off_alerts
+UPDATE untold_alerts SET due_at = now() + interval '1 minute'
+WHERE account_id = $1 AND alert = $2 AND due_at <= now();
+
+-- name: end_alerts
+DELETE FROM untold_alerts WHERE account_id = $1 AND alert = $2 AND due_at <= now();
+
+-- name: forget_alert_windows
+DELETE FROM alert_windows WHERE began_at <= now() - $1::interval;
+
+-- name: count_alert
+INSERT INTO alert_windows AS w (account_id, alert, sent) VALUES ($1, $2, 1)
+ON CONFLICT (account_id, alert) DO UPDATE SET sent = w.sent + 1;
 
 -- name: create_operator_account
 INSERT INTO accounts (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING;
@@ -554,21 +875,58 @@ SELECT new_id(), $1, $2, v.id, 'notified', jsonb_build_object('recipient', v.rec
 FROM deliveries v WHERE v.id = $3;
 
 -- name: find_login
--- With the domains of the account's children (of several that may use one, the oldest), and the
--- newest revision of a profile of its own.
+-- With the domains of each of the account's children, the newest revision of a profile of its own, and
+-- the account's streams and settings of senders; `is_limited`: it, its account or a child of that has
+-- rate limits.
 SELECT c.id AS credential_id, c.account_id, c.username, c.secret_hash, c.profile, c.lane,
-       c.highest_lane, p.revision, p.preset, p.preset_revision, p.knobs,
+       CASE WHEN c.made_of = c.secret_hash THEN c.scram END AS scram,
+       CASE WHEN c.made_of = c.secret_hash THEN c.sealed END AS sealed,
+       CASE WHEN c.previous_until > now() THEN c.previous_hash END AS previous_hash,
+       c.highest_lane, c.permissions, c.resubmission, p.revision, p.preset, p.preset_revision, p.knobs,
        ARRAY(SELECT d.name FROM domain_accounts o JOIN sending_domains d ON d.id = o.domain_id
              WHERE o.account_id = c.account_id AND d.verified_at IS NOT NULL) AS domains,
-       (SELECT jsonb_object_agg(d.name, a.id ORDER BY a.id DESC)
-        FROM accounts a JOIN domain_accounts o ON o.account_id = a.id
-        JOIN sending_domains d ON d.id = o.domain_id
-        WHERE a.parent_id = c.account_id AND d.verified_at IS NOT NULL) AS child_domains
+       (SELECT jsonb_object_agg(of_child.id, of_child.names) FROM (
+            SELECT a.id, jsonb_agg(d.name) AS names
+            FROM accounts a JOIN domain_accounts o ON o.account_id = a.id
+            JOIN sending_domains d ON d.id = o.domain_id
+            WHERE a.parent_id = c.account_id AND d.verified_at IS NOT NULL
+            GROUP BY a.id) of_child) AS domains_of_children,
+       (SELECT jsonb_agg(jsonb_build_array(s.name, s.code, s.flags))
+        FROM streams s WHERE s.account_id = c.account_id) AS streams,
+       (SELECT jsonb_object_agg(s.normal, s.flags)
+        FROM sender_settings s WHERE s.account_id = c.account_id) AS sender_flags,
+       (SELECT count(*) > 0 FROM rate_limits r
+        WHERE r.owner_id = ANY(ARRAY[c.id, c.account_id] || ARRAY(
+            SELECT a.id FROM accounts a WHERE a.parent_id = c.account_id))) AS is_limited
 FROM credentials c LEFT JOIN LATERAL (
     SELECT * FROM profiles p WHERE p.account_id = c.account_id AND p.name = c.profile
     ORDER BY p.revision DESC LIMIT 1
 ) p ON true
-WHERE c.username = $1 AND c.active;
+WHERE c.username = $1 AND c.deleted_at IS NULL AND c.active
+  AND (c.expires_at IS NULL OR c.expires_at > now());
+
+-- name: find_scram
+SELECT CASE WHEN made_of = secret_hash THEN scram END AS scram FROM credentials
+WHERE username = $1 AND deleted_at IS NULL AND active AND (expires_at IS NULL OR expires_at > now());
+
+-- name: find_user_of_secret
+-- If there is one only.
+SELECT min(username) AS username FROM credentials
+WHERE deleted_at IS NULL
+  AND (secret_hash = $1 OR (previous_hash = $1 AND previous_until > now()))
+HAVING count(*) = 1;
+
+-- name: lock_credentials
+-- Against others that write; logins and mail go on.
+LOCK TABLE credentials IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: secret_is_taken
+-- Whether another user than $2 has it.
+SELECT EXISTS (SELECT FROM credentials WHERE deleted_at IS NULL AND username <> $2
+               AND (secret_hash = $1 OR (previous_hash = $1 AND previous_until > now())));
+
+-- name: find_child
+SELECT id FROM accounts WHERE parent_id = $1 AND name = $2;
 
 -- name: find_sending_domains
 -- A row for each active key of those that are verified and may be used by the account beside them.
@@ -584,6 +942,61 @@ LEFT JOIN LATERAL (
     WHERE domain_id = d.id AND state = 'active' OFFSET 0
 ) k ON true
 ORDER BY t.place, k.algorithm DESC, k.selector;
+
+-- name: find_owned_elsewhere
+-- Those of the domains $2 that others have verified, and that account $1 or a child of it may not use.
+SELECT d.name FROM unnest($2::text[]) AS t(name)
+CROSS JOIN LATERAL (
+    SELECT id, name FROM sending_domains
+    WHERE name = t.name AND verified_at IS NOT NULL OFFSET 0
+) d
+WHERE NOT EXISTS (
+    SELECT FROM domain_accounts o WHERE o.domain_id = d.id AND o.account_id = ANY(ARRAY(
+        SELECT $1 UNION ALL SELECT id FROM accounts WHERE parent_id = $1))
+);
+
+-- name: create_stream
+-- Unless account $1 has $5 of them, or one that is called by this name or code.
+WITH others AS (
+    SELECT count(*) >= $5 AS many,
+           COALESCE(bool_or(name IN ($2, $3) OR code IN ($2, $3)), false) AS taken
+    FROM streams WHERE account_id = $1
+), made AS (
+    INSERT INTO streams (account_id, name, code, flags)
+    SELECT $1, $2, $3, $4 FROM others WHERE NOT many AND NOT taken
+    ON CONFLICT DO NOTHING RETURNING name
+)
+SELECT EXISTS (SELECT FROM made) AS made, many FROM others;
+
+-- name: set_stream
+-- A null code stays; the flags $4 are set, and those of $5 are as the profile says.
+UPDATE streams s SET code = COALESCE($3, code), flags = (flags - $5::text[]) || $4::jsonb
+WHERE account_id = $1 AND name = $2 AND NOT EXISTS (
+    SELECT FROM streams o
+    WHERE o.account_id = $1 AND o.name <> $2 AND (o.name = $3 OR o.code = $3)
+)
+RETURNING name, code, flags;
+
+-- name: delete_stream
+DELETE FROM streams WHERE account_id = $1 AND name = $2 RETURNING name;
+
+-- name: list_streams
+SELECT name, code, flags FROM streams WHERE account_id = $1 ORDER BY name;
+
+-- name: set_sender_flags
+-- The flags $4 are set, and those of $5 are as the profile says. Not if the account has $6 others.
+INSERT INTO sender_settings AS s (account_id, normal, address, flags)
+SELECT $1, $2, $3, $4::jsonb
+WHERE (SELECT count(*) FROM sender_settings WHERE account_id = $1 AND normal <> $2) < $6
+ON CONFLICT (account_id, normal)
+DO UPDATE SET address = EXCLUDED.address, flags = (s.flags - $5::text[]) || EXCLUDED.flags
+RETURNING address, flags;
+
+-- name: delete_sender
+DELETE FROM sender_settings WHERE account_id = $1 AND normal = $2 RETURNING normal;
+
+-- name: list_senders
+SELECT address, flags FROM sender_settings WHERE account_id = $1 ORDER BY normal;
 
 -- name: create_account
 INSERT INTO accounts (name, parent_id) VALUES ($1, $2) RETURNING id;
@@ -618,8 +1031,21 @@ WITH forbidden AS (
 )
 SELECT name FROM forbidden;
 
+-- name: set_alert_address
+-- Null removes it. $3: its domain, which must not be a host that takes returned mail; its name if it is.
+WITH forbidden AS (
+    SELECT return_path_host AS name FROM sending_domains WHERE return_path_host = $3 LIMIT 1
+), done AS (
+    UPDATE accounts SET alert_address = $2
+    WHERE id = $1 AND NOT EXISTS (SELECT FROM forbidden)
+)
+SELECT name FROM forbidden;
+
+-- name: set_alerts
+UPDATE accounts SET alerts = $2 WHERE id = $1;
+
 -- name: read_account_settings
-SELECT dsn, bounce_address, automatic_hold FROM accounts WHERE id = $1;
+SELECT dsn, bounce_address, automatic_hold, alerts, alert_address FROM accounts WHERE id = $1;
 
 -- name: set_automatic_hold
 UPDATE accounts SET automatic_hold = $2 WHERE id = $1;
@@ -742,20 +1168,62 @@ SELECT h.held_at, h.reason,
 FROM submissions s JOIN account_holds h ON h.account_id = s.account_id WHERE s.id = $1;
 
 -- name: create_credential
-INSERT INTO credentials (account_id, username, secret_hash, profile, lane, highest_lane, note)
-VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id;
+INSERT INTO credentials (account_id, username, secret_hash, profile, lane, highest_lane, note,
+                         scram, sealed, made_of, permissions, resubmission)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $3, $10, $11) RETURNING id;
 
 -- name: list_credentials
-SELECT c.username, a.name AS account, c.profile, c.lane, c.highest_lane, c.active, c.note, c.created_at
-FROM credentials c JOIN accounts a ON a.id = c.account_id ORDER BY a.name, c.username;
+-- Of account $1; of accounts that have a stream of this name or code $2; called $3. Null: of all.
+SELECT c.username, a.name AS account, c.account_id, c.profile, c.lane, c.highest_lane, c.permissions,
+       c.resubmission, c.active, c.note, c.created_at, c.expires_at, octet_length(c.secret_hash) AS hash_octets,
+       c.scram IS NOT NULL AND c.made_of = c.secret_hash AS has_scram,
+       c.sealed IS NOT NULL AND c.made_of = c.secret_hash AS is_sealed,
+       CASE WHEN c.previous_hash IS NOT NULL AND c.previous_until > now() THEN c.previous_until END
+           AS previous_until
+FROM credentials c JOIN accounts a ON a.id = c.account_id
+WHERE c.deleted_at IS NULL AND ($1::text IS NULL OR a.name = $1)
+  AND ($2::text IS NULL OR EXISTS (SELECT FROM streams s WHERE s.account_id = c.account_id
+                                   AND (s.name = $2 OR s.code = lower($2))))
+  AND ($3::text IS NULL OR c.username = $3)
+ORDER BY a.name, c.username;
 
 -- name: set_credential_active
-UPDATE credentials SET active = $2 WHERE username = $1 RETURNING id;
+UPDATE credentials SET active = $2 WHERE username = $1 AND deleted_at IS NULL RETURNING id;
+
+-- name: set_secret
+UPDATE credentials SET secret_hash = $2, scram = $3, sealed = $4, made_of = $2,
+    previous_hash = CASE WHEN $5 > interval '0' THEN secret_hash END, previous_until = now() + $5
+WHERE username = $1 AND deleted_at IS NULL RETURNING id;
+
+-- name: set_credential_expiry
+UPDATE credentials SET expires_at = $2 WHERE username = $1 AND deleted_at IS NULL RETURNING id;
+
+-- name: delete_credential
+-- Its secrets are gone; the row stays for what was sent with it. To versions that know no deletion
+-- it is inactive.
+UPDATE credentials SET deleted_at = now(), active = false, secret_hash = '', scram = NULL,
+    sealed = NULL, made_of = NULL, previous_hash = NULL
+WHERE username = $1 AND deleted_at IS NULL RETURNING id;
+
+-- name: change_credential
+-- Null: as it is. Nothing changes if the default would be above the highest lane.
+WITH wanted AS (
+    SELECT id, COALESCE($2::smallint, lane) AS lane, COALESCE($3::smallint, highest_lane) AS highest_lane,
+           COALESCE($4::text, note) AS note, COALESCE($5::text[], permissions) AS permissions,
+           COALESCE($6::text, profile) AS profile,
+           COALESCE($7::text, resubmission) AS resubmission
+    FROM credentials WHERE username = $1 AND deleted_at IS NULL
+), changed AS (
+    UPDATE credentials c SET lane = w.lane, highest_lane = w.highest_lane, note = w.note,
+        permissions = w.permissions, profile = w.profile, resubmission = w.resubmission
+    FROM wanted w WHERE c.id = w.id AND w.lane >= w.highest_lane
+)
+SELECT lane, highest_lane FROM wanted;
 
 -- name: create_sending_domain
 WITH made AS (
-    INSERT INTO sending_domains (name, return_path_host, verified_at)
-    VALUES ($2, $3, CASE WHEN $4::boolean THEN now() END) RETURNING id
+    INSERT INTO sending_domains (name, return_path_host, verified_at, onboarding, key_zone)
+    VALUES ($2, $3, CASE WHEN $4::boolean THEN now() END, $5, $6) RETURNING id
 )
 INSERT INTO domain_accounts (account_id, domain_id) SELECT $1, id FROM made RETURNING domain_id;
 
@@ -777,18 +1245,126 @@ UPDATE dkim_keys k SET state = $3,
 FROM sending_domains d WHERE d.id = k.domain_id AND d.name = $1 AND k.selector = $2
 RETURNING k.selector;
 
+-- name: find_keys
+SELECT d.key_zone, k.selector, k.algorithm, k.record, k.state
+FROM sending_domains d JOIN dkim_keys k ON k.domain_id = d.id
+WHERE d.name = $1 ORDER BY k.selector;
+
+-- name: remove_key
+-- None that signs.
+DELETE FROM dkim_keys k USING sending_domains d
+WHERE d.id = k.domain_id AND d.name = $1 AND k.selector = $2 AND k.state <> 'active'
+RETURNING k.selector;
+
+-- name: start_rotation
+INSERT INTO key_rotations (domain_id, selectors)
+SELECT id, $2 FROM sending_domains WHERE name = $1
+ON CONFLICT DO NOTHING RETURNING domain_id;
+
+-- name: read_rotation
+SELECT r.started_at, r.seen_at, r.switched_at, r.finding, r.selectors, r.retired
+FROM key_rotations r JOIN sending_domains d ON d.id = r.domain_id WHERE d.name = $1;
+
+-- name: claim_rotation
+-- The one that has been due longest; it is due again after $1.
+UPDATE key_rotations r SET look_at = now() + $1 FROM sending_domains d
+WHERE d.id = r.domain_id AND r.domain_id = (
+    SELECT domain_id FROM key_rotations WHERE look_at <= now()
+    ORDER BY look_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+RETURNING d.name, r.selectors, r.started_at, now() - r.seen_at AS seen_for,
+          now() - r.switched_at AS switched_for;
+
+-- name: note_rotation
+-- $3 says what is wrong with the records; null: nothing. $2: see switch_keys.
+UPDATE key_rotations r SET finding = $3,
+    seen_at = CASE WHEN $3::text IS NULL THEN COALESCE(r.seen_at, now()) END
+FROM sending_domains d
+WHERE d.id = r.domain_id AND d.name = $1 AND r.started_at = $2 AND r.switched_at IS NULL;
+
+-- name: switch_keys
+-- The new keys of the rotation that was started at $2 sign, and older ones of their kinds do not:
+-- their selectors. A later rotation waits for its own records.
+WITH turned AS (
+    UPDATE key_rotations r SET switched_at = now(), finding = NULL FROM sending_domains d
+    WHERE d.id = r.domain_id AND d.name = $1 AND r.started_at = $2 AND r.switched_at IS NULL
+    RETURNING r.domain_id, r.selectors
+), fresh AS (
+    UPDATE dkim_keys k SET state = 'active', activated_at = now() FROM turned t
+    WHERE k.domain_id = t.domain_id AND k.selector = ANY(t.selectors) RETURNING k.algorithm
+), gone AS (
+    UPDATE dkim_keys k SET state = 'retired', retired_at = now() FROM turned t
+    WHERE k.domain_id = t.domain_id AND k.state = 'active' AND NOT k.selector = ANY(t.selectors)
+      AND k.algorithm IN (SELECT algorithm FROM fresh)
+    RETURNING k.selector
+)
+SELECT ARRAY(SELECT selector FROM gone) AS retired FROM turned;
+
+-- name: note_retired_keys
+UPDATE key_rotations r SET retired = $2 FROM sending_domains d
+WHERE d.id = r.domain_id AND d.name = $1;
+
+-- name: remove_retired_keys
+-- Those that a rotation retired, if no mail is open that they may have signed: a worker signs for
+-- some seconds with keys that it knows.
+DELETE FROM dkim_keys k USING key_rotations r, sending_domains d
+WHERE d.name = $1 AND r.domain_id = d.id AND k.domain_id = d.id AND k.state = 'retired'
+  AND k.selector = ANY(r.retired)
+  AND NOT EXISTS (
+      SELECT FROM due_deliveries v JOIN domain_accounts o ON o.account_id = v.account_id
+      WHERE o.domain_id = d.id AND v.id < first_id_of(k.retired_at + interval '1 minute')
+  )
+RETURNING k.selector;
+
+-- name: end_rotation
+-- If it waits neither for a new key nor for a retired one.
+DELETE FROM key_rotations r USING sending_domains d
+WHERE d.id = r.domain_id AND d.name = $1 AND NOT EXISTS (
+    SELECT FROM dkim_keys k
+    WHERE k.domain_id = d.id AND CASE WHEN r.switched_at IS NULL THEN k.selector = ANY(r.selectors)
+          ELSE k.selector = ANY(r.retired) AND k.state = 'retired' END
+)
+RETURNING r.domain_id;
+
+-- name: oldest_rotation
+-- The age in seconds of the oldest that waits for its records, 0 without any.
+SELECT COALESCE(EXTRACT(epoch FROM now() - min(started_at)), 0)::float8 AS seconds
+FROM key_rotations WHERE switched_at IS NULL AND seen_at IS NULL;
+
+-- name: find_scheduled_rotations
+SELECT d.name FROM sending_domains d
+WHERE d.rotate_days IS NOT NULL AND d.verified_at IS NOT NULL
+  AND NOT EXISTS (SELECT FROM key_rotations r WHERE r.domain_id = d.id)
+  AND (SELECT max(k.activated_at) FROM dkim_keys k
+       WHERE k.domain_id = d.id AND k.state = 'active') < now() - make_interval(days => d.rotate_days);
+
+-- name: schedule_rotations
+UPDATE sending_domains SET rotate_days = $2 WHERE name = $1 RETURNING id;
+
 -- name: verify_sending_domain
 UPDATE sending_domains d SET verified_at = COALESCE(verified_at, now())
 FROM domain_accounts o WHERE o.domain_id = d.id AND o.account_id = $1 AND d.name = $2
-RETURNING d.id;
+RETURNING d.verified_at = now() AS newly;
 
 -- name: list_sending_domains
-SELECT a.name AS account, d.name, d.return_path_host, d.verified_at, k.selector, k.algorithm,
-       k.record, k.state, COALESCE(k.retired_at, k.activated_at, k.created_at) AS since
+SELECT a.name AS account, d.name, d.return_path_host, d.verified_at, d.onboarding, d.key_zone,
+       d.rotate_days, k.selector, k.algorithm, k.record, k.state,
+       COALESCE(k.retired_at, k.activated_at, k.created_at) AS since
 FROM sending_domains d JOIN domain_accounts o ON o.domain_id = d.id
 JOIN accounts a ON a.id = o.account_id
 LEFT JOIN dkim_keys k ON k.domain_id = d.id
 ORDER BY a.name, d.name, k.selector;
+
+-- name: say_relay_name
+INSERT INTO relay_names AS n (program, hostname, return_path_host) VALUES ($1, $2, $3)
+ON CONFLICT (program, hostname)
+DO UPDATE SET return_path_host = excluded.return_path_host, seen_at = now();
+
+-- name: list_relay_names
+-- Those that were said within $1 before the newest.
+SELECT program, hostname, return_path_host FROM relay_names
+WHERE seen_at > (SELECT max(seen_at) FROM relay_names) - $1::interval
+ORDER BY seen_at DESC, program, hostname;
 
 -- name: keep_secret_check
 INSERT INTO secret_check (value) VALUES ($1) ON CONFLICT DO NOTHING;
@@ -901,8 +1477,21 @@ FROM audit t LEFT JOIN accounts a ON a.id = t.account_id ORDER BY t.id DESC LIMI
 
 -- name: read_submission
 SELECT s.id, s.account_id, s.credential_id, c.username, s.profile, s.profile_revision, s.lane,
-       s.sender, s.recipients, s.client, s.helo, s.tls, s.size, s.attributes
+       s.sender, s.recipients, s.client, s.helo, s.tls, s.size, s.attributes,
+       (SELECT send_at FROM scheduled_submissions q WHERE q.id = s.id) AS send_at
 FROM submissions s LEFT JOIN credentials c ON c.id = s.credential_id WHERE s.id = $1;
+
+-- name: read_past_submissions
+SELECT s.id, s.credential_id, c.username, s.profile, s.profile_revision, s.sender, s.recipients,
+       s.smtputf8, s.size, s.attributes, t.header
+FROM submissions s LEFT JOIN credentials c ON c.id = s.credential_id
+LEFT JOIN contents t ON t.id = s.id
+WHERE s.id > $1 AND s.id < first_id_of($2) AND ($3::uuid IS NULL OR s.account_id = $3)
+  AND s.credential_id <> '00000000-0000-0000-0000-000000000000'  -- not those of ours
+ORDER BY s.id LIMIT $4;
+
+-- name: first_id_at
+SELECT first_id_of($1) AS id;
 
 -- name: read_deliveries
 SELECT v.id, v.recipient, v.kind, v.return_path, d.due_at, d.tries, d.leased, d.held, d.parked_at,
@@ -930,6 +1519,11 @@ SELECT 'delivery', lane,
        count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
 FROM due_deliveries GROUP BY 1, 2, 3
 UNION ALL
+-- Of these the time since the first was to be sent: none, as long as all goes well.
+SELECT 'policy', lane, 'scheduled', count(*),
+       GREATEST(0, EXTRACT(epoch FROM now() - min(send_at)))::float8
+FROM scheduled_submissions GROUP BY 1, 2, 3
+UNION ALL
 SELECT 'policy', lane, 'quarantined', count(*), EXTRACT(epoch FROM now() - min(received_at))::float8
 FROM quarantined_submissions GROUP BY 1, 2, 3
 UNION ALL
@@ -951,12 +1545,21 @@ FROM quarantined JOIN accounts a ON a.id = account_id GROUP BY 1, 2, 3 ORDER BY 
 WITH gone AS (
     DELETE FROM due_submissions
     RETURNING id, account_id, lane, size, received_at, expires_at, held
+), later AS (
+    DELETE FROM scheduled_submissions
+    RETURNING id, account_id, lane, size, received_at, send_at, keep_trying
+), both_kinds AS (
+    SELECT *, NULL::timestamptz AS send_at FROM gone
+    UNION ALL
+    SELECT id, account_id, lane, size, received_at, send_at + keep_trying, false, send_at FROM later
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
-    SELECT new_id(), account_id, id, 'quarantined', jsonb_build_object('reason', $1::text) FROM gone
+    SELECT new_id(), account_id, id, 'quarantined', jsonb_build_object('reason', $1::text)
+    FROM both_kinds
 )
-INSERT INTO quarantined_submissions (id, account_id, lane, size, received_at, expires_at, held, reason)
-SELECT id, account_id, lane, size, received_at, expires_at, held, $1 FROM gone
+INSERT INTO quarantined_submissions (id, account_id, lane, size, received_at, expires_at, held,
+                                     reason, send_at)
+SELECT id, account_id, lane, size, received_at, expires_at, held, $1, send_at FROM both_kinds
 RETURNING id;
 
 -- name: quarantine_deliveries
@@ -979,21 +1582,27 @@ RETURNING id;
 
 -- name: unquarantine_submissions
 -- Those of account $1, quarantined for reason $2, accepted after $3 and not after $4; a null does not
--- choose. They get as much time as when they were accepted. That of a held account is held.
+-- choose. They get as much time as when they were accepted. That of a held account is held, and what
+-- is not to be sent yet is scheduled as before.
 WITH gone AS (
     DELETE FROM quarantined_submissions
     WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
       AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
-    RETURNING id, account_id, lane, size, received_at, expires_at, held
+    RETURNING id, account_id, lane, size, received_at, send_at, COALESCE(send_at > now(), false) AS waits,
+              expires_at - COALESCE(send_at, received_at) AS keep_trying
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
     SELECT new_id(), account_id, id, 'unquarantined' FROM gone
+), later AS (
+    INSERT INTO scheduled_submissions (id, account_id, lane, size, received_at, send_at, keep_trying)
+    SELECT id, account_id, lane, size, received_at, send_at, keep_trying FROM gone WHERE waits
+), opened AS (
+    INSERT INTO due_submissions (id, account_id, lane, size, due_at, received_at, expires_at, held)
+    SELECT id, account_id, lane, size, now(), received_at, now() + keep_trying,
+           EXISTS (SELECT FROM account_holds h WHERE h.account_id = gone.account_id)
+    FROM gone WHERE NOT waits
 )
-INSERT INTO due_submissions (id, account_id, lane, size, due_at, received_at, expires_at, held)
-SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - received_at),
-       EXISTS (SELECT FROM account_holds h WHERE h.account_id = gone.account_id)
-FROM gone
-RETURNING id;
+SELECT id FROM gone;
 
 -- name: unquarantine_deliveries
 WITH gone AS (
@@ -1124,47 +1733,43 @@ SELECT pg_try_advisory_lock($1::bigint) AS leads;
 -- name: stop_leading
 SELECT pg_advisory_unlock($1::bigint);
 
--- name: read_events_after
--- Looks at the next $3 events and gives those of the kinds $4 (null: all) that come before every
--- transaction that may still commit. One row at least: the incarnation of the database, the first
--- number that no transaction has yet, the place after all that were looked at, whether others can be
--- read at once, and the age of the first one that was not looked at.
-WITH next AS (
-    SELECT e.*, e.xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled,
-           row_number() OVER (ORDER BY e.xid, e.id) AS place
-    FROM witness w CROSS JOIN LATERAL (
-        SELECT e.id, e.xid, e.at, e.account_id, e.submission_id, e.delivery_id, e.kind,
-               -- Of the others it would only be copied.
-               CASE WHEN $4::text[] IS NULL OR e.kind = ANY($4) THEN e.detail END AS detail
-        FROM events e WHERE (e.xid, e.id) > ($1, $2) AND e.incarnation = w.number
-        ORDER BY e.xid, e.id LIMIT $3 + 1
-    ) e
-)
-SELECT w.incarnation AS of, pg_snapshot_xmax(pg_current_snapshot()) AS unused,
-       last.xid AS last_xid, last.id AS last_id, COALESCE(waiting.settled, false) AS more,
-       COALESCE(EXTRACT(epoch FROM now() - waiting.at)::float8, 0) AS lag, e.*
-FROM witness w
+-- name: find_settled_events
+-- Looks at the next $3 events after ($1, $2) that come before every transaction that may still commit:
+-- the place after them (null: there are none), whether others can be read at once, and the age of the
+-- first one behind that place. With it the incarnation of the database, and the first number that no
+-- transaction has yet.
+SELECT w.incarnation AS of, pg_snapshot_xmax(w.snapshot) AS unused,
+       last.xid AS last_xid, last.id AS last_id, COALESCE(next.settled, false) AS more,
+       COALESCE(EXTRACT(epoch FROM now() - next.at)::float8, 0) AS lag
+FROM (SELECT *, pg_current_snapshot() AS snapshot FROM witness) w
 LEFT JOIN LATERAL (
-    SELECT xid, id FROM next WHERE settled AND place <= $3 ORDER BY place DESC LIMIT 1
+    (SELECT e.xid, e.id FROM events e
+     WHERE (e.xid, e.id) > ($1, $2) AND e.xid < pg_snapshot_xmin(w.snapshot)
+       AND e.incarnation = w.number
+     ORDER BY e.xid, e.id OFFSET $3 - 1 LIMIT 1)
+    UNION ALL  -- there are fewer: the newest one
+    (SELECT e.xid, e.id FROM events e
+     WHERE (e.xid, e.id) > ($1, $2) AND e.xid < pg_snapshot_xmin(w.snapshot)
+       AND e.incarnation = w.number
+     ORDER BY e.xid DESC, e.id DESC LIMIT 1)
+    LIMIT 1
 ) last ON true
 LEFT JOIN LATERAL (
-    SELECT settled, at FROM next WHERE NOT (settled AND place <= $3) ORDER BY place LIMIT 1
-) waiting ON true
-LEFT JOIN LATERAL (
-    SELECT * FROM next
-    WHERE settled AND place <= $3 AND ($4::text[] IS NULL OR kind = ANY($4)) OFFSET 0
-) e ON true
-ORDER BY e.place;
+    SELECT e.at, e.xid < pg_snapshot_xmin(w.snapshot) AS settled FROM events e
+    WHERE (e.xid, e.id) > (COALESCE(last.xid, $1), COALESCE(last.id, $2))
+      AND e.incarnation = w.number
+    ORDER BY e.xid, e.id LIMIT 1
+) next ON true;
 
 -- name: tally_events
 -- Of the kinds $5, after ($1, $2) up to ($3, $4). Where the event names no host of the other side, it
--- is the one that the message was delivered to. Messages of ours, whose sender is empty, do not count.
--- Of the reports about one delivery the first one counts: its recipient can write any number.
+-- is the one that the message was delivered to. Messages of ours, which no credential has, do not count.
+-- Of the reports about one delivery the first one counts: its recipient can write any number. Streams
+-- and domains have their names only where we know them, since clients may make up any number.
 SELECT e.account_id,
        CASE WHEN a.released_at > date_trunc('hour', e.at, 'UTC') AND a.released_at <= e.at
             THEN a.released_at ELSE date_trunc('hour', e.at, 'UTC') END AS began_at,
-       COALESCE(s.attributes->>'stream', '') AS stream,
-       lower(substring(s.sender FROM '[^@]*$')) AS domain,
+       COALESCE(t.name, '') AS stream, COALESCE(d.name, '') AS domain,
        COALESCE(e.detail->>'host', v.host, '') AS host,
        lower(COALESCE(substring(COALESCE(e.detail->>'recipient', v.recipient) FROM '[^@]*$'), ''))
            AS recipient_domain,
@@ -1183,8 +1788,17 @@ CROSS JOIN LATERAL (
 JOIN accounts a ON a.id = e.account_id
 CROSS JOIN LATERAL (
     SELECT sender, attributes FROM submissions s
-    WHERE s.id = e.submission_id AND s.sender <> '' OFFSET 0
+    WHERE s.id = e.submission_id AND s.credential_id <> '00000000-0000-0000-0000-000000000000'
+    OFFSET 0
 ) s
+LEFT JOIN LATERAL (
+    SELECT name FROM streams t
+    WHERE t.account_id = ANY(ARRAY[e.account_id, a.parent_id]) AND t.name = s.attributes->>'stream'
+    LIMIT 1
+) t ON true
+LEFT JOIN LATERAL (
+    SELECT name FROM sending_domains d WHERE d.name = lower(substring(s.sender FROM '[^@]*$')) OFFSET 0
+) d ON true
 LEFT JOIN LATERAL (
     SELECT v.recipient, (SELECT t.host FROM attempts t WHERE t.delivery_id = v.id
                          ORDER BY t.claim DESC LIMIT 1) AS host
@@ -1230,8 +1844,17 @@ SELECT CASE $3 WHEN 'stream' THEN stream WHEN 'domain' THEN domain WHEN 'provide
        COALESCE(sum(count) FILTER (WHERE kind = 'complained'), 0)::bigint AS complained,
        COALESCE(sum(count) FILTER (WHERE kind = 'unsubscribed'), 0)::bigint AS unsubscribed
 FROM account_statistics
-WHERE account_id = $1 AND began_at > now() - $2::interval
+WHERE account_id = $1 AND began_at > now() - $2::interval AND kind <> 'accepted'
 GROUP BY 1 ORDER BY 1;
+
+-- name: read_usage
+-- Of account $1, or of all, from $2 on and before $3.
+SELECT a.name AS account, s.stream,
+       COALESCE(sum(s.count) FILTER (WHERE s.kind = 'accepted'), 0)::bigint AS messages,
+       COALESCE(sum(s.count) FILTER (WHERE s.kind = 'delivered'), 0)::bigint AS deliveries
+FROM account_statistics s JOIN accounts a ON a.id = s.account_id
+WHERE s.began_at >= $2 AND s.began_at < $3 AND COALESCE(s.account_id = $1, true)
+GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: forget_statistics
 DELETE FROM account_statistics WHERE ctid = ANY(ARRAY(

@@ -31,7 +31,7 @@ async def quarantine_if_restored(connection: Any, folder: str | None) -> None:
         await connection.fetch(QUERIES["add_partitions"], "events", "week", 1)
         await connection.execute(QUERIES["begin_incarnation"])
         # Their notices may have been sent since.
-        await connection.execute(QUERIES["forget_untold_failures"])
+        await connection.execute(QUERIES["forget_untold"])
         quarantined = await quarantine_everything(connection, REASON)
         await connection.execute(QUERIES["stamp_database_identity"], folder)
     log.warning(

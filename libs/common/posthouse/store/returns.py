@@ -6,9 +6,9 @@ from uuid import UUID
 
 from posthouse.mail.address import normal_form
 from posthouse.mail.address_failure import AddressFailure, AgainstAddress, Objection
+from posthouse.mail.due_results import Means
 from posthouse.mail.events import Event
 from posthouse.mail.submission import Delivery, Submission
-from posthouse.mail.undelivered import Means
 from posthouse.store.bounce_limits import failure_rows
 from posthouse.store.deliveries import delivery_in
 from posthouse.store.notices import accept_within

@@ -7,18 +7,27 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from posthouse.mail.dsn_request import DsnRequest
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Attributes, Delivery, Rendition, Submission
+from posthouse.mail.sandboxed_copy import SandboxedCopy
+from posthouse.mail.submission import (
+    NO_ATTRIBUTES,
+    Attributes,
+    Delivery,
+    Rendition,
+    Submission,
+)
 from posthouse.mail.suppression_list import SuppressedRecipient
+from posthouse.mail.terms import Acceptance
+from posthouse.store.accepting import KEEP_TRYING, Acceptor
 from posthouse.store.deliveries import LARGE_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
 from posthouse.store.direct_handoff import DirectHandoff
-from posthouse.store.group_commit import GroupCommit
 from posthouse.store.postgres import Postgres
+from posthouse.store.queries import QUERIES
 
 # A claim brings no more than this many octets of messages, but always one message.
 CLAIMED_OCTETS = 32 << 20
-KEEP_TRYING = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +55,12 @@ class Prepared:
     deliveries: tuple[Delivery, ...]
     suppressed: tuple[SuppressedRecipient, ...]  # they get no delivery
     detail: dict[str, Any] = field(default_factory=dict)  # for the timeline
+    sandboxed: tuple[SandboxedCopy, ...] = ()  # kept to be read
 
-    def to_send(self) -> Iterator[tuple[Delivery, tuple[bytes, bytes]]]:
-        """Each delivery with the header and body it sends."""
-        body = self.claimed.submission.body
-        of = {r.id: (r.header, body if r.body is None else r.body) for r in self.renditions}
+    def to_send(self) -> Iterator[tuple[Delivery, tuple[bytes, bytes, DsnRequest | None]]]:
+        """Each delivery with the header and body it sends, and what the sender asked about it."""
+        body, dsn = self.claimed.submission.body, self.claimed.submission.attributes.dsn
+        of = {r.id: (r.header, body if r.body is None else r.body, dsn) for r in self.renditions}
         for delivery in self.deliveries:
             yield delivery, of[delivery.rendition_id]
 
@@ -77,34 +87,35 @@ class SubmissionStore:
         self._background = background
         self.accepted = accepted or DirectHandoff()
         self._prepared = prepared or DirectHandoff()
-        self._keep_trying = keep_trying
         self._lease = lease
         self._window = window
-        self._accepting = GroupCommit(
-            self._accept, most_items=100, size=lambda s: s.size, only_awaited=True
+        self._acceptor = Acceptor(
+            database,
+            self.accepted,
+            claimed=lambda submission: ClaimedSubmission(submission, claims=1),
+            keep_trying=keep_trying,
+            lease=lease,
         )
 
-    async def accept(self, submission: Submission) -> bool:
+    async def accept(self, submission: Submission) -> Acceptance:
         """Return when *submission* is committed: only then may the client get its 250.
 
-        True when it is due and policy needs a hint; False when policy has it already, or when its
-        account is held.
+        Or when it is known that, by its terms, it is not accepted.
         """
-        # Urgent mail does not wait for the batch that is being written.
-        urgent = submission.lane <= Lane.HIGH
-        return await self._accepting.add(submission, urgent=urgent)
+        return await self._acceptor.accept(submission)
 
-    async def _accept(self, batch: Sequence[Submission]) -> list[bool]:
-        with self.accepted.reserve(len(batch)) as handed:
-            rows = await self._database.fetch(
-                "accept_submissions",
-                *accept_arguments(batch, handed, self._keep_trying, self._lease),
-            )
-            held = {row["id"] for row in rows}
-            self.accepted.publish(
-                [ClaimedSubmission(s, claims=1) for s in batch[:handed] if s.id not in held]
-            )
-        return [place >= handed and s.id not in held for place, s in enumerate(batch)]
+    async def accept_together(self, submissions: Sequence[Submission]) -> Sequence[Acceptance]:
+        """Return when all of *submissions* are committed, or it is known that none is accepted.
+
+        None is when one is refused by its terms; then this is what became of each.
+        """
+        return await self._acceptor.accept_together(submissions)
+
+    async def has_just_accepted_high(self) -> bool:
+        """Whether a process accepted mail of lane 1 or 2 within the last second."""
+        row = await self._database.first("has_just_accepted_high")
+        assert row is not None
+        return bool(row["found"])
 
     async def claim(
         self,
@@ -141,13 +152,14 @@ class SubmissionStore:
         with self._prepared.reserve(len(contents)) as handed:
             # A delivery that is sent at once must be on disk first: see DeliveryStore.claim.
             database = self._database if handed else self._background
-            rows = await database.fetch(
-                "prepare_submissions",
+            rows = await _prepare(
+                database,
+                [row for p in prepared for row in _sandboxed(p)],
                 [(p.claimed.submission.id, p.claimed.claims) for p in prepared],
                 [(r.id, r.submission_id, r.header, r.body) for p in prepared for r in p.renditions],
                 [
                     _delivery(d, len(header) + len(body), handed=place < handed)
-                    for place, (d, header, body) in enumerate(contents.values())
+                    for place, (d, header, body, _) in enumerate(contents.values())
                 ],
                 [event for p in prepared for event in _events(p)],
                 self._lease,
@@ -171,27 +183,29 @@ class SubmissionStore:
         await self._database.run("quarantine_submission", id_, claim, reason)
 
 
-def accept_arguments(
-    batch: Sequence[Submission],
-    handed: int = 0,
-    keep_trying: timedelta = KEEP_TRYING,
-    lease: timedelta = timedelta(),
-) -> tuple[Any, ...]:
-    """The arguments of accept_submissions; the first *handed* are written as claimed."""
-    return (
-        [_accepted(s, handed=place < handed) for place, s in enumerate(batch)],
-        [(s.id, s.header, s.body) for s in batch],
-        keep_trying,
-        lease,
-    )
+async def _prepare(
+    database: Postgres, sandboxed: Sequence[tuple[Any, ...]], *arguments: Any
+) -> list[Any]:
+    """Run prepare_submissions; first, in the same transaction, keep what is from the sandbox."""
+    if not sandboxed:
+        return await database.fetch("prepare_submissions", *arguments)
+    async with database.connection() as connection, connection.transaction():
+        await connection.fetch(QUERIES["keep_in_sandbox"], sandboxed)
+        rows: list[Any] = await connection.fetch(QUERIES["prepare_submissions"], *arguments)
+        return rows
 
 
-def _accepted(s: Submission, *, handed: bool) -> tuple[Any, ...]:
-    """An accept_row_1."""
-    return (
-        s.id, s.account_id, s.credential_id, s.profile, s.profile_revision, s.lane, s.sender,
-        s.recipients, s.smtputf8, s.client, s.helo, s.tls, s.size, s.attributes.as_json(), handed,
-    )  # fmt: skip
+def _sandboxed(prepared: Prepared) -> Iterator[tuple[Any, ...]]:
+    """A sandbox_row_1 for each copy of a message from the sandbox domain."""
+    submission, claims = prepared.claimed.submission, prepared.claimed.claims
+    renditions = {rendition.id: rendition for rendition in prepared.renditions}
+    for copy in prepared.sandboxed:
+        rendition = renditions[copy.rendition_id]
+        yield (
+            rendition.id, submission.id, claims, submission.account_id, submission.sender,
+            copy.recipients, copy.delivered_to, rendition.header,
+            submission.body if rendition.body is None else rendition.body,
+        )  # fmt: skip
 
 
 def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:
@@ -202,7 +216,9 @@ def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> ClaimedDelivery:
+def _handed(
+    row: Any, delivery: Delivery, header: bytes, body: bytes, dsn: DsnRequest | None
+) -> ClaimedDelivery:
     """As a claim would give it: a large message without its text."""
     size = len(header) + len(body)
     return ClaimedDelivery(
@@ -216,18 +232,28 @@ def _handed(row: Any, delivery: Delivery, header: bytes, body: bytes) -> Claimed
         size=size,
         header=header if size <= LARGE_OCTETS else b"",
         body=body if size <= LARGE_OCTETS else b"",
+        dsn=dsn,
     )
 
 
 def _events(prepared: Prepared) -> list[tuple[UUID, UUID, str, dict[str, Any]]]:
     submission = prepared.claimed.submission
-    return [
-        (submission.account_id, submission.id, EventKind.PREPARED.value, prepared.detail),
-        *(
-            (submission.account_id, submission.id, EventKind.SUPPRESSED.value, r.detail())
-            for r in prepared.suppressed
-        ),
+    events = [
+        (EventKind.PREPARED, prepared.detail),
+        *((EventKind.SANDBOXED, each.detail()) for each in prepared.sandboxed),
+        *((EventKind.SUPPRESSED, each.detail()) for each in prepared.suppressed),
     ]
+    if submission.attributes is not NO_ATTRIBUTES:
+        events += _events_of_admission(submission.attributes)
+    return [(submission.account_id, submission.id, kind.value, detail) for kind, detail in events]
+
+
+def _events_of_admission(attributes: Attributes) -> Iterator[tuple[EventKind, dict[str, Any]]]:
+    """What the rules of the profile did when the message was accepted."""
+    for address, rule in attributes.discarded:
+        yield EventKind.RECIPIENT_DISCARDED, {"recipient": address, "rule": rule}
+    for alert in attributes.alerts:
+        yield EventKind.ALERTED, dict(alert)
 
 
 def _submission(row: Any) -> Submission:

@@ -25,7 +25,7 @@ class QueueLine:
 
     stage: str  # "policy" or "delivery"
     lane: Lane
-    state: str  # ready, inflight, deferred, parked, held, quarantined
+    state: str  # ready, inflight, deferred, parked, held, scheduled, quarantined
     messages: int
     oldest_seconds: float
 

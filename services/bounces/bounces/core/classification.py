@@ -4,14 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bounces.core.reports.reading import read
-from bounces.core.reports.report import RecipientStatus, Report, ReportKind
+from bounces.core.reports.report import FEEDBACK, RecipientStatus, Report, ReportKind
 from bounces.core.verdict import is_gone, judgement_of
 from posthouse.answers import Judgement, Stage
 
-_FEEDBACK = frozenset(
-    {ReportKind.COMPLAINT, ReportKind.NOT_SPAM, ReportKind.AUTH_FAILURE, ReportKind.OPT_OUT,
-     ReportKind.FEEDBACK}
-)  # fmt: skip
 _FAILURES = frozenset({ReportKind.DSN, ReportKind.FREE_TEXT})
 _REPLIES = frozenset({ReportKind.AUTO_REPLY, ReportKind.RECEIPT})
 
@@ -55,7 +51,7 @@ def summary(report: Report) -> dict[str, Any]:
     other; each recipient has address, action, status and class, of which a complaint's have the
     address only.
     """
-    if report.kind in _FEEDBACK and report.feedback:
+    if report.kind in FEEDBACK and report.feedback:
         named = report.feedback.original_recipients
         return {"kind": "arf", "recipients": [{"address": address} for address in named]}
     kind = "dsn" if report.kind in _FAILURES else "other"

@@ -8,23 +8,13 @@ from bounces.core.claims import Doubt
 from bounces.core.digest import digest_of
 from bounces.core.relation import is_about
 from bounces.core.reports.report import RecipientStatus, Report, ReportKind
-from bounces.core.verdict import RULES, Ignore, Note, Suppress, Verdict
+from bounces.core.verdict import RULES, Note, Suppress, Verdict
 from posthouse.answers import Answer, Judgement, Stage, failure_of, judge, read_answer
 from posthouse.mail.address_failure import AddressFailure, AgainstAddress, FailureWeight, Objection
+from posthouse.mail.due_results import OPERATOR
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.submission import Delivery
 from posthouse.mail.suppression_list import SuppressionList
-from posthouse.mail.undelivered import OPERATOR
-
-FEEDBACK = frozenset(
-    {
-        ReportKind.COMPLAINT,
-        ReportKind.OPT_OUT,
-        ReportKind.NOT_SPAM,
-        ReportKind.AUTH_FAILURE,
-        ReportKind.FEEDBACK,
-    }
-)
 
 # Of feedback only these two change a list.
 _LISTS = {
@@ -61,13 +51,16 @@ class ReturnRecord:
     against: AgainstAddress | None = None  # what is said against its recipient
     is_doubtful: bool = False  # it says that a report was not believed
 
+    @property
+    def is_success(self) -> bool:
+        """Whether nothing came back: the message went where it should."""
+        return self.event.kind is EventKind.CONFIRMED
+
 
 def bounce_record(
     delivery: Delivery, report: Report, verdict: Verdict, client: str
-) -> ReturnRecord | None:
-    """The record of *report*, which came to the return path of *delivery*; None of nothing new."""
-    if isinstance(verdict, Ignore):
-        return None
+) -> ReturnRecord:
+    """The record of *report*, which came to the return path of *delivery*."""
     kind = EventKind.BOUNCED if isinstance(verdict, Suppress) else verdict.kind
     detail = _evidence(verdict.status) | {"rule": verdict.rule, "rules": RULES}
     if verdict.judgement is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from bounces.core.relation import is_about
-from bounces.core.reports.report import Action, RecipientStatus, Report, ReportKind
+from bounces.core.reports.report import RecipientStatus, Report, ReportKind
 from bounces.core.reports.smtp_quote import answers_the_recipient, paragraphs, quoted_reply
 from posthouse.answers import (
     RULES_VERSION,
@@ -24,6 +24,7 @@ from posthouse.answers import (
     provider_of,
     read_answer,
 )
+from posthouse.mail.dsn_action import Action
 from posthouse.mail.events import EventKind
 from posthouse.mail.scope import Scope
 from posthouse.mail.submission import Delivery
@@ -51,14 +52,7 @@ class Note:
     judgement: Judgement | None = None  # of a bounce: what was said, and what a list may make of it
 
 
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """Says nothing that we do not know already."""
-
-    rule: str
-
-
-Verdict: TypeAlias = Suppress | Note | Ignore
+Verdict: TypeAlias = Suppress | Note
 
 _NOTED = {
     ReportKind.AUTO_REPLY: (EventKind.REPLIED, "automatic reply"),
@@ -75,6 +69,7 @@ _NOTED = {
 }
 
 
+_MILD = {EventKind.CONFIRMED: 0, EventKind.DELAYED: 1}
 _GONE_CODES = frozenset({"5.1.1", "5.1.6", "5.1.10"})
 _IN_SHORT = re.compile(r"\buser unknown\b", re.IGNORECASE)  # a server's words, without its code
 _NAMES_MAILBOX = re.compile(r"mail ?box|\baccount\b", re.IGNORECASE)
@@ -202,15 +197,7 @@ def _speaking_for(recipients: tuple[RecipientStatus, ...], ours: str) -> Recipie
 
 def _severity(status: RecipientStatus) -> int:
     verdict = _of_status(status)
-    match verdict:
-        case Ignore():
-            return 0
-        case Note():
-            return 1 if verdict.kind is EventKind.DELAYED else 2
-        case Suppress():
-            return 3
-        case _:
-            assert_never(verdict)
+    return 3 if isinstance(verdict, Suppress) else _MILD.get(verdict.kind, 2)
 
 
 def _of_status(status: RecipientStatus) -> Verdict:
@@ -218,7 +205,7 @@ def _of_status(status: RecipientStatus) -> Verdict:
         case Action.DELAYED:
             return Note(EventKind.DELAYED, "delayed", status)
         case Action.DELIVERED | Action.RELAYED | Action.EXPANDED:
-            return Ignore("delivered")
+            return Note(EventKind.CONFIRMED, status.action, status)
         case Action.FAILED:
             judgement = judgement_of(status)
             if judgement.suppresses:

@@ -11,6 +11,11 @@ _MENDABLE = frozenset({530, 534, 535, 538})
 
 _FULL_OR_TOO_MANY = 552
 
+# RFC 5321 section 4.2.3: syntax errors, parameters that are not implemented or not recognized.
+_ABOUT_PARAMETERS = frozenset({500, 501, 504, 555})
+_WRONG_SYNTAX = frozenset({"5.5.2", "5.5.4"})  # RFC 3463 section 3.6
+_WRONG_ADDRESS = "5.1."
+
 
 def classify_reply(
     reply: Reply, stage: Stage, *, recipients: int = 1, provider: str = ""
@@ -36,6 +41,14 @@ def classify_refusal(
     if judged.permanent and may_be_final and not _means_too_many(reply, stage):
         return Bounced(reply, judged.scope, answer, judged)
     return Deferred(reply, judged.scope, answer, judged)
+
+
+def refuses_parameters(reply: Reply) -> bool:
+    """Whether a reply to MAIL or RCPT may be about the parameters, not about the address."""
+    enhanced = reply.enhanced or ""
+    if not reply.is_permanent or enhanced.startswith(_WRONG_ADDRESS):
+        return False
+    return reply.code in _ABOUT_PARAMETERS or enhanced in _WRONG_SYNTAX
 
 
 def turned_away(reply: Reply, stage: Stage) -> Deferred:

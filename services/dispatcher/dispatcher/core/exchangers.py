@@ -7,6 +7,7 @@ from typing import TypeAlias, assert_never
 from dispatcher.core.refused_hosts import RefusedHosts, is_loopback
 from dispatcher.core.second_look import Unconfirmed, unconfirmed
 from posthouse.answers import Stage, judge, read_answer
+from posthouse.mail.dns_answer import LookupFailed, NoRecords, NoSuchName
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
@@ -34,23 +35,6 @@ class Addresses:
     """The addresses of a host, at least one, in the order to try."""
 
     addresses: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NoSuchName:
-    """DNS is certain that the name does not exist (NXDOMAIN)."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoRecords:
-    """The name exists and has no record of the type asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookupFailed:
-    """DNS gave no answer to rely on: SERVFAIL, timeout, nonsense."""
-
-    reason: str
 
 
 MxAnswer: TypeAlias = Exchangers | NoSuchName | NoRecords | LookupFailed

@@ -5,25 +5,16 @@ says so, whatever the server offers.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from dispatcher.core.actions import Closed, Ready, Say, StartTls
 from dispatcher.core.classify import greeted_by_ourselves, login_refused, not_encrypted, turned_away
 from dispatcher.core.relay_login import LoginDialog, RelayLogin
 from dispatcher.core.routes import TlsPolicy
-from dispatcher.core.transaction import Closed, Ready, StartTls
 from posthouse.answers import Stage
 from posthouse.mail.reply import Reply
 
 _UNKNOWN_MECHANISM = 504  # RFC 4954 section 4
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Say this, and wait for its reply."""
-
-    stage: Stage
-    line: str
 
 
 Step: TypeAlias = Say | StartTls | Ready | Closed

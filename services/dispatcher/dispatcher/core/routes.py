@@ -1,11 +1,11 @@
 """The servers for the mail of a domain, and the site that they are."""
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from dispatcher.core.relay_login import RelayLogin
+from posthouse.mail.address import is_ip_address
 
 SMTP_PORT = 25
 
@@ -59,16 +59,7 @@ def address_in_literal(domain: str) -> str | None:
     if not domain.startswith("["):
         return None
     address = domain[1:-1].lower().removeprefix("ipv6:")
-    return address if is_address(address) else None
-
-
-def is_address(text: str) -> bool:
-    """Whether *text* is an IPv4 or IPv6 address without brackets."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return address if is_ip_address(address) else None
 
 
 # Sites
@@ -89,7 +80,7 @@ def _organisation(host: str) -> str:
     A rule of thumb instead of the Public Suffix List: where it is wrong, two small
     organisations share limits, and nothing else happens.
     """
-    if is_address(host):
+    if is_ip_address(host):
         return host
     labels = host.split(".")
     second_level = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3  # noqa: PLR2004

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from dispatcher.core.envelope import Envelope
 from dispatcher.core.second_look import Unconfirmed
-from dispatcher.core.transaction import Envelope
 from posthouse.mail.outcome import Deferred, Outcome
 from posthouse.mail.scope import Scope
 

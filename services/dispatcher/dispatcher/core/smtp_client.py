@@ -1,10 +1,10 @@
 """One SMTP conversation, client side, without sockets: bytes and calls in, actions out.
 
-`Opening` decides what is said until a message may be sent. The rules (RFC 5321, PIPELINING RFC
-2920):
+`Opening` decides what is said until a message may be sent, `OutboundTransaction` what follows each
+reply to one. Here both are kept in step (RFC 5321, PIPELINING RFC 2920):
 
-- ``_awaited`` holds the commands without a reply, oldest first; the function that ``_ON_REPLY``
-  names deals with a reply. Nothing awaited means idle: a transaction may begin.
+- ``_awaited`` holds the commands without a reply, oldest first. Nothing awaited means idle: a
+  transaction may begin.
 - With PIPELINING all commands of a transaction are written at once; without, ``_unsent`` holds
   those that wait for the reply before them.
 - Each recipient gets exactly one outcome. A conversation that breaks off before the final dot
@@ -15,27 +15,26 @@
 """
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 
-from dispatcher.core.classify import interrupted, turned_away, unanswered
-from dispatcher.core.opening import Opening, Say
-from dispatcher.core.relay_login import RelayLogin
-from dispatcher.core.reply_reader import GarbledReply, ReplyReader
-from dispatcher.core.routes import TlsPolicy
-from dispatcher.core.transaction import (
+from dispatcher.core.actions import (
     Action,
     Closed,
-    Envelope,
     Finished,
-    OutboundTransaction,
+    OutOfStep,
+    Over,
+    Say,
     Send,
     SendContent,
     StartTls,
-    Unsendable,
-    commands,
-    on_the_wire,
 )
+from dispatcher.core.classify import interrupted, turned_away, unanswered
+from dispatcher.core.envelope import Envelope, Unsendable, commands
+from dispatcher.core.opening import Opening
+from dispatcher.core.relay_login import RelayLogin
+from dispatcher.core.reply_reader import GarbledReply, ReplyReader
+from dispatcher.core.routes import TlsPolicy
+from dispatcher.core.transaction import OutboundTransaction
 from posthouse.answers import SERVICE_CLOSING, Stage
 from posthouse.mail.outcome import Deferred
 from posthouse.mail.reply import Reply
@@ -69,7 +68,7 @@ class SmtpClient:
         self._awaited: deque[Stage] = deque(() if self._starts_tls else (Stage.GREETING,))
         self._unsent: deque[tuple[Stage, str]] = deque()
         self._transaction: OutboundTransaction | None = None
-        self._needs_reset = False  # MAIL was taken, and no final dot followed
+        self._needs_reset = False  # of the transaction before
         self._end: Deferred | None = None  # why the conversation is over
         self._actions: list[Action] = []
         self._speaks = False  # the last of these actions is to write
@@ -119,25 +118,15 @@ class SmtpClient:
 
         The server may end it at any time, so the caller need not know that.
         """
+        if envelope.dsn is not None and "DSN" not in self._opening.extensions:
+            envelope = replace(envelope, dsn=None)
         self._transaction = OutboundTransaction(envelope, self._provider)
         if self._end is not None:
             self._transaction.settle(self._end)
             self._finish(untouched=True)
             return self._taken()
         assert self.is_idle
-        try:
-            lines = commands(envelope, self._opening.extensions)
-        except Unsendable as error:
-            self._transaction.settle(error.outcome)
-            self._finish()
-            return self._taken()
-        if not self._reader.is_empty:
-            self._break_off(_OUT_OF_STEP)
-            return self._taken()
-        if self._needs_reset:
-            lines.insert(0, (Stage.RSET, "RSET\r\n"))
-            self._needs_reset = False
-        self._speak(lines)
+        self._start()
         return self._taken()
 
     def quit(self) -> list[Action]:
@@ -153,6 +142,22 @@ class SmtpClient:
         return self._taken()
 
     # Commands
+
+    def _start(self) -> None:
+        """Say what the transaction begins with, or how it ends before."""
+        try:
+            lines = commands(self._current.envelope, self._opening.extensions)
+        except Unsendable as error:
+            self._current.settle(error.outcome)
+            self._finish()
+            return
+        if not self._reader.is_empty:
+            self._break_off(_OUT_OF_STEP)
+            return
+        if self._needs_reset:
+            lines.insert(0, (Stage.RSET, "RSET\r\n"))
+            self._needs_reset = False
+        self._speak(lines)
 
     def _speak(self, lines: list[tuple[Stage, str]]) -> None:
         if "PIPELINING" in self._opening.extensions:
@@ -188,16 +193,19 @@ class SmtpClient:
             self._turned_away(reply, Stage.QUIT)
             return
         stage = self._awaited.popleft()
-        if reply.code == SERVICE_CLOSING:
+        if reply.code == SERVICE_CLOSING or stage is Stage.QUIT:
             self._turned_away(reply, stage)
-        elif (on_reply := _ON_REPLY.get(stage)) is not None:
-            on_reply(self, reply)
+        elif stage is Stage.RSET:
+            if not reply.is_success:
+                self._turned_away(reply, stage)
+        elif self._transaction is not None:
+            self._send_on(self._transaction, stage, reply)
         else:
-            self._go_on(stage, reply)
+            self._open_on(stage, reply)
         if self._unsent and not self._awaited:
             self._say(*self._unsent.popleft())
 
-    def _go_on(self, stage: Stage, reply: Reply) -> None:
+    def _open_on(self, stage: Stage, reply: Reply) -> None:
         """The opening goes on, or ends."""
         match self._opening.on_reply(stage, reply):
             case Say(next_stage, line):
@@ -208,59 +216,32 @@ class SmtpClient:
                 self._starts_tls = isinstance(step, StartTls)
                 self._actions.append(step)
 
-    def _on_rset(self, reply: Reply) -> None:
-        if not reply.is_success:
-            self._turned_away(reply, Stage.RSET)
-
-    def _on_mail(self, reply: Reply) -> None:
-        transaction = self._current
-        transaction.on_mail(reply)
-        if self._unsent and transaction.is_settled:
-            self._unsent.clear()
-            self._finish()
-
-    def _on_rcpt(self, reply: Reply) -> None:
-        transaction = self._current
-        transaction.on_rcpt(reply)
-        if self._unsent and transaction.is_settled:
-            self._unsent.clear()
-            self._needs_reset = True
-            self._finish()
-
-    def _on_data(self, reply: Reply) -> None:
-        transaction = self._current
-        if not reply.is_intermediate:
-            transaction.on_data_refused(reply)
-            self._needs_reset = True
-            self._finish()
-            if reply.is_success:
+    def _send_on(self, transaction: OutboundTransaction, stage: Stage, reply: Reply) -> None:
+        """The transaction goes on, or ends."""
+        match transaction.on_reply(stage, reply, flushed=self._flushed):
+            case None:
+                if self._unsent and transaction.is_settled:
+                    self._unsent.clear()
+                    self._end_or_repeat(transaction)
+            case Say(next_stage, line):
+                self._say(next_stage, line)
+            case SendContent() as content:
+                self._awaited.append(Stage.DOT)
+                self._actions.append(content)
+                self._speaks = True
+            case Over():
+                self._end_or_repeat(transaction)
+            case OutOfStep():
                 self._break_off(_OUT_OF_STEP)
-        elif not transaction.is_settled:
-            self._awaited.append(Stage.DOT)
-            envelope = transaction.envelope
-            self._actions.append(SendContent(on_the_wire(envelope.header, envelope.body)))
-            self._speaks = True
-        elif not transaction.accepted:
-            # RFC 2920 section 3.1: all recipients were refused, and still it waits for a
-            # message. A lone dot ends that, and its answer is for no recipient.
-            self._say(Stage.DOT, ".\r\n")
+
+    def _end_or_repeat(self, transaction: OutboundTransaction) -> None:
+        self._needs_reset = self._needs_reset or transaction.needs_reset
+        if transaction.goes_without_dsn():
+            # What it says that it offers counts no more, for this connection.
+            self._opening.extensions.pop("DSN", None)
+            self._start()
         else:
-            # MAIL was refused and RCPT taken: a dot might deliver an empty message.
-            self._break_off(_OUT_OF_STEP)
-
-    def _on_dot(self, reply: Reply) -> None:
-        if self._flushed:
-            self._current.on_dot(reply)
             self._finish()
-            return
-        # It has not seen the dot: it may well refuse the message by now, but not take it.
-        if not reply.is_success:
-            self._current.on_dot(reply)
-            self._finish()
-        self._break_off(_OUT_OF_STEP)
-
-    def _on_quit(self, reply: Reply) -> None:
-        self._turned_away(reply, Stage.QUIT)
 
     # The end
 
@@ -296,13 +277,3 @@ class SmtpClient:
             self._transaction.settle(reason)
             self._finish(untouched=not self._transaction.answered)
         self._actions.append(Closed(reason, at, cut))
-
-
-_ON_REPLY: dict[Stage, Callable[[SmtpClient, Reply], None]] = {
-    Stage.RSET: SmtpClient._on_rset,  # noqa: SLF001 - the table is part of the class
-    Stage.MAIL: SmtpClient._on_mail,  # noqa: SLF001
-    Stage.RCPT: SmtpClient._on_rcpt,  # noqa: SLF001
-    Stage.DATA: SmtpClient._on_data,  # noqa: SLF001
-    Stage.DOT: SmtpClient._on_dot,  # noqa: SLF001
-    Stage.QUIT: SmtpClient._on_quit,  # noqa: SLF001
-}

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 from dispatcher.core.relay_login import RelayLogin
-from dispatcher.core.routes import SMTP_PORT, TlsPolicy, is_address
+from dispatcher.core.routes import SMTP_PORT, TlsPolicy
+from posthouse.mail.address import is_ip_address
 
 IMPLICIT_TLS_PORT = 465  # RFC 8314 section 7.3
 
@@ -104,9 +105,9 @@ def parse_next_hop(text: str, read_secret: ReadSecret) -> NextHop:
     port = int(match["port"] or SMTP_PORT)
     if not 0 < port < 65536:  # noqa: PLR2004
         raise InvalidRoute(f"{target!r} has no port between 1 and 65535")
-    if not (is_address(name) or _HOST_NAME.fullmatch(name)):
+    if not (is_ip_address(name) or _HOST_NAME.fullmatch(name)):
         raise InvalidRoute(f"{target!r} names neither a host nor an address")
-    is_host = bool(match["literal"] or match["port"] or is_address(name))
+    is_host = bool(match["literal"] or match["port"] or is_ip_address(name))
     options = _options(target, given)
     secret_file = options.get("secret_file", "")
     login = _login(target, options.get("user", ""), secret_file, read_secret)

@@ -1,196 +1,49 @@
-"""One message for one server: its envelope, commands and octets, and each recipient's outcome."""
+"""One message for one server: what follows each reply, and each recipient's outcome."""
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
-from dispatcher.core.classify import classify_refusal, classify_reply, unsendable
-from dispatcher.core.second_look import Unconfirmed, unconfirmed
+from dispatcher.core.actions import OutOfStep, Over, Say, SendContent
+from dispatcher.core.classify import classify_refusal, classify_reply, refuses_parameters
+from dispatcher.core.envelope import Envelope, on_the_wire
 from posthouse.answers import Stage
-from posthouse.mail.address import Address, InvalidAddress
-from posthouse.mail.message import has_bare_line_end
-from posthouse.mail.outcome import Bounced, Deferred, Outcome
+from posthouse.mail.outcome import Deferred, Delivered, Outcome
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
 
-# What is written in one go; of more, this much at most is copied at a time.
-PIECE = 256 * 1024
-
-Octets: TypeAlias = bytes | memoryview
-
-# Addresses that go between "<" and ">" without further checks: printable ASCII without blank,
-# angle bracket and quote.
-_HARMLESS = re.compile(r"[!#-;=?-~]+@[!#-;=?A-~]+")
-
-_RECEIVED = re.compile(rb"^received:(?:[^\r\n]|\r\n[ \t])*", re.IGNORECASE | re.MULTILINE)
-_WITH_UTF8SMTP = re.compile(rb"\swith\s+UTF8SMTP")
-
-
-class Unsendable(Exception):
-    """This message must not or cannot be sent over this conversation; *outcome* says why."""
-
-    def __init__(self, outcome: Bounced | Unconfirmed) -> None:
-        super().__init__(outcome.reply.text)
-        self.outcome = outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """One message for one server."""
-
-    sender: str  # "" for the null reverse-path
-    recipients: tuple[str, ...]  # at least one
-    header: bytes  # with the empty line that ends it
-    body: bytes
-    is_sound: bool = False  # `flaw` was asked before, and has none
-
-    @property
-    def size(self) -> int:
-        """Octets of the message, before dots are doubled."""
-        return len(self.header) + len(self.body)
-
-
-def commands(envelope: Envelope, extensions: Mapping[str, str]) -> list[tuple[Stage, str]]:
-    """MAIL, RCPT for each recipient, DATA, for a server that offers *extensions*.
-
-    Raises Unsendable if the message must not leave, or is more than the server can take; then its
-    outcome has host scope.
-    """
-    if not envelope.is_sound and (problem := flaw(envelope.header, envelope.body)):
-        raise Unsendable(unsendable(554, "5.6.0", problem))
-    sender = _path(envelope.sender) if envelope.sender else ""
-    recipients = [_path(recipient) for recipient in envelope.recipients]
-    addresses_are_ascii = sender.isascii() and all(map(str.isascii, recipients))
-    parameters = _parameters(envelope, extensions, addresses_are_ascii=addresses_are_ascii)
-    return [
-        (Stage.MAIL, f"MAIL FROM:<{sender}>{parameters}\r\n"),
-        *[(Stage.RCPT, f"RCPT TO:<{path}>\r\n") for path in recipients],
-        (Stage.DATA, "DATA\r\n"),
-    ]
-
-
-def _path(address: str) -> str:
-    """The address as written in a command, with an A-label domain if that avoids SMTPUTF8."""
-    if _HARMLESS.fullmatch(address):
-        return address
-    try:
-        parsed = Address.parse(address)
-    except InvalidAddress as error:
-        problem = f"the message was not sent: {error}"
-        raise Unsendable(unsendable(553, "5.1.3", problem)) from error
-    if parsed.local.isascii():
-        return f"{parsed.local}@{parsed.ascii_domain}"
-    return str(parsed)
-
-
-def _parameters(
-    envelope: Envelope, extensions: Mapping[str, str], *, addresses_are_ascii: bool
-) -> str:
-    """The parameters after the reverse-path in MAIL."""
-    parameters = ""
-    size = envelope.size
-    if (limit := extensions.get("SIZE")) is not None:
-        # RFC 1870 section 3: no number, or 0, is no fixed limit.
-        if limit.isdigit() and 0 < int(limit) < size:
-            raise _not_taken(552, "5.3.4", f"{size} octets, and the host takes {limit}")
-        parameters += f" SIZE={size}"
-    header_is_ascii = envelope.header.isascii()
-    if not (header_is_ascii and envelope.body.isascii()):
-        # RFC 6152 section 3: without the extension 8-bit content must not be sent.
-        if "8BITMIME" not in extensions:
-            raise _not_taken(554, "5.6.3", "8-bit content, and the host does not offer 8BITMIME")
-        parameters += " BODY=8BITMIME"
-    if not addresses_are_ascii or (not header_is_ascii and _is_internationalized(envelope.header)):
-        if "SMTPUTF8" not in extensions:
-            what, enhanced = ("header", "5.6.9") if addresses_are_ascii else ("address", "5.6.7")
-            raise _not_taken(553, enhanced, f"UTF-8 {what}, and the host does not offer SMTPUTF8")
-        parameters += " SMTPUTF8"
-    return parameters
-
-
-def _not_taken(code: int, enhanced: str, text: str) -> Unsendable:
-    """Another host may take it, or this one later: an overloaded front forgets its extensions."""
-    return Unsendable(unconfirmed(unsendable(code, enhanced, text), Scope.HOST))
-
-
-def _is_internationalized(header: bytes) -> bool:
-    """Whether the client asked for SMTPUTF8: our trace field, the topmost, says so (RFC 6531 4.3).
-
-    Octets that are not UTF-8 must not be declared as such, whatever the client said.
-    """
-    received = _RECEIVED.search(header)
-    if received is None or _WITH_UTF8SMTP.search(received[0]) is None:
-        return False
-    try:
-        header.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def flaw(header: bytes, body: bytes) -> str | None:
-    """Why this message must not leave, or None.
-
-    A bare CR, a bare LF or a NUL lets a receiver see another end of data than we do (SMTP
-    smuggling), so each may only occur as CRLF or not at all (RFC 5321 section 2.3.8).
-    """
-    if has_bare_line_end(header) or has_bare_line_end(body):
-        return "the message was not sent: it holds a bare CR or LF, or a NUL"
-    if not header.endswith(b"\r\n"):
-        return "the message was not sent: its header does not end with a line end"
-    return None
-
-
-def on_the_wire(header: bytes, body: bytes) -> Iterator[tuple[Octets, ...]]:
-    """The data after 354, header, body and final dot (RFC 5321 section 4.5.2), in portions.
-
-    *header* ends with a line end. A message of up to PIECE octets is one portion; nothing is
-    copied but pieces in which a line begins with a dot.
-    """
-    end = b".\r\n" if body.endswith(b"\r\n") or not body else b"\r\n.\r\n"
-    if len(body) <= PIECE:
-        return iter(((_stuffed(header), _stuffed(body), end),))
-    return _in_pieces(_stuffed(header), body, end)
-
-
-def _in_pieces(header: bytes, body: bytes, end: bytes) -> Iterator[tuple[Octets, ...]]:
-    yield (header,)
-    for start in range(0, len(body), PIECE):
-        yield (_piece(body, start),)
-    yield (end,)
-
-
-def _stuffed(part: bytes) -> bytes:
-    # It begins at the start of a line. Searching backwards takes half the time.
-    if part.rfind(b"\r\n.") >= 0:
-        part = part.replace(b"\r\n.", b"\r\n..")
-    return b"." + part if part.startswith(b".") else part
-
-
-def _piece(body: bytes, start: int) -> Octets:
-    """The piece of *body* from *start* on, stuffed, wherever lines were cut."""
-    if not start:
-        return _stuffed(body[:PIECE])
-    end = start + PIECE
-    line_end = start - 2  # a dot that begins the piece may begin a line
-    if body.rfind(b"\r\n.", line_end, end) < 0:
-        return memoryview(body)[start:end]
-    return body[line_end:end].replace(b"\r\n.", b"\r\n..")[2:]
+Step: TypeAlias = Say | SendContent | Over | OutOfStep
 
 
 class OutboundTransaction:
-    """One message; each recipient gets exactly one outcome, and keeps the first."""
+    """One message; each recipient gets exactly one outcome, and keeps the first.
 
-    __slots__ = ("_asked", "_outcomes", "_provider", "accepted", "answered", "envelope")
+    But for those whose parameters of DSN the server refuses, although it offers DSN: they are asked
+    for once more, without. A report is not worth a message.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_outcomes",
+        "_provider",
+        "_refused_dsn",
+        "_to",
+        "accepted",
+        "answered",
+        "envelope",
+        "needs_reset",
+    )
 
     def __init__(self, envelope: Envelope, provider: str = "") -> None:
-        self.envelope = envelope
+        self.envelope = envelope  # with those recipients that are asked for
         self._provider = provider  # whose server it is, if known
-        self.accepted = 0  # recipients that the server took
         self.answered = False  # whether the server has answered anything of it
+        self.needs_reset = False  # MAIL was taken, and no final dot followed
+        self.accepted = 0  # recipients that the server took
         self._asked = 0  # recipients that the server has answered for
+        self._to: Sequence[int] = range(len(envelope.recipients))  # the numbers of those
         self._outcomes: list[Outcome | None] = [None] * len(envelope.recipients)
+        self._refused_dsn: list[int] = []  # recipients that may be taken without its parameters
 
     @property
     def is_settled(self) -> bool:
@@ -206,77 +59,88 @@ class OutboundTransaction:
         """Give *outcome* to every recipient that has none yet."""
         self._outcomes = [known or outcome for known in self._outcomes]
 
-    def on_mail(self, reply: Reply) -> None:
-        """The server answered MAIL."""
-        self.answered = True
-        if not reply.is_success:
-            self._refuse(reply, Stage.MAIL, recipients=len(self._outcomes))
+    def goes_without_dsn(self) -> bool:
+        """Whether it has to begin again, without parameters that were refused; then it does."""
+        if not self._refused_dsn:
+            return False
+        recipients = self.envelope.recipients
+        left = tuple([recipients[number] for number in self._refused_dsn])
+        self.envelope = replace(self.envelope, recipients=left, dsn=None)
+        self._to, self._refused_dsn = self._refused_dsn, []
+        for number in self._to:
+            self._outcomes[number] = None
+        self.accepted = self._asked = 0
+        return True
 
-    def on_rcpt(self, reply: Reply) -> None:
-        """The server answered for the next recipient."""
-        number = self._asked
+    def on_reply(self, stage: Stage, reply: Reply, *, flushed: bool) -> Step | None:
+        """What follows *reply*; None: the next command, or the reply to it.
+
+        *flushed*: all that was written had left us before.
+        """
+        match stage:
+            case Stage.MAIL:
+                self._on_mail(reply)
+                return None
+            case Stage.RCPT:
+                self._on_rcpt(reply)
+                return None
+            case Stage.DATA:
+                return self._on_data(reply)
+            case _:
+                return self._on_dot(reply, flushed=flushed)
+
+    def _on_mail(self, reply: Reply) -> None:
+        self.answered = True
+        self.needs_reset = reply.is_success
+        if reply.is_success:
+            return
+        dsn = self.envelope.dsn
+        if dsn is not None and dsn.parameters and refuses_parameters(reply):
+            self._refused_dsn = list(self._to)
+            self.settle(Deferred(reply, Scope.HOST))
+        else:
+            self._refuse(reply, Stage.MAIL, recipients=len(self._to))
+
+    def _on_rcpt(self, reply: Reply) -> None:
+        number, recipient = self._to[self._asked], self.envelope.recipients[self._asked]
         self._asked += 1
         if reply.is_success:
             self.accepted += 1
-        elif self._outcomes[number] is None:
+            return
+        if self._outcomes[number] is not None:
+            return
+        dsn = self.envelope.dsn
+        if dsn is not None and dsn.of(recipient).parameters and refuses_parameters(reply):
+            self._refused_dsn.append(number)
+            self._outcomes[number] = Deferred(reply, Scope.HOST)
+        else:
             self._outcomes[number] = classify_refusal(reply, Stage.RCPT, provider=self._provider)
 
-    def on_data_refused(self, reply: Reply) -> None:
-        """The server does not want the message."""
-        self._refuse(reply, Stage.DATA, recipients=self.accepted)
+    def _on_data(self, reply: Reply) -> Step:
+        if not reply.is_intermediate:
+            self.needs_reset = True
+            self._refuse(reply, Stage.DATA, recipients=self.accepted)
+            return OutOfStep() if reply.is_success else Over()
+        if not self.is_settled:
+            return SendContent(on_the_wire(self.envelope.header, self.envelope.body))
+        if not self.accepted:
+            # RFC 2920 section 3.1: all recipients were refused, and still it waits for a
+            # message. A lone dot ends that, and its answer is for no recipient.
+            return Say(Stage.DOT, ".\r\n")
+        # MAIL was refused and RCPT taken: a dot might deliver an empty message.
+        return OutOfStep()
 
-    def on_dot(self, reply: Reply) -> None:
-        """The server answered the final dot."""
-        self.settle(
-            classify_reply(reply, Stage.DOT, recipients=self.accepted, provider=self._provider)
-        )
+    def _on_dot(self, reply: Reply, *, flushed: bool) -> Step:
+        # If it has not seen the dot, it may well refuse the message by now, but not take it.
+        if flushed or not reply.is_success:
+            self.needs_reset = False
+            outcome = classify_reply(
+                reply, Stage.DOT, recipients=self.accepted, provider=self._provider
+            )
+            if self.envelope.dsn is not None and isinstance(outcome, Delivered):
+                outcome = replace(outcome, asked_for_reports=True)
+            self.settle(outcome)
+        return Over() if flushed else OutOfStep()
 
     def _refuse(self, reply: Reply, stage: Stage, *, recipients: int) -> None:
         self.settle(classify_refusal(reply, stage, recipients=recipients, provider=self._provider))
-
-
-# What a conversation asks for
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Write this."""
-
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SendContent:
-    """Write these portions in this order, each when the one before it has left us."""
-
-    portions: Iterator[tuple[Octets, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class StartTls:
-    """Begin the TLS handshake, then call tls_started()."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Greetings are exchanged; transactions may begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The transaction is over."""
-
-    outcomes: tuple[Outcome, ...]  # in the order of the recipients
-    untouched: bool = False  # the server left before it answered anything of it
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The conversation is over; nothing more may be written."""
-
-    reason: Deferred
-    at: Stage | None = None  # what was waited for, or answered by the last reply
-    cut: bool = False  # no reply ended it: the connection broke off, or was given up
-
-
-Action: TypeAlias = Send | SendContent | StartTls | Ready | Finished | Closed

@@ -1,6 +1,6 @@
 """From a request and facts to deliveries: decided first, signed last."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -8,12 +8,14 @@ from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from policy.core import dkim
+from policy.core.draft import Copy, Draft, Rejection, from_domains
 from policy.core.facts import Facts, SigningIdentity, SigningUnavailable, signing_identity
-from policy.core.request import Request
-from policy.core.steps import Copy, Draft, Rejection, from_domains, run_steps, steps_for
+from policy.core.request import Recipient, Request
+from policy.core.steps import run_steps, steps_for
 from posthouse.mail import return_path, signed_id
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Header
+from posthouse.mail.sandboxed_copy import SandboxedCopy
 from posthouse.mail.submission import Delivery, Rendition, Submission
 from posthouse.mail.suppression_list import SuppressedRecipient
 
@@ -37,6 +39,14 @@ class Plan:
     deliveries: tuple[Delivery, ...]  # one for each recipient of each copy
     suppressed: tuple[SuppressedRecipient, ...]
     detail: dict[str, Any]  # for the timeline
+    sandboxed: tuple[SandboxedCopy, ...] = ()  # each rendition, if it is from the sandbox domain
+
+
+class _PlannedCopy(NamedTuple):
+    rendition: PlannedRendition
+    deliveries: tuple[Delivery, ...]
+    identity: SigningIdentity
+    sandboxed: SandboxedCopy | None
 
 
 class UnsignedRendition(NamedTuple):
@@ -47,13 +57,33 @@ class UnsignedRendition(NamedTuple):
     fields: tuple[dkim.Unsigned, ...]
 
 
+_UNALIGNED = (
+    "the return path host {} is neither the sending domain {} nor below it, which the profile"
+    " requires: give the domain a return path host of its own"
+)
+
+_COPIES_AT_A_STRETCH = 32
+
 Decision: TypeAlias = Plan | Rejection | SigningUnavailable
 Sign: TypeAlias = Callable[[Sequence[dkim.Unsigned]], Sequence[bytes]]
 """Makes a signature of each."""
 
 
 def decide(request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]) -> Decision:
-    """Decide what is sent to whom; *ids* names the new rows.
+    """Decide what is sent to whom; *ids* names the new rows."""
+    pieces = decide_in_pieces(request, facts, now, ids)
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            decision: Decision = end.value
+            return decision
+
+
+def decide_in_pieces(
+    request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]
+) -> Generator[None, None, Decision]:
+    """As `decide`, with a pause after every millisecond of copies: a message may have a thousand.
 
     The signing identity of each copy follows from its From after the last step.
     """
@@ -61,29 +91,59 @@ def decide(request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]) -
     if isinstance(draft, Rejection):
         return draft
 
-    renditions: list[PlannedRendition] = []
-    deliveries: list[Delivery] = []
-    identities: list[SigningIdentity] = []
+    copies: list[_PlannedCopy] = []
     for copy in draft.copies:
-        if not copy.recipients:
+        if not copy.recipients and not request.submission.attributes.sandboxed:
             continue
-        identity = signing_identity(from_domains(copy.header, request), facts)
-        if isinstance(identity, SigningUnavailable):
-            return identity
-        identities.append(identity)
-        id_, today = next(ids), now.date()
-        header = _identified(copy.header, request.submission, id_, facts, today)
-        renditions.append(PlannedRendition(id_, header, copy.body, identity.keys))
-        host, key = identity.return_path_host, facts.relay.return_path_key
-        to_host = partial(return_path.sign, host=host, key=key, today=today)
-        deliveries += _deliveries(request, copy, id_, to_host, ids)
+        one = _planned(copy, request, facts, now, ids)
+        if not isinstance(one, _PlannedCopy):
+            return one
+        copies.append(one)
+        if len(copies) % _COPIES_AT_A_STRETCH == 0:
+            yield
+    deliveries = tuple([delivery for one in copies for delivery in one.deliveries])
     return Plan(
         submission=request.submission,
-        renditions=tuple(renditions),
-        deliveries=tuple(deliveries),
+        renditions=tuple([one.rendition for one in copies]),
+        deliveries=deliveries,
         suppressed=draft.suppressed,
-        detail=_detail(draft, len(deliveries), identities),
+        detail=_detail(draft, len(deliveries), [one.identity for one in copies]),
+        sandboxed=tuple([one.sandboxed for one in copies if one.sandboxed]),
     )
+
+
+def _planned(
+    copy: Copy, request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]
+) -> "_PlannedCopy | Rejection | SigningUnavailable":
+    is_sandboxed = request.submission.attributes.sandboxed
+    # The sandbox domain is the relay's own.
+    candidates = () if is_sandboxed else from_domains(copy.header, request)
+    identity = signing_identity(candidates, facts)
+    if isinstance(identity, SigningUnavailable):
+        return identity
+    is_strict = request.profile.bounces.aligned_return_path and not is_sandboxed
+    if is_strict and not identity.is_aligned:
+        return Rejection(_UNALIGNED.format(identity.return_path_host, identity.domain))
+    id_, today = next(ids), now.date()
+    header = _identified(copy.header, request.submission, id_, facts, today)
+    host, key = identity.return_path_host, facts.relay.return_path_key
+    to_host = partial(return_path.sign, host=host, key=key, today=today)
+    to = copy.recipients
+    if is_sandboxed:
+        to = tuple([recipient for recipient in to if recipient.address in facts.confirmed])
+    return _PlannedCopy(
+        PlannedRendition(id_, header, copy.body, identity.keys),
+        tuple(_deliveries(request, to, id_, to_host, ids)),
+        identity,
+        _sandboxed(id_, copy.recipients, to) if is_sandboxed else None,
+    )
+
+
+def _sandboxed(
+    id_: UUID, all_of_them: Sequence[Recipient], confirmed: Sequence[Recipient]
+) -> SandboxedCopy:
+    named = tuple(recipient.address for recipient in all_of_them)
+    return SandboxedCopy(id_, named, tuple(recipient.address for recipient in confirmed))
 
 
 def _identified(
@@ -96,13 +156,13 @@ def _identified(
 
 def _deliveries(
     request: Request,
-    copy: Copy,
+    recipients: Sequence[Recipient],
     rendition_id: UUID,
     return_path_of: Callable[[UUID], str],
     ids: Iterator[UUID],
 ) -> Iterator[Delivery]:
     submission = request.submission
-    for recipient, id_ in zip(copy.recipients, ids, strict=False):
+    for recipient, id_ in zip(recipients, ids, strict=False):
         yield Delivery(
             id=id_,
             submission_id=submission.id,
@@ -110,7 +170,7 @@ def _deliveries(
             rendition_id=rendition_id,
             lane=submission.lane,
             recipient=recipient.address,
-            # Ours only: nothing may come back for it (RFC 5321 section 4.5.5).
+            # Nothing may come back for what is from nobody (RFC 5321 section 4.5.5).
             return_path=return_path_of(id_) if submission.sender else "",
             kind=recipient.kind,
         )
@@ -126,19 +186,30 @@ def _detail(draft: Draft, deliveries: int, identities: Sequence[SigningIdentity]
         "signed": [f"{key.selector}._domainkey.{key.domain}" for key in keys],
     }
     notes = dict.fromkeys([identity.note for identity in identities if identity.note])
+    notes |= dict.fromkeys(draft.request.submission.attributes.notes)
     return {**detail, "note": "; ".join(notes)} if notes else detail
 
 
 def unsigned(plan: Plan, now: datetime) -> Iterator[UnsignedRendition]:
-    """The data to sign of each of its renditions; the body they share is hashed once."""
-    shared: bytes | None = None
+    """The data to sign of each of its renditions; a body that they share is hashed once."""
+    return (one for one in unsigned_in_pieces(plan, now) if one is not None)
+
+
+def unsigned_in_pieces(plan: Plan, now: datetime) -> Iterator[UnsignedRendition | None]:
+    """As `unsigned`, with None wherever there may be a pause: a body may have 25 MB."""
+    body: bytes | None = None
+    hashed = b""
     for one in plan.renditions:
         fields: tuple[dkim.Unsigned, ...] = ()
-        if one.keys and one.body is not None:
-            fields = dkim.unsigned(one.header, dkim.body_hash(one.body), one.keys, now)
-        elif one.keys:
-            shared = shared or dkim.body_hash(plan.submission.body)
-            fields = dkim.unsigned(one.header, shared, one.keys, now)
+        if one.keys:
+            own = plan.submission.body if one.body is None else one.body
+            if own is not body:
+                body = own
+                if len(own) <= dkim.PIECE_OCTETS:
+                    hashed = dkim.body_hash(own)
+                else:
+                    hashed = yield from dkim.body_hash_in_pieces(own)
+            fields = dkim.unsigned(one.header, hashed, one.keys, now)
         yield UnsignedRendition(plan.submission.id, one, fields)
 
 

@@ -1,6 +1,6 @@
 """Facts about a message from elsewhere, and the choice of its signing identity."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -44,6 +44,8 @@ class Facts:
     relay: Relay
     domains: Mapping[str, KnownDomain]  # of the request's from_domains those that the account owns
     suppressions: Mapping[str, tuple[Suppression, ...]]  # of recipients, as the request spells them
+    # Those recipients of a message from the sandbox domain that may get it.
+    confirmed: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,12 @@ class SigningIdentity:
     return_path_host: str
     keys: tuple[SigningKey, ...]  # empty: it goes out unsigned
     note: str | None = None  # for the timeline, when the signature is not the sender's own
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether bounces come back to its domain or below: SPF aligns (RULES E20, RFC 7489)."""
+        host, domain = self.return_path_host, self.domain
+        return host == domain or host.endswith(f".{domain}")
 
 
 def naming_domain(candidates: tuple[str, ...], facts: Facts) -> str:

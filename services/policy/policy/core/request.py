@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import idna
 
-from posthouse.mail.address import InvalidAddress
+from posthouse.mail.address import InvalidAddress, domains_above
 from posthouse.mail.mailbox import mailboxes
 from posthouse.mail.message import Field, Header
 from posthouse.mail.submission import RecipientKind, Submission
 from posthouse.profiles import Profile
+from posthouse.profiles.choices import FromPolicy
 
 
 class Recipient(NamedTuple):
@@ -37,11 +38,7 @@ class Request:
 
 
 def read(submission: Submission, profile: Profile) -> Request:
-    """Read the header of *submission* as *profile* understands it.
-
-    Control headers of a profile become typed values here. The native one has none: its envelope
-    says everything.
-    """
+    """Read the header of *submission*; what its control headers say was read at admission."""
     header = Header.parse(submission.header)
     author = author_field(header)
     return Request(
@@ -50,9 +47,16 @@ def read(submission: Submission, profile: Profile) -> Request:
         received_at=_received_at(submission),
         header=header,
         author=author,
-        recipients=tuple([Recipient(address) for address in submission.recipients]),
-        from_domains=domains_by_preference(author, submission.sender),
+        recipients=_recipients(submission),
+        from_domains=signing_domains(author, submission, profile),
     )
+
+
+def _recipients(submission: Submission) -> tuple[Recipient, ...]:
+    kinds = submission.attributes.kinds
+    if not kinds:
+        return tuple([Recipient(address) for address in submission.recipients])
+    return tuple([Recipient(a, kinds.get(a, RecipientKind.TO)) for a in submission.recipients])
 
 
 def author_field(header: Header) -> Field | None:
@@ -63,13 +67,37 @@ def author_field(header: Header) -> Field | None:
     return None
 
 
-def domains_by_preference(author: Field | None, sender: str) -> tuple[str, ...]:
-    """The domains that may sign for a message: that of *author*, then that of MAIL FROM."""
+def signing_domains(
+    author: Field | None, submission: Submission, profile: Profile
+) -> tuple[str, ...]:
+    """The domains that may sign for a message under *author*, first choice first.
+
+    Where hosts of domains may send, those domains sign for them.
+    """
+    domains = domains_by_preference(author, other_signer(submission, profile))
+    if not profile.sender.hosts_of_domains:
+        return domains
+    named = (name for domain in domains for name in (domain, *domains_above(domain)))
+    return tuple(dict.fromkeys(named))
+
+
+def other_signer(submission: Submission, profile: Profile) -> str:
+    """The address whose domain signs where that of From cannot; "" for none.
+
+    That is MAIL FROM, or the address that a Sender field names (C16).
+    """
+    if profile.sender.from_policy is FromPolicy.KEEP_AND_ADD_SENDER:
+        return profile.sender.signed_by
+    return submission.sender
+
+
+def domains_by_preference(author: Field | None, other: str) -> tuple[str, ...]:
+    """The domains that may sign for a message: that of *author*, then that of *other*."""
     own = _author_domain(author) if author else None
-    envelope = _a_labels(sender.rpartition("@")[2].lower())
-    if own is None or own == envelope:
-        return (envelope,) if envelope else ()
-    return (own, envelope) if envelope else (own,)
+    second = _a_labels(other.rpartition("@")[2].lower())
+    if own is None or own == second:
+        return (second,) if second else ()
+    return (own, second) if second else (own,)
 
 
 @lru_cache(maxsize=256)  # an application sends as a few

@@ -9,6 +9,7 @@ from uuid import UUID
 from posthouse.mail.message import Field, Header, field, has_bare_line_end
 
 _LINE_LIMIT = 998  # octets without CRLF (RFC 5322 section 2.1.1)
+_MOST_PLAIN = 900  # of them, those of a value beside its name
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 
@@ -82,7 +83,9 @@ def status_fields(groups: Iterable[Iterable[tuple[str, str]]]) -> Entity:
 
 
 def _status(name: str, value: str) -> Field:
-    return field(name, plain(value))
+    # What is printable ASCII stays as it is: a sender compares it with what it gave.
+    is_plain = value.isascii() and value.isprintable() and len(value) <= _MOST_PLAIN
+    return field(name, value if is_plain else plain(value))
 
 
 def plain(text: str) -> str:
@@ -90,7 +93,7 @@ def plain(text: str) -> str:
     shown = "".join(
         c if " " <= c <= "~" else " " if c.isspace() else f"\\x{{{ord(c):X}}}" for c in text
     )
-    return " ".join(word[:900] for word in shown.split())
+    return " ".join(word[:_MOST_PLAIN] for word in shown.split())
 
 
 def reply_fields(message_id: str | None) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
-"""The notices that we send: reports to senders (RFC 3464), digests, and forwarded mail."""
+"""The notices that we send: their frame, digests, and forwarded mail."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,27 +7,14 @@ from email.utils import format_datetime
 from typing import Any
 from uuid import UUID
 
-from bounces.core.notices.composing import (
-    headers_only,
-    message,
-    plain,
-    reply_fields,
-    status_fields,
-    whole_message,
-    words,
-)
+from bounces.core.notices.composing import message, plain, whole_message, words
+from posthouse.mail.due_results import Digest, UntoldResult
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header
-from posthouse.mail.submission import Submission
-from posthouse.mail.undelivered import OWN_CREDENTIAL, Digest, Means, Undelivered, UntoldFailure
+from posthouse.mail.submission import OWN_CREDENTIAL, Submission
 
-_STATUS = re.compile(r"[45]\.\d{1,3}\.\d{1,3}")
-_HOST = re.compile(r"[\[ :]")  # ends the name in mx.example[192.0.2.1]:25
-_MOST_IN_WORDS = 100  # recipients; the fields below name all of them
 _MOST_CHARACTERS_OF_REPLY = 1_000
-# Characters that an address in a report must not show as themselves (RFC 6533 section 3).
-_NOT_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +48,6 @@ class Frame:
             header=header,
             body=body,
         )
-
-
-def non_delivery(told: Undelivered, frame: Frame) -> tuple[bytes, bytes]:
-    """Header and body of the report on *told*; to be forwarded it contains the whole message."""
-    header = Header.parse(told.header)
-    first, *others = told.failures
-    more = f" and {len(others)} more" if others else ""
-    parts = [
-        words(_explanation(told, frame.hostname)),
-        status_fields(_groups(told, frame.hostname)),
-    ]
-    if told.means is Means.FORWARD and told.header:
-        parts.append(whole_message(told.header + told.body))
-    elif told.header:
-        parts.append(headers_only(told.header.removesuffix(b"\r\n")))
-    return message(
-        [
-            *common_fields(frame, told.address, f"Not delivered: {plain(first.recipient)}{more}"),
-            ("Auto-Submitted", "auto-replied"),
-            *reply_fields(header.first("Message-ID")),
-        ],
-        "report; report-type=delivery-status",
-        parts,
-        frame.id,
-    )
 
 
 def digest(told: Digest, frame: Frame) -> tuple[bytes, bytes]:
@@ -137,25 +98,6 @@ def common_fields(frame: Frame, to: str, subject: str) -> list[tuple[str, str]]:
 # In words.
 
 
-def _explanation(told: Undelivered, hostname: str) -> Iterator[str]:
-    count = len(told.failures)
-    to = "this recipient" if count == 1 else f"these {count} recipients"
-    yield f"This is the mail system at {plain(hostname)}."
-    yield ""
-    yield f"Your message was accepted on {_date(told.accepted_at)}."
-    yield f"It could not be delivered to {to}, and will not be tried again:"
-    for failure in told.failures[:_MOST_IN_WORDS]:
-        yield ""
-        yield from _failure(failure)
-    if count > _MOST_IN_WORDS:
-        yield ""
-        yield f"and {count - _MOST_IN_WORDS} more, which the delivery report below names."
-    yield ""
-    yield f"Its number here is {told.submission_id.hex}."
-    if not told.header:
-        yield "Its text is no longer kept."
-
-
 def _listed(told: Digest, hostname: str) -> Iterator[str]:
     yield f"This is the mail system at {plain(hostname)}."
     yield ""
@@ -163,17 +105,17 @@ def _listed(told: Digest, hostname: str) -> Iterator[str]:
     yield f"These are the {told.count} recipients that you were not told of yet:"
     for submission_id, failure in told.failures:
         yield ""
-        yield from _failure(failure)
+        yield from failure_in_words(failure)
         yield f"      message {submission_id.hex}"
     if (left := told.count - len(told.failures)) > 0:
         yield ""
         yield f"and {left} more: see the timelines of the messages."
 
 
-def _failure(failure: UntoldFailure) -> Iterator[str]:
+def failure_in_words(failure: UntoldResult) -> Iterator[str]:
     """The recipient, who says what, and the words of the other side as they came."""
     yield f"  {failure.recipient}"
-    detail, when = failure.detail, _date(failure.at)
+    detail, when = failure.detail, date_text(failure.at)
     host = detail.get("host") or detail.get("remote_mta") or detail.get("reporting_mta")
     server = f"the server {plain(host)}" if host else "this mail system"
     match failure.kind:
@@ -188,12 +130,17 @@ def _failure(failure: UntoldFailure) -> Iterator[str]:
             yield f"      On {when} {server} reported that it failed:"
         case _:
             yield f"      On {when} {server} refused it:"
-    for line in _reply(detail).split("\n"):
+    yield from words_of_other_side(failure)
+
+
+def words_of_other_side(result: UntoldResult) -> Iterator[str]:
+    """The lines of its reply, if it said anything."""
+    for line in reply_in(result.detail).split("\n"):
         if line.strip():
             yield f"        {line}"
 
 
-def _reply(detail: Any) -> str:
+def reply_in(detail: Any) -> str:
     """What the other side said; a line break stays one."""
     said = detail.get("reply") or detail.get("diagnostic") or ""
     parts = (detail.get("code") or "", detail.get("enhanced") or "", said)
@@ -201,50 +148,6 @@ def _reply(detail: Any) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in reply)
 
 
-def _date(when: datetime) -> str:
+def date_text(when: datetime) -> str:
+    """*when*, to the second."""
     return format_datetime(when.replace(microsecond=0))
-
-
-# For programs.
-
-
-def _groups(told: Undelivered, hostname: str) -> Iterator[list[tuple[str, str]]]:
-    """The fields of the message, then those of each recipient (RFC 3464 section 2)."""
-    yield [
-        ("Reporting-MTA", f"dns; {hostname}"),
-        ("X-Posthouse-Queue-Id", told.submission_id.hex),
-        ("Arrival-Date", _date(told.accepted_at)),
-    ]
-    for failure in told.failures:
-        yield list(_of_recipient(failure))
-
-
-def _of_recipient(failure: UntoldFailure) -> Iterator[tuple[str, str]]:
-    detail = failure.detail
-    yield "Final-Recipient", _typed(failure.recipient)
-    yield "Action", "failed"
-    yield "Status", _status_of(failure)
-    if host := detail.get("host") or detail.get("remote_mta"):
-        yield "Remote-MTA", f"dns; {_HOST.split(plain(host), 1)[0]}"
-    if reply := _reply(detail):
-        kind = "smtp" if detail.get("code") else "x-unknown"
-        yield "Diagnostic-Code", f"{kind}; {reply}"
-    if failure.kind is not EventKind.SUPPRESSED:
-        yield "Last-Attempt-Date", _date(failure.at)
-
-
-def _typed(address: str) -> str:
-    """An address with its type (RFC 3464 section 2.1.2, RFC 6533 section 3)."""
-    if address.isascii():
-        return f"rfc822; {address}"
-    return "utf-8; " + _NOT_QCHAR.sub(lambda found: f"\\x{{{ord(found[0]):X}}}", address)
-
-
-def _status_of(failure: UntoldFailure) -> str:
-    """The enhanced code; a failure that was only temporary has expired (RFC 3463 X.4.7)."""
-    if failure.kind is EventKind.EXPIRED:
-        return "4.4.7"
-    if failure.kind is EventKind.SUPPRESSED:
-        return "5.7.1"
-    given = str(failure.detail.get("enhanced") or failure.detail.get("status") or "")
-    return given if _STATUS.fullmatch(given) else "5.0.0"

@@ -1,11 +1,11 @@
-"""Decides whether somebody is told of a failure (RFC 5321 section 6.1, RFC 3834)."""
+"""Decides whether somebody is told of a result (RFC 5321 section 6.1, RFC 3834)."""
 
 from enum import StrEnum
 
 from posthouse.mail.address import Address, InvalidAddress
+from posthouse.mail.due_results import DueResults, Means
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import Header
-from posthouse.mail.undelivered import Means, Undelivered
 from posthouse.profiles import Profile
 
 
@@ -18,7 +18,7 @@ class Silence(StrEnum):
     GONE = "gone"  # the submission is past its retention
 
 
-def why_not(told: Undelivered, profile: Profile, *, to_us: bool) -> Silence | None:
+def why_not(told: DueResults, profile: Profile, *, to_us: bool) -> Silence | None:
     """Why *told* is told to nobody; *to_us*: its address leads back here. None: send a notice.
 
     Messages from the null reverse-path never come here. A message that is generated and no reply
@@ -38,7 +38,7 @@ def why_not(told: Undelivered, profile: Profile, *, to_us: bool) -> Silence | No
     return None
 
 
-def lane_of(told: Undelivered) -> Lane:
+def lane_of(told: DueResults) -> Lane:
     """The lane of the notice: never above other mail."""
     return Lane.NORMAL if told.lane <= Lane.NORMAL else Lane.LOW
 

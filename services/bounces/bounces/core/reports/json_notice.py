@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from bounces.core.reports.plain_text import clean
-from bounces.core.reports.report import Action, RecipientStatus
+from bounces.core.reports.report import RecipientStatus
 from bounces.core.reports.status_fields import CODE, MOST_RECIPIENTS
+from posthouse.mail.dsn_action import Action
 
 _ACTIONS = {"failed": Action.FAILED, "delayed": Action.DELAYED, "delivered": Action.DELIVERED}
 _FAILED = re.compile(r'"(?:bounced|delayed)Recipients"\s*:\s*(?=\[)')

@@ -14,8 +14,9 @@ from bounces.core.reports.mime import fields
 from bounces.core.reports.named_addresses import Named, Role, addresses_in, named_addresses
 from bounces.core.reports.original import original_begins
 from bounces.core.reports.plain_text import clean, clean_lines
-from bounces.core.reports.report import Action, RecipientStatus
+from bounces.core.reports.report import RecipientStatus
 from bounces.core.reports.smtp_quote import enhanced_in, paragraphs, quoted_reply
+from posthouse.mail.dsn_action import Action
 
 _MOST_LINES = 3000
 _MOST_RECIPIENTS = 1000

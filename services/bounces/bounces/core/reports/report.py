@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from posthouse.mail.dsn_action import Action
+
 
 class ReportKind(StrEnum):
     """What kind of message came back."""
@@ -23,14 +25,16 @@ class ReportKind(StrEnum):
     UNRECOGNISED = "unrecognised"
 
 
-class Action(StrEnum):
-    """What the reporting server did with the recipient (RFC 3464 section 2.3.3)."""
-
-    FAILED = "failed"
-    DELAYED = "delayed"
-    DELIVERED = "delivered"
-    RELAYED = "relayed"
-    EXPANDED = "expanded"
+# What RFC 5965 reports say.
+FEEDBACK = frozenset(
+    {
+        ReportKind.COMPLAINT,
+        ReportKind.NOT_SPAM,
+        ReportKind.AUTH_FAILURE,
+        ReportKind.OPT_OUT,
+        ReportKind.FEEDBACK,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, MutableMapping
 
 from bounces.core.reports.mime import fields
 from bounces.core.reports.plain_text import clean
-from bounces.core.reports.report import Action, RecipientStatus
+from bounces.core.reports.report import RecipientStatus
+from posthouse.mail.dsn_action import Action
 
 MOST_RECIPIENTS = 1000  # of one report; further ones are ignored
 

@@ -1,0 +1,1 @@
+"""Questions to DNS, asked as a receiver of mail asks them."""

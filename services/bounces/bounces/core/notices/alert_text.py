@@ -1,0 +1,75 @@
+"""The messages that tell an account of alerts."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from email.utils import format_datetime
+
+from bounces.core.notices.composing import message, plain, words
+from bounces.core.notices.notice_text import Frame, common_fields
+from posthouse.mail.alert import AlertKind, DueAlerts, UntoldAlert
+from posthouse.mail.rate_limit import LimitAction
+
+# What one or many of them are.
+_WHAT = {
+    AlertKind.UNAUTHORIZED_SENDER.value: "mail from a sender that is not authorized",
+    AlertKind.RATE_LIMIT.value: "more mail than it may send",
+}
+_ABOVE = {
+    LimitAction.REFUSE.value: "refused until {until}",
+    LimitAction.DELAY.value: "accepted; the first of it is sent at {until}, and the rest after it",
+    LimitAction.HOLD.value: "accepted; the account is held until the operator releases it",
+}
+
+
+def alert_notice(told: DueAlerts, to: str, frame: Frame) -> tuple[bytes, bytes]:
+    """Header and body of a message to *to* about all of *told*."""
+    times = f" ({told.count} times)" if told.count > 1 else ""
+    what = _WHAT.get(told.kind, plain(told.kind))
+    return message(
+        [
+            *common_fields(frame, to, f"Alert for {plain(told.account)}: {what}{times}"),
+            ("Auto-Submitted", "auto-generated"),
+        ],
+        "mixed",
+        [words(_listed(told, what, frame.hostname))],
+        frame.id,
+    )
+
+
+def _listed(told: DueAlerts, what: str, hostname: str) -> Iterator[str]:
+    yield f"This is the mail system at {plain(hostname)}."
+    yield ""
+    yield f"The account {plain(told.account)} submitted {what}:"
+    for alert in told.alerts:
+        yield ""
+        yield from _one(alert)
+    if (left := told.count - len(told.alerts)) > 0:
+        yield ""
+        yield f"and {left} more."
+    yield ""
+    yield "The operator of this relay can say who gets these messages, or turn them off."
+
+
+def _one(alert: UntoldAlert) -> Iterator[str]:
+    detail = alert.detail
+    if detail.get("alert") == AlertKind.RATE_LIMIT:
+        yield from _above(alert)
+        return
+    yield f"  {plain(str(detail.get('address', '')))} in {plain(str(detail.get('field', 'it')))}"
+    when = format_datetime(alert.at.replace(microsecond=0))
+    times = detail.get("times", 1)
+    often = f", the first of {times} within a second" if times != 1 else ""
+    yield f"      {when}{often}: {'refused' if detail.get('blocked') else 'accepted, and sent'}"
+    if not detail.get("blocked"):
+        yield f"      message {alert.submission_id.hex}"
+
+
+def _above(alert: UntoldAlert) -> Iterator[str]:
+    """What became of mail above a rate limit."""
+    detail = alert.detail
+    of, limit, username = (plain(str(detail.get(name, ""))) for name in ("of", "limit", "username"))
+    yield f"  {limit}, the limit of {'the account' if of == 'account' else 'the user'}: {username}"
+    until = detail.get("until")
+    shown = format_datetime(datetime.fromisoformat(until)) if until else ""
+    text = _ABOVE.get(detail.get("action", ""), "accepted").format(until=shown)
+    yield f"      {format_datetime(alert.at.replace(microsecond=0))}: {text}"

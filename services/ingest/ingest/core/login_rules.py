@@ -1,0 +1,58 @@
+"""Where and how a login of a profile may be used (RULES X01, X02, X03): judged when it is right."""
+
+from collections.abc import Collection
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from ingest.core import login_replies
+from ingest.core.shared_names import SharedName
+from posthouse.mail.permission import Permission
+from posthouse.mail.reply import Reply
+from posthouse.profiles.knobs import SessionKnobs
+
+
+def login_refusal(
+    knobs: SessionKnobs,
+    permissions: Collection[str],
+    listener: str,
+    client: str,
+    *,
+    tls: bool,
+    shared: SharedName | None = None,
+    needed: Permission = Permission.SMTP,
+) -> Reply | None:
+    """Why the login does not count on this connection; None if it does.
+
+    *shared*: the user name that was given, if it is no name of its own. *needed*: what it is for.
+    Only the want of TLS is said (M05, E01): of a permission that it lacks (T03), a listener or a
+    network that is not allowed (E02) a client hears what it hears of a wrong secret.
+    """
+    if needed not in permissions:
+        return login_replies.AUTH_FAILED
+    if shared and shared.name not in map(str.lower, knobs.shared_usernames):
+        return login_replies.AUTH_FAILED
+    if knobs.allowed_listeners and listener not in knobs.allowed_listeners:
+        return login_replies.AUTH_FAILED
+    if knobs.allowed_networks and not is_within(client, knobs.allowed_networks):
+        return login_replies.AUTH_FAILED
+    # Last: it says that the secret is right, which is told to those alone who may use it.
+    return login_replies.TLS_REQUIRED if knobs.require_tls and not tls else None
+
+
+def seconds_until_answer(elapsed: float, step: float) -> float:
+    """How long the answer to a failed login waits, *elapsed* seconds after it was tried.
+
+    To the next multiple of *step*, so that what it took to find out does not show.
+    """
+    return step - elapsed % step if step else 0.0
+
+
+def is_within(client: str, networks: tuple[str, ...]) -> bool:
+    """Whether the address *client* is in one of *networks*."""
+    address = ip_address(client)
+    return any(address in _network(network) for network in networks)
+
+
+@lru_cache(maxsize=1_024)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text)

@@ -1,0 +1,137 @@
+"""`posthouse stream` and `posthouse account sender`, against a real database."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import TypeAlias
+
+import asyncpg
+import pytest
+
+from posthouse.store.postgres import Postgres
+from posthouse.store.relay_names import NameOnRecord, RelayName
+from servers.posthouse_command import Run, call
+
+Command: TypeAlias = Callable[..., Run]
+
+
+@pytest.fixture
+def posthouse(database: str) -> Command:
+    """`posthouse` on a fresh database with the account shop."""
+
+    def run(*arguments: str, status: int = 0) -> Run:
+        done = call(
+            *arguments,
+            POSTHOUSE_DATABASE_URL=database,
+            POSTHOUSE_SECRET_KEY=base64.b64encode(bytes(32)).decode(),
+            POSTHOUSE_HOSTNAME="relay.example",
+        )
+        assert status == done.returncode, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    run("account", "create", "shop")
+    return run
+
+
+def test_a_stream_is_made_changed_listed_and_deleted(posthouse: Command) -> None:
+    of_shop = ("--account", "shop")
+    made = posthouse("stream", "create", "news", "--click-tracking", "off", *of_shop).stdout
+    code = made.split()[-1]
+    assert f"created the stream news of shop, code {code}\n" == made
+    assert 16 == len(code)
+    posthouse("stream", "create", "bills", "--code", "B-1", *of_shop)
+    shown = posthouse(
+        "stream", "set", "news", "--code", "N1", "--open-tracking", "on", *of_shop
+    ).stdout
+    assert "news, code n1: open tracking on, click tracking off\n" == shown
+    shown = posthouse("stream", "set", "news", "--click-tracking", "profile", *of_shop).stdout
+    assert "news, code n1: open tracking on\n" == shown
+    bills, news = json.loads(posthouse("stream", "list", "--json", *of_shop).stdout)
+    assert ("bills", "b-1", "profile") == (bills["name"], bills["code"], bills["open_tracking"])
+    assert ("on", "profile") == (news["open_tracking"], news["check_bounces"])
+    assert "n1" in posthouse("stream", "list", *of_shop).stdout
+    posthouse("stream", "delete", "news", *of_shop)
+    refused = posthouse("stream", "delete", "news", *of_shop, status=1).stderr
+    assert "the account shop has no stream 'news'; there is: 'bills'" in refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "status"),
+    [
+        (("create", "news", "--code", "x"), "has a stream that is called 'news' or 'x' already", 1),
+        (("set", "news", "--code", "b1"), "has another stream that is called 'b1'", 1),
+        (("set", "none"), "has no stream 'none'; there is: 'bills', 'news'", 1),
+        (("create", "x", "--code", "a b"), "'a b' is not a code: 1 to 64 printable ASCII", 2),
+        (("create", " x"), "' x' is not a name: 1 to 100 printable characters", 2),
+        (("create", "x", "--check-bounces", "yes"), "'yes' is not one of 'on', 'off'", 2),
+    ],
+)
+def test_what_cannot_be_a_stream_is_told_why(
+    posthouse: Command, arguments: tuple[str, ...], says: str, status: int
+) -> None:
+    posthouse("stream", "create", "news", "--account", "shop")
+    posthouse("stream", "create", "bills", "--code", "b1", "--account", "shop")
+    refused = posthouse("stream", *arguments, "--account", "shop", status=status).stderr
+    assert says in " ".join(refused.replace("│", " ").split())
+
+
+async def test_E05_usage_of_a_month_is_shown(posthouse: Command, database: str) -> None:
+    """From its first hour to its last, in UTC."""
+    connection = await asyncpg.connect(database)
+    await connection.execute(
+        "INSERT INTO account_statistics SELECT a.id, at::timestamptz, 'news', '', 'other', kind,"
+        " '', count FROM accounts a, (VALUES ('2026-11-30 23:00+00', 'accepted', 1),"
+        " ('2026-12-01 00:00+00', 'accepted', 10), ('2026-12-31 23:00+00', 'accepted', 20),"
+        " ('2026-12-31 23:00+00', 'delivered', 40), ('2026-12-31 23:00+00', 'deferred', 5),"
+        " ('2027-01-01 00:00+00', 'accepted', 100)) AS t(at, kind, count)"
+    )
+    await connection.close()
+    expected = {
+        "month": "2026-12", "account": "shop", "stream": "news", "messages": 30, "deliveries": 40,
+    }  # fmt: skip
+    shown = posthouse("stream", "usage", "--month", "2026-12", "--json").stdout
+    assert [expected] == json.loads(shown)
+    november = posthouse("stream", "usage", "--month", "2026-11", "--account", "shop").stdout
+    assert ["shop", "news", "1", "0"] == november.splitlines()[-2].split()
+    assert (
+        "nothing was counted in 2020-01"
+        in posthouse("stream", "usage", "--month", "2020-01").stdout
+    )
+
+
+async def test_U26_who_hears_of_alerts_is_a_setting(posthouse: Command, database: str) -> None:
+    shown = posthouse("account", "alerts", "shop").stdout
+    assert "alerts: on\nalert address: none, so that nobody gets any\n" == shown
+    shown = posthouse("account", "alerts", "shop", "--off", "--address", "Boss@Shop.example").stdout
+    assert "alerts: off\nalert address: Boss@shop.example\n" == shown
+    posthouse(
+        "domain", "add", "x.example", "--account", "shop", "--return-path-host", "back.x.example"
+    )
+    refused = posthouse(
+        "account", "alerts", "shop", "--address", "me@relay.example", status=1
+    ).stderr
+    assert "relay.example takes returned mail, and nobody reads there" in refused
+    async with Postgres(database) as store:
+        await NameOnRecord(store, RelayName("bounces", "mx.relay.example", "back.example")).say()
+    for ours in ("mx.relay.example", "back.example", "back.x.example"):
+        refused = posthouse("account", "alerts", "shop", "--address", f"me@{ours}", status=1).stderr
+        assert f"cannot be the alert address of shop: {ours} takes returned mail" in refused
+    posthouse("account", "alerts", "shop", "--on", "--address", "")
+    assert shown != posthouse("account", "alerts", "shop").stdout
+
+
+def test_M19_settings_of_an_address_are_kept(posthouse: Command) -> None:
+    of_shop = ("--account", "shop")
+    command = ("account", "sender")
+    shown = posthouse(
+        *command, "set", "News@X.example", "--check-unsubscribes", "off", *of_shop
+    ).stdout
+    assert "News@x.example: check unsubscribes off\n" == shown
+    (listed,) = json.loads(posthouse(*command, "list", "--json", *of_shop).stdout)
+    assert ("News@x.example", "off") == (listed["address"], listed["check_unsubscribes"])
+    posthouse(*command, "delete", "news@x.example", *of_shop)
+    again = posthouse(*command, "delete", "news@x.example", *of_shop, status=1).stderr
+    assert "nothing is set for news@x.example in the account shop" in again
+    wrong = posthouse(*command, "set", "news", *of_shop, status=1).stderr
+    assert "it has no @" in wrong
