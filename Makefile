@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MEMBERS := libs/common services/ingest services/policy services/dispatcher services/bounces deploy/onebox command demo
 CHECKED := libs services deploy/onebox command demo tests $(wildcard bench)
-PURE := tests/mail tests/answers tests/profiles tests/smtp tests/ingest tests/policy tests/dispatcher tests/bounces tests/running tests/contract
+PURE := tests/mail tests/tracking tests/answers tests/profiles tests/smtp tests/ingest tests/policy tests/dispatcher tests/bounces tests/running tests/contract
 VENV := .venv
 VENV_CHECK :=
 BIN := $(VENV)/bin

@@ -20,7 +20,7 @@ from servers.stores import ACCOUNT, fill
 
 WAITING = 200_000
 WORK = ("due_submissions", "due_deliveries")
-TERMS = ("scheduled_submissions", "idempotency_keys", "rate_limits")
+TERMS = ("scheduled_submissions", "idempotency_keys", "rate_limits", "link_sets")
 TABLES = (
     *WORK,
     *TERMS,
@@ -49,7 +49,9 @@ PARAMETERS = {
     "renew_deliveries": "{claims}, {lease}",
     "return_leases": "{claims}",
     "settle_deliveries": "{results}",
-    "prepare_submissions": "{claims}, {renditions}, {deliveries}, {events}, {lease}, {lease}",
+    "prepare_submissions": (
+        "{claims}, {renditions}, {deliveries}, {events}, {lease}, {lease}, {links}"
+    ),
     "return_submission_leases": "{claims}, {lease}",
     "find_settled_events": "'100', '00000000-0000-0000-0000-000000000000', 20",
     "note_untold": (
@@ -73,6 +75,8 @@ PARAMETERS = {
     "count_rates": "{rates}",
     "find_owned_elsewhere": "({ids})[1], '{{sender.example}}'",
     "find_confirmed": "{addresses}",
+    "find_link_set": "decode('0000000000000000000a', 'hex')",
+    "forget_link_sets": "interval '400 d', 20",
     "sweep_sandbox": "interval '7 d', 20",
     "accept_submissions": "{accepted}, {contents}, {lease}, {lease}",
 }
@@ -83,6 +87,7 @@ ROWS = {
     "addresses": ("address_row_1", "'{id}', 'u1@dest.example'"),
     "keys": ("idempotency_row_2", "'{id}', '{id}', 'order-1', '', '1 h', true"),
     "times": ("schedule_row_1", "'{id}', now() + '1 h'"),
+    "links": ("link_set_row_1", "substring(decode(md5('{id}'), 'hex'), 1, 10), '{id}', '{{a,b}}'"),
     "rates": ("rate_row_1", "'{id}', 'messages', 'hour', now(), 1, false"),
     "parked": ("park_row_1", "'{id}', 1, 'full.example'"),
     "results": (
@@ -132,6 +137,12 @@ FROM generate_series(1, $2::integer) AS n
 LIMIT_RATES = """
 INSERT INTO rate_limits (owner_id, counted, period, most, action)
 SELECT new_id(), 'messages', 'hour', 1, 'delay' FROM generate_series(1, $1::integer)
+"""
+# Those of the ids that the statements name are old, so that they are written again.
+LINK = """
+INSERT INTO link_sets (id, account_id, targets, used_at)
+SELECT substring(decode(md5(d.id::text), 'hex'), 1, 10), $1, '{a,b}', now() - interval '31 days'
+FROM due_deliveries d
 """
 KEEP_KEYS = """
 INSERT INTO idempotency_keys (account_id, key, submission_id, digest)
@@ -199,6 +210,7 @@ async def test_no_statement_reads_what_it_does_not_need(database: str) -> None:
     await admin.execute(SCHEDULE, ACCOUNT, WAITING)
     await admin.execute(KEEP_KEYS, ACCOUNT, WAITING)
     await admin.execute(LIMIT_RATES, WAITING)
+    await admin.execute(LINK, ACCOUNT)
     ids = [
         UUID(str(row["id"]))
         for row in await admin.fetch(

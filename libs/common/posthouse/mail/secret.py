@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     DKIM_KEYS = "dkim-keys"  # `seal` and `unseal`
     RETURN_PATHS = "return-paths"  # `posthouse.mail.return_path`
     SIGNED_IDS = "signed-ids"  # `posthouse.mail.signed_id`
+    TOKENS = "tokens"  # `posthouse.tracking.token`, with the key's number behind it
 
 
 def derive(master: bytes, purpose: str) -> bytes:

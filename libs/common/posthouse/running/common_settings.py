@@ -17,6 +17,7 @@ from pydantic import (
 
 from posthouse.running.settings import Settings
 from posthouse.running.tcp import Endpoint
+from posthouse.tracking.token import KEY_NUMBERS
 
 _SHORTEST_KEY = 32
 
@@ -104,6 +105,10 @@ SecretKey = Annotated[SecretBytes, BeforeValidator(_key)]
 """At least 32 bytes, written in base64."""
 
 
+KeyNumber = Annotated[int, Field(ge=0, lt=KEY_NUMBERS)]
+"""Of a key of tokens."""
+
+
 class Common(Settings):
     """Settings of every service."""
 
@@ -152,6 +157,10 @@ class WithRetention(Settings):
     week later. Reports that come back after that, which may take two weeks, are not understood, and
     complaints, which may take longer, change no list."""
 
+    link_retention_days: Annotated[int, Field(ge=1, le=3650)] = 400
+    """How long the targets of tracked links are kept after the last message with them was prepared,
+    give or take a month. Links in older mail lead nowhere."""
+
 
 class WithBroker(Settings):
     """For a service that is woken through RabbitMQ."""
@@ -167,6 +176,16 @@ class WithSecretKey(Settings):
     secret_key: SecretKey
     """At least 32 random bytes in base64. Every other key is derived from it: losing it makes
     DKIM keys, credentials and return paths unusable."""
+
+
+class WithTokens(WithSecretKey):
+    """For a service that makes or reads the tokens of tracked links."""
+
+    token_keys: Annotated[tuple[KeyNumber, ...], Field(min_length=1), Separated] = (0,)
+    """Numbers, from 0 to 15, of the keys of tracked links, pixels and links to unsubscribe, with
+    commas between them. The first one signs, and tokens under any of them are understood; each key
+    is derived from POSTHOUSE_SECRET_KEY. To change keys, give 0,1 to all processes, then 1,0; leave
+    out 0 when no mail that has it is to work any more."""
 
 
 class WithRelayDkimDomain(Settings):

@@ -109,6 +109,7 @@ def housekeeping(settings: ProgramSettings, resources: Resources) -> Housekeepin
     retention = Retention(
         bodies=timedelta(hours=settings.body_retention_hours),
         history=timedelta(days=settings.history_retention_days),
+        links=timedelta(days=settings.link_retention_days),
     )
     return Housekeeping(resources.database, retention, disk=resources.disk)
 

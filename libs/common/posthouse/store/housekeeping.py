@@ -146,6 +146,7 @@ class Housekeeping:
         self._timeline = TimelineStore(self._own)
         self._gauges = QueueGauges()
         self._partitions = Partitions(self._own, retention)
+        self._retention = retention
         self._disk = disk
         self._least_free = least_free
         self._gauges_every = gauges_every
@@ -220,6 +221,7 @@ class Housekeeping:
             Duty("bounce_counts", 3600.0, self._forget_counts),
             Duty("idempotency_keys", 60.0, self._forget_keys),
             Duty("sandbox", 600.0, SandboxStore(self._own).sweep),
+            Duty("link_sets", 600.0, self._forget_links),
         )
 
     async def _show_queue(self) -> None:
@@ -238,6 +240,12 @@ class Housekeeping:
     async def _forget_keys(self) -> None:
         """Delete idempotency keys that are too old to count."""
         while len(await self._own.fetch("forget_idempotency_keys", 10 * _ROWS)) == 10 * _ROWS:
+            continue
+
+    async def _forget_links(self) -> None:
+        """Delete the targets of links that no message used for as long as they are kept."""
+        kept = self._retention.links
+        while len(await self._own.fetch("forget_link_sets", kept, _ROWS)) == _ROWS:
             continue
 
     async def relieve_disk(self) -> None:

@@ -254,6 +254,15 @@ WITH free AS (
         SELECT t.handed AND NOT done.held AND done.lane <= (SELECT lowest FROM free) AS handed
     ) h
     RETURNING id, lane, leased, received_at, expires_at
+), linked AS (
+    -- Also under a claim that was lost: the same set may belong to others of the batch.
+    INSERT INTO link_sets (id, account_id, targets)
+    SELECT id, account_id, targets FROM unnest($7::link_set_row_1[])
+    ON CONFLICT (id) DO NOTHING
+), kept AS (
+    -- Once a month at most, so that mail with the same links writes nothing.
+    UPDATE link_sets l SET used_at = now()
+    WHERE l.id = ANY(ARRAY(SELECT id FROM unnest($7))) AND l.used_at < now() - interval '30 days'
 )
 SELECT * FROM opened;
 
@@ -284,6 +293,15 @@ SELECT header, body FROM sandbox_messages WHERE submission_id = $1 ORDER BY id;
 DELETE FROM sandbox_messages WHERE id = ANY(ARRAY(
     SELECT id FROM sandbox_messages WHERE kept_at < now() - $1::interval ORDER BY kept_at LIMIT $2
 ))
+RETURNING 1;
+
+-- name: find_link_set
+SELECT account_id, targets FROM link_sets WHERE id = $1;
+
+-- name: forget_link_sets
+DELETE FROM link_sets WHERE id = ANY(ARRAY(
+    SELECT id FROM link_sets WHERE used_at < now() - $1::interval ORDER BY used_at LIMIT $2
+)) AND used_at < now() - $1::interval
 RETURNING 1;
 
 -- name: ask_for_confirmation

@@ -47,6 +47,7 @@ class Retention:
 
     bodies: timedelta = timedelta(hours=1)
     history: timedelta = timedelta(days=30)
+    links: timedelta = timedelta(days=400)  # since they were last used
 
     def of(self, table: str) -> timedelta:
         """How long rows of *table* are kept."""

@@ -25,6 +25,7 @@ from posthouse.store.deliveries import LARGE_OCTETS, PREEMPTION_WINDOW, ClaimedD
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
+from posthouse.tracking.link_set import LinkSet
 
 # A claim brings no more than this many octets of messages, but always one message.
 CLAIMED_OCTETS = 32 << 20
@@ -56,6 +57,7 @@ class Prepared:
     suppressed: tuple[SuppressedRecipient, ...]  # they get no delivery
     detail: dict[str, Any] = field(default_factory=dict)  # for the timeline
     sandboxed: tuple[SandboxedCopy, ...] = ()  # kept to be read
+    links: LinkSet | None = None  # where its tracked links lead
 
     def to_send(self) -> Iterator[tuple[Delivery, tuple[bytes, bytes, DsnRequest | None]]]:
         """Each delivery with the header and body it sends, and what the sender asked about it."""
@@ -164,6 +166,7 @@ class SubmissionStore:
                 [event for p in prepared for event in _events(p)],
                 self._lease,
                 self._window,
+                _link_sets(prepared),
             )
             self._prepared.publish(
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
@@ -206,6 +209,11 @@ def _sandboxed(prepared: Prepared) -> Iterator[tuple[Any, ...]]:
             copy.recipients, copy.delivered_to, rendition.header,
             submission.body if rendition.body is None else rendition.body,
         )  # fmt: skip
+
+
+def _link_sets(prepared: Sequence[Prepared]) -> list[LinkSet]:
+    """A link_set_row_1 for each set, in one order: no two batches wait for each other."""
+    return sorted({one.links.id: one.links for one in prepared if one.links}.values())
 
 
 def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:

@@ -1,0 +1,1 @@
+"""What opens, clicks and wishes to unsubscribe are known again by: values and decisions, no I/O."""

@@ -1,0 +1,61 @@
+"""Where tracked links lead: stored once, and for as long as mail with them may be read."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from posthouse.store.housekeeping import Housekeeping
+from posthouse.store.retention import Retention
+from posthouse.store.submissions import ClaimedSubmission
+from posthouse.tracking.link_set import LinkSet
+from servers.stores import ACCOUNT, Stores, a_submission, prepared
+
+LINKS = LinkSet.of(ACCOUNT, ["https://shop.example/a", "https://shop.example/b?c=d"])
+OTHER = LinkSet.of(ACCOUNT, ["https://shop.example/other"])
+
+AGE = "UPDATE link_sets SET used_at = now() - $1::interval"
+
+
+async def claimed(stores: Stores, messages: int) -> tuple[ClaimedSubmission, ...]:
+    for _ in range(messages):
+        await stores.submissions.accept(a_submission())
+    return (await stores.submissions.claim(messages)).submissions
+
+
+async def rows(stores: Stores) -> dict[bytes, tuple[str, ...]]:
+    found = await stores.sql("SELECT id, targets FROM link_sets WHERE account_id = $1", ACCOUNT)
+    return {row["id"]: tuple(row["targets"]) for row in found}
+
+
+async def test_messages_with_the_same_links_share_one_set(stores: Stores) -> None:
+    a, b, c, d, e = await claimed(stores, 5)
+    await stores.submissions.prepare(
+        [
+            replace(prepared(a), links=LINKS),
+            replace(prepared(b), links=OTHER),
+            replace(prepared(c), links=LINKS),
+            prepared(d),
+        ]
+    )
+    await stores.submissions.prepare([replace(prepared(e), links=LINKS)])
+    assert {LINKS.id: LINKS.targets, OTHER.id: OTHER.targets} == await rows(stores)
+    (found,) = await stores.database.fetch("find_link_set", LINKS.id)
+    assert (ACCOUNT, LINKS.targets) == (found["account_id"], tuple(found["targets"]))
+
+
+async def test_a_set_is_kept_for_some_time_after_its_last_use(stores: Stores) -> None:
+    """A set that is used again counts as new, but is written at most once a month for that."""
+    a, b, c = await claimed(stores, 3)
+    await stores.submissions.prepare([replace(prepared(a), links=LINKS)])
+    age = "SELECT now() - used_at < interval '1 hour' FROM link_sets WHERE id = $1"
+    for days, refreshed, one in ((29, False, b), (31, True, c)):
+        await stores.sql(AGE, timedelta(days))
+        await stores.submissions.prepare([replace(prepared(one), links=LINKS)])
+        assert refreshed == await stores.value(age, LINKS.id)
+
+    keeping = Housekeeping(stores.database, Retention(links=timedelta(days=400)))
+    (duty,) = [duty for duty in keeping.duties if duty.name == "link_sets"]
+    for days, left in ((399, 1), (401, 0)):
+        await stores.sql(AGE, timedelta(days))
+        assert await duty.run_once()
+        assert left == len(await rows(stores))
+    await keeping._own.close()
