@@ -62,6 +62,10 @@ PARAMETERS = {
         "'100', '00000000-0000-0000-0000-000000000000', '101', "
         "'00000000-0000-0000-0000-000000000000', '{{accepted}}'"
     ),
+    "tally_traffic": (
+        "'100', '00000000-0000-0000-0000-000000000000', '101', "
+        "'00000000-0000-0000-0000-000000000000', '{{accepted}}'"
+    ),
     "find_delivery": "({ids})[1]",
     "find_suppressed": "{addresses}",
     "find_sending_domains": "{domains}",
@@ -104,10 +108,10 @@ ROWS = {
     ),
     "events": ("event_row_1", "'{id}', '{id}', 'prepared', '{{}}'"),
     "accepted": (
-        "accept_row_1",
+        "accept_row_2",
         (
             "'{new}', '{id}', '{id}', 'native', 1, 1, '', '{{r@dest.example}}', false, '', "
-            "'', '', 1, NULL, true"
+            "'', '', 1, NULL, true, '', '', ''"
         ),
     ),
     "contents": ("content_row_2", "'{new}', '', '', NULL"),

@@ -29,7 +29,7 @@ async def test_the_version_before_works_on_the_schema_after(empty_database: str)
     await before.execute("UPDATE due_deliveries SET account_id = $1", ACCOUNT)
     submission = a_submission(Lane.HIGH)
     accepted, contents, *times = accept_arguments([submission])
-    contents = [row[:3] for row in contents]
+    accepted, contents = [row[:15] for row in accepted], [row[:3] for row in contents]
     await before.fetch(BEFORE["accept_submissions"], accepted, contents, *times)
     rows = await before.fetch(BEFORE["claim_submissions"], *SUBMISSIONS)
     assert [submission.id] == [row["id"] for row in rows]

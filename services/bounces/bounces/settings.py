@@ -99,6 +99,15 @@ class WithBounces(WithReturnPathHost):
     """How many days the counts of `posthouse account statistics` are kept. No window of a hold
     is longer."""
 
+    report_years: Annotated[int, Field(ge=1, le=100)] = 3
+    """How many years the counts of `posthouse report` are kept, with the subjects, tags and senders
+    by which they are told apart."""
+
+    report_sets_per_day: Annotated[int, Field(ge=4, le=100_000)] = 1_000
+    """How many combinations of subject, tags and sender that are new an account may have a day.
+    From half of them on, reports count new subjects of that day as "other", beyond them tags and
+    senders too; streams, domains and users are always told apart."""
+
     @model_validator(mode="after")
     def _a_window_is_kept(self) -> Self:
         hours = max(self.hold_bounce_hours, self.hold_complaint_hours)

@@ -18,6 +18,7 @@ from bounces.relay_identity import RelayIdentity
 from bounces.return_listener import ReturnListener
 from bounces.service import Bounces
 from bounces.settings import BouncesSettings
+from bounces.traffic_watch import TrafficWatch
 from posthouse.broker import Topic
 from posthouse.mail.address_failure import AgainstAddress
 from posthouse.mail.events import Event
@@ -145,6 +146,11 @@ def _event_reader(
             announce=announce,
             limits=_threshold_limits(settings),
             keep=timedelta(days=settings.statistics_days),
+        ),
+        TrafficWatch(
+            database,
+            keep_years=settings.report_years,
+            most_sets=settings.report_sets_per_day,
         ),
     )
     return EventReader(database, consumers)

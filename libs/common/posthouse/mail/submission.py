@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from posthouse.mail.dsn_request import DsnRequest
+from posthouse.mail.headline import NO_HEADLINE, Headline
 from posthouse.mail.lane import Lane
 from posthouse.mail.terms import NO_TERMS, Terms
 
@@ -115,6 +116,7 @@ class Submission:
     profile_revision: int = 1  # of the profile, at the time of acceptance
     attributes: Attributes = NO_ATTRIBUTES
     terms: Terms = NO_TERMS  # of its acceptance; nothing that is read from the store has any
+    headline: Headline = NO_HEADLINE  # that of a message of ours stays empty
 
     @property
     def size(self) -> int:

@@ -197,8 +197,9 @@ def accept_arguments(
 
 
 def _accepted(s: Submission, *, handed: bool) -> tuple[Any, ...]:
-    """An accept_row_1."""
+    """An accept_row_2."""
     return (
         s.id, s.account_id, s.credential_id, s.profile, s.profile_revision, s.lane, s.sender,
         s.recipients, s.smtputf8, s.client, s.helo, s.tls, s.size, s.attributes.as_json(), handed,
+        *s.headline,
     )  # fmt: skip

@@ -14,14 +14,15 @@
 -- three times as much.
 WITH input AS (
     SELECT t.*, t.account_id = ANY(ARRAY(SELECT account_id FROM account_holds)) AS held
-    FROM unnest($1::accept_row_1[]) AS t
+    FROM unnest($1::accept_row_2[]) AS t
 ), kept AS (
     INSERT INTO contents (id, header, body, dsn) SELECT * FROM unnest($2::content_row_2[])
 ), submitted AS (
     INSERT INTO submissions (id, account_id, credential_id, profile, profile_revision, lane, sender,
-                             recipients, smtputf8, client, helo, tls, size, attributes)
+                             recipients, smtputf8, client, helo, tls, size, attributes, subject,
+                             author, author_name)
     SELECT id, account_id, credential_id, profile, profile_revision, lane, sender, recipients,
-           smtputf8, client, helo, tls, size, attributes
+           smtputf8, client, helo, tls, size, attributes, subject, author, author_name
     FROM input
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
@@ -1901,3 +1902,115 @@ SELECT max(version) AS version FROM schema_migrations;
 
 -- name: round_trip
 SELECT 1 AS answer;
+
+-- name: tally_traffic
+-- Of the kinds $5, after ($1, $2) up to ($3, $4), as `tally_events` counts them. The last column is the
+-- newest refusal of each line: its event, its message and what was said.
+SELECT e.account_id, date_bin('15 minutes', e.at, '2000-01-01 00:00:00+00') AS began_at,
+       COALESCE(t.name, '') AS stream, COALESCE(d.name, '') AS domain, s.credential_id, s.lane,
+       s.attributes->'tags' AS tags, COALESCE(s.subject, '') AS subject,
+       COALESCE(s.author, '') AS author, COALESCE(s.author_name, '') AS author_name,
+       COALESCE(e.detail->>'host', v.host, '') AS host,
+       lower(COALESCE(substring(COALESCE(e.detail->>'recipient', v.recipient) FROM '[^@]*$'), ''))
+           AS recipient_domain,
+       e.kind, COALESCE(e.detail->>'class', '') AS class, COALESCE(e.detail->>'verdict', '') AS reader,
+       count(*) AS count,
+       sum(cardinality(s.recipients)) FILTER (WHERE e.kind = 'accepted') AS recipients,
+       max(concat_ws(' ', e.id, e.submission_id,
+                     COALESCE(e.detail->>'reply', e.detail->>'diagnostic', e.detail->>'excerpt'))
+           COLLATE "C") FILTER (WHERE e.kind IN ('bounced', 'deferred', 'expired')) AS sample
+FROM witness w
+CROSS JOIN LATERAL (
+    SELECT * FROM events e
+    WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
+      AND e.kind = ANY($5::text[])
+      AND NOT (e.kind = 'bounced' AND e.detail ? 'digest' AND EXISTS (
+          SELECT FROM events f
+          WHERE f.submission_id = e.submission_id AND f.delivery_id = e.delivery_id
+            AND f.kind = 'bounced' AND (f.xid, f.id) < (e.xid, e.id)
+      ))
+) e
+JOIN accounts a ON a.id = e.account_id
+CROSS JOIN LATERAL (
+    SELECT sender, recipients, credential_id, lane, attributes, subject, author, author_name
+    FROM submissions s
+    WHERE s.id = e.submission_id AND s.credential_id <> '00000000-0000-0000-0000-000000000000'
+    OFFSET 0
+) s
+LEFT JOIN LATERAL (
+    SELECT name FROM streams t
+    WHERE t.account_id = ANY(ARRAY[e.account_id, a.parent_id]) AND t.name = s.attributes->>'stream'
+    LIMIT 1
+) t ON true
+LEFT JOIN LATERAL (
+    SELECT name FROM sending_domains d WHERE d.name = lower(substring(s.sender FROM '[^@]*$')) OFFSET 0
+) d ON true
+LEFT JOIN LATERAL (
+    SELECT v.recipient, (SELECT t.host FROM attempts t WHERE t.delivery_id = v.id
+                         ORDER BY t.claim DESC LIMIT 1) AS host
+    FROM deliveries v WHERE v.id = e.delivery_id AND NOT e.detail ? 'host' OFFSET 0
+) v ON true
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15;
+
+-- name: find_message_sets
+SELECT s.id, s.account_id, s.month, s.digest
+FROM unnest($1::uuid[], $2::date[], $3::bytea[]) AS t(account_id, month, digest)
+CROSS JOIN LATERAL (
+    SELECT * FROM message_sets s
+    WHERE s.account_id = t.account_id AND s.month = t.month AND s.digest = t.digest OFFSET 0
+) s;
+
+-- name: count_new_message_sets
+-- Of the accounts $1 those of today (UTC), but $2 at most.
+SELECT a.id AS account_id, s.count
+FROM unnest($1::uuid[]) AS a(id) CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM message_sets
+        WHERE account_id = a.id AND created_at >= date_trunc('day', now(), 'UTC') LIMIT $2
+    ) today
+) s;
+
+-- name: add_message_sets
+INSERT INTO message_sets (account_id, month, digest, stream, domain, credential_id, lane, tags,
+                          subject, pattern, author, author_name)
+SELECT * FROM unnest($1::message_set_row_1[])
+RETURNING id, account_id, month, digest;
+
+-- name: add_traffic
+INSERT INTO traffic_counts AS c SELECT * FROM unnest($1::traffic_row_1[])
+ON CONFLICT (account_id, began_at, set_id, provider, class) DO UPDATE
+SET accepted = c.accepted + EXCLUDED.accepted,
+    recipients = c.recipients + EXCLUDED.recipients,
+    delivered = c.delivered + EXCLUDED.delivered,
+    deferred = c.deferred + EXCLUDED.deferred,
+    hard = c.hard + EXCLUDED.hard,
+    soft = c.soft + EXCLUDED.soft,
+    expired = c.expired + EXCLUDED.expired,
+    suppressed = c.suppressed + EXCLUDED.suppressed,
+    complained = c.complained + EXCLUDED.complained,
+    unsubscribed = c.unsubscribed + EXCLUDED.unsubscribed,
+    resubscribed = c.resubscribed + EXCLUDED.resubscribed,
+    opened_human = c.opened_human + EXCLUDED.opened_human,
+    opened_machine = c.opened_machine + EXCLUDED.opened_machine,
+    opened_unknown = c.opened_unknown + EXCLUDED.opened_unknown,
+    clicked_human = c.clicked_human + EXCLUDED.clicked_human,
+    clicked_machine = c.clicked_machine + EXCLUDED.clicked_machine,
+    clicked_unknown = c.clicked_unknown + EXCLUDED.clicked_unknown;
+
+-- name: keep_refusals
+INSERT INTO refusal_samples AS r SELECT * FROM unnest($1::refusal_row_1[])
+ON CONFLICT (account_id, provider, class) DO UPDATE
+SET at = EXCLUDED.at, submission_id = EXCLUDED.submission_id, reply = EXCLUDED.reply
+WHERE EXCLUDED.at >= r.at;
+
+-- name: forget_traffic
+DELETE FROM traffic_counts WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM traffic_counts WHERE began_at < now() - $1::interval LIMIT $2
+))
+RETURNING set_id;
+
+-- name: forget_message_sets
+DELETE FROM message_sets WHERE month < date_trunc('month', now() - $1::interval, 'UTC')::date;
+
+-- name: forget_refusals
+DELETE FROM refusal_samples WHERE at < now() - $1::interval;

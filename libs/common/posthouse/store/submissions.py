@@ -9,6 +9,7 @@ from uuid import UUID
 
 from posthouse.mail.dsn_request import DsnRequest
 from posthouse.mail.events import EventKind
+from posthouse.mail.headline import Headline
 from posthouse.mail.lane import Lane
 from posthouse.mail.sandboxed_copy import SandboxedCopy
 from posthouse.mail.submission import (
@@ -281,4 +282,5 @@ def _submission(row: Any) -> Submission:
         body=row["body"],
         profile_revision=row["profile_revision"],
         attributes=Attributes.from_json(row["attributes"]),
+        headline=Headline(row["subject"] or "", row["author"] or "", row["author_name"] or ""),
     )

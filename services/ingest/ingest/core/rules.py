@@ -19,6 +19,7 @@ from ingest.core.control_headers import (
     apply_sender_flags,
 )
 from ingest.core.domains_of_others import refuse_domains_of_others
+from ingest.core.message_headline import headline_of
 from ingest.core.option_rules import apply_options
 from ingest.core.own_domains import require_own_author
 from ingest.core.own_headers import read_own_headers
@@ -203,6 +204,7 @@ def submission(
         body=body,
         attributes=decided.attributes,
         terms=decided.terms,
+        headline=headline_of(message.head, message.sender, session.profile),
     )
 
 

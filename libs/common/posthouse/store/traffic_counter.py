@@ -1,0 +1,104 @@
+"""Counts what becomes of mail, for reports.
+
+Counted from the events, off the path of mail: the counts of a page of them and the cursor behind it
+are written in one transaction, so each event counts once.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+from prometheus_client import Counter
+
+from posthouse.store.event_feed import EventPage, FeedReader, moving
+from posthouse.store.postgres import Postgres
+from posthouse.store.queries import QUERIES
+from posthouse.traffic.measures import COUNTED_KINDS
+from posthouse.traffic.message_set import MessageSet, told_apart
+from posthouse.traffic.tallying import Tally, tallied
+
+READER = FeedReader("traffic", lock=0x74726166666963)
+MERGED = Counter(
+    "posthouse_report_sets_merged_total",
+    "Sets of messages that reports count with others, since their account had too many new ones.",
+)
+_ROWS = 10_000  # forgotten by one statement
+
+
+class TrafficCounter:
+    """The statements that count."""
+
+    def __init__(self, database: Postgres, *, most_sets: int = 1_000) -> None:
+        """An account may have up to *most_sets* new sets of messages a day (`MessageSet`)."""
+        self._database = database
+        self._most_sets = most_sets
+
+    async def count(self, page: EventPage) -> bool:
+        """Count the events of *page* and move past it; False where another process has the turn."""
+        after, last = page.after, page.last
+        async with moving(self._database, READER, after, last) as connection:
+            if connection is None:
+                return False
+            bounds = after.xid, after.id, last.xid, last.id
+            rows = await connection.fetch(QUERIES["tally_traffic"], *bounds, list(COUNTED_KINDS))
+            if rows:
+                await self._write(connection, tallied(rows))
+        return True
+
+    async def forget(self, keep: timedelta) -> None:
+        """Delete what is older than *keep*."""
+        while len(await self._database.fetch("forget_traffic", keep, _ROWS)) == _ROWS:
+            continue
+        await self._database.fetch("forget_message_sets", keep)
+        await self._database.fetch("forget_refusals", keep)
+
+    async def _write(self, connection: Any, tally: Tally) -> None:
+        ids = await self._ids(connection, dict.fromkeys(line.messages for line in tally.counts))
+        sums: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
+        for line, counts in tally.counts.items():
+            key = (line.messages.account_id, line.began_at, ids[line.messages], *line[2:])
+            before = sums[key]
+            sums[key] = [a + b for a, b in zip(before, counts, strict=True)] if before else counts
+        # In one order, though only one process at a time writes them.
+        await connection.fetch(QUERIES["add_traffic"], [(*k, *n) for k, n in sorted(sums.items())])
+        refusals = [(*key, *refusal) for key, refusal in sorted(tally.refusals.items())]
+        if refusals:
+            await connection.fetch(QUERIES["keep_refusals"], refusals)
+
+    async def _ids(self, connection: Any, sets: Iterable[MessageSet]) -> Mapping[MessageSet, int]:
+        """Under which id each of *sets* is counted, perhaps together with others."""
+        counted_as = {each: each for each in sets}
+        ids = await _known(connection, counted_as)
+        if missing := [each for each in counted_as if each not in ids]:
+            ids |= await _known(connection, [s for each in missing for s in each.coarser()])
+            accounts = sorted({each.account_id for each in missing})
+            rows = await connection.fetch(
+                QUERIES["count_new_message_sets"], accounts, self._most_sets
+            )
+            today = {row["account_id"]: row["count"] for row in rows}
+            merged = told_apart(missing, ids, today, self._most_sets)
+            MERGED.inc(sum(each != counted for each, counted in merged.items()))
+            counted_as |= merged
+            ids |= await _made(connection, {s for s in merged.values() if s not in ids})
+        return {each: ids[counted] for each, counted in counted_as.items()}
+
+
+async def _known(connection: Any, sets: Iterable[MessageSet]) -> dict[MessageSet, int]:
+    """The ids of those of *sets* that there are."""
+    by_key = {_key(each): each for each in sets}
+    columns = [list(column) for column in zip(*by_key, strict=True)]
+    rows = await connection.fetch(QUERIES["find_message_sets"], *columns)
+    return {by_key[tuple(key)]: id_ for id_, *key in rows}
+
+
+async def _made(connection: Any, sets: Iterable[MessageSet]) -> dict[MessageSet, int]:
+    by_key = {_key(each): each for each in sets}
+    rows = [(*key, *each[2:]) for key, each in sorted(by_key.items())]
+    made = await connection.fetch(QUERIES["add_message_sets"], rows) if rows else ()
+    return {by_key[tuple(key)]: id_ for id_, *key in made}
+
+
+def _key(messages: MessageSet) -> tuple[UUID, date, bytes]:
+    return messages.account_id, messages.month, messages.digest

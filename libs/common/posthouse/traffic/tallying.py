@@ -1,0 +1,94 @@
+"""Makes counts of the lines that events were summed up to."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from posthouse.answers import provider_of
+from posthouse.traffic.measures import MEASURES, measure_of
+from posthouse.traffic.message_set import MessageSet, pattern_of
+
+OTHER_PROVIDER = "other"
+_MOST_CHARACTERS = 500  # of what a server said
+
+_PLACES = {name: place for place, name in enumerate(MEASURES)}
+_RECIPIENTS = _PLACES["recipients"]
+_pattern = lru_cache(4096)(pattern_of)
+
+
+class Line(NamedTuple):
+    """What is counted together."""
+
+    messages: MessageSet
+    began_at: datetime  # of the quarter of an hour
+    provider: str  # of recipients; "" for messages, which have any
+    answer: str  # the class of an answer, "" for none
+
+
+class RefusalSample(NamedTuple):
+    """What a server said against a message."""
+
+    at: datetime
+    submission_id: UUID
+    reply: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counts of some events."""
+
+    counts: defaultdict[Line, list[int]] = field(
+        default_factory=lambda: defaultdict(lambda: [0] * len(MEASURES))
+    )
+    # The newest of each account, provider and class.
+    refusals: dict[tuple[UUID, str, str], RefusalSample] = field(default_factory=dict)
+
+
+def tallied(rows: Iterable[Mapping[str, Any]]) -> Tally:
+    """The counts of *rows*, as the statement tally_traffic gives them."""
+    tally = Tally()
+    for row in rows:
+        kind, answer = row["kind"], row["class"]
+        line = Line(_set_of(row), row["began_at"], _provider(row), answer)
+        counts = tally.counts[line]
+        counts[_PLACES[measure_of(kind, answer, row["reader"])]] += row["count"]
+        counts[_RECIPIENTS] += row["recipients"] or 0
+        if row["sample"]:
+            key = row["account_id"], line.provider, answer
+            refusal = _refusal(row["sample"], row["began_at"])
+            if key not in tally.refusals or tally.refusals[key].at <= refusal.at:
+                tally.refusals[key] = refusal
+    return tally
+
+
+def _set_of(row: Mapping[str, Any]) -> MessageSet:
+    began_at, subject = row["began_at"].astimezone(UTC), row["subject"]
+    return MessageSet(
+        account_id=row["account_id"],
+        month=date(began_at.year, began_at.month, 1),
+        stream=row["stream"],
+        domain=row["domain"],
+        credential_id=row["credential_id"],
+        lane=row["lane"],
+        tags=tuple(sorted(row["tags"] or ())),
+        subject=subject,
+        pattern=_pattern(subject),
+        author=row["author"],
+        author_name=row["author_name"],
+    )
+
+
+def _provider(row: Mapping[str, Any]) -> str:
+    if row["kind"] == "accepted":
+        return ""
+    return provider_of(row["host"]) or provider_of(row["recipient_domain"]) or OTHER_PROVIDER
+
+
+def _refusal(sample: str, at: datetime) -> RefusalSample:
+    """*sample*: the ids of event and message, and what was said."""
+    _, submission_id, *said = sample.split(" ", 2)
+    return RefusalSample(at, UUID(submission_id), "".join(said)[:_MOST_CHARACTERS])
