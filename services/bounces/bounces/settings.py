@@ -100,7 +100,7 @@ class WithBounces(WithReturnPathHost):
     is longer."""
 
     report_years: Annotated[int, Field(ge=1, le=100)] = 3
-    """How many years the counts of `posthouse report` are kept, with the subjects, tags and senders
+    """How many years the counts of reports are kept, with the subjects, tags and senders
     by which they are told apart."""
 
     report_sets_per_day: Annotated[int, Field(ge=4, le=100_000)] = 1_000
