@@ -26,6 +26,7 @@ _COMMANDS = {
     "queue": ("queue", "Mail that waits, by lane and state, and quarantined mail."),
     "backup": ("backup", "Save the database into a file, while mail goes on."),
     "restore": ("backup", "Fill an empty database from such a file; nothing is sent twice."),
+    "find": ("find", "Find messages by recipient, sender, user, tag, subject, time or state."),
     "message": ("message_timeline", "Print the timeline of one message."),
     "send": ("send", "Submit a test message over SMTP."),
     "explain": ("explain", "Say what would become of a message or a server's reply, and why."),

@@ -30,6 +30,7 @@ TABLES = (
     "submissions",
     "renditions",
     "deliveries",
+    "message_keys",
 )
 
 # Twenty rows, at some pages for each in every table and index concerned, leave room below this;
@@ -66,6 +67,13 @@ PARAMETERS = {
         "'100', '00000000-0000-0000-0000-000000000000', '101', "
         "'00000000-0000-0000-0000-000000000000', '{{accepted}}'"
     ),
+    "add_message_keys": (
+        "'100', '00000000-0000-0000-0000-000000000000', '101', "
+        "'00000000-0000-0000-0000-000000000000'"
+    ),
+    "find_message_keys": "3, '{{r@dest.example}}', {first}, {beyond}, 20",
+    "scan_messages": "{first}, {beyond}, {ids}, 20",
+    "read_found_messages": "{ids}, '{{delivered}}'",
     "find_delivery": "({ids})[1]",
     "find_suppressed": "{addresses}",
     "find_sending_domains": "{domains}",
@@ -148,6 +156,9 @@ INSERT INTO link_sets (id, account_id, targets, used_at)
 SELECT substring(decode(md5(d.id::text), 'hex'), 1, 10), $1, '{a,b}', now() - interval '31 days'
 FROM due_deliveries d
 """
+KEY_MESSAGES = """
+INSERT INTO message_keys (key, id) SELECT message_key(3, recipients[1]), id FROM submissions
+"""
 KEEP_KEYS = """
 INSERT INTO idempotency_keys (account_id, key, submission_id, digest)
 SELECT $1, 'order-' || n, new_id(), '' FROM generate_series(1, $2::integer) AS n
@@ -189,7 +200,8 @@ def _call(name: str, parameters: str, ids: Sequence[UUID]) -> str:
         for array, (type_, row) in ROWS.items()
     }
     known = "ARRAY[{}]::uuid[]".format(", ".join(f"'{id_}'" for id_ in ids))
-    values = parameters.format(ids=known, lease="interval '20 s'", **rows)
+    bounds = {"first": f"'{UUID(int=0)}'", "beyond": f"'{UUID(int=(1 << 128) - 1)}'"}
+    values = parameters.format(ids=known, lease="interval '20 s'", **bounds, **rows)
     return f"EXECUTE {name}({values})" if values else f"EXECUTE {name}"
 
 
@@ -215,6 +227,7 @@ async def test_no_statement_reads_what_it_does_not_need(database: str) -> None:
     await admin.execute(KEEP_KEYS, ACCOUNT, WAITING)
     await admin.execute(LIMIT_RATES, WAITING)
     await admin.execute(LINK, ACCOUNT)
+    await admin.execute(KEY_MESSAGES)
     ids = [
         UUID(str(row["id"]))
         for row in await admin.fetch(

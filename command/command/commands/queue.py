@@ -1,6 +1,5 @@
 """`posthouse queue`."""
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -14,13 +13,11 @@ from command.context import actor, data_option, json_option, print_json, with_st
 from command.provisioning import account_id
 from command.table import print_table
 from command.timeline_text import duration
+from posthouse.mail.moment_text import UnreadableMoment, age_in
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
 from posthouse.store.quarantine import Choice, Quarantine, QuarantineLine
 from posthouse.store.timeline import QueueLine, TimelineStore
-
-_AGE = re.compile(r"([0-9]{1,5})(min|h|d)")
-_UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 class AgeType(click.ParamType[timedelta]):
@@ -34,10 +31,10 @@ class AgeType(click.ParamType[timedelta]):
         """Read it."""
         if isinstance(value, timedelta):
             return value
-        match = _AGE.fullmatch(str(value))
-        if match is None:
-            self.fail(f"{value!r} is not like 30min, 2h or 5d", param, ctx)
-        return int(match[1]) * _UNITS[match[2]]
+        try:
+            return age_in(str(value))
+        except UnreadableMoment as error:
+            self.fail(str(error), param, ctx)
 
 
 AGE = AgeType()

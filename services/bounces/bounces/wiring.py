@@ -29,6 +29,7 @@ from posthouse.running.certificate import Certificate
 from posthouse.running.program import Resources, Services
 from posthouse.store.database_watchdog import DatabaseWatchdog
 from posthouse.store.kept_mail import OperatorMailStore
+from posthouse.store.message_keys import MessageKeys
 from posthouse.store.returns import ReturnStore
 
 # Longer than the timeout of a statement (10 s); the sender of a report waits ten minutes.
@@ -152,6 +153,7 @@ def _event_reader(
             keep_years=settings.report_years,
             most_sets=settings.report_sets_per_day,
         ),
+        MessageKeys(database),
     )
     return EventReader(database, consumers)
 

@@ -217,6 +217,7 @@ class Housekeeping:
             Duty("new_partitions", 60.0, partitions.add),
             Duty("bodies", 30.0, lambda: partitions.retire(BODIES)),
             Duty("history", 600.0, lambda: partitions.retire(HISTORY)),
+            Duty("message_keys", 600.0, partitions.retire_keys),
             Duty("default_partitions", 60.0, partitions.sweep),
             Duty("bounce_counts", 3600.0, self._forget_counts),
             Duty("idempotency_keys", 60.0, self._forget_keys),

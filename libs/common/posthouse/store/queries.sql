@@ -1509,6 +1509,92 @@ WHERE s.id > $1 AND s.id < first_id_of($2) AND ($3::uuid IS NULL OR s.account_id
   AND s.credential_id <> '00000000-0000-0000-0000-000000000000'  -- not those of ours
 ORDER BY s.id LIMIT $4;
 
+-- name: add_message_keys
+-- Of what was accepted after ($1, $2) up to ($3, $4), in the order of the index, which costs a third less.
+INSERT INTO message_keys (key, id)
+SELECT unnest(
+           ARRAY[message_key(1, s.credential_id::text), message_key(2, s.sender)]
+           || CASE WHEN cardinality(s.recipients) = 1 THEN ARRAY[message_key(3, s.recipients[1])]
+                   ELSE ARRAY(SELECT DISTINCT message_key(3, r) FROM unnest(s.recipients) AS r) END
+           || CASE WHEN s.attributes IS NOT NULL THEN ARRAY(
+                  SELECT DISTINCT message_key(4, s.account_id || ' ' || t)
+                  FROM jsonb_array_elements_text(s.attributes->'tags') AS t
+                  UNION SELECT message_key(3, d->>0) FROM jsonb_array_elements(s.attributes->'discarded') AS d
+              ) END
+       ) AS key, e.id
+FROM witness w
+CROSS JOIN LATERAL (
+    SELECT e.submission_id AS id FROM events e
+    WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
+      AND e.kind = 'accepted'
+) e
+CROSS JOIN LATERAL (
+    SELECT account_id, credential_id, sender, recipients, attributes FROM submissions s
+    WHERE s.id = e.id OFFSET 0
+) s
+ORDER BY key, id;
+
+-- name: find_message_keys
+-- The newest $5 of kind $1 for one of the values $2, after the id $3 and before $4, newest first.
+SELECT DISTINCT m.id FROM unnest($2::text[]) AS t(value)
+CROSS JOIN LATERAL (
+    SELECT id FROM message_keys m
+    WHERE m.key = message_key($1, t.value) AND m.id > $3 AND m.id < $4
+    ORDER BY m.id DESC LIMIT $5
+) m
+ORDER BY m.id DESC LIMIT $5;
+
+-- name: scan_messages
+-- Looks at the newest $4 after the id $1 and before $2: those of the accounts $3 (null: of all), newest
+-- first. Each row, and one without an id if there are none, has the last one that was looked at; null if
+-- there are no others.
+WITH looked AS MATERIALIZED (
+    SELECT id, account_id, subject FROM submissions WHERE id > $1 AND id < $2 ORDER BY id DESC LIMIT $4
+)
+SELECT f.id, f.subject, CASE WHEN (SELECT count(*) FROM looked) = $4 THEN (SELECT id FROM looked ORDER BY id LIMIT 1) END AS last
+FROM (VALUES (1)) AS one
+LEFT JOIN looked f ON COALESCE(f.account_id = ANY($3::uuid[]), true)
+ORDER BY f.id DESC;
+
+-- name: find_credentials_named
+-- Also those that are deleted.
+SELECT id FROM credentials WHERE username = $1;
+
+-- name: read_found_messages
+-- Those of $1 that are kept, in that order. `waits`: the state of what policy has not prepared;
+-- `deliveries`: id, recipient and state, null when it is not open; `ends`: events of the kinds $2.
+SELECT s.id, s.account_id, a.name AS account, s.credential_id, c.username, s.sender, s.recipients,
+       s.subject, s.author, s.author_name, s.attributes, s.lane, s.size,
+       COALESCE(
+           (SELECT CASE WHEN held THEN 'held' WHEN leased THEN 'inflight' WHEN due_at <= now() THEN 'ready'
+                        ELSE 'deferred' END FROM due_submissions d WHERE d.id = s.id),
+           (SELECT 'scheduled' FROM scheduled_submissions d WHERE d.id = s.id),
+           (SELECT 'quarantined' FROM quarantined_submissions d WHERE d.id = s.id)
+       ) AS waits,
+       (SELECT jsonb_agg(jsonb_build_array(v.id, v.recipient, COALESCE(
+            (SELECT CASE WHEN held THEN 'held' WHEN parked_at IS NOT NULL THEN 'parked'
+                         WHEN leased THEN 'inflight' WHEN due_at <= now() THEN 'ready'
+                         ELSE 'deferred' END FROM due_deliveries d WHERE d.id = v.id),
+            (SELECT 'quarantined' FROM quarantined_deliveries d WHERE d.id = v.id)
+        )) ORDER BY v.id) FROM deliveries v WHERE v.submission_id = s.id) AS deliveries,
+       (SELECT jsonb_agg(jsonb_build_array(e.kind, e.delivery_id, e.detail->>'recipient')
+                         ORDER BY e.at, e.id)
+        FROM events e WHERE e.submission_id = s.id AND e.kind = ANY($2::text[])) AS ends
+FROM unnest($1::uuid[]) WITH ORDINALITY AS t(id, place)
+CROSS JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = t.id OFFSET 0) s
+JOIN accounts a ON a.id = s.account_id
+LEFT JOIN credentials c ON c.id = s.credential_id
+ORDER BY t.place;
+
+-- name: drop_message_keys
+SELECT * FROM drop_message_keys(now() - $1::interval);
+
+-- name: sweep_message_keys
+DELETE FROM message_keys_default WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM message_keys_default WHERE id < first_id_of(now() - $1::interval) LIMIT $2
+))
+RETURNING 1;
+
 -- name: first_id_at
 SELECT first_id_of($1) AS id;
 

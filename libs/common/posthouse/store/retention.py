@@ -11,6 +11,7 @@ from posthouse.store.postgres import Postgres
 
 BODIES = ("contents", "renditions")
 HISTORY = ("submissions", "deliveries", "attempts", "events")
+KEYS = "message_keys"  # to history, as old as it is
 
 # What one partition holds, and up to which retention. A statement that looks a row up by its id
 # opens every partition of the table, so there are 60 of bodies and 20 of history at most.
@@ -74,7 +75,7 @@ class Partitions:
 
     async def add(self) -> None:
         """Make partitions for now and for some time ahead."""
-        for table in (*BODIES, *HISTORY):
+        for table in (*BODIES, *HISTORY, KEYS):
             unit = self.retention.unit_of(table)
             for row in await self.database.fetch_within(
                 _ADDING_SECONDS, "add_partitions", table, unit, _AHEAD[unit]
@@ -117,6 +118,18 @@ class Partitions:
                 if table in BODIES and not early:
                     await self._thin(table, row["partition"])
         return freed
+
+    async def retire_keys(self) -> None:
+        """Drop the partitions of keys whose retention has passed, and sweep their default one."""
+        keep = self.retention.history
+        for row in await self.database.fetch_within(_RETIRING_SECONDS, "drop_message_keys", keep):
+            log.info("partition_dropped", partition=row["partition"], octets=row["octets"])
+        for _ in range(_SWEPT_BATCHES):
+            if (
+                len(await self.database.fetch("sweep_message_keys", keep, _SWEPT_ROWS))
+                < _SWEPT_ROWS
+            ):
+                break
 
     async def _thin(self, table: str, partition: str) -> None:
         """Replace *partition* by one that holds only what open work needs, if that is little."""
