@@ -1,4 +1,4 @@
-# One image, many commands: posthouse ingest | policy | dispatcher | bounces | migrate | ...
+# One image, many commands: posthouse ingest | policy | dispatcher | bounces | tracking | ... | ...
 # `--target demo` adds the demo with its sink.
 ARG PYTHON_IMAGE=python:3.13-slim
 
@@ -19,7 +19,8 @@ ENV INSTALL="/opt/build/bin/pip --python /opt/posthouse/bin/python install"
 RUN cd /src \
     && /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /src/wheels \
         ./libs/common ./services/ingest ./services/policy ./services/dispatcher \
-        ./services/bounces ./deploy/onebox ./command \
+        ./services/bounces ./services/tracking ./services/webhooks ./services/console \
+        ./deploy/onebox ./command \
     && $INSTALL --no-deps /src/wheels/*.whl \
     && /opt/posthouse/bin/python -m compileall -q /opt/posthouse
 
@@ -41,7 +42,7 @@ RUN install -d -o 10001 -g 10001 -m 700 /var/lib/posthouse
 ENV PATH=/opt/posthouse/bin:$PATH PYTHONUNBUFFERED=1 POSTHOUSE_LOG_FORMAT=json
 USER 10001:10001
 STOPSIGNAL SIGTERM
-EXPOSE 2525 2587 2465 2526 9180
+EXPOSE 2525 2587 2465 2526 2581 2582 9180
 ENTRYPOINT ["posthouse"]
 CMD ["--help"]
 

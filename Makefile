@@ -9,7 +9,7 @@ DATA ?= ./data
 # Hundreds of programs are started by the tests: compiled once, not by each of them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-MEMBERS := libs/common services/ingest services/policy services/dispatcher services/bounces deploy/onebox command demo
+MEMBERS := libs/common services/ingest services/policy services/dispatcher services/bounces services/tracking services/webhooks services/console deploy/onebox command demo
 CHECKED := libs services deploy/onebox command demo tests $(wildcard bench)
 PURE := tests/mail tests/tracking tests/answers tests/profiles tests/smtp tests/ingest tests/policy tests/dispatcher tests/bounces tests/running tests/contract
 VENV := .venv

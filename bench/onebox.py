@@ -51,6 +51,7 @@ class Onebox:
         command = [
             *(POSTHOUSE, "up", "--data", str(self._folder / "data"), "--route", self._sink),
             *("--listen", f"127.0.0.1:{port}/none", "--bounce-listen", "127.0.0.1:0"),
+            *("--tracking-listen", "127.0.0.1:0", "--console-listen", "127.0.0.1:0"),
             *("--health-listen", "127.0.0.1:0", "--hostname", "relay.bench.example"),
         ]
         log = self._folder / "onebox.log"

@@ -43,6 +43,9 @@ _COMMANDS = {
     "policy": ("services", "Run the service that rewrites and signs."),
     "dispatcher": ("services", "Run the service that delivers."),
     "bounces": ("services", "Run the service that takes returned mail."),
+    "tracking": ("services", "Run the service that recipients' clients call."),
+    "webhooks": ("services", "Run the service that tells customers what happens."),
+    "console": ("services", "Run the service that answers customers over HTTP."),
 }
 # The same for the commands of the demo, if it is installed.
 _DEMO = {

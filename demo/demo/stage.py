@@ -112,6 +112,7 @@ def _relay(data: Path, sink: Endpoint, bounces: str) -> list[str]:
         *(*_POSTHOUSE, "up", "--data", str(data), "--route", str(sink)),
         *("--listen", "127.0.0.1:0/starttls_required", "--bounce-listen", bounces),
         *("--health-listen", "127.0.0.1:0", "--hostname", "relay.posthouse.example"),
+        *("--tracking-listen", "127.0.0.1:0", "--console-listen", "127.0.0.1:0"),
     ]
 
 

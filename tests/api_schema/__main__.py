@@ -25,6 +25,7 @@ def main(program: str, *more: str) -> int:
         running("sink", "--listen", ANY, "--report", ANY) as sink,
         running(
             *("up", "--data", f"{folder}/data", "--bounce-listen", ANY, "--health-listen", ANY),
+            *("--tracking-listen", ANY, "--console-listen", ANY),
             *("--listen", f"{ANY}/none", "--listen", f"{ANY}/http"),
             *("--route", f"{sink['smtp']['host']}:{sink['smtp']['port']}"),
             POSTHOUSE_INGEST_UNLIMITED_NETWORKS="127.0.0.0/8",

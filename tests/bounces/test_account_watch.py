@@ -14,13 +14,13 @@ import structlog
 
 from bounces.account_watch import AccountWatch
 from bounces.core.thresholds import Limit, ThresholdLimits
-from bounces.event_reader import EventReader
 from bounces.relay_identity import RelayIdentity
 from posthouse.answers import HARD_CLASSES
 from posthouse.mail.due_results import OPERATOR
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import OWN_CREDENTIAL, Attributes
+from posthouse.running.event_reader import EventReader
 from posthouse.store.account_holds import AccountHolds
 from posthouse.store.account_statistics import AccountStatistics, CountingTurn
 from posthouse.store.audit_log import AuditStore

@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
 
-from bounces.event_reader import EventReader
 from bounces.notifier import NoticeLimits, Notifier
 from bounces.relay_identity import RelayIdentity
 from posthouse.mail.address import Address
@@ -22,6 +21,7 @@ from posthouse.mail.due_results import OPERATOR
 from posthouse.mail.lane import Lane
 from posthouse.mail.rate_limit import Counted, Excess, LimitAction, Period, RateLimit
 from posthouse.mail.submission import Attributes
+from posthouse.running.event_reader import EventReader
 from posthouse.running.identity import new_id
 from posthouse.store.account_settings import AccountSettingsStore
 from posthouse.store.alert_store import AlertStore

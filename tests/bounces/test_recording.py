@@ -20,7 +20,7 @@ from bounces.wiring import build
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.mail.return_path import sign
 from posthouse.mail.secret import Purpose, derive
-from posthouse.running.health import CannotListen
+from posthouse.running.http_server import CannotListen
 from posthouse.running.identity import new_id
 from posthouse.running.program import Resources
 from posthouse.running.settings import SettingsError, load

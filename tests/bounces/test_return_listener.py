@@ -18,7 +18,8 @@ from bounces.core.verdict import decide
 from bounces.return_listener import ReturnListener
 from chaos.program import readiness
 from posthouse.mail.events import EventKind
-from posthouse.running.health import CannotListen, Health
+from posthouse.running.health import Health
+from posthouse.running.http_server import CannotListen
 from posthouse.running.tcp import Endpoint
 from posthouse.store import StoreRefused, StoreUnavailable
 from servers.bounce_port import HOST, KEY, OLD_KEY, TODAY, Port, counted, own, running

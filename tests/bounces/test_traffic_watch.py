@@ -10,12 +10,12 @@ from uuid import UUID
 
 import pytest_asyncio
 
-from bounces.event_reader import EventReader
 from bounces.traffic_watch import TrafficWatch
 from posthouse.mail.events import EventKind
 from posthouse.mail.headline import Headline
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import OWN_CREDENTIAL, Attributes
+from posthouse.running.event_reader import EventReader
 from posthouse.store.deliveries import Settlement
 from posthouse.store.streams import StreamStore
 from posthouse.traffic.measures import MEASURES

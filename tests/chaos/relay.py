@@ -71,6 +71,8 @@ class Onebox:
             "POSTHOUSE_DATA": str(folder / "data"),
             "POSTHOUSE_INGEST_LISTENERS": f"127.0.0.1:{door}/none",
             "POSTHOUSE_BOUNCES_LISTEN": f"127.0.0.1:{bounces}",
+            "POSTHOUSE_TRACKING_LISTEN": "127.0.0.1:0",
+            "POSTHOUSE_CONSOLE_LISTEN": "127.0.0.1:0",
             **_common(self._key, health),
             **_sending(self.sink_port, destination),
             **(settings or {}),

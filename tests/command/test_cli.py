@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from onebox.all_settings import SERVICES
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive, secret_matches, unseal
@@ -283,10 +284,12 @@ def test_another_secret_key_is_refused_before_anything_is_made_with_it(
         "POSTHOUSE_HEALTH_LISTEN": "127.0.0.1:0",
         "POSTHOUSE_INGEST_LISTENERS": "127.0.0.1:0/none",
         "POSTHOUSE_BOUNCES_LISTEN": "127.0.0.1:0",
+        "POSTHOUSE_TRACKING_LISTEN": "127.0.0.1:0",
+        "POSTHOUSE_CONSOLE_LISTEN": "127.0.0.1:0",
     }
     for command in (
         ("init",), ("credential", "create"), ("domain", "add", "x.example"), ("up",),
-        ("ingest",), ("policy",), ("bounces",),
+        ("ingest",), ("policy",), ("bounces",), ("tracking",),
     ):  # fmt: skip
         refused = call(*command, **environ)
         assert refused.returncode == 1, command
@@ -481,7 +484,18 @@ def test_help_is_quick_and_names_every_command() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["up", "migrate", "account", "config", "ingest", "policy", "dispatcher", "bounces", "send"],
+    [
+        "up",
+        "migrate",
+        "account",
+        "config",
+        "ingest",
+        "policy",
+        "dispatcher",
+        "bounces",
+        "console",
+        "send",
+    ],
 )
 def test_every_command_has_help(command: str) -> None:
     done = call(command, "--help")
@@ -500,7 +514,7 @@ def test_config_check_shows_what_is_in_force_and_no_secret() -> None:
     done = call("config", "check", "--json", **SPLIT, POSTHOUSE_LANE_LIMITS="9,8,7,6,5")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert set(found) == {"ingest", "policy", "dispatcher", "bounces"}
+    assert set(found) == {*SERVICES}
     assert found["dispatcher"]["POSTHOUSE_LANE_LIMITS"] == "9,8,7,6,5"
     nodes = found["policy"]["POSTHOUSE_BROKER_URL"]
     assert nodes == "amqp://posthouse:********@mq1/,amqp://posthouse:********@mq2/"

@@ -41,6 +41,7 @@ def relay(tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             *(*PROGRAM, "up", "--data", str(tmp_path / "data"), "--route", "127.0.0.1:1"),
             *("--listen", "127.0.0.1:0/starttls_required", "--listen", "127.0.0.1:0/none"),
             *("--bounce-listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"),
+            *("--tracking-listen", "127.0.0.1:0", "--console-listen", "127.0.0.1:0"),
             *("--hostname", "Relay.Example"),
         ],
         env=ENVIRON,

@@ -22,7 +22,17 @@ from posthouse.answers.rule_table import BY_CLASS, WORD_RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
-PACKAGES = ("posthouse", "ingest", "policy", "dispatcher", "bounces", "onebox")
+PACKAGES = (
+    "posthouse",
+    "ingest",
+    "policy",
+    "dispatcher",
+    "bounces",
+    "tracking",
+    "webhooks",
+    "console",
+    "onebox",
+)
 
 # Who shows what the common library counts; the longest prefix of the module's name decides.
 SHOWN_BY = {
@@ -30,7 +40,7 @@ SHOWN_BY = {
     "posthouse.broker": "all, with RabbitMQ",
     "posthouse.store.housekeeping": "all",
     "posthouse.store.account_holds": "all",
-    "posthouse.store.event_feed": "bounces",
+    "posthouse.store.event_feed": "bounces, webhooks",
     "onebox": "up",
 }
 

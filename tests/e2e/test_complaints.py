@@ -37,6 +37,7 @@ async def test_whoever_complains_gets_no_more_mail_until_the_operator_says_so(
                 "--health-listen",
                 ANY,
             ),
+            *("--tracking-listen", ANY, "--console-listen", ANY),
         )
         with running(*arguments, POSTHOUSE_HOSTNAME="relay.example") as ready:
             operator = await asyncio.to_thread(

@@ -31,6 +31,7 @@ def test_an_account_whose_recipients_do_not_exist_is_held_until_it_is_released(
         with running(
             *("up", "--data", str(data), "--route", to, "--listen", f"{ANY}/none"),
             *("--bounce-listen", ANY, "--health-listen", ANY),
+            *("--tracking-listen", ANY, "--console-listen", ANY),
             POSTHOUSE_HOLD_BOUNCE_VOLUME="5",
         ) as ready:
             operator = Operator(data, ready["submission"][0]["port"])

@@ -47,6 +47,7 @@ def test_C07_mail_goes_out_that_came_in_by_http(tmp_path: Path) -> None:
             *("up", "--data", str(data), "--route", to),
             *("--listen", f"{ANY}/none", "--listen", f"{ANY}/http"),
             *("--bounce-listen", ANY, "--health-listen", ANY),
+            *("--tracking-listen", ANY, "--console-listen", ANY),
         ) as ready:
             smtp, http = ready["submission"]
             assert http["tls"] == "http"

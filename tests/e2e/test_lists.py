@@ -18,6 +18,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         with running(
             *("up", "--data", str(data), "--route", to, "--listen", f"{ANY}/none"),
             *("--bounce-listen", ANY, "--health-listen", ANY),
+            *("--tracking-listen", ANY, "--console-listen", ANY),
         ) as ready:
             yield Operator(data, ready["submission"][0]["port"])
 

@@ -15,7 +15,7 @@ from chaos.program import POSTHOUSE
 from chaos.relay import Split
 from servers.patience import eventually
 
-PROGRAMS = ("up", "ingest", "policy", "dispatcher", "bounces")
+PROGRAMS = ("up", "ingest", "policy", "dispatcher", "bounces", "console")
 # No server listens there: port 1 of loopback belongs to a service that is not in use (tcpmux).
 NOWHERE = "127.0.0.1:1"
 
@@ -75,6 +75,8 @@ def test_a_listener_that_is_taken_is_named(tmp_path: Path) -> None:
         listeners = {
             "POSTHOUSE_INGEST_LISTENERS": f"{address}/none",
             "POSTHOUSE_BOUNCES_LISTEN": "127.0.0.1:0",
+            "POSTHOUSE_TRACKING_LISTEN": "127.0.0.1:0",
+            "POSTHOUSE_CONSOLE_LISTEN": "127.0.0.1:0",
             "POSTHOUSE_HEALTH_LISTEN": "127.0.0.1:0",
         }
 

@@ -15,7 +15,7 @@ from ingest.session_context import SessionContext
 from ingest.settings import IngestSettings
 from onebox.all_settings import read_settings
 from posthouse.profiles.choices import LineEndings
-from posthouse.running.health import CannotListen
+from posthouse.running.http_server import CannotListen
 from posthouse.running.settings import SettingsError, load
 from posthouse.running.tcp import Endpoint
 from servers.door import OpenDoor

@@ -6,7 +6,8 @@ import socket
 import msgspec
 import pytest
 
-from posthouse.running.health import CannotListen, Health
+from posthouse.running.health import Health
+from posthouse.running.http_server import CannotListen
 from posthouse.running.tcp import Endpoint
 
 ANY = Endpoint("127.0.0.1", 0)

@@ -9,12 +9,12 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
 
-from bounces.event_reader import EventReader
 from bounces.notifier import NoticeLimits, Notifier
 from bounces.relay_identity import RelayIdentity
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import OWN_CREDENTIAL, Submission
+from posthouse.running.event_reader import EventReader
 from posthouse.store.deliveries import Settlement
 from posthouse.store.submissions import ClaimedSubmission
 from servers.patience import eventually, on_this_machine

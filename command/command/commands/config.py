@@ -32,9 +32,9 @@ def config() -> None:
 )
 @json_option
 def check(programs: tuple[str, ...], *, as_json: bool) -> None:
-    """Check the environment's settings for PROGRAM: up, ingest, policy, dispatcher, bounces.
+    """Check the environment's settings for PROGRAM: up, or a service.
 
-    Without PROGRAM: the four services where a RabbitMQ is set, otherwise `posthouse up`.
+    Without PROGRAM: all services where a RabbitMQ is set, otherwise `posthouse up`.
     """
     chosen = programs or (tuple(SERVICES) if _is_given(_BROKER, os.environ) else (_ONEBOX,))
     mistakes: dict[str, None] = {}
@@ -60,7 +60,7 @@ def _read(program: str, environ: Mapping[str, str]) -> Mapping[str, str]:
     if program != _ONEBOX:
         return effective(load(SERVICES[program], environ, also_known=known_names))
     told = read_settings(environ)
-    parts: Iterable[Settings] = (told.ingest, told.policy, told.dispatcher, told.bounces)
+    parts: Iterable[Settings] = [getattr(told, name) for name in SERVICES]
     values = {name: value for part in parts for name, value in effective(part).items()}
     own = effective(load(OneboxSettings, environ, also_known=known_names))
     # Settings that were not given are made in the data folder or (the broker) in the process.

@@ -1,4 +1,4 @@
-"""`posthouse ingest`, `policy`, `dispatcher` and `bounces`: one service as a program of its own."""
+"""`posthouse ingest` and the others: one service as a program of its own."""
 
 import sys
 from importlib import import_module
@@ -23,3 +23,6 @@ ingest = _verb("ingest")
 policy = _verb("policy")
 dispatcher = _verb("dispatcher")
 bounces = _verb("bounces")
+tracking = _verb("tracking")
+webhooks = _verb("webhooks")
+console = _verb("console")

@@ -12,6 +12,8 @@ from onebox.start import run_up
 # Flag, the variable that it sets, how its value looks, and what it is for.
 _FLAGS = (
     ("--bounce-listen", "BOUNCES_LISTEN", "ADDRESS:PORT", "Where returned mail comes in."),
+    ("--tracking-listen", "TRACKING_LISTEN", "ADDRESS:PORT", "For opens, clicks, unsubscribing."),
+    ("--console-listen", "CONSOLE_LISTEN", "ADDRESS:PORT", "For what customers ask over HTTP."),
     ("--health-listen", "HEALTH_LISTEN", "ADDRESS:PORT", "For health checks and metrics."),
     ("--hostname", "HOSTNAME", "NAME", "Name the relay gives itself."),
     (

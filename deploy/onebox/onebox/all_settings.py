@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field
 
 from bounces.settings import BouncesSettings
+from console.settings import ConsoleSettings
 from dispatcher.settings import DispatcherSettings
 from ingest.listeners import collisions
 from ingest.settings import IngestSettings
@@ -22,6 +23,8 @@ from posthouse.running import logs
 from posthouse.running.common_settings import BrokerUrls
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import PREFIX, Settings, SettingsError, load, names
+from tracking.settings import TrackingSettings
+from webhooks.settings import WebhooksSettings
 
 S = TypeVar("S", bound=Settings)
 
@@ -45,6 +48,9 @@ SERVICES: Mapping[str, type[ProgramSettings]] = {
     "policy": PolicySettings,
     "dispatcher": DispatcherSettings,
     "bounces": BouncesSettings,
+    "tracking": TrackingSettings,
+    "webhooks": WebhooksSettings,
+    "console": ConsoleSettings,
 }
 
 
@@ -73,6 +79,9 @@ class UpSettings:
     policy: PolicySettings
     dispatcher: DispatcherSettings
     bounces: BouncesSettings
+    tracking: TrackingSettings
+    webhooks: WebhooksSettings
+    console: ConsoleSettings
 
 
 def configure_logs(settings: UpSettings) -> None:
@@ -112,6 +121,9 @@ def read_settings(environ: Mapping[str, str]) -> UpSettings:
         read(PolicySettings, given),
         read(DispatcherSettings, given),
         read(BouncesSettings, given),
+        read(TrackingSettings, given),
+        read(WebhooksSettings, given),
+        read(ConsoleSettings, given),
     )
     if not mistakes:
         mistakes.update(_collisions(found))
@@ -121,7 +133,11 @@ def read_settings(environ: Mapping[str, str]) -> UpSettings:
 
 
 def _collisions(settings: UpSettings) -> Iterator[str]:
-    others = {"POSTHOUSE_BOUNCES_LISTEN": settings.bounces.bounces_listen}
+    others = {
+        "POSTHOUSE_BOUNCES_LISTEN": settings.bounces.bounces_listen,
+        "POSTHOUSE_TRACKING_LISTEN": settings.tracking.tracking_listen,
+        "POSTHOUSE_CONSOLE_LISTEN": settings.console.console_listen,
+    }
     for found in collisions(settings.ingest.ingest_listeners, others):
         yield f"POSTHOUSE_INGEST_LISTENERS: {found}"
 

@@ -1,18 +1,12 @@
 """The parent process of `posthouse up`: it keeps PostgreSQL and the workers running."""
 
 import asyncio
-import contextlib
-import os
-import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import msgspec
 import structlog
 
 from ingest.listeners import Listener
@@ -21,10 +15,12 @@ from onebox.all_settings import UpSettings, configure_logs
 from onebox.installation import Installation
 from onebox.postgres_folder import holder
 from onebox.postgres_server import EmbeddedPostgres, PostgresError
+from onebox.ready_line import ReadyLine, RunningRelay
 from onebox.supervisor import Supervisor
 from onebox.worker import work
 from onebox.worker_process import NotReady, ParentLink, WorkerProcess, fork, spawn
-from posthouse.running.health import CannotListen, Check, Health
+from posthouse.running.health import Check, Health
+from posthouse.running.http_server import CannotListen
 from posthouse.running.service import Service, main, run
 from posthouse.running.tcp import Endpoint
 from posthouse.store import StoreRefused, StoreUnavailable
@@ -93,7 +89,7 @@ class Parent:
         self._settings = settings
         self._environ = environ
         self._submission = submission
-        self._bounces: Endpoint | None = None
+        self._listening: Mapping[str, Endpoint] = {}
 
     async def run(self, workers: Sequence[WorkerProcess]) -> int:
         """Keep database and workers running until a signal; the exit status."""
@@ -104,17 +100,17 @@ class Parent:
                 stack.callback(supervisor.signal_all, signal.SIGKILL)
                 postgres, url = await _database(self._settings, stack)
                 await _prepare(url, common.secret_key.get_secret_value(), postgres)
-                self._bounces = await supervisor.start(url)
+                self._listening = await supervisor.start(url)
                 checks = supervisor.checks()
                 if postgres is not None:
                     checks["data folder"] = _folder_check(postgres)
                 health = Health(common.health_listen, checks, supervisor.metrics)
-                facts = _Facts(
-                    self._settings, self._submission, self._bounces, supervisor.pids, postgres
+                relay = RunningRelay(
+                    self._settings, self._submission, self._listening, supervisor.pids, postgres
                 )
                 services: dict[str, Service] = {
                     "workers": supervisor,
-                    "ready": _Ready(facts, health),
+                    "ready": ReadyLine(relay, health),
                 }
                 if postgres is not None:
                     services["postgres"] = _DatabaseOf(supervisor, postgres)
@@ -128,7 +124,7 @@ class Parent:
         """A worker on the addresses that the others have, ports that were asked for as 0 too."""
         found = {
             "POSTHOUSE_INGEST_LISTENERS": ",".join(map(str, self._submission)),
-            "POSTHOUSE_BOUNCES_LISTEN": str(self._bounces),
+            **{f"POSTHOUSE_{n.upper()}_LISTEN": str(at) for n, at in self._listening.items()},
         }
         return spawn(number, {**self._environ, **found})
 
@@ -187,80 +183,3 @@ async def _prepare(url: str, secret_key: bytes, postgres: EmbeddedPostgres | Non
             # No other process works on this database: the owners of leases are dead.
             await database.run("end_submission_leases")
             await database.run("end_delivery_leases")
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """The addresses and process ids that the ready line names."""
-
-    settings: UpSettings
-    submission: Sequence[Listener]
-    bounces: Endpoint
-    workers: Sequence[int]
-    postgres: EmbeddedPostgres | None
-
-    def told(self, health: Endpoint) -> dict[str, Any]:
-        """As the ready line has it."""
-        folder = str(self.settings.installation.folder.absolute())
-        return {
-            "event": "ready",
-            "submission": [_submission(listener) for listener in self.submission],
-            "bounces": _address(self.bounces),
-            "health": _address(health),
-            "data": folder,
-            "pids": {
-                "up": os.getpid(),
-                **{f"worker {n}": pid for n, pid in enumerate(self.workers, start=1)},
-                **({"postgres": self.postgres.pid} if self.postgres else {}),
-            },
-            "credential": f"{_command()} --data {folder} credential create --domain example.com",
-        }
-
-
-class _Ready:
-    """Prints one JSON line with all addresses, once everything is ready."""
-
-    def __init__(self, facts: _Facts, health: Health) -> None:
-        self._facts = facts
-        self._health = health
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Print the line, and on a terminal a summary as text; then wait."""
-        facts = self._facts.told(self._health.address)
-        # Without Python's buffer: on a full disk the text is lost, and mail goes on.
-        with contextlib.suppress(OSError):
-            os.write(sys.stdout.fileno(), msgspec.json.encode(facts) + b"\n")
-        if sys.stderr.isatty():
-            sys.stderr.write(_readable(facts))
-        await stopping.wait()
-
-
-def _command() -> str:
-    """How the user can call this program again: by its name only if PATH leads here."""
-    called = Path(sys.argv[0]).absolute()
-    if called.name != "posthouse" or shutil.which("posthouse") == str(called):
-        return "posthouse"
-    return os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called)
-
-
-def _address(endpoint: Endpoint) -> dict[str, Any]:
-    return {"host": endpoint.host, "port": endpoint.port}
-
-
-def _submission(listener: Listener) -> dict[str, Any]:
-    last = {"last_port": listener.ports[-1]} if len(listener.ports) > 1 else {}
-    first = Endpoint(listener.host, listener.ports[0])
-    return {**_address(first), **last, "tls": listener.tls.value}
-
-
-def _readable(facts: Mapping[str, Any]) -> str:
-    lines = ["", "Posthouse is ready."]
-    for at in facts["submission"]:
-        last = f"-{at['last_port']}" if "last_port" in at else ""
-        lines.append(f"  submission  {at['host']}:{at['port']}{last}  {at['tls']}")
-    lines += [
-        f"  {name:<10}  {facts[name]['host']}:{facts[name]['port']}{rest}"
-        for name, rest in (("bounces", ""), ("health", "  /healthz/ready, /metrics"))
-    ]
-    lines += [f"  data        {facts['data']}", "A user and secret for an application:"]
-    return "\n".join([*lines, f"  {facts['credential']}", "Ctrl-C ends it.", "", ""])

@@ -49,8 +49,8 @@ class Supervisor:
         """Process ids of the workers."""
         return [worker.pid for worker in self._workers.values()]
 
-    async def start(self, database_url: str) -> Endpoint:
-        """Set the workers to work; the address for returned mail, once all have started.
+    async def start(self, database_url: str) -> dict[str, Endpoint]:
+        """Set the workers to work; the addresses of their services, by name, once all have started.
 
         Raises NotReady.
         """
@@ -60,8 +60,7 @@ class Supervisor:
             told = await asyncio.gather(*asking)
         except PeerGone:
             raise NotReady("a worker ended at its start; its log lines say why") from None
-        (bounces,) = filter(None, told)
-        return Endpoint.parse(bounces)
+        return {name: Endpoint.parse(at) for each in told for name, at in each.items()}
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Replace workers that end, until *stopping*; then end all in good order.

@@ -6,15 +6,16 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import Protocol, runtime_checkable
 
 import structlog
 from prometheus_client import REGISTRY, generate_latest
 from pydantic import SecretStr
 
-from bounces.return_listener import ReturnListener
 from bounces.wiring import build as build_bounces
+from console.wiring import build as build_console
 from dispatcher.wiring import build as build_dispatcher
 from ingest.listening_sockets import Sockets, join
 from ingest.wiring import build as build_ingest
@@ -25,7 +26,8 @@ from onebox.worker_process import BREAK_OFF, ParentLink, spawned
 from policy.wiring import build as build_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
-from posthouse.running.health import CannotListen, Health
+from posthouse.running.health import Health
+from posthouse.running.http_server import CannotListen
 from posthouse.running.program import (
     Resources,
     Services,
@@ -36,6 +38,9 @@ from posthouse.running.program import (
 )
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError
+from posthouse.running.tcp import Endpoint
+from tracking.wiring import build as build_tracking
+from webhooks.wiring import build as build_webhooks
 
 log = structlog.get_logger()
 
@@ -63,10 +68,9 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sockets) -> int:
             services |= {n: s for b in built for n, s in b.by_name.items()}
             checks = {name: check for b in built for name, check in b.checks.items()}
             health = Health(told.health_listen, checks)
-            returned = services.get("bounces")
-            assert returned is None or isinstance(returned, ReturnListener)
+            listening = {n: s for n, s in services.items() if isinstance(s, Listening)}
             services["housekeeping"] = housekeeping(settings.dispatcher, resources)
-            services["parent"] = _Parent(link.channel, number, health, returned)
+            services["parent"] = _Parent(link.channel, number, health, listening)
             grace = told.grace_seconds
             return await run(services, health=None, grace=grace, break_off=BREAK_OFF)
     except CannotListen as error:
@@ -85,19 +89,33 @@ async def _only_once(settings: UpSettings, resources: Resources) -> Sequence[Ser
     """What runs in one worker, for all of them."""
     called = name_on_record("up", settings.bounces, resources)
     await called.say()
-    return build_bounces(settings.bounces, resources), Services({"relay-name": called}, {})
+    return (
+        build_bounces(settings.bounces, resources),
+        build_tracking(settings.tracking, resources),
+        build_webhooks(settings.webhooks, resources),
+        build_console(settings.console, resources),
+        Services({"relay-name": called}, {}),
+    )
+
+
+@runtime_checkable
+class Listening(Protocol):
+    """A service that has an address of its own."""
+
+    async def address(self) -> Endpoint:
+        """Where it listens; waits until it does."""
 
 
 class _Parent:
     """Tells the parent that this worker has started, then answers its questions."""
 
     def __init__(
-        self, channel: Channel, number: int, health: Health, returned: ReturnListener | None
+        self, channel: Channel, number: int, health: Health, listening: Mapping[str, Listening]
     ) -> None:
         self._channel = channel
         self._number = number
         self._health = health
-        self._returned = returned
+        self._listening = listening
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Answer until *stopping*."""
@@ -107,8 +125,8 @@ class _Parent:
             answering.cancel()
 
     async def _answer(self) -> None:
-        at = await self._returned.address() if self._returned else None
-        await self._channel.answer(self._number, None if at is None else str(at))
+        at = {name: str(await one.address()) for name, one in self._listening.items()}
+        await self._channel.answer(self._number, at)
         while True:
             number, question, _ = await self._channel.next_question()
             answer: object = (

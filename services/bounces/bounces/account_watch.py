@@ -39,7 +39,7 @@ _FORGET_SECONDS = 3600.0
 
 
 class AccountWatch:
-    """A `bounces.event_reader.EventConsumer` in every bounces process."""
+    """A `posthouse.running.event_reader.EventConsumer` in every bounces process."""
 
     reader = READER
 

@@ -50,7 +50,7 @@ class NoticeLimits:
 
 
 class Notifier:
-    """A `bounces.event_reader.EventConsumer` in every bounces process."""
+    """A `posthouse.running.event_reader.EventConsumer` in every bounces process."""
 
     reader = READER
 

@@ -11,7 +11,7 @@ from bounces.open_connections import ClientLimits, OpenConnections
 from bounces.own_addresses import OwnAddresses
 from bounces.return_connection import ReturnConnection, ReturnHandler
 from bounces.service import Bounces
-from posthouse.running.health import CannotListen
+from posthouse.running.http_server import CannotListen
 from posthouse.running.tcp import Endpoint, notice_loss
 
 log = structlog.get_logger()

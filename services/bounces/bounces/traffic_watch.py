@@ -12,7 +12,7 @@ _DAYS_OF_YEAR = 366
 
 
 class TrafficWatch:
-    """A `bounces.event_reader.EventConsumer` in every bounces process."""
+    """A `posthouse.running.event_reader.EventConsumer` in every bounces process."""
 
     reader = READER
 

@@ -8,7 +8,6 @@ from uuid import UUID
 from bounces.account_watch import AccountWatch
 from bounces.core.claims import ClaimKeys
 from bounces.core.thresholds import Limit, ThresholdLimits
-from bounces.event_reader import EventReader
 from bounces.feedback_subjects import FeedbackSubjects
 from bounces.forwarding import MailOnward, OperatorAddress
 from bounces.notifier import NoticeLimits, Notifier
@@ -26,6 +25,7 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Delivery, Submission
 from posthouse.running.certificate import Certificate
+from posthouse.running.event_reader import EventReader
 from posthouse.running.program import Resources, Services
 from posthouse.store.database_watchdog import DatabaseWatchdog
 from posthouse.store.kept_mail import OperatorMailStore

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Sequence
 
 from ingest.listeners import Listener
-from posthouse.running.health import CannotListen
+from posthouse.running.http_server import CannotListen
 from posthouse.running.service import allow_open_files
 from posthouse.running.tcp import Endpoint, notice_loss
 

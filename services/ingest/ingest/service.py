@@ -20,7 +20,7 @@ from ingest.listening_sockets import BACKLOG, Sockets, bind, found
 from ingest.session_context import SessionContext
 from ingest.smtp_session import SmtpSession
 from ingest.smtp_wire import SmtpWire, Spawn
-from posthouse.running.health import CannotListen
+from posthouse.running.http_server import CannotListen
 from posthouse.running.tcp import Endpoint
 from posthouse.smtp.server import SmtpServer
 from posthouse.smtp.session_state import ServerConfig

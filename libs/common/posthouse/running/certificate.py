@@ -10,7 +10,7 @@ from typing import Self
 
 import structlog
 
-from posthouse.running.health import CannotListen
+from posthouse.running.http_server import CannotListen
 from posthouse.running.waiting import wait_for_event
 
 log = structlog.get_logger()

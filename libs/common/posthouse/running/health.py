@@ -1,17 +1,13 @@
 """Liveness, readiness and metrics over HTTP, on a port of their own."""
 
 import asyncio
-import contextlib
 import platform
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import metadata
 from types import TracebackType
 from typing import Self
 
 import msgspec
-import structlog
-import uvicorn
 from prometheus_client import REGISTRY, CollectorRegistry, Info, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -19,9 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from posthouse.running.http_server import HttpServer
 from posthouse.running.tcp import Endpoint
-
-log = structlog.get_logger()
 
 # A "_created" series beside every counter and histogram would be a quarter of all series.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -31,14 +26,9 @@ BUILD.info({"version": metadata.version("posthouse-common"), "python": platform.
 
 # A probe gives up after a second or more; a check that takes longer has failed.
 _CHECK_SECONDS = 2.0
-_SHUTDOWN_SECONDS = 1
 
 Check = Callable[[], Awaitable[object]]
 """Does real work and returns; or raises, and the exception's text says what is wrong."""
-
-
-class CannotListen(Exception):
-    """The address given to listen on could not be used."""
 
 
 class Health:
@@ -54,12 +44,11 @@ class Health:
         checks: Mapping[str, Check],
         registry: Callable[[], Awaitable[CollectorRegistry]] | None = None,
     ) -> None:
-        self._listen = listen
         self._checks = dict(checks)
         self._registry = registry
         self._draining = False
         self._address = listen
-        self._stack = contextlib.AsyncExitStack()
+        self._server = HttpServer("health", self._application(), listen)
 
     @property
     def address(self) -> Endpoint:
@@ -71,10 +60,7 @@ class Health:
         self._draining = True
 
     async def __aenter__(self) -> Self:
-        listener = _listener(self._listen)
-        self._address = Endpoint(self._listen.host, listener.getsockname()[1])
-        await self._stack.enter_async_context(_serving(self._application(), listener))
-        log.info("health_listening", address=str(self._address))
+        self._address = await self._server.__aenter__()
         return self
 
     async def __aexit__(
@@ -83,7 +69,7 @@ class Health:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._stack.__aexit__(kind, error, traceback)
+        await self._server.__aexit__(kind, error, traceback)
 
     def _application(self) -> Starlette:
         return Starlette(
@@ -128,49 +114,3 @@ async def _finding(check: Check) -> str:
 
 def _json(status: int, body: object) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json")
-
-
-def _listener(listen: Endpoint) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    try:
-        return socket.create_server((listen.host, listen.port), family=family, backlog=64)
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {listen}: {error.strerror or error}") from error
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the program around it, and sleeps until it is asked.
-
-    The library's own looks ten times a second whether it is to end.
-    """
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ending = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def main_loop(self) -> None:
-        await self.ending.wait()
-
-
-@contextlib.asynccontextmanager
-async def _serving(application: Starlette, listener: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(
-        application,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )
-    server = _Server(config)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.serve([listener]), name="health")
-        try:
-            yield
-        finally:
-            server.ending.set()

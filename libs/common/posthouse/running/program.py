@@ -23,7 +23,8 @@ from posthouse.running.common_settings import (
     WithReturnPathHost,
     WithSecretKey,
 )
-from posthouse.running.health import CannotListen, Check, Health
+from posthouse.running.health import Check, Health
+from posthouse.running.http_server import CannotListen
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError, load
 from posthouse.store import StoreUnavailable

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
 
-from bounces.event_reader import EventReader
+from posthouse.running.event_reader import EventReader
 from posthouse.store import StoreUnavailable
 from posthouse.store.account_statistics import READER as STATISTICS
 from posthouse.store.event_feed import EventFeed, EventPage, FeedReader, FeedResult, moving

@@ -52,7 +52,7 @@ class EventConsumer(Protocol):
 
 
 class EventReader:
-    """Runs in every bounces process; for each consumer one at a time has the turn."""
+    """Runs in every process of a service; for each consumer one at a time has the turn."""
 
     def __init__(
         self,

@@ -1,0 +1,8 @@
+"""What recipients' clients may ask for."""
+
+from starlette.applications import Starlette
+
+
+def pages() -> Starlette:
+    """The application."""
+    return Starlette(routes=[])
