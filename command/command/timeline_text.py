@@ -20,6 +20,7 @@ _KILO = 1024
 _INDENTED = " " * 16
 _MOST_ASKED = 20  # recipients with parameters of their own
 _LISTED = {"hard": "hard bounce", "soft": "soft bounce, for some time"}
+_READERS = {"human": "by a person", "machine": "by a machine"}
 
 
 def tell(timeline: Timeline) -> Iterator[str]:
@@ -120,6 +121,8 @@ def _event(
             return _submitted(kind, detail)
         case EventKind.SUPPRESSED | EventKind.RECIPIENT_DISCARDED as kind:
             return f"{recipient}: {_left_out(kind, detail)}"
+        case EventKind.OPENED | EventKind.CLICKED:
+            return f"{recipient}: {_read_by(detail)}"
         case EventKind.BOUNCED | EventKind.DELAYED if "status" in detail:
             return _reported(recipient, detail)
         case _:
@@ -154,6 +157,17 @@ def _reported(recipient: str, detail: Mapping[str, Any]) -> str:
     by = f" from {detail['reporting_mta']}" if detail.get("reporting_mta") else ""
     said = f"{detail['status']} ({detail.get('diagnostic') or 'no words'})"
     return f"{recipient}: report{by}{_listed(detail)}: {said}"
+
+
+def _read_by(detail: Mapping[str, Any]) -> str:
+    """Who opened or clicked, as far as we can tell, and what."""
+    by = _READERS.get(detail.get("verdict", ""), "by a person or a machine")
+    rule = f" by the rule {detail['rule']!r}" if detail.get("rule") else ""
+    at = f", at {detail['client']}" if detail.get("client") else ""
+    agent = f" with {detail['agent']}" if detail.get("agent") else ""
+    link = f": link {detail['link']}" if "link" in detail else ""
+    target = f", {detail['target']}" if detail.get("target") else ""
+    return f"{by}{rule}{at}{agent}{link}{target}"
 
 
 def _listed(detail: Mapping[str, Any]) -> str:

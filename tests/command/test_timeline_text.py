@@ -191,6 +191,30 @@ def test_the_timeline_says_what_put_an_address_on_a_list() -> None:
     assert story[3].endswith("b@y.example: rule arf, put on the list: complaint by the rule 'arf'")
 
 
+def test_opens_and_clicks_say_who_it_was_and_why_we_think_so() -> None:
+    clicked = event(
+        "clicked",
+        {
+            "verdict": "human",
+            "rule": "browser",
+            "link": 2,
+            "target": "https://shop.example/\x1b",
+            "client": "192.0.2.7",
+            "agent": "Mozilla/5.0",
+        },
+        delivery_id=DELIVERY,
+    )
+    opened = event("opened", {"verdict": "machine", "rule": "gmail proxy"}, delivery_id=DELIVERY)
+    unknown = event("opened", {"verdict": "unknown"}, delivery_id=DELIVERY)
+    story = list(tell(Timeline(SUBMISSION, [delivery()], [], [clicked, opened, unknown])))
+    assert [
+        "  12:00:00.000  clicked    b@y.example: by a person by the rule 'browser', at 192.0.2.7 "
+        "with Mozilla/5.0: link 2, https://shop.example/\\x1b",
+        "  12:00:00.000  opened     b@y.example: by a machine by the rule 'gmail proxy'",
+        "  12:00:00.000  opened     b@y.example: by a person or a machine",
+    ] == story[2:]
+
+
 def test_a_suppressed_recipient_is_told_by_which_entry() -> None:
     detail = {
         "recipient": "c@y.example",

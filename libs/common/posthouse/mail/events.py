@@ -30,6 +30,8 @@ class EventKind(StrEnum):
     CONFIRMED = "confirmed"  # a DSN says that a later server delivered it or passed it on
     REPLIED = "replied"  # an automatic reply came to the return path, such as "out of office"
     COMPLAINED = "complained"  # the recipient reported it as unwanted (RFC 5965)
+    OPENED = "opened"  # the pixel of a copy was asked for; with a verdict, human or machine
+    CLICKED = "clicked"  # a link of a copy was followed; likewise
     UNSUBSCRIBED = "unsubscribed"  # the recipient wants no more of it, and said so to a provider
     RETURNED = "returned"  # a message came back that is none of these, or is not believed
     NOTIFIED = "notified"  # we told the sender or the bounce address what became of it
