@@ -208,8 +208,10 @@ def test_opens_and_clicks_say_who_it_was_and_why_we_think_so() -> None:
     unknown = event("opened", {"verdict": "unknown"}, delivery_id=DELIVERY)
     story = list(tell(Timeline(SUBMISSION, [delivery()], [], [clicked, opened, unknown])))
     assert [
-        "  12:00:00.000  clicked    b@y.example: by a person by the rule 'browser', at 192.0.2.7 "
-        "with Mozilla/5.0: link 2, https://shop.example/\\x1b",
+        (
+            "  12:00:00.000  clicked    b@y.example: by a person by the rule 'browser', "
+            "at 192.0.2.7 with Mozilla/5.0: link 2, https://shop.example/\\x1b"
+        ),
         "  12:00:00.000  opened     b@y.example: by a machine by the rule 'gmail proxy'",
         "  12:00:00.000  opened     b@y.example: by a person or a machine",
     ] == story[2:]
