@@ -121,14 +121,17 @@ def _event(
             return _submitted(kind, detail)
         case EventKind.SUPPRESSED | EventKind.RECIPIENT_DISCARDED as kind:
             return f"{recipient}: {_left_out(kind, detail)}"
-        case EventKind.OPENED | EventKind.CLICKED:
-            return f"{recipient}: {_read_by(detail)}"
         case EventKind.BOUNCED | EventKind.DELAYED if "status" in detail:
             return _reported(recipient, detail)
-        case _:
-            said = _alerted(detail) if "alert" in detail else _described(detail)
-            text = f"{said}{_listed(detail)}"
+        case kind:
+            text = f"{_said(kind, detail)}{_listed(detail)}"
             return f"{recipient}: {text}" if recipient else text
+
+
+def _said(kind: EventKind, detail: Mapping[str, Any]) -> str:
+    if kind in (EventKind.OPENED, EventKind.CLICKED):
+        return _read_by(detail)
+    return _alerted(detail) if "alert" in detail else _described(detail)
 
 
 def _submitted(kind: EventKind, detail: Mapping[str, Any]) -> str:
