@@ -2100,3 +2100,47 @@ DELETE FROM message_sets WHERE month < date_trunc('month', now() - $1::interval,
 
 -- name: forget_refusals
 DELETE FROM refusal_samples WHERE at < now() - $1::interval;
+
+-- name: read_message_sets
+-- Of account $1, those with counts from $2 on and before $3. A user that nobody knows is "".
+SELECT s.id, s.stream, s.domain,
+       CASE WHEN s.credential_id IS NOT NULL THEN COALESCE(c.username, '') END AS username, s.lane,
+       s.tags, s.subject, s.pattern, s.author, s.author_name
+FROM message_sets s LEFT JOIN credentials c ON c.id = s.credential_id
+WHERE s.account_id = $1 AND s.month >= date_trunc('month', $2::timestamptz, 'UTC')::date
+  AND s.month < $3::timestamptz AT TIME ZONE 'UTC';
+
+-- name: read_traffic
+-- Of account $1, from $2 on and before $3: by periods $4 of the zone $5, set ($6), provider ($7) and class
+-- ($8), of the provider $9 and the sets $10, if these are given; $11 lines at most.
+SELECT CASE $4::text WHEN 'quarter-hour' THEN began_at ELSE date_trunc($4, began_at, $5) END AS period,
+       CASE WHEN $6 THEN set_id END AS set_id, CASE WHEN $7 THEN provider ELSE '' END AS provider,
+       CASE WHEN $8 THEN class ELSE '' END AS class,
+       sum(accepted)::bigint AS accepted, sum(recipients)::bigint AS recipients,
+       sum(delivered)::bigint AS delivered, sum(deferred)::bigint AS deferred,
+       sum(hard)::bigint AS hard, sum(soft)::bigint AS soft, sum(expired)::bigint AS expired,
+       sum(suppressed)::bigint AS suppressed, sum(complained)::bigint AS complained,
+       sum(unsubscribed)::bigint AS unsubscribed, sum(resubscribed)::bigint AS resubscribed,
+       sum(opened_human)::bigint AS opened_human, sum(opened_machine)::bigint AS opened_machine,
+       sum(opened_unknown)::bigint AS opened_unknown, sum(clicked_human)::bigint AS clicked_human,
+       sum(clicked_machine)::bigint AS clicked_machine,
+       sum(clicked_unknown)::bigint AS clicked_unknown
+FROM traffic_counts
+WHERE account_id = $1 AND began_at >= $2 AND began_at < $3
+  AND COALESCE(provider = $9, true) AND COALESCE(set_id = ANY($10::integer[]), true)
+GROUP BY 1, 2, 3, 4 LIMIT $11;
+
+-- name: read_bill
+-- Of account $1, or of all, from $2 on and before $3.
+SELECT a.name AS account, c.stream, sum(c.accepted)::bigint AS messages,
+       sum(c.recipients)::bigint AS recipients, sum(c.delivered)::bigint AS deliveries
+FROM accounts a CROSS JOIN LATERAL (
+    SELECT s.stream, c.accepted, c.recipients, c.delivered
+    FROM traffic_counts c JOIN message_sets s ON s.id = c.set_id
+    WHERE c.account_id = a.id AND c.began_at >= $2 AND c.began_at < $3
+) c
+WHERE COALESCE(a.id = $1, true)
+GROUP BY 1, 2 HAVING sum(c.accepted) + sum(c.delivered) > 0 ORDER BY 1, 2;
+
+-- name: read_refusals
+SELECT provider, class, at, submission_id, reply FROM refusal_samples WHERE account_id = $1;
