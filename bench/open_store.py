@@ -10,9 +10,9 @@ from uuid import UUID
 from ingest.http.native_api import NativeApi
 from ingest.http.sendgrid_api import SendGridApi
 from ingest.listeners import Listener
-from ingest.proofs import AuthKeys
 from ingest.service import IngestService
 from ingest.session_context import Limits, SessionContext
+from posthouse.authentication.proofs import AuthKeys
 from posthouse.mail.lane import Lane
 from posthouse.mail.permission import Permission
 from posthouse.mail.rate_limit import Charge, Granted, Together
@@ -46,7 +46,7 @@ class Open:
     """A directory with one user, and an intake that accepts everything at once."""
 
     async def login(self, _: str) -> Login:
-        """See `ingest.directory.Directory`."""
+        """See `posthouse.authentication.directory.Directory`."""
         return _LOGIN
 
     async def owned_elsewhere(self, account_id: UUID, domains: Collection[str]) -> frozenset[str]:
@@ -59,15 +59,15 @@ class Open:
         return True
 
     async def user_of_secret(self, _: bytes) -> str | None:
-        """See `ingest.directory.Directory`."""
+        """See `posthouse.authentication.directory.Directory`."""
         return None
 
     async def child(self, _: UUID, __: str) -> UUID | None:
-        """See `ingest.directory.Directory`."""
+        """See `posthouse.authentication.directory.Directory`."""
         return None
 
     async def scram(self, _: str) -> bytes | None:
-        """See `ingest.directory.Directory`."""
+        """See `posthouse.authentication.directory.Directory`."""
         return None
 
     async def charge(self, messages: Sequence[Charge], *, urgent: bool) -> Together:

@@ -25,7 +25,7 @@ from ingest.core.raw_envelope import raw_envelope
 from ingest.core.request_json import as_kind, parsed
 from ingest.core.rules import Client
 from ingest.http.door import HttpDoor
-from ingest.http.http_request import HttpRequest, json_response
+from ingest.http.http_request import HttpRequest
 from ingest.http.native_bodies import TakenBody
 from ingest.http.request_parser import RequestHead, RequestParser
 from ingest.http.session import encoded
@@ -33,6 +33,7 @@ from ingest.http.wire import HttpWire
 from ingest.listeners import Listener
 from ingest.message_intake import Admitted, Given, MessageIntake
 from ingest.session_context import Limits
+from posthouse.http.http_response import json_response
 from posthouse.mail.reply import Reply
 from posthouse.running.common_settings import LogFormat
 from posthouse.running.logs import configure

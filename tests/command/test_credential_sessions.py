@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 import pytest
 
-from ingest.authenticator import Authenticator, Denial, Denied, LoggedIn
-from ingest.proofs import AuthKeys
+from posthouse.authentication.authenticator import Authenticator, Denial, Denied, LoggedIn
+from posthouse.authentication.proofs import AuthKeys
 from posthouse.mail.secret import Purpose, derive
 from posthouse.smtp.commands import Credentials
 from posthouse.store.accounts import AccountStore

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from ingest import slow_checks
-from ingest.authenticator import Authenticator, Denial, Denied, LoggedIn
 from ingest.core.login_rules import seconds_until_answer
-from ingest.proofs import AuthKeys, keyed_hash
+from posthouse.authentication import slow_checks
+from posthouse.authentication.authenticator import Authenticator, Denial, Denied, LoggedIn
+from posthouse.authentication.proofs import AuthKeys, keyed_hash
 from posthouse.mail.scram import SALT_OCTETS, ScramKeys
 from posthouse.mail.secret import hash_secret
 from posthouse.mail.slow_hash import _made, slow_matches

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingest.core.aws_signature import NoSignature, SignedRequest, Target, signature_of
+from posthouse.authentication.aws_signature import NoSignature, SignedRequest, Target, signature_of
 
 REQUESTS = json.loads(Path(__file__).with_name("aws_requests.json").read_text())
 NOW = datetime(2026, 11, 30, 10, 58, tzinfo=UTC)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from ingest.backpressure import StoreBackoff, client_address, least_free, network_of
+from ingest.backpressure import StoreBackoff, least_free
 from ingest.core import refusals
 from ingest.core.admission import Incoming, SessionFacts, admit, first_decision
 from ingest.core.domains_of_others import domains_to_ask
@@ -15,6 +15,7 @@ from ingest.core.priority_rules import choose_lane, requested_lane
 from ingest.core.refusals import Refusal
 from ingest.core.rules import rules_for
 from ingest.core.sender_rules import check_sender, choose_account
+from posthouse.authentication.client_networks import client_address, network_of
 from posthouse.mail.address import Address
 from posthouse.mail.lane import Lane
 from posthouse.mail.reply import Reply

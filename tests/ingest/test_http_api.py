@@ -18,9 +18,9 @@ from ingest.core.message_body import MessageBody, new_message
 from ingest.core.new_message import NewMessage, WrongValue
 from ingest.core.raw_envelope import raw_envelope
 from ingest.http.http_request import HttpRequest
-from ingest.http.problem import Problem
 from ingest.http.request_parser import RequestHead
 from ingest.http.wire import HttpWire
+from posthouse.http.problem import Problem
 from posthouse.mail.lane import Lane
 from posthouse.mail.message_flag import MessageFlag, Stream
 from posthouse.mail.permission import Permission

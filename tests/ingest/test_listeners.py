@@ -9,11 +9,11 @@ import pytest
 
 from ingest.listeners import Listener, TlsMode, collisions
 from ingest.listening_sockets import bind, found
-from ingest.proofs import AuthKeys
 from ingest.service import IngestService
 from ingest.session_context import SessionContext
 from ingest.settings import IngestSettings
 from onebox.all_settings import read_settings
+from posthouse.authentication.proofs import AuthKeys
 from posthouse.profiles.choices import LineEndings
 from posthouse.running.http_server import CannotListen
 from posthouse.running.settings import SettingsError, load

@@ -13,9 +13,9 @@ import uvloop
 from prometheus_client import REGISTRY
 
 from ingest.listeners import Listener
-from ingest.proofs import AuthKeys
 from ingest.service import IngestService
 from ingest.session_context import Limits, SessionContext
+from posthouse.authentication.proofs import AuthKeys
 from posthouse.running.identity import new_id
 from servers.debian import CannotInstall, install
 from servers.door import PEPPER, SEALING, RememberingDirectory, RememberingIntake

@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from ingest.core.ses_message import raw_message, simple_message
-from ingest.http.problem import Kind, Problem
 from ingest.http.ses_errors import ses_response
+from posthouse.http.problem import Kind, Problem
 from posthouse.mail.message_flag import Stream
 from posthouse.mail.permission import Permission
 from posthouse.mail.rate_limit import Counted, LimitAction, Period, RateLimit

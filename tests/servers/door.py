@@ -14,10 +14,10 @@ from uuid import UUID
 import trustme
 
 from ingest.listeners import Listener
-from ingest.proofs import AuthKeys
 from ingest.service import IngestService
 from ingest.session_context import Limits, SessionContext
 from ingest.smtp_session import SmtpSession
+from posthouse.authentication.proofs import AuthKeys
 from posthouse.mail.lane import Lane
 from posthouse.mail.rate_charge import charge_together
 from posthouse.mail.rate_limit import (

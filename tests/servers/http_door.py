@@ -15,9 +15,9 @@ from ingest.http.sendgrid_api import SendGridApi
 from ingest.http.served import WireLimits
 from ingest.http.ses_api import SesApi
 from ingest.listeners import Listener
-from ingest.proofs import AuthKeys
 from ingest.service import IngestService
 from ingest.session_context import Limits, SessionContext
+from posthouse.authentication.proofs import AuthKeys
 from posthouse.mail.permission import Permission
 from posthouse.running.certificate import Certificate
 from posthouse.running.identity import new_id

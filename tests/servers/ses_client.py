@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from ingest.core.aws_signature import Target, canonical_request, signed
+from posthouse.authentication.aws_signature import Target, canonical_request, signed
 from posthouse.mail.secret import NONCE_OCTETS, seal
 from servers.door import SEALING, SECRET
 from servers.http_door import CALLER, Answer, HttpWireClient

@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Protocol
 
@@ -12,22 +11,8 @@ import structlog
 from posthouse.mail.reply import Reply
 
 _BACKOFF_SECONDS = 1.0
-_SIXTY_FOUR_BITS = len("2001:0db8:0000:0000")
 
 log = structlog.get_logger()
-
-
-def client_address(host: str) -> str:
-    """The address of a peer in one spelling: IPv4 also when it came in over IPv6."""
-    if ":" not in host:
-        return host
-    address = IPv6Address(host.partition("%")[0])
-    return str(address.ipv4_mapped or address)
-
-
-def network_of(client: str) -> str:
-    """What counts as one client: an IPv4 address, or an IPv6 network of 64 bits."""
-    return client if ":" not in client else IPv6Address(client).exploded[:_SIXTY_FOUR_BITS]
 
 
 class Receiving(Protocol):

@@ -15,10 +15,9 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter as Metric
 
-from ingest.backpressure import network_of
 from ingest.core import refusals
-from ingest.core.login_rules import is_within
-from ingest.login_limits import put, take_one
+from posthouse.authentication.client_networks import is_within, network_of
+from posthouse.authentication.login_limits import put, take_one
 from posthouse.mail.reply import Reply
 
 log = structlog.get_logger()

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
-from ingest.authenticator import Authenticator
 from ingest.backpressure import MemoryBudget, StoreBackoff
 from ingest.connection_limiter import ConnectionLimiter, ConnectionLimits
 from ingest.core.operator_rules import NO_RULES, OperatorRules
-from ingest.directory import Directory
 from ingest.domain_owners import DomainOwners, DomainRegister
 from ingest.header_thread import HeaderThread
-from ingest.proofs import AuthKeys
 from ingest.rate_checks import RateChecks, RateCounts
 from ingest.session_facts import KnownFacts
+from posthouse.authentication.authenticator import Authenticator
+from posthouse.authentication.directory import Directory
+from posthouse.authentication.proofs import AuthKeys
 from posthouse.mail.submission import Submission
 from posthouse.mail.terms import Acceptance
 from posthouse.running.certificate import Certificate

@@ -10,7 +10,7 @@ from ingest.core.domains_of_others import leaves_senders_open
 from ingest.core.operator_rules import NO_RULES, OperatorRules
 from ingest.core.rules import cleans_lines, line_limit, rules_for
 from ingest.core.verified_senders import only_verified
-from ingest.login_limits import put
+from posthouse.authentication.login_limits import put
 from posthouse.profiles import Profile, resolve
 from posthouse.profiles.choices import RecipientPolicy
 from posthouse.store.logins import Login

@@ -12,9 +12,9 @@ from typing import cast
 
 import structlog
 
-from ingest.backpressure import client_address
 from ingest.core.proxy_header import ProxyHeader, read_proxy_header
 from ingest.tls_channel import TlsChannel
+from posthouse.authentication.client_networks import client_address
 from posthouse.mail.reply import Reply
 from posthouse.smtp.server import SmtpServer
 

@@ -17,10 +17,10 @@ from ingest.http.sendgrid_api import SendGridApi
 from ingest.http.ses_api import SesApi
 from ingest.large_mail import LargeMail
 from ingest.listening_sockets import Sockets
-from ingest.proofs import AuthKeys
 from ingest.service import IngestService
 from ingest.session_context import Limits, SessionContext
 from ingest.settings import IngestSettings, UnverifiedSenders
+from posthouse.authentication.proofs import AuthKeys
 from posthouse.broker import Broker, Topic
 from posthouse.mail.rate_limit import Charge, Together
 from posthouse.mail.secret import Purpose, derive
@@ -91,22 +91,22 @@ class _Directory:
     seconds: float
 
     async def login(self, username: str) -> Login | None:
-        """See `ingest.directory.Directory`."""
+        """See `posthouse.authentication.directory.Directory`."""
         async with self.watchdog.deadline(self.seconds):
             return await self.accounts.login(username)
 
     async def scram(self, username: str) -> bytes | None:
-        """See `ingest.directory.Directory`."""
+        """See `posthouse.authentication.directory.Directory`."""
         async with self.watchdog.deadline(self.seconds):
             return await self.accounts.scram(username)
 
     async def user_of_secret(self, secret_hash: bytes) -> str | None:
-        """See `ingest.directory.Directory`."""
+        """See `posthouse.authentication.directory.Directory`."""
         async with self.watchdog.deadline(self.seconds):
             return await self.accounts.user_of_secret(secret_hash)
 
     async def child(self, account_id: UUID, name: str) -> UUID | None:
-        """See `ingest.directory.Directory`."""
+        """See `posthouse.authentication.directory.Directory`."""
         async with self.watchdog.deadline(self.seconds):
             return await self.accounts.child(account_id, name)
 

@@ -1,11 +1,10 @@
 """Where and how a login of a profile may be used (RULES X01, X02, X03): judged when it is right."""
 
 from collections.abc import Collection
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from ingest.core import login_replies
 from ingest.core.shared_names import SharedName
+from posthouse.authentication.client_networks import is_within
 from posthouse.mail.permission import Permission
 from posthouse.mail.reply import Reply
 from posthouse.profiles.knobs import SessionKnobs
@@ -45,14 +44,3 @@ def seconds_until_answer(elapsed: float, step: float) -> float:
     To the next multiple of *step*, so that what it took to find out does not show.
     """
     return step - elapsed % step if step else 0.0
-
-
-def is_within(client: str, networks: tuple[str, ...]) -> bool:
-    """Whether the address *client* is in one of *networks*."""
-    address = ip_address(client)
-    return any(address in _network(network) for network in networks)
-
-
-@lru_cache(maxsize=1_024)
-def _network(text: str) -> IPv4Network | IPv6Network:
-    return ip_network(text)

@@ -1,20 +1,20 @@
 """Who calls: the secret that comes with each request is proven as at AUTH (RULES X03)."""
 
 import asyncio
-from base64 import b64decode
 
 import structlog
 from prometheus_client import Counter
 
-from ingest.authenticator import Denial, Denied, LoggedIn
 from ingest.core.admission import SessionFacts
 from ingest.core.login_replies import TLS_REQUIRED
 from ingest.core.login_rules import login_refusal, seconds_until_answer
 from ingest.core.shared_names import SharedName, own_proof, shared_name
 from ingest.http.http_request import HttpRequest
-from ingest.http.problem import AGAIN, Kind, Problem
-from ingest.proofs import LoginProof
 from ingest.session_context import SessionContext
+from posthouse.authentication.authenticator import Denial, Denied, LoggedIn
+from posthouse.authentication.authorization_field import NoProof, proof_in
+from posthouse.authentication.proofs import LoginProof
+from posthouse.http.problem import AGAIN, Kind, Problem
 from posthouse.mail.permission import Permission
 from posthouse.profiles import InvalidOverride, UnknownProfile
 from posthouse.smtp.commands import Credentials
@@ -127,24 +127,10 @@ class Callers:
 
 
 def _proof(authorization: str | None) -> tuple[Credentials, str]:
-    """What a caller says it is: Basic (RFC 7617), or Bearer with USER.SECRET (RFC 6750).
-
-    With Bearer also what may be a secret that was brought along, and says itself whose it is.
-    """
-    scheme, _, rest = (authorization or "").partition(" ")
-    text = ""
-    if scheme.lower() == "bearer":
-        key = rest.strip()
-        username, _, secret = key.rpartition(".")
-        return Credentials(username, secret), key
-    if scheme.lower() == "basic":
-        try:
-            text = b64decode(rest.strip(), validate=True).decode()
-        except ValueError:
-            raise _unknown("Basic credentials are base64 of USER:SECRET in UTF-8") from None
-        username, _, secret = text.partition(":")
-        return Credentials(username, secret), ""
-    raise _unknown("Authorization is required: Bearer USER.SECRET, or Basic")
+    try:
+        return proof_in(authorization)
+    except NoProof as error:
+        raise _unknown(str(error)) from None
 
 
 def _unknown(detail: str) -> Problem:

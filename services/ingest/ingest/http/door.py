@@ -21,11 +21,12 @@ from ingest.core.rules import Client, refusal_for
 from ingest.core.sender_rules import check_sender
 from ingest.http.callers import Callers
 from ingest.http.http_request import HttpRequest
-from ingest.http.problem import AGAIN, Kind, Problem, no_room, of_refusal, of_wrong_value
+from ingest.http.intake_problems import no_room, of_refusal, of_wrong_value
 from ingest.listeners import Listener
 from ingest.message_intake import Admitted, Given, MessageIntake, Taken
-from ingest.proofs import LoginProof
 from ingest.session_context import SessionContext
+from posthouse.authentication.proofs import LoginProof
+from posthouse.http.problem import AGAIN, Kind, Problem
 from posthouse.mail.address import Address
 from posthouse.profiles.choices import LineEndings
 from posthouse.smtp.data import ChunkReader, Flaw

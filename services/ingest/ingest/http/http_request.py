@@ -1,25 +1,18 @@
 """A request as what answers it sees it, and the answer."""
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
-
-import msgspec
+from typing import NamedTuple, TypeAlias
 
 from ingest.backpressure import MemoryBudget
-from ingest.http.problem import HttpResponse, Kind, Problem, ProblemBody, body_too_big, no_room
+from ingest.http.intake_problems import body_too_big, no_room
 from ingest.http.request_parser import RequestHead
 from ingest.http.wire import HttpWire
-
-PATH_PART = re.compile(r"\{(\w+)\}")  # of the path of a route: it stands for anything but a slash
+from posthouse.http.api_description import About
+from posthouse.http.http_response import HttpResponse
+from posthouse.http.problem import Kind, Problem
 
 # From this size on a body is counted in the memory budget, as by SMTP.
 _COUNTED_OCTETS = 16_384
-
-
-def json_response(status: int, value: Any, *fields: tuple[str, str]) -> HttpResponse:
-    """An answer in JSON."""
-    return HttpResponse(status, msgspec.json.encode(value), fields=fields)
 
 
 class HttpRequest:
@@ -101,24 +94,6 @@ class HttpRequest:
 Handler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
-class About(NamedTuple):
-    """What the description of an API says of a route."""
-
-    summary: str
-    answers: tuple[tuple[int, str, Any], ...]  # status, what it means, type of the body or None
-    body: tuple[tuple[str, Any], ...] = ()  # media types, and of what type; bytes: as it is
-    takes_key: bool = False
-    problem: tuple[str, Any] = ("application/problem+json", ProblemBody)  # media type, and type
-    signed: bool = False  # as AWS asks for it, in place of a secret that comes with the request
-
-    @property
-    def types(self) -> tuple[Any, ...]:
-        """All that are described."""
-        bodies = (kind for _, kind in self.body if kind is not bytes)
-        answers = (kind for _, _, kind in self.answers if kind is not None)
-        return (*bodies, *answers, self.problem[1])
-
-
 class HttpRoute(NamedTuple):
     """Where a handler is found."""
 
@@ -127,11 +102,6 @@ class HttpRoute(NamedTuple):
     handle: Handler
     problem: Callable[[Problem], HttpResponse]  # how its errors are written
     about: About | None = None  # None: it is not described
-
-    @property
-    def parts(self) -> list[str]:
-        """The names of the parts in braces."""
-        return PATH_PART.findall(self.path)
 
 
 def only(request: HttpRequest, *media_types: str) -> str:

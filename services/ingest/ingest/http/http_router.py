@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from ingest.http.http_request import PATH_PART, HttpRequest, HttpRoute
-from ingest.http.problem import HttpResponse, Kind, Problem
+from ingest.http.http_request import HttpRequest, HttpRoute
+from posthouse.http.api_description import PATH_PART
+from posthouse.http.http_response import HttpResponse
+from posthouse.http.problem import Kind, Problem
 
 
 class HttpRouter:

@@ -25,7 +25,7 @@ from ingest.http.door import (
     keyed,
     off_the_loop,
 )
-from ingest.http.http_request import HttpRequest, HttpRoute, json_response, only
+from ingest.http.http_request import HttpRequest, HttpRoute, only
 from ingest.http.message_status import status_of
 from ingest.http.native_bodies import (
     BATCH,
@@ -41,15 +41,9 @@ from ingest.http.native_bodies import (
     CancelledBody,
     TakenBody,
 )
-from ingest.http.problem import (
-    AGAIN,
-    HttpResponse,
-    Kind,
-    Problem,
-    fault,
-    problem_response,
-)
 from ingest.message_intake import Given
+from posthouse.http.http_response import HttpResponse, json_response
+from posthouse.http.problem import AGAIN, Kind, Problem, fault, problem_response
 from posthouse.store import StoreUnavailable
 from posthouse.store.timeline import Timeline
 

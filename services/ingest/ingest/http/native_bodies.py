@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import msgspec
 
 from ingest.core.message_body import MessageBody
-from ingest.http.http_request import About
 from ingest.http.message_status import StatusBody
+from posthouse.http.api_description import About
 
 MOST_IN_BATCH = 1_000
 JSON, RAW = "application/json", "message/rfc822"

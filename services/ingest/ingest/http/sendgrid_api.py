@@ -23,9 +23,12 @@ from ingest.http.door import (
     keyed,
     off_the_loop,
 )
-from ingest.http.http_request import About, HttpRequest, HttpRoute, only
-from ingest.http.problem import HttpResponse, Kind, Problem, no_room
+from ingest.http.http_request import HttpRequest, HttpRoute, only
+from ingest.http.intake_problems import no_room
 from ingest.message_intake import Admitted, Given
+from posthouse.http.api_description import About
+from posthouse.http.http_response import HttpResponse
+from posthouse.http.problem import Kind, Problem
 
 _JSON: Final = "application/json"
 _SUBUSER = "On-Behalf-Of"

@@ -11,7 +11,6 @@ from uuid import uuid4
 import msgspec
 
 from ingest.core.admission import SessionFacts
-from ingest.core.aws_signature import NoSignature, Signature, Target, signature_of
 from ingest.core.message_values import from_base64
 from ingest.core.new_message import WrongValue
 from ingest.core.options import Options
@@ -34,10 +33,13 @@ from ingest.http.door import (
     keyed,
     off_the_loop,
 )
-from ingest.http.http_request import About, HttpRequest, HttpRoute, json_response
-from ingest.http.problem import HttpResponse, Kind, Problem
+from ingest.http.http_request import HttpRequest, HttpRoute
 from ingest.http.ses_errors import REQUEST_ID, NamedProblem, SesError, ses_response
 from ingest.message_intake import Given
+from posthouse.authentication.aws_signature import NoSignature, Signature, Target, signature_of
+from posthouse.http.api_description import About
+from posthouse.http.http_response import HttpResponse, json_response
+from posthouse.http.problem import Kind, Problem
 
 # All tries of a call of Amazon's libraries have the same one; the second is PHP's.
 _INVOCATIONS = ("amz-sdk-invocation-id", "aws-sdk-invocation-id")

@@ -6,7 +6,8 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
-from ingest.http.problem import HttpResponse, Kind, Problem
+from posthouse.http.http_response import HttpResponse
+from posthouse.http.problem import Kind, Problem
 
 REQUEST_ID = "x-amzn-requestid"
 

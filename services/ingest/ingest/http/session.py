@@ -10,15 +10,16 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 import structlog
 from prometheus_client import Counter, Histogram
 
-from ingest.backpressure import client_address
 from ingest.http.http_request import HttpRequest
 from ingest.http.http_router import HttpRouter
-from ingest.http.problem import AGAIN, HttpResponse, Kind, Problem, fault, problem_response
 from ingest.http.request_parser import BadRequest
 from ingest.http.served import HttpClientGone
 from ingest.http.wire import HttpWire
 from ingest.listeners import Listener, TlsMode
 from ingest.session_context import SessionContext
+from posthouse.authentication.client_networks import client_address
+from posthouse.http.http_response import HttpResponse
+from posthouse.http.problem import AGAIN, Kind, Problem, fault, problem_response
 
 log = structlog.get_logger()
 

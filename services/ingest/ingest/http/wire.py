@@ -7,10 +7,10 @@ from typing import cast
 
 import structlog
 
-from ingest.backpressure import client_address
 from ingest.http.request_parser import RequestHead, RequestParser
 from ingest.http.served import HttpClientGone, Served, Spawn, WireLimits
 from ingest.tls_channel import TlsChannel
+from posthouse.authentication.client_networks import client_address
 
 log = structlog.get_logger()
 

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from ingest.directory import Directory, PatientDirectory
-from ingest.login_limits import LoginLimits, put
-from ingest.proofs import (
+from posthouse.authentication.directory import Directory, PatientDirectory
+from posthouse.authentication.login_limits import LoginLimits, put
+from posthouse.authentication.proofs import (
     AuthKeys,
     LoginProof,
     advice,
@@ -19,7 +19,7 @@ from ingest.proofs import (
     slow_questions,
     stand_in,
 )
-from ingest.slow_checks import SlowChecks, TooManyChecks
+from posthouse.authentication.slow_checks import SlowChecks, TooManyChecks
 from posthouse.mail.scram import ScramKeys
 from posthouse.smtp.commands import Credentials, is_user_name
 from posthouse.store.logins import Login

@@ -8,8 +8,8 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ingest.core.aws_signature import SignedRequest
-from ingest.slow_checks import Question
+from posthouse.authentication.aws_signature import SignedRequest
+from posthouse.authentication.slow_checks import Question
 from posthouse.mail.saslprep import CannotPrepare, prepared
 from posthouse.mail.scram import ITERATIONS, SALT_OCTETS, SLOW_ITERATIONS, ScramKeys
 from posthouse.mail.secret import UnsealError, hash_secret, unseal

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ingest.login_limits import LIMITED, put, take_one
+from posthouse.authentication.login_limits import LIMITED, put, take_one
 from posthouse.mail.slow_hash import slow_matches
 
 _REMEMBERED_SECONDS = 30.0

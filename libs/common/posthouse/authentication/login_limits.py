@@ -16,8 +16,7 @@ from typing import TypeVar
 
 from prometheus_client import Counter
 
-from ingest.backpressure import network_of
-from ingest.core.login_rules import is_within
+from posthouse.authentication.client_networks import is_within, network_of
 
 LIMITED = Counter(
     "posthouse_logins_limited",

@@ -1,0 +1,1 @@
+"""What HTTP APIs share: answers, problems, and how they are described."""
