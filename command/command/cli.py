@@ -19,7 +19,7 @@ _COMMANDS = {
     "credential": ("credential", "Create, list and change SMTP users."),
     "domain": ("domain", "Add sending domains and print the records to publish."),
     "suppression": ("suppression", "Addresses that are not mailed."),
-    "report": ("mail_reports", "What became of mail: counts, a bill."),
+    "report": ("mail_reports", "What became of mail: counts, messages, deliverability, a bill."),
     "audit": ("audit", "What operators did, and who."),
     "bounce": ("bounce", "What a returned message means, and why."),
     "postmaster": ("postmaster", "Mail to postmaster@ and abuse@ that was kept."),

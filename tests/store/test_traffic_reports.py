@@ -201,3 +201,21 @@ async def test_E05_E06_a_month_is_billed_by_account_and_mailing(asked: Asked) ->
     bill = await reports.bill(None, *month_span("2026-11", ZoneInfo("Europe/Rome")))
     assert [("shop", "", 2, 3, 3), ("shop", "news", 4, 6, 6)] == list(bill)
     assert () == await reports.bill(UUID(int=9), *month_span("2026-11", ZoneInfo("UTC")))
+
+
+async def test_deliverability_is_of_the_days_before_and_has_a_sample(asked: Asked) -> None:
+    await asked.counted("2026-11-01T08:00+00:00", counts=Counts(delivered=1000), provider="google")
+    await asked.counted("2026-11-29T08:00+00:00", counts=Counts(delivered=900), provider="google")
+    await asked.counted(
+        "2026-11-29T08:00+00:00", counts=Counts(soft=100), provider="google", class_="reputation"
+    )
+    await asked.stores.sql(
+        "INSERT INTO refusal_samples VALUES ($1, 'google', 'reputation', now(), $1, '550 blocked')",
+        ACCOUNT,
+    )
+    found = await TrafficReports(asked.stores.database).deliverability(ACCOUNT, NOW)
+    (google,) = found.providers
+    assert (("soft",), 1000, 1000) == (google.worse, google.recent.ended, google.past.ended)
+    (reason,) = found.reasons
+    assert reason.sample is not None
+    assert ("reputation", "550 blocked") == (reason.answer, reason.sample.reply)

@@ -1,6 +1,6 @@
 """`posthouse find`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import reduce
@@ -20,7 +20,8 @@ from posthouse.store.postgres import Postgres
 _SHOWN = 40  # characters of a subject
 
 
-def _choosing(command: Callable[..., None]) -> Callable[..., None]:
+def query_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which messages are meant."""
     options = (
         click.option("--to", metavar="ADDRESS", help="A recipient."),
         click.option("--from", metavar="ADDRESS", help='Sender of the envelope; "<>" for none.'),
@@ -38,7 +39,7 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command
-@_choosing
+@query_options
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--cursor", help="Go on from there: the last line of the page before says it.")
 @json_option
@@ -49,20 +50,27 @@ def find(limit: int, cursor: str | None, *, as_json: bool, **words: str | None) 
     By --to, --from, --user or --tag they are found in all of the history, some seconds after they
     were accepted; by the other options within the last day, if you do not say --since.
     """
-    try:
-        given = {name: word for name, word in words.items() if word is not None}
-        query = MessageQuery.of(given, datetime.now(UTC))
-        before = None if cursor is None else cursor_in(cursor)
-    except UnusableQuery as error:
-        raise click.ClickException(str(error)) from error
+    query, before = query_of(words, cursor)
 
     async def work(database: Postgres) -> MessagePage:
-        return await _whole_page(MessageSearch(database), query, limit, before)
+        return await whole_page(MessageSearch(database), query, limit, before)
 
     _print(with_store(work), as_json=as_json)
 
 
-async def _whole_page(
+def query_of(
+    words: Mapping[str, str | None], cursor: str | None
+) -> tuple[MessageQuery, UUID | None]:
+    """The query of the options, and where it goes on. Raises ClickException."""
+    try:
+        given = {name: word for name, word in words.items() if word is not None}
+        query = MessageQuery.of(given, datetime.now(UTC))
+        return query, None if cursor is None else cursor_in(cursor)
+    except UnusableQuery as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def whole_page(
     search: MessageSearch, query: MessageQuery, limit: int, before: UUID | None
 ) -> MessagePage:
     """Up to *limit* messages, however many have to be looked at."""

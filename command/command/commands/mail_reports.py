@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from command.commands.deliverability_report import deliverability
+from command.commands.message_reports import csv_option, message, messages
 from command.commands.suppression_files import account_option
 from command.context import data_option, json_option, print_json, with_store
 from command.provisioning import account_id
@@ -20,7 +22,6 @@ from posthouse.traffic.moments import UnreadableWord, zone_named
 from posthouse.traffic.traffic_report import OTHER, TrafficReport
 from posthouse.traffic.traffic_request import TrafficRequest
 
-csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for spreadsheets.")
 zone_option = click.option(
     "--zone", default="UTC", show_default=True, help="Whose days they are, as in Europe/Rome."
 )
@@ -28,10 +29,15 @@ zone_option = click.option(
 
 @click.group
 def report() -> None:
-    """What became of mail: counts by time, subject, sender, tag and more; a bill.
+    """What became of mail: counts by time, subject, sender, tag and more; single messages; a bill.
 
     Counts are some seconds behind the mail and are kept for years.
     """
+
+
+report.add_command(deliverability)
+report.add_command(message)
+report.add_command(messages)
 
 
 @report.command

@@ -100,6 +100,10 @@ class MessageSearch:
                         return MessagePage(tuple(found), message.id.hex)
         return MessagePage(tuple(found), None if end is None else end.hex)
 
+    async def named(self, ids: Sequence[UUID]) -> list[FoundMessage]:
+        """Those called *ids* that are kept, in that order."""
+        return await self._read(ids)
+
     async def _candidates(
         self, query: MessageQuery, source: _Source, before: UUID | None
     ) -> AsyncIterator[tuple[Sequence[FoundMessage], UUID | None]]:

@@ -2144,3 +2144,14 @@ GROUP BY 1, 2 HAVING sum(c.accepted) + sum(c.delivered) > 0 ORDER BY 1, 2;
 
 -- name: read_refusals
 SELECT provider, class, at, submission_id, reply FROM refusal_samples WHERE account_id = $1;
+
+-- name: count_reads
+-- Events of the kinds $2 of each recipient of the messages $1, by who read.
+SELECT t.id AS submission_id, v.recipient, e.kind, COALESCE(e.detail->>'verdict', '') AS reader,
+       count(*) AS count
+FROM unnest($1::uuid[]) AS t(id)
+CROSS JOIN LATERAL (
+    SELECT * FROM events e WHERE e.submission_id = t.id AND e.kind = ANY($2::text[]) OFFSET 0
+) e
+CROSS JOIN LATERAL (SELECT recipient FROM deliveries v WHERE v.id = e.delivery_id OFFSET 0) v
+GROUP BY 1, 2, 3, 4;

@@ -1,13 +1,16 @@
 """Reads reports of what became of mail."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from posthouse.store.postgres import Postgres
 from posthouse.traffic.bill import BillLine
+from posthouse.traffic.deliverability import Deliverability, deliverability_of
 from posthouse.traffic.dimension import Dimension
 from posthouse.traffic.measures import Counts
+from posthouse.traffic.tallying import RefusalSample
 from posthouse.traffic.traffic_report import (
     CountedLine,
     CountedSet,
@@ -66,6 +69,24 @@ class TrafficReports:
         """What one account, or each, sent from *first* on and before *beyond*, by stream."""
         rows = await self._database.fetch_within(_SECONDS, "read_bill", account_id, first, beyond)
         return tuple(BillLine(*row) for row in rows)
+
+    async def deliverability(
+        self, account_id: UUID, now: datetime, *, days: int = 7, past: int = 28
+    ) -> Deliverability:
+        """How well mail arrived in the last *days*, against the *past* days before them."""
+        since = now - timedelta(days=days)
+        recent = await self._by_answer(account_id, since, now)
+        before = await self._by_answer(account_id, since - timedelta(days=past), since)
+        rows = await self._database.fetch("read_refusals", account_id)
+        samples = {(row["provider"], row["class"]): RefusalSample(*row[2:]) for row in rows}
+        return deliverability_of(recent, before, samples)
+
+    async def _by_answer(
+        self, account_id: UUID, since: datetime, until: datetime
+    ) -> dict[tuple[str, str], Counts]:
+        by = (Dimension.PROVIDER, Dimension.CLASS)
+        answer = await self.read(account_id, TrafficRequest(since, until, ZoneInfo("UTC"), by))
+        return {(provider or "", class_ or ""): n for (provider, class_), n in answer.rows}
 
     async def _sets(
         self, account_id: UUID, since: datetime, until: datetime

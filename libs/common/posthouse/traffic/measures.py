@@ -4,22 +4,23 @@ from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 from posthouse.answers import HARD_CLASSES
+from posthouse.mail.events import EventKind
 
-# Kinds of events by what they count as. A message counts once as accepted, a recipient with each of
-# its results; opens and clicks by who did it, as far as that is known.
-_BY_KIND = {
-    "accepted": "accepted",
-    "delivered": "delivered",
-    "deferred": "deferred",
-    "expired": "expired",
-    "suppressed": "suppressed",
-    "complained": "complained",
-    "unsubscribed": "unsubscribed",
-    "resubscribed": "resubscribed",
-}
-_BY_READER = ("opened", "clicked")
+# Kinds of events that count under their name. A message counts once as accepted, a recipient with
+# each of its results; bounces by their class, opens and clicks by who did it.
+_AS_THEY_ARE = (
+    EventKind.ACCEPTED,
+    EventKind.DELIVERED,
+    EventKind.DEFERRED,
+    EventKind.EXPIRED,
+    EventKind.SUPPRESSED,
+    EventKind.COMPLAINED,
+    EventKind.UNSUBSCRIBED,
+    "resubscribed",  # a later version writes it
+)
+READ_KINDS = (EventKind.OPENED, EventKind.CLICKED)
 _READERS = ("human", "machine")
-COUNTED_KINDS = (*_BY_KIND, "bounced", *_BY_READER)
+COUNTED_KINDS: tuple[str, ...] = (*_AS_THEY_ARE, EventKind.BOUNCED, *READ_KINDS)
 
 
 class Counts(NamedTuple):
@@ -72,8 +73,8 @@ def measure_of(kind: str, class_: str, reader: str) -> str:
 
     *class_* is that of the answer, *reader* who opened or clicked, as far as the event says so.
     """
-    if kind == "bounced":
+    if kind == EventKind.BOUNCED:
         return "hard" if class_ in HARD_CLASSES else "soft"
-    if kind in _BY_READER:
+    if kind in READ_KINDS:
         return f"{kind}_{reader if reader in _READERS else 'unknown'}"
-    return _BY_KIND[kind]
+    return kind
