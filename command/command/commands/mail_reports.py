@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from command.commands.deliverability_report import deliverability
-from command.commands.message_reports import csv_option, message, messages
+from command.commands.message_lines import csv_option, message, messages
 from command.commands.suppression_files import account_option
 from command.context import data_option, json_option, print_json, with_store
 from command.provisioning import account_id
