@@ -52,6 +52,8 @@ def _told(timeline: Timeline) -> Iterator[str]:
         yield _line(attempt["finished_at"], attempt["outcome"], text)
     if timeline.submission.get("send_at") is not None:
         yield f"  scheduled     until {timeline.submission['send_at']:%Y-%m-%d %H:%M:%S}"
+    if (reason := timeline.submission.get("hold_reason")) is not None:
+        yield f"  held          before it is prepared{_held_for(reason)}"
     for delivery in timeline.deliveries:
         if delivery["due_at"] is not None:
             yield _waiting(delivery)
@@ -230,13 +232,18 @@ def _waiting(delivery: Mapping[str, Any]) -> str:
     if delivery["leased"]:
         return f"  in progress   {delivery['recipient']}"
     if delivery["held"]:
-        return f"  held          {delivery['recipient']}: after {delivery['tries']} tries"
+        by = _held_for(delivery["hold_reason"]) if delivery.get("hold_reason") else ""
+        return f"  held          {delivery['recipient']}: after {delivery['tries']} tries{by}"
     where = f", parked at {delivery['parked_at']}" if delivery["parked_at"] else ""
     return (
         f"  waiting       {delivery['recipient']}: after {delivery['tries']} tries, "
         f"next {delivery['due_at']:%Y-%m-%d %H:%M:%S}{where}, "
         f"given up {delivery['expires_at']:%Y-%m-%d %H:%M}"
     )
+
+
+def _held_for(reason: str) -> str:
+    return f", by the operator ({reason}): until `posthouse queue release`"
 
 
 def _held(hold: Mapping[str, Any]) -> str:

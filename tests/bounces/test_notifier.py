@@ -13,13 +13,14 @@ from prometheus_client import REGISTRY
 from bounces.notifier import NoticeLimits
 from posthouse.mail.events import Event, EventKind
 from posthouse.mail.lane import Lane
+from posthouse.mail.mail_selector import MailOperation
 from posthouse.mail.submission import OWN_CREDENTIAL
 from posthouse.store.accounts import AccountStore
 from posthouse.store.migrate import migrate
 from posthouse.store.returns import ReturnStore
 from servers.notifying import SENDER, Told, fail, groups, parsed, words
 from servers.patience import eventually
-from servers.stores import ACCOUNT, a_submission, open_stores, prepared
+from servers.stores import ACCOUNT, a_submission, open_stores, operate, prepared
 
 
 @pytest_asyncio.fixture
@@ -65,6 +66,21 @@ async def test_the_sender_hears_of_all_recipients_that_failed_in_one_report(told
     assert header.decode().split() == returned.get_content().split()
     assert [Lane.NORMAL] == told.lanes
     assert ["notified"] * 2 == (await told.stores.kinds(deliveries[0].submission_id))[-2:]
+
+
+async def test_the_sender_hears_why_the_operator_bounced_it(told: Told) -> None:
+    """Of a delivery, and of a message that policy had not prepared; not who did it."""
+    await told.stores.queue(recipients=("ann@dest.example",))
+    await told.stores.submissions.accept(a_submission(recipients=("bob@dest.example",)))
+    await operate(told.stores.database, MailOperation.BOUNCE, because="Sent by mistake.")
+    async with told.notifying():
+        await told.has(2)
+    for notice in await told.notices():
+        _, recipient = groups(parsed(notice.submission))
+        assert ("failed", "5.7.1") == (recipient["Action"], recipient["Status"])
+        assert "x-unknown; 5.7.1 Sent by mistake." == recipient["Diagnostic-Code"]
+        assert "Sent by mistake." in words(parsed(notice.submission))
+        assert "root@relay" not in words(parsed(notice.submission))
 
 
 async def test_failures_within_the_time_to_gather_are_told_together(told: Told) -> None:

@@ -233,6 +233,15 @@ def test_a_suppressed_recipient_is_told_by_which_entry() -> None:
     )
 
 
+def test_mail_that_the_operator_holds_says_why() -> None:
+    why = ", by the operator (a look): until `posthouse queue release`"
+    held = delivery(due_at=NOON, leased=False, held=True, hold_reason="a look", tries=2)
+    story = list(tell(Timeline(SUBMISSION, [held], [], [])))
+    assert f"  held          b@y.example: after 2 tries{why}" == story[-1]
+    new = list(tell(Timeline({**SUBMISSION, "hold_reason": "a look"}, [], [], [])))
+    assert f"  held          before it is prepared{why}" == new[-1]
+
+
 def test_mail_of_a_held_account_says_why_it_waits() -> None:
     """With policy, where it has no delivery yet, and with dispatchers."""
     hold = {"held_at": NOON, "reason": "not paid", "waits": True}

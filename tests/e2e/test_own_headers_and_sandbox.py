@@ -78,7 +78,7 @@ async def test_scheduled_mail_arrives_at_its_time(relay: SharedRelay, login: Log
 async def test_scheduled_mail_may_be_cancelled(relay: SharedRelay, login: Login) -> None:
     at = datetime.now(UTC) + timedelta(days=29)
     sent = await relay.submit(login, OWN, [ANN], text(f"X-Posthouse-Send-At: {at.isoformat()}"))
-    assert f"cancelled {sent.id.hex}" in await relay.command("queue", "cancel", sent.id.hex)
+    assert "cancelled: 1" in await relay.command("queue", "cancel", sent.id.hex, "--yes")
     assert "nothing is scheduled" in await relay.command("queue", "scheduled")
     assert "cancelled" in [event["kind"] for event in await relay.events(sent)]
 

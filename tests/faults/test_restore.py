@@ -122,7 +122,7 @@ async def test_what_was_open_in_a_backup_is_not_sent_again(
         quarantined = _posthouse(relay, "queue", "quarantined")
         assert "restored" in quarantined
         released = _posthouse(
-            relay, "queue", "release", "--reason", "restored", "--newer-than", "1h"
+            relay, "queue", "release", "--reason", "restored", "--newer-than", "1h", "--yes"
         )
         await sink.arrived(1 + int(released.split()[-1]))
         assert "nothing is quarantined" in _posthouse(relay, "queue", "quarantined")

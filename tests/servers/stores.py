@@ -12,6 +12,7 @@ import asyncpg
 from posthouse.mail.address_failure import AddressFailure, FailureWeight
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
+from posthouse.mail.mail_selector import MailOperation, MailSelector
 from posthouse.mail.submission import Delivery, Rendition, Submission
 from posthouse.mail.suppression_list import SuppressedRecipient, Suppression, SuppressionList
 from posthouse.running.identity import new_id
@@ -19,6 +20,7 @@ from posthouse.store.deliveries import Attempt, ClaimedDelivery, DeliveryStore, 
 from posthouse.store.postgres import Postgres
 from posthouse.store.submissions import ClaimedSubmission, Prepared, SubmissionStore
 from posthouse.store.timeline import Timeline, TimelineStore
+from posthouse.store.waiting_mail import WaitingMail
 
 ACCOUNT = UUID(int=1)
 ON_BOUNCE_LIST = Suppression(SuppressionList.BOUNCE, "")
@@ -156,6 +158,16 @@ class Stores:
         """Let every lease run out now."""
         await self.sql("UPDATE due_deliveries SET due_at = now() WHERE leased")
         await self.sql("UPDATE due_submissions SET due_at = now() WHERE leased")
+
+
+async def operate(
+    database: Postgres, operation: MailOperation, *ids: UUID, because: str = "", **words: str
+) -> int:
+    """Do it to waiting mail; how much that was. In words "_" stands for "-"."""
+    selector = MailSelector.of({name.replace("_", "-"): w for name, w in words.items()}, ids)
+    result = await WaitingMail(database).run(operation, selector, "root@relay", because)
+    assert 0 == result.missed
+    return result.messages
 
 
 @asynccontextmanager

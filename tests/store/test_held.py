@@ -1,9 +1,10 @@
 """Held mail: no claim takes it, no lane waits for it, and it stays held wherever it goes."""
 
 from posthouse.mail.lane import Lane
+from posthouse.mail.mail_selector import MailOperation
 from posthouse.store.account_holds import AccountHolds
-from posthouse.store.quarantine import Choice, Quarantine
-from servers.stores import ACCOUNT, Stores, a_submission, deferred, open_stores, prepared
+from posthouse.store.quarantine import Quarantine
+from servers.stores import ACCOUNT, Stores, a_submission, deferred, open_stores, operate, prepared
 
 HOLD = {
     "due_submissions": "UPDATE due_submissions SET held = true WHERE lane = $1",
@@ -71,7 +72,7 @@ async def test_what_was_held_is_held_after_the_quarantine(stores: Stores) -> Non
     await AccountHolds(stores.database).hold(ACCOUNT, "root@relay", "not paid")
     quarantine = Quarantine(stores.database)
     assert 3 == await quarantine.add_all("restored")
-    assert 3 == await quarantine.unquarantine(Choice())
+    assert 3 == await operate(stores.database, MailOperation.RELEASE)
     assert () == (await stores.submissions.claim(10)).submissions
     assert () == (await stores.deliveries.claim(10)).deliveries
 
@@ -82,11 +83,11 @@ async def test_the_quarantine_is_no_way_around_a_hold_that_came_later(stores: St
     quarantine, holds = Quarantine(stores.database), AccountHolds(stores.database)
     await quarantine.add_all("restored")
     await holds.hold(ACCOUNT, "root@relay", "not paid")
-    await quarantine.unquarantine(Choice())
+    await operate(stores.database, MailOperation.RELEASE)
     assert () == (await stores.deliveries.claim(10)).deliveries
     await quarantine.add_all("restored")
     await holds.release(ACCOUNT, "root@relay")
-    await quarantine.unquarantine(Choice())
+    await operate(stores.database, MailOperation.RELEASE)
     assert 2 == len((await stores.deliveries.claim(10)).deliveries)
 
 

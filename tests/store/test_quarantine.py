@@ -1,13 +1,14 @@
 """The quarantine: what gets there, what stays there, and how it comes back."""
 
 from datetime import timedelta
-from uuid import UUID
 
 from posthouse.mail.lane import Lane
-from posthouse.store.quarantine import Choice, Quarantine
-from servers.stores import ACCOUNT, Stores, a_submission, deferred, delivered
+from posthouse.mail.mail_selector import MailOperation
+from posthouse.store.quarantine import Quarantine
+from servers.stores import Stores, a_submission, deferred, delivered, operate
 
 DAY = timedelta(days=1)
+RELEASE = MailOperation.RELEASE
 
 
 async def abandoned(stores: Stores, times: int) -> None:
@@ -57,7 +58,7 @@ async def test_a_quarantined_delivery_is_nobodys_until_it_is_released(stores: St
         for x in await Quarantine(stores.database).lines()
     ]
 
-    assert 1 == await Quarantine(stores.database).unquarantine(Choice())
+    assert 1 == await operate(stores.database, RELEASE)
     again = await stores.claim_one()
     assert (2, 0) == (again.claim, again.abandoned)
     assert again.expires_at - again.received_at > timedelta(days=5.9)
@@ -79,7 +80,7 @@ async def test_quarantining_under_a_lost_claim_changes_nothing(stores: Stores) -
 async def test_everything_open_is_quarantined_at_once_and_released_by_choice(
     stores: Stores,
 ) -> None:
-    """By account, reason and age; the rest stays where it is, or is discarded."""
+    """By account, reason and age; the rest stays where it is, or is cancelled."""
     quarantine = Quarantine(stores.database)
     await stores.queue(Lane.HIGH)
     await stores.submissions.accept(a_submission())
@@ -89,11 +90,13 @@ async def test_everything_open_is_quarantined_at_once_and_released_by_choice(
     now = await stores.value("SELECT now()")
     await stores.sql("UPDATE quarantined_deliveries SET received_at = $1", now - 3 * DAY)
 
-    assert 0 == await quarantine.unquarantine(Choice(account_id=UUID(int=9)))
-    assert 0 == await quarantine.unquarantine(Choice(reason="another"))
-    assert 0 == await quarantine.unquarantine(Choice(until=now - 4 * DAY))
-    assert 1 == await quarantine.unquarantine(Choice(after=now - DAY))
+    assert 0 == await operate(stores.database, RELEASE, account="nobody")
+    assert 0 == await operate(stores.database, RELEASE, reason="another")
+    assert 0 == await operate(stores.database, RELEASE, older_than="4d")
+    assert 1 == await operate(stores.database, RELEASE, newer_than="1d")
     assert 1 == len((await stores.submissions.claim(10)).submissions)
-    assert 2 == await quarantine.discard(Choice(account_id=ACCOUNT, reason="restored"))
+    assert 2 == await operate(
+        stores.database, MailOperation.CANCEL, account="shop", reason="restored"
+    )
     assert [] == await quarantine.lines()
     assert not (await stores.deliveries.claim(10)).deliveries

@@ -10,11 +10,12 @@ import asyncpg
 import pytest
 
 from posthouse.mail.events import Event, EventKind
+from posthouse.mail.mail_selector import MailOperation
 from posthouse.mail.submission import Delivery
 from posthouse.running.identity import earliest_id
 from posthouse.store import StoreUnavailable
 from posthouse.store.migrate import migrate
-from posthouse.store.quarantine import Choice, Quarantine
+from posthouse.store.quarantine import Quarantine
 from posthouse.store.retention import BODIES, HISTORY, Partitions, Retention
 from posthouse.store.returns import ReturnStore
 from servers.patience import eventually
@@ -26,6 +27,7 @@ from servers.stores import (
     deferred,
     delivered,
     open_stores,
+    operate,
     prepared,
 )
 
@@ -230,7 +232,7 @@ async def test_open_work_keeps_its_bodies_and_pins_no_partition(fresh: Stores) -
     assert 2 == await fresh.value("SELECT count(*) FROM renditions")
 
     await fresh.run_out()
-    await Quarantine(fresh.database).unquarantine(Choice())
+    await operate(fresh.database, MailOperation.RELEASE)
     found = (await fresh.submissions.claim(10)).submissions
     assert {undecided, waiting} == {c.submission.id for c in found}
     assert all(c.submission.body for c in found)
@@ -258,7 +260,7 @@ async def test_history_of_open_work_moves_too_so_that_its_story_is_whole(fresh: 
     assert ["accepted", "prepared", "deferred", "quarantined"] == await fresh.kinds(submission_id)
     quarantine = Quarantine(fresh.database)
     assert [("delivery", 1)] == [(line.stage, line.messages) for line in await quarantine.lines()]
-    assert 1 == await quarantine.discard(Choice())
+    assert 1 == await operate(fresh.database, MailOperation.CANCEL)
 
 
 async def add_contents(stores: Stores, moment: datetime, count: int, one_open_in: int = 1) -> None:

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from posthouse.mail.lane import Lane
+from posthouse.mail.mail_selector import MailOperation
 from posthouse.mail.submission import Submission
 from posthouse.mail.terms import (
     AcceptedBefore,
@@ -24,10 +25,10 @@ from posthouse.store import StoreRefused
 from posthouse.store.account_holds import AccountHolds
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.postgres import Postgres
-from posthouse.store.quarantine import Choice, Quarantine
+from posthouse.store.quarantine import Quarantine
 from posthouse.store.schedule import Schedule, ScheduleWatch
 from posthouse.store.submissions import ClaimedSubmission, SubmissionStore
-from servers.stores import ACCOUNT, Stores, a_submission, open_stores, prepared
+from servers.stores import ACCOUNT, Stores, a_submission, open_stores, operate, prepared
 
 DUE, WAITS = Committed(is_due=True), Committed(is_due=False)
 HOUR = timedelta(hours=1)
@@ -279,7 +280,7 @@ async def test_out_of_the_quarantine_it_is_scheduled_again(stores: Stores) -> No
     assert 2 == await quarantine.add_all("restored")
     await let_time_pass(stores)
     assert {} == await Schedule(stores.database).open()
-    assert 2 == await quarantine.unquarantine(Choice())
+    assert 2 == await operate(stores.database, MailOperation.RELEASE)
     (claimed,) = (await stores.submissions.claim(9)).submissions
     assert plain.id == claimed.submission.id
     row = (await stores.sql("SELECT * FROM scheduled_submissions"))[0]

@@ -49,7 +49,7 @@ def restore(file: Path) -> None:
     """Fill an empty database from FILE, which `posthouse backup` made; - is standard input.
 
     Mail that was open when it was saved may have been sent since: it is quarantined, until
-    `posthouse queue release` sends it.
+    `posthouse queue release --all` sends it.
     """
     run(_put_back(installation(), file))
     click.echo("restored; its open mail is quarantined: see `posthouse queue quarantined`")

@@ -1,12 +1,10 @@
-"""`posthouse queue scheduled` and `cancel`."""
+"""`posthouse queue scheduled`."""
 
 from dataclasses import asdict
-from uuid import UUID
 
 import click
 
-from command.commands.message_timeline import message_id
-from command.context import actor, data_option, json_option, print_json, with_store
+from command.context import data_option, json_option, print_json, with_store
 from command.provisioning import account_id
 from command.table import print_table
 from posthouse.store.accounts import AccountStore
@@ -45,27 +43,6 @@ def scheduled(account: str | None, limit: int, *, as_json: bool) -> None:
         ],
         empty="nothing is scheduled",
     )
-
-
-@click.command
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@data_option
-def cancel(ids: tuple[str, ...]) -> None:
-    """Never send the scheduled message ID."""
-    wanted = [message_id(text) for text in ids]
-    who = actor()
-
-    async def work(database: Postgres) -> list[UUID]:
-        schedule = Schedule(database)
-        return [one for one in wanted if not await schedule.cancel(one, who)]
-
-    late = with_store(work)
-    for one in wanted:
-        if one not in late:
-            click.echo(f"cancelled {one.hex}")
-    if late:
-        named = ", ".join(one.hex for one in late)
-        raise click.ClickException(f"not scheduled, or on its way already: {named}")
 
 
 def _shown(recipients: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ class EventKind(StrEnum):
     ACCEPTED = "accepted"  # committed by ingest; the client has its 250
     RESUBMITTED = "resubmitted"  # its client submitted it again, as if it had not heard the 250
     SCHEDULED = "scheduled"  # it is to be sent later, at the time that its sender chose
-    CANCELLED = "cancelled"  # it was scheduled, and is never to be sent
+    CANCELLED = "cancelled"  # the operator, or its sender while it was scheduled, ended it
     PREPARED = "prepared"  # policy decided, rewrote and signed; deliveries exist
     RECIPIENT_DISCARDED = "recipient_discarded"  # a rule of the profile gives it no copy
     ALERTED = "alerted"  # something that the account wants to hear of, such as an unknown sender
@@ -22,10 +22,10 @@ class EventKind(StrEnum):
     DEFERRED = "deferred"  # an attempt failed; there will be another
     BOUNCED = "bounced"  # refused for good, at once or by a DSN that came back
     EXPIRED = "expired"  # too old to be tried again
-    UNCERTAIN = "uncertain"  # the final dot may have been taken; sent again
+    UNCERTAIN = "uncertain"  # the final dot may have been taken; sent again, unless it is ended
     QUARANTINED = "quarantined"  # not processed until the operator decides; with the reason
     UNQUARANTINED = "unquarantined"  # taken from the quarantine, to be worked on again
-    DISCARDED = "discarded"  # taken from the quarantine, never to be sent
+    DISCARDED = "discarded"  # cancelled in the quarantine, by a version before
     DELAYED = "delayed"  # a DSN says that a later server is still trying
     CONFIRMED = "confirmed"  # a DSN says that a later server delivered it or passed it on
     REPLIED = "replied"  # an automatic reply came to the return path, such as "out of office"

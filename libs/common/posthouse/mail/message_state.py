@@ -23,7 +23,7 @@ class MessageState(StrEnum):
     EXPIRED = "expired"
     SUPPRESSED = "suppressed"
     CANCELLED = "cancelled"
-    DISCARDED = "discarded"  # gets no copy by a rule, or from the quarantine: never sent
+    DISCARDED = "discarded"  # gets no copy by a rule, or ended in the quarantine
     SANDBOXED = "sandboxed"
     UNKNOWN = "unknown"  # between two states, or part of its history is no longer kept
 

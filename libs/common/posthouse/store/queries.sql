@@ -119,9 +119,10 @@ WITH due AS (
 ), gone AS (
     DELETE FROM scheduled_submissions WHERE id = ANY(ARRAY(SELECT id FROM due)) RETURNING *
 ), opened AS (
-    INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, held)
+    INSERT INTO due_submissions (id, account_id, lane, size, due_at, expires_at, held, hold_reason)
     SELECT id, account_id, lane, size, send_at, send_at + keep_trying,
-           account_id = ANY(ARRAY(SELECT account_id FROM account_holds))
+           hold_reason IS NOT NULL OR account_id = ANY(ARRAY(SELECT account_id FROM account_holds)),
+           hold_reason
     FROM gone
     RETURNING lane
 )
@@ -228,7 +229,7 @@ WITH free AS (
 ), done AS (
     DELETE FROM due_submissions d USING unnest($1::claim_row_1[]) AS t
     WHERE d.id = ANY(ARRAY(SELECT id FROM unnest($1))) AND d.id = t.id AND d.claim = t.claim
-    RETURNING d.id, d.account_id, d.lane, d.received_at, d.expires_at,
+    RETURNING d.id, d.account_id, d.lane, d.received_at, d.expires_at, d.hold_reason,
               d.held OR d.account_id = ANY(ARRAY(SELECT account_id FROM account_holds)) AS held
 ), rendered AS (
     INSERT INTO renditions (id, submission_id, header, body)
@@ -245,10 +246,10 @@ WITH free AS (
     FROM unnest($4::event_row_1[]) AS t JOIN done ON done.id = t.submission_id
 ), opened AS (
     INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, claim,
-                                leased, held, claimed_at, site)
+                                leased, held, hold_reason, claimed_at, site)
     SELECT t.id, done.account_id, done.lane, t.size,
            CASE WHEN h.handed THEN now() + $5::interval ELSE now() END,
-           done.received_at, done.expires_at, h.handed::integer, h.handed, done.held,
+           done.received_at, done.expires_at, h.handed::integer, h.handed, done.held, done.hold_reason,
            CASE WHEN h.handed THEN now() END, t.site
     FROM sent t JOIN done ON done.id = t.submission_id
     CROSS JOIN LATERAL (
@@ -1136,7 +1137,7 @@ UPDATE account_holds SET marked = true WHERE account_id = $1;
 -- Up to $2 of an account that is not held. They get as much time as when they were accepted.
 WITH free AS (
     SELECT id FROM due_submissions d
-    WHERE account_id = $1 AND held
+    WHERE account_id = $1 AND held AND hold_reason IS NULL
       AND NOT EXISTS (SELECT FROM account_holds h WHERE h.account_id = $1)
     LIMIT $2 FOR UPDATE OF d SKIP LOCKED
 )
@@ -1147,7 +1148,7 @@ RETURNING id;
 -- name: unmark_deliveries
 WITH free AS (
     SELECT id FROM due_deliveries d
-    WHERE account_id = $1 AND held
+    WHERE account_id = $1 AND held AND hold_reason IS NULL
       AND NOT EXISTS (SELECT FROM account_holds h WHERE h.account_id = $1)
     LIMIT $2 FOR UPDATE OF d SKIP LOCKED
 )
@@ -1158,16 +1159,20 @@ RETURNING id;
 -- name: unfinished_holds
 -- Accounts whose rows are not all marked, and accounts that were released while a row was written.
 WITH RECURSIVE submitted AS (
-    (SELECT account_id FROM due_submissions WHERE held ORDER BY account_id LIMIT 1)
+    (SELECT account_id FROM due_submissions WHERE held AND hold_reason IS NULL
+     ORDER BY account_id LIMIT 1)
     UNION ALL
     SELECT (SELECT d.account_id FROM due_submissions d
-            WHERE d.held AND d.account_id > s.account_id ORDER BY d.account_id LIMIT 1)
+            WHERE d.held AND d.hold_reason IS NULL AND d.account_id > s.account_id
+            ORDER BY d.account_id LIMIT 1)
     FROM submitted s WHERE s.account_id IS NOT NULL
 ), delivering AS (
-    (SELECT account_id FROM due_deliveries WHERE held ORDER BY account_id LIMIT 1)
+    (SELECT account_id FROM due_deliveries WHERE held AND hold_reason IS NULL
+     ORDER BY account_id LIMIT 1)
     UNION ALL
     SELECT (SELECT d.account_id FROM due_deliveries d
-            WHERE d.held AND d.account_id > s.account_id ORDER BY d.account_id LIMIT 1)
+            WHERE d.held AND d.hold_reason IS NULL AND d.account_id > s.account_id
+            ORDER BY d.account_id LIMIT 1)
     FROM delivering s WHERE s.account_id IS NOT NULL
 )
 SELECT account_id, true AS is_held FROM account_holds WHERE NOT marked
@@ -1497,7 +1502,9 @@ FROM audit t LEFT JOIN accounts a ON a.id = t.account_id ORDER BY t.id DESC LIMI
 -- name: read_submission
 SELECT s.id, s.account_id, s.credential_id, c.username, s.profile, s.profile_revision, s.lane,
        s.sender, s.recipients, s.client, s.helo, s.tls, s.size, s.attributes,
-       (SELECT send_at FROM scheduled_submissions q WHERE q.id = s.id) AS send_at
+       (SELECT send_at FROM scheduled_submissions q WHERE q.id = s.id) AS send_at,
+       COALESCE((SELECT hold_reason FROM due_submissions q WHERE q.id = s.id),
+                (SELECT hold_reason FROM scheduled_submissions q WHERE q.id = s.id)) AS hold_reason
 FROM submissions s LEFT JOIN credentials c ON c.id = s.credential_id WHERE s.id = $1;
 
 -- name: read_past_submissions
@@ -1568,7 +1575,8 @@ SELECT s.id, s.account_id, a.name AS account, s.credential_id, c.username, s.sen
        COALESCE(
            (SELECT CASE WHEN held THEN 'held' WHEN leased THEN 'inflight' WHEN due_at <= now() THEN 'ready'
                         ELSE 'deferred' END FROM due_submissions d WHERE d.id = s.id),
-           (SELECT 'scheduled' FROM scheduled_submissions d WHERE d.id = s.id),
+           (SELECT CASE WHEN hold_reason IS NULL THEN 'scheduled' ELSE 'held' END
+            FROM scheduled_submissions d WHERE d.id = s.id),
            (SELECT 'quarantined' FROM quarantined_submissions d WHERE d.id = s.id)
        ) AS waits,
        (SELECT jsonb_agg(jsonb_build_array(v.id, v.recipient, COALESCE(
@@ -1599,8 +1607,8 @@ RETURNING 1;
 SELECT first_id_of($1) AS id;
 
 -- name: read_deliveries
-SELECT v.id, v.recipient, v.kind, v.return_path, d.due_at, d.tries, d.leased, d.held, d.parked_at,
-       d.expires_at
+SELECT v.id, v.recipient, v.kind, v.return_path, d.due_at, d.tries, d.leased, d.held, d.hold_reason,
+       d.parked_at, d.expires_at
 FROM deliveries v LEFT JOIN due_deliveries d ON d.id = v.id
 WHERE v.submission_id = $1 ORDER BY v.id;
 
@@ -1625,7 +1633,7 @@ SELECT 'delivery', lane,
 FROM due_deliveries GROUP BY 1, 2, 3
 UNION ALL
 -- Of these the time since the first was to be sent: none, as long as all goes well.
-SELECT 'policy', lane, 'scheduled', count(*),
+SELECT 'policy', lane, CASE WHEN hold_reason IS NULL THEN 'scheduled' ELSE 'held' END, count(*),
        GREATEST(0, EXTRACT(epoch FROM now() - min(send_at)))::float8
 FROM scheduled_submissions GROUP BY 1, 2, 3
 UNION ALL
@@ -1685,20 +1693,127 @@ SELECT id, account_id, submission_id, lane, size, received_at, expires_at, claim
 FROM gone
 RETURNING id;
 
--- name: unquarantine_submissions
--- Those of account $1, quarantined for reason $2, accepted after $3 and not after $4; a null does not
--- choose. They get as much time as when they were accepted. That of a held account is held, and what
--- is not to be sent yet is scheduled as before.
-WITH gone AS (
-    DELETE FROM quarantined_submissions
-    WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
-      AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
+-- name: choose_submissions
+-- Of the next $2 after $1, in the order of ids, those that fit: the last one looked at, with each; one row
+-- without an id if none fits, and without that if there are no others. A null does not choose: ids $3,
+-- account $4, lane $5, states $6, reason $7, accepted until $8 and after $9, credentials $10, stream $11,
+-- tag $12, recipients $13, their domain $14. A message is one as long as policy has not prepared it, so all
+-- of its recipients have to fit.
+WITH page AS (
+    SELECT * FROM waiting_submissions WHERE id > $1 AND COALESCE(id = ANY($3::uuid[]), true)
+    ORDER BY id LIMIT $2
+)
+SELECT (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last, w.*
+FROM (VALUES (1)) AS one
+LEFT JOIN LATERAL (
+    SELECT p.id, p.id AS submission_id, p.lane, '' AS site, p.state, p.leased, p.reason,
+           s.recipients[1] AS recipient
+    FROM page p LEFT JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = p.id OFFSET 0) s ON true
+    WHERE COALESCE(p.account_id = $4, true) AND COALESCE(p.lane = $5, true)
+      AND COALESCE(p.state = ANY($6::text[]), true)
+      AND CASE WHEN $7::text IS NULL THEN true ELSE p.reason IS NOT DISTINCT FROM $7 END
+      AND COALESCE(p.received_at <= $8, true) AND COALESCE(p.received_at > $9, true)
+      AND CASE WHEN $10::uuid[] IS NULL THEN true ELSE s.credential_id = ANY($10) END
+      AND CASE WHEN $11::text IS NULL THEN true ELSE s.attributes->>'stream' = $11 END
+      AND CASE WHEN $12::text IS NULL THEN true ELSE s.attributes->'tags' ? $12 END
+      AND CASE WHEN $13::text[] IS NULL THEN true ELSE
+          (SELECT bool_and(lower(r COLLATE "C") = ANY($13)) FROM unnest(s.recipients) AS r) END
+      AND CASE WHEN $14::text IS NULL THEN true ELSE
+          (SELECT bool_and(lower(substring(r FROM '[^@]*$')) = $14) FROM unnest(s.recipients) AS r) END
+) w ON true;
+
+-- name: choose_deliveries
+-- The same of deliveries; of the site $15, and with an answer of the class $16 the last time.
+WITH page AS (
+    SELECT * FROM waiting_deliveries WHERE id > $1 AND COALESCE(id = ANY($3::uuid[]), true)
+    ORDER BY id LIMIT $2
+)
+SELECT (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last, w.*
+FROM (VALUES (1)) AS one
+LEFT JOIN LATERAL (
+    SELECT p.id, v.submission_id, p.lane, p.site, p.state, p.leased, p.reason, v.recipient
+    FROM page p LEFT JOIN LATERAL (SELECT * FROM deliveries v WHERE v.id = p.id OFFSET 0) v ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM submissions s
+        WHERE s.id = v.submission_id
+          AND ($10::uuid[] IS NOT NULL OR $11::text IS NOT NULL OR $12::text IS NOT NULL) OFFSET 0
+    ) s ON true
+    WHERE COALESCE(p.account_id = $4, true) AND COALESCE(p.lane = $5, true)
+      AND COALESCE(p.state = ANY($6::text[]), true)
+      AND CASE WHEN $7::text IS NULL THEN true ELSE p.reason IS NOT DISTINCT FROM $7 END
+      AND COALESCE(p.received_at <= $8, true) AND COALESCE(p.received_at > $9, true)
+      AND CASE WHEN $10::uuid[] IS NULL THEN true ELSE s.credential_id = ANY($10) END
+      AND CASE WHEN $11::text IS NULL THEN true ELSE s.attributes->>'stream' = $11 END
+      AND CASE WHEN $12::text IS NULL THEN true ELSE s.attributes->'tags' ? $12 END
+      AND CASE WHEN $13::text[] IS NULL THEN true ELSE lower(v.recipient COLLATE "C") = ANY($13) END
+      AND CASE WHEN $14::text IS NULL THEN true
+               ELSE lower(substring(v.recipient FROM '[^@]*$')) = $14 END
+      AND COALESCE(p.site = $15, true)
+      AND CASE WHEN $16::text IS NULL THEN true ELSE (
+          SELECT e.detail->>'class' FROM events e
+          WHERE e.submission_id = v.submission_id AND e.delivery_id = p.id AND e.kind = 'deferred'
+          ORDER BY e.at DESC LIMIT 1) = $16 END
+) w ON true;
+
+-- name: retry_submissions
+WITH free AS (
+    SELECT id FROM due_submissions
+    WHERE id = ANY($1::uuid[]) AND NOT leased AND NOT held AND due_at > now() FOR UPDATE SKIP LOCKED
+)
+UPDATE due_submissions SET due_at = now() WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id;
+
+-- name: retry_deliveries
+-- Not those that wait for room at their site: they come as soon as it has some.
+WITH free AS (
+    SELECT id FROM due_deliveries
+    WHERE id = ANY($1::uuid[]) AND NOT leased AND NOT held AND parked_at IS NULL AND due_at > now()
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE due_deliveries SET due_at = now() WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id;
+
+-- name: hold_submissions
+WITH free AS (
+    SELECT id FROM due_submissions WHERE id = ANY($1::uuid[]) AND hold_reason IS NULL
+    FOR UPDATE SKIP LOCKED
+), held AS (
+    UPDATE due_submissions SET held = true, hold_reason = $2
+    WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id
+), later AS (
+    UPDATE scheduled_submissions SET hold_reason = $2
+    WHERE id = ANY($1) AND hold_reason IS NULL RETURNING id
+)
+SELECT id FROM held UNION ALL SELECT id FROM later;
+
+-- name: hold_deliveries
+-- A transaction on the wire finishes, and its result counts.
+WITH free AS (
+    SELECT id FROM due_deliveries WHERE id = ANY($1::uuid[]) AND hold_reason IS NULL
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE due_deliveries SET held = true, hold_reason = $2
+WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id;
+
+-- name: release_submissions
+-- From a hold by the operator, or from the quarantine, with as much time as when they were accepted. That
+-- of a held account stays held, and what is not to be sent yet is scheduled as before.
+WITH free AS (
+    SELECT id FROM due_submissions WHERE id = ANY($1::uuid[]) AND hold_reason IS NOT NULL
+    FOR UPDATE SKIP LOCKED
+), released AS (
+    UPDATE due_submissions d SET hold_reason = NULL, expires_at = now() + (expires_at - received_at),
+        held = EXISTS (SELECT FROM account_holds h WHERE h.account_id = d.account_id)
+    WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id
+), later AS (
+    UPDATE scheduled_submissions SET hold_reason = NULL
+    WHERE id = ANY($1) AND hold_reason IS NOT NULL RETURNING id
+), gone AS (
+    DELETE FROM quarantined_submissions WHERE id = ANY($1)
     RETURNING id, account_id, lane, size, received_at, send_at, COALESCE(send_at > now(), false) AS waits,
               expires_at - COALESCE(send_at, received_at) AS keep_trying
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind)
     SELECT new_id(), account_id, id, 'unquarantined' FROM gone
-), later AS (
+), scheduled AS (
     INSERT INTO scheduled_submissions (id, account_id, lane, size, received_at, send_at, keep_trying)
     SELECT id, account_id, lane, size, received_at, send_at, keep_trying FROM gone WHERE waits
 ), opened AS (
@@ -1707,50 +1822,93 @@ WITH gone AS (
            EXISTS (SELECT FROM account_holds h WHERE h.account_id = gone.account_id)
     FROM gone WHERE NOT waits
 )
-SELECT id FROM gone;
+SELECT id FROM released UNION ALL SELECT id FROM later UNION ALL SELECT id FROM gone;
 
--- name: unquarantine_deliveries
-WITH gone AS (
-    DELETE FROM quarantined_deliveries
-    WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
-      AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
-    RETURNING *
+-- name: release_deliveries
+WITH free AS (
+    SELECT id FROM due_deliveries WHERE id = ANY($1::uuid[]) AND hold_reason IS NOT NULL
+    FOR UPDATE SKIP LOCKED
+), released AS (
+    UPDATE due_deliveries d SET hold_reason = NULL, expires_at = now() + (expires_at - received_at),
+        held = EXISTS (SELECT FROM account_holds h WHERE h.account_id = d.account_id)
+    WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id
+), gone AS (
+    DELETE FROM quarantined_deliveries WHERE id = ANY($1) RETURNING *
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind)
     SELECT new_id(), account_id, submission_id, id, 'unquarantined' FROM gone
     WHERE submission_id IS NOT NULL
+), opened AS (
+    INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, claim,
+                                tries, site, held)
+    SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - received_at), claim,
+           tries, site, EXISTS (SELECT FROM account_holds h WHERE h.account_id = gone.account_id)
+    FROM gone
 )
-INSERT INTO due_deliveries (id, account_id, lane, size, due_at, received_at, expires_at, claim,
-                            tries, site, held)
-SELECT id, account_id, lane, size, now(), received_at, now() + (expires_at - received_at), claim,
-       tries, site, EXISTS (SELECT FROM account_holds h WHERE h.account_id = gone.account_id)
-FROM gone
-RETURNING id;
+SELECT id FROM released UNION ALL SELECT id FROM gone;
 
--- name: discard_submissions
-WITH gone AS (
-    DELETE FROM quarantined_submissions
-    WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
-      AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
-    RETURNING id, account_id
+-- name: end_submissions
+-- With an event of the kind $2 and the detail $3: one, or a bounce for each recipient. Under a claim of
+-- policy nothing comes of them any more: it does not find them.
+WITH free AS (
+    SELECT id FROM due_submissions WHERE id = ANY($1::uuid[]) FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM due_submissions WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id, account_id
+), later AS (
+    DELETE FROM scheduled_submissions WHERE id = ANY($1) RETURNING id, account_id
+), quarantined AS (
+    DELETE FROM quarantined_submissions WHERE id = ANY($1) RETURNING id, account_id
+), ended AS (
+    SELECT * FROM gone UNION ALL SELECT * FROM later UNION ALL SELECT * FROM quarantined
 ), told AS (
-    INSERT INTO events (id, account_id, submission_id, kind)
-    SELECT new_id(), account_id, id, 'discarded' FROM gone
+    INSERT INTO events (id, account_id, submission_id, kind, detail)
+    SELECT new_id(), e.account_id, e.id, $2::text, $3::jsonb || r.whom
+    FROM ended e CROSS JOIN LATERAL (
+        SELECT '{}'::jsonb AS whom WHERE $2 <> 'bounced'
+        UNION ALL
+        SELECT jsonb_build_object('recipient', r.recipient)
+        FROM (SELECT recipients FROM submissions s WHERE s.id = e.id AND $2 = 'bounced' OFFSET 0) s
+        CROSS JOIN LATERAL unnest(s.recipients) AS r(recipient)
+    ) r
 )
-SELECT id FROM gone;
+SELECT id FROM ended;
 
--- name: discard_deliveries
-WITH gone AS (
-    DELETE FROM quarantined_deliveries
-    WHERE COALESCE(account_id = $1, true) AND COALESCE(reason = $2, true)
-      AND COALESCE(received_at > $3, true) AND COALESCE(received_at <= $4, true)
-    RETURNING id, account_id, submission_id
+-- name: end_deliveries
+-- What a worker has may be on the wire, and its result will count no more: then whether it arrived is
+-- uncertain, and its history says so first.
+WITH free AS (
+    SELECT id FROM due_deliveries WHERE id = ANY($1::uuid[]) FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM due_deliveries d WHERE id = ANY(ARRAY(SELECT id FROM free))
+    RETURNING id, account_id, claim, leased,
+              (SELECT submission_id FROM deliveries v WHERE v.id = d.id) AS submission_id
+), quarantined AS (
+    DELETE FROM quarantined_deliveries WHERE id = ANY($1)
+    RETURNING id, account_id, claim, false AS leased, submission_id
+), ended AS (
+    SELECT * FROM gone UNION ALL SELECT * FROM quarantined
+), uncertain AS (
+    INSERT INTO attempts (delivery_id, claim, outcome, code, reply)
+    SELECT id, claim, 'uncertain', 0, 'the operator ended it while a worker had it'
+    FROM ended WHERE leased
+    ON CONFLICT DO NOTHING
 ), told AS (
-    INSERT INTO events (id, account_id, submission_id, delivery_id, kind)
-    SELECT new_id(), account_id, submission_id, id, 'discarded' FROM gone
-    WHERE submission_id IS NOT NULL
+    INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+    SELECT new_id(), e.account_id, e.submission_id, e.id, t.kind, t.detail
+    FROM ended e CROSS JOIN LATERAL (
+        SELECT 'uncertain' AS kind, jsonb_build_object('claim', e.claim) AS detail, 1 AS place
+        WHERE e.leased
+        UNION ALL SELECT $2::text, $3::jsonb, 2
+    ) t
+    WHERE e.submission_id IS NOT NULL ORDER BY e.id, t.place
 )
-SELECT id FROM gone;
+SELECT id FROM ended;
+
+-- name: begin_audit
+INSERT INTO audit (actor, action, account_id, detail) VALUES ($1, $2, $3, $4) RETURNING id;
+
+-- name: count_audited
+UPDATE audit SET detail = detail || jsonb_build_object('messages', $2::bigint) WHERE id = $1;
 
 -- name: add_partitions
 SELECT * FROM add_partitions($1, $2, $3);
