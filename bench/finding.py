@@ -113,7 +113,7 @@ async def measure(database: Postgres, messages: int) -> None:
         took, found = [], 0
         for _ in range(ASKED):
             query = MessageQuery.of(words(), datetime.now(UTC))
-            cursor = None
+            cursor: str | None = None
             for _ in range(2):
                 began = time.perf_counter()
                 before = cursor_in(cursor) if cursor else None
