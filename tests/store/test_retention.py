@@ -260,7 +260,7 @@ async def test_history_of_open_work_moves_too_so_that_its_story_is_whole(fresh: 
     assert ["accepted", "prepared", "deferred", "quarantined"] == await fresh.kinds(submission_id)
     quarantine = Quarantine(fresh.database)
     assert [("delivery", 1)] == [(line.stage, line.messages) for line in await quarantine.lines()]
-    assert 1 == await operate(fresh.database, MailOperation.CANCEL)
+    assert 1 == await operate(fresh.database, MailOperation.CANCEL, state="quarantined")
 
 
 async def add_contents(stores: Stores, moment: datetime, count: int, one_open_in: int = 1) -> None:
