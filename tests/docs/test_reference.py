@@ -41,6 +41,7 @@ SHOWN_BY = {
     "posthouse.store.housekeeping": "all",
     "posthouse.store.account_holds": "all",
     "posthouse.store.event_feed": "bounces, webhooks",
+    "posthouse.authentication": "ingest, console",
     "onebox": "up",
 }
 

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from ingest.core.login_rules import seconds_until_answer
 from posthouse.authentication import slow_checks
 from posthouse.authentication.authenticator import Authenticator, Denial, Denied, LoggedIn
+from posthouse.authentication.login_limits import seconds_until_answer
 from posthouse.authentication.proofs import AuthKeys, keyed_hash
 from posthouse.mail.scram import SALT_OCTETS, ScramKeys
 from posthouse.mail.secret import hash_secret

@@ -48,7 +48,8 @@ PERMISSIONS = click.option(
     "permissions",
     type=click.Choice([each.value for each in Permission]),
     multiple=True,
-    help="What it may be used for: to log in by SMTP, or as a key of the HTTP API. Repeatable. "
+    help="What it may be used for: smtp to log in, http as a key of the API that takes mail, the "
+    "others as a key of the console's API. Repeatable. "
     "Without it a new user has smtp.",
 )
 RESUBMISSION = click.option(

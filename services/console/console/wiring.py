@@ -1,13 +1,74 @@
 """Builds the console service from its settings."""
 
+import time
+from collections.abc import Iterator
+
+from starlette.applications import Starlette
+
 from console.api import api
+from console.call import ConsoleRoute
+from console.console_door import ConsoleDoor
+from console.key_callers import KeyCallers
+from console.key_limits import KeyLimits
+from console.message_routes import MessageRoutes
 from console.settings import ConsoleSettings
+from posthouse.authentication.authenticator import Authenticator
+from posthouse.authentication.proofs import AuthKeys
+from posthouse.running.certificate import Certificate
 from posthouse.running.http_server import HttpServer
 from posthouse.running.program import Resources, Services
+from posthouse.store.accounts import AccountStore
+from posthouse.store.message_reports import MessageReports
+from posthouse.store.message_search import MessageSearch
+from posthouse.store.postgres import Postgres
+from posthouse.store.timeline import TimelineStore
+
+_DIRECTORY_SECONDS = 5.0
 
 
 def build(settings: ConsoleSettings, resources: Resources) -> Services:
-    """The server that customers' programs call."""
-    del resources
-    server = HttpServer("console", api(), settings.console_listen)
-    return Services(by_name={"console": server}, checks={"console": server.check})
+    """The server that customers' programs call. Raises CannotListen."""
+    certificate = Certificate.told(settings.console_tls_certificate, settings.console_tls_key)
+    server = HttpServer(
+        "console",
+        application(settings, resources),
+        settings.console_listen,
+        tls=certificate.https if certificate else None,
+    )
+    return Services(
+        by_name={
+            "console": server,
+            **({"console-certificate": certificate} if certificate else {}),
+        },
+        checks={"console": server.check},
+    )
+
+
+def application(settings: ConsoleSettings, resources: Resources) -> Starlette:
+    """What the server serves."""
+    return api(_door(settings, resources.database), routes(resources))
+
+
+def routes(resources: Resources) -> Iterator[ConsoleRoute]:
+    """All that can be asked."""
+    database = resources.database
+    yield from MessageRoutes(
+        MessageSearch(database), MessageReports(database), TimelineStore(database)
+    ).routes()
+
+
+def _door(settings: ConsoleSettings, database: Postgres) -> ConsoleDoor:
+    accounts = AccountStore(database)
+    authenticator = Authenticator(
+        accounts,
+        AuthKeys.derived(settings.secret_key.get_secret_value()),
+        time.monotonic,
+        _DIRECTORY_SECONDS,
+    )
+    limits = KeyLimits(
+        time.monotonic,
+        at_once=settings.console_requests_at_once,
+        a_minute=settings.console_requests_a_minute,
+    )
+    callers = KeyCallers(authenticator, accounts, time.monotonic)
+    return ConsoleDoor(callers, limits, settings.console_proxies)

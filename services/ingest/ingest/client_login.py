@@ -11,11 +11,12 @@ from prometheus_client import Counter
 from ingest.connection_limiter import Limited
 from ingest.core import login_replies, refusals
 from ingest.core.admission import SessionFacts
-from ingest.core.login_rules import login_refusal, seconds_until_answer
+from ingest.core.login_rules import login_refusal
 from ingest.core.shared_names import SharedName, is_misplaced, own_proof, shared_name
 from ingest.message_receiver import MessageReceiver
 from ingest.session_context import SessionContext
 from posthouse.authentication.authenticator import Denial, Denied, LoggedIn
+from posthouse.authentication.login_limits import seconds_until_answer
 from posthouse.authentication.proofs import last_word
 from posthouse.mail.reply import Reply
 from posthouse.profiles import InvalidOverride, UnknownProfile

@@ -11,7 +11,8 @@ from ingest.core.operator_rules import NO_RULES, OperatorRules
 from ingest.core.rules import cleans_lines, line_limit, rules_for
 from ingest.core.verified_senders import only_verified
 from posthouse.authentication.login_limits import put
-from posthouse.profiles import Profile, resolve
+from posthouse.authentication.login_profile import profile_of
+from posthouse.profiles import Profile
 from posthouse.profiles.choices import RecipientPolicy
 from posthouse.store.logins import Login
 
@@ -52,7 +53,7 @@ class KnownFacts:
         return replace(facts, **self._by_profile(profile, revision, facts.sandbox_domain))
 
     def _made(self, login: Login, *, has_options: bool) -> SessionFacts:
-        profile, revision = _profile_of(login)
+        profile, revision = profile_of(login)
         child_domains = login.child_domains
         domains = login.domains | child_domains.keys()
         sandbox = _sandbox_of(domains, self._operator)
@@ -102,12 +103,3 @@ def _largest_header(profile: Profile, most: int) -> int:
     """Where each recipient may get a header of its own, a thousand of them have to be kept."""
     has_copies = profile.recipients.policy is RecipientPolicy.ATTRIBUTE_ARRAYS
     return min(most, _MOST_COPIED_OCTETS) if has_copies else most
-
-
-def _profile_of(login: Login) -> tuple[Profile, int]:
-    """Its profile, and the revision that its messages have."""
-    own = login.own_profile
-    if own is None:
-        profile = resolve(login.profile)
-        return profile, profile.revision
-    return resolve(own.preset, own.preset_revision, own.knobs), own.revision

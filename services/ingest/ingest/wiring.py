@@ -23,7 +23,6 @@ from ingest.settings import IngestSettings, UnverifiedSenders
 from posthouse.authentication.proofs import AuthKeys
 from posthouse.broker import Broker, Topic
 from posthouse.mail.rate_limit import Charge, Together
-from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Submission
 from posthouse.mail.terms import Acceptance, Committed
 from posthouse.running.certificate import Certificate
@@ -179,7 +178,7 @@ def _context(
             watchdog,
             limits.directory_seconds,
         ),
-        keys=_auth_keys(settings.secret_key.get_secret_value()),
+        keys=AuthKeys.derived(settings.secret_key.get_secret_value()),
         tls=tls,
         new_id=new_id,
         clock=time.monotonic,
@@ -223,12 +222,6 @@ def _limits(settings: IngestSettings) -> Limits:
         idle_seconds=settings.ingest_idle_seconds,
         data_seconds=settings.ingest_data_seconds,
         octets_a_second=settings.ingest_octets_a_second,
-    )
-
-
-def _auth_keys(secret_key: bytes) -> AuthKeys:
-    return AuthKeys(
-        derive(secret_key, Purpose.CREDENTIALS), derive(secret_key, Purpose.SEALED_SECRETS)
     )
 
 

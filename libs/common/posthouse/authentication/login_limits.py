@@ -120,3 +120,11 @@ def take_one(counter: "Counts[K]", key: K) -> None:
     counter[key] -= 1
     if not counter[key]:
         del counter[key]
+
+
+def seconds_until_answer(elapsed: float, step: float) -> float:
+    """How long the answer to a failed login waits, *elapsed* seconds after it was tried.
+
+    To the next multiple of *step*, so that what it took to find out does not show.
+    """
+    return step - elapsed % step if step else 0.0

@@ -12,7 +12,7 @@ from posthouse.authentication.aws_signature import SignedRequest
 from posthouse.authentication.slow_checks import Question
 from posthouse.mail.saslprep import CannotPrepare, prepared
 from posthouse.mail.scram import ITERATIONS, SALT_OCTETS, SLOW_ITERATIONS, ScramKeys
-from posthouse.mail.secret import UnsealError, hash_secret, unseal
+from posthouse.mail.secret import Purpose, UnsealError, derive, hash_secret, unseal
 from posthouse.mail.slow_hash import is_slow
 from posthouse.smtp.commands import Credentials
 from posthouse.smtp.mechanisms import CramResponse, Proof, ScramProof
@@ -31,6 +31,13 @@ class AuthKeys:
 
     pepper: bytes
     sealing: bytes
+
+    @staticmethod
+    def derived(secret_key: bytes) -> "AuthKeys":
+        """Those of the relay that has this key."""
+        return AuthKeys(
+            derive(secret_key, Purpose.CREDENTIALS), derive(secret_key, Purpose.SEALED_SECRETS)
+        )
 
 
 def proven_hash(login: Login | None, proof: LoginProof, keys: AuthKeys) -> bytes | None:

@@ -1,7 +1,7 @@
 """How an API is called (OpenAPI 3.1), made of its routes and types."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any, NamedTuple, Protocol
 
@@ -31,6 +31,14 @@ _SIGNED = {
 _CSP = (("content-security-policy", "default-src 'none'"),)
 
 
+class QueryWord(NamedTuple):
+    """A parameter in the query of a URL."""
+
+    name: str
+    text: str
+    schema: Mapping[str, Any] = {"type": "string", "minLength": 1}
+
+
 class About(NamedTuple):
     """What the description of an API says of a route."""
 
@@ -39,6 +47,8 @@ class About(NamedTuple):
     body: tuple[tuple[str, Any], ...] = ()  # media types, and of what type; bytes: as it is
     takes_key: bool = False
     problem: tuple[str, Any] = ("application/problem+json", ProblemBody)  # media type, and type
+    query: tuple[QueryWord, ...] = ()
+    media_types: tuple[str, ...] = ()  # of answers, beside JSON
     signed: bool = False  # as AWS asks for it, in place of a secret that comes with the request
 
     @property
@@ -112,19 +122,18 @@ def description(routes: Iterable[DescribedRoute]) -> dict[str, Any]:
 def _operation(route: DescribedRoute, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     about = route.about
     assert about is not None
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in PATH_PART.findall(route.path)
-    ]
-    if about.takes_key:
-        parameters.append(_KEY)
     answers: dict[str, Any] = {
         str(status): _answer(text, "application/json", schemas.get(kind))
         for status, text, kind in about.answers
     }
+    for media_type in about.media_types:
+        answers["200"]["content"][media_type] = {"schema": {"type": "string"}}
     media_type, problem = about.problem
     answers["default"] = _answer("It is not carried out, and why.", media_type, schemas[problem])
-    found: dict[str, Any] = {"summary": about.summary, "parameters": parameters}
+    found: dict[str, Any] = {
+        "summary": about.summary,
+        "parameters": list(_parameters(route.path, about)),
+    }
     if about.signed:
         found["security"] = [{"aws": []}]
     if about.body:
@@ -136,6 +145,15 @@ def _operation(route: DescribedRoute, schemas: Mapping[Any, Any]) -> dict[str, A
             },
         }
     return {**found, "responses": answers}
+
+
+def _parameters(path: str, about: About) -> Iterator[Mapping[str, Any]]:
+    for name in PATH_PART.findall(path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    for word in about.query:
+        yield {"name": word.name, "in": "query", "description": word.text, "schema": word.schema}
+    if about.takes_key:
+        yield _KEY
 
 
 def _answer(text: str, media_type: str, schema: Any) -> dict[str, Any]:

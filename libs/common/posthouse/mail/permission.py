@@ -8,3 +8,10 @@ class Permission(StrEnum):
 
     SMTP = "smtp"  # to log in by SMTP
     HTTP = "http"  # as a key of the HTTP API
+    # As a key of the console's API, for its account and the children of that.
+    READ_MESSAGES = "read_messages"
+    READ_REPORTS = "read_reports"
+    READ_EVENTS = "read_events"
+    MANAGE_WEBHOOKS = "manage_webhooks"
+    MANAGE_SUPPRESSIONS = "manage_suppressions"
+    MANAGE_QUEUE = "manage_queue"  # acts on mail that waits

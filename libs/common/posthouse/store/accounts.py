@@ -179,6 +179,11 @@ class AccountStore:
         rows = await self._database.fetch("find_children", account_id)
         return [(row["name"], row["id"]) for row in rows]
 
+    async def family(self, account_id: UUID) -> list[tuple[str, UUID]]:
+        """The names and ids of the account and of those whose parent it is."""
+        rows = await self._database.fetch("find_family", account_id)
+        return [(row["name"], row["id"]) for row in rows]
+
     async def create_credential(
         self,
         account_id: UUID,

@@ -1086,6 +1086,9 @@ LEFT JOIN account_holds h ON h.account_id = a.id ORDER BY a.name;
 -- name: find_children
 SELECT id, name FROM accounts WHERE parent_id = $1 ORDER BY name;
 
+-- name: find_family
+SELECT id, name FROM accounts WHERE id = $1 OR parent_id = $1 ORDER BY name;
+
 -- name: lock_holds
 SELECT pg_advisory_xact_lock($1::bigint);
 

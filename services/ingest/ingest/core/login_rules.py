@@ -36,11 +36,3 @@ def login_refusal(
         return login_replies.AUTH_FAILED
     # Last: it says that the secret is right, which is told to those alone who may use it.
     return login_replies.TLS_REQUIRED if knobs.require_tls and not tls else None
-
-
-def seconds_until_answer(elapsed: float, step: float) -> float:
-    """How long the answer to a failed login waits, *elapsed* seconds after it was tried.
-
-    To the next multiple of *step*, so that what it took to find out does not show.
-    """
-    return step - elapsed % step if step else 0.0

@@ -7,12 +7,13 @@ from prometheus_client import Counter
 
 from ingest.core.admission import SessionFacts
 from ingest.core.login_replies import TLS_REQUIRED
-from ingest.core.login_rules import login_refusal, seconds_until_answer
+from ingest.core.login_rules import login_refusal
 from ingest.core.shared_names import SharedName, own_proof, shared_name
 from ingest.http.http_request import HttpRequest
 from ingest.session_context import SessionContext
 from posthouse.authentication.authenticator import Denial, Denied, LoggedIn
 from posthouse.authentication.authorization_field import NoProof, proof_in
+from posthouse.authentication.login_limits import seconds_until_answer
 from posthouse.authentication.proofs import LoginProof
 from posthouse.http.problem import AGAIN, Kind, Problem
 from posthouse.mail.permission import Permission

@@ -17,7 +17,7 @@ from ingest.http.served import HttpClientGone
 from ingest.http.wire import HttpWire
 from ingest.listeners import Listener, TlsMode
 from ingest.session_context import SessionContext
-from posthouse.authentication.client_networks import client_address
+from posthouse.authentication.client_networks import forwarded_client
 from posthouse.http.http_response import HttpResponse
 from posthouse.http.problem import AGAIN, Kind, Problem, fault, problem_response
 
@@ -143,13 +143,8 @@ class HttpSession:
         proxies = self._listener.proxies
         if not _is_in(self._peer, proxies):
             return
-        for told in reversed((request.field("x-forwarded-for") or "").split(",")):
-            address = told.strip()
-            if not _is_address(address):
-                break
-            request.client = client_address(address)
-            if not _is_in(request.client, proxies):
-                break
+        told = request.field("x-forwarded-for") or ""
+        request.client = forwarded_client(self._peer, told, lambda one: _is_in(one, proxies))
         if (request.field("x-forwarded-proto") or "").lower() == "https":
             request.tls = "TLS of a proxy"
 
@@ -161,14 +156,6 @@ def may_be_plain(client: str, proxies: Proxies) -> bool:
 
 def _is_in(client: str, networks: Proxies) -> bool:
     return any(ip_address(client) in network for network in networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def encoded(response: HttpResponse, *, last: bool, without_body: bool) -> bytes:

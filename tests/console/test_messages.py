@@ -1,0 +1,56 @@
+"""GET /v1/messages/ID: what became of a message."""
+
+from posthouse.mail.headline import Headline
+from posthouse.mail.submission import Attributes
+from servers.running_console import RunningConsole
+from servers.stores import delivered
+
+
+async def test_M16_what_became_of_the_message_that_an_id_names(console: RunningConsole) -> None:
+    """By the id of the 250, and for each recipient."""
+    attributes = Attributes(tags=("may", "news"), stream="letters", metadata={"order": 7})
+    (to_ann, _) = await console.message(
+        attributes=attributes, headline=Headline("Hello", "jo@sender.example")
+    )
+    claimed = next(
+        one
+        for one in (await console.stores.deliveries.claim(2)).deliveries
+        if one.delivery.id == to_ann.id
+    )
+    await console.stores.deliveries.settle(delivered(claimed))
+    read = ("opened", {"verdict": "machine"}), ("opened", {}), ("clicked", {"verdict": "human"})
+    for kind, detail in read:
+        await console.stores.sql(
+            "INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)"
+            " VALUES (new_id(), $1, $2, $3, $4, $5)",
+            to_ann.account_id, to_ann.submission_id, to_ann.id, kind, detail,
+        )  # fmt: skip
+    answer = await console.get(f"/v1/messages/{to_ann.submission_id.hex}")
+    told = answer.value
+    assert answer.status == 200, answer.body
+    assert answer.fields["cache-control"] == "no-store"
+    assert (told["id"], told["account"], told["from"]) == (
+        to_ann.submission_id.hex,
+        "shop",
+        "shop@sender.example",
+    )
+    assert (told["subject"], told["author"], told["tags"], told["stream"]) == (
+        "Hello",
+        "jo@sender.example",
+        ["may", "news"],
+        "letters",
+    )
+    ann, bob = told["recipients"]
+    assert (ann["recipient"], ann["state"], ann["next_attempt_at"]) == (
+        "ann@dest.example",
+        "delivered",
+        None,
+    )
+    assert ann["opens"] == {"human": 0, "machine": 1, "unknown": 1}
+    assert ann["clicks"] == {"human": 1, "machine": 0, "unknown": 0}
+    assert (bob["state"], bob["opens"]["unknown"]) == ("inflight", 0)
+    assert bob["next_attempt_at"]
+    kinds = [event["kind"] for event in told["events"]]
+    assert kinds == ["accepted", "prepared", "delivered", "opened", "opened", "clicked"]
+    event = told["events"][2]
+    assert (event["recipient"], event["detail"]) == ("ann@dest.example", {})
