@@ -22,7 +22,7 @@ from posthouse.store import StoreRefused, StoreUnavailable
 log = structlog.get_logger()
 
 REQUESTS = Counter(
-    "posthouse_console_requests", "Requests to the console's API, by route", ["route", "status"]
+    "posthouse_console_requests", "Requests to the console's API, by route", ["route", "code_class"]
 )
 _ANSWER_SECONDS = 60.0
 _SHOWN = 80  # characters of a wrong value that are quoted back
