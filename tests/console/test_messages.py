@@ -18,7 +18,11 @@ async def test_M16_what_became_of_the_message_that_an_id_names(console: RunningC
         if one.delivery.id == to_ann.id
     )
     await console.stores.deliveries.settle(delivered(claimed))
-    read = ("opened", {"verdict": "machine"}), ("opened", {}), ("clicked", {"verdict": "human"})
+    read: tuple[tuple[str, dict[str, str]], ...] = (
+        ("opened", {"verdict": "machine"}),
+        ("opened", {}),
+        ("clicked", {"verdict": "human"}),
+    )
     for kind, detail in read:
         await console.stores.sql(
             "INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)"
