@@ -17,6 +17,7 @@ _HELP = {
     MessageFlag.CLICK_TRACKING: "Whether clicks are tracked.",
     MessageFlag.CHECK_UNSUBSCRIBES: "Whether the unsubscribe list applies.",
     MessageFlag.CHECK_BOUNCES: "Whether the bounce list applies.",
+    MessageFlag.UNSUBSCRIBE: "Whether mail says how to unsubscribe from it (List-Unsubscribe).",
 }
 
 

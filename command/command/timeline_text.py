@@ -133,6 +133,8 @@ def _event(
 def _said(kind: EventKind, detail: Mapping[str, Any]) -> str:
     if kind in (EventKind.OPENED, EventKind.CLICKED):
         return _read_by(detail)
+    if kind in (EventKind.UNSUBSCRIBED, EventKind.RESUBSCRIBED) and "scopes" in detail:
+        return _chosen(kind, detail)
     return _alerted(detail) if "alert" in detail else _described(detail)
 
 
@@ -162,6 +164,13 @@ def _reported(recipient: str, detail: Mapping[str, Any]) -> str:
     by = f" from {detail['reporting_mta']}" if detail.get("reporting_mta") else ""
     said = f"{detail['status']} ({detail.get('diagnostic') or 'no words'})"
     return f"{recipient}: report{by}{_listed(detail)}: {said}"
+
+
+def _chosen(kind: EventKind, detail: Mapping[str, Any]) -> str:
+    """What the recipient wants no more of, or again."""
+    scopes = [scope.replace(":", " ", 1) or "all mail of the account" for scope in detail["scopes"]]
+    word = "from" if kind is EventKind.UNSUBSCRIBED else "to"
+    return f"{word} {' and '.join(scopes)}, by {detail['by']}"
 
 
 def _read_by(detail: Mapping[str, Any]) -> str:

@@ -44,6 +44,23 @@ def event(kind: str, detail: dict[str, Any] | None = None, **fields: object) -> 
     return {"at": NOON, "kind": kind, "delivery_id": None, "detail": detail, **fields}
 
 
+def test_who_unsubscribes_and_comes_back_is_told_with_what_and_how() -> None:
+    news = {"scopes": ["stream:news"], "by": "one click"}
+    everything = {"scopes": ["tag:a", ""], "by": "the page", "listed": "unsubscribe"}
+    by_provider = {"source": "opt_out", "listed": "unsubscribe"}
+    events = [
+        event("unsubscribed", everything, delivery_id=DELIVERY),
+        event("resubscribed", news, delivery_id=DELIVERY),
+        event("unsubscribed", by_provider, delivery_id=DELIVERY),
+    ]
+    assert [line[16:] for line in tell(Timeline(SUBMISSION, [delivery()], [], events))][2:] == [
+        "unsubscribed b@y.example: from tag a and all mail of the account, by the page,"
+        " put on the list: unsubscribe",
+        "resubscribed b@y.example: to stream news, by one click",
+        "unsubscribed b@y.example: source opt_out, put on the list: unsubscribe",
+    ]
+
+
 def test_an_event_and_the_attempt_it_reports_are_one_line() -> None:
     deferred = event("deferred", {"wait_seconds": 300}, delivery_id=DELIVERY)
     story = list(tell(Timeline(SUBMISSION, [delivery()], [ATTEMPT], [deferred])))

@@ -32,7 +32,8 @@ class EventKind(StrEnum):
     COMPLAINED = "complained"  # the recipient reported it as unwanted (RFC 5965)
     OPENED = "opened"  # the pixel of a copy was asked for; with a verdict, human or machine
     CLICKED = "clicked"  # a link of a copy was followed; likewise
-    UNSUBSCRIBED = "unsubscribed"  # the recipient wants no more of it, and said so to a provider
+    UNSUBSCRIBED = "unsubscribed"  # the recipient wants no more of it, and told us or a provider
+    RESUBSCRIBED = "resubscribed"  # and took that back
     RETURNED = "returned"  # a message came back that is none of these, or is not believed
     NOTIFIED = "notified"  # we told the sender or the bounce address what became of it
 

@@ -13,6 +13,7 @@ class MessageFlag(StrEnum):
     CLICK_TRACKING = "click_tracking"
     CHECK_UNSUBSCRIBES = "check_unsubscribes"
     CHECK_BOUNCES = "check_bounces"
+    UNSUBSCRIBE = "unsubscribe"  # the message says how to unsubscribe from it
 
 
 Flags: TypeAlias = Mapping[str, bool]

@@ -110,6 +110,7 @@ CRITSEND = Profile(
         check_complaints=True,
         scope=SuppressionScope.TAG,  # C25
         override_allowed=False,
+        unsubscribe_fields=False,
         hard_limit=1,
         soft_limit=0,  # C27: a soft bounce suppresses nothing
         counted_days=14,

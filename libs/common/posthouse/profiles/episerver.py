@@ -108,6 +108,7 @@ EPISERVER = Profile(
         check_complaints=True,
         scope=SuppressionScope.ACCOUNT,
         override_allowed=False,
+        unsubscribe_fields=False,
         hard_limit=1,
         soft_limit=3,
         counted_days=14,

@@ -173,6 +173,9 @@ class SuppressionKnobs:
     check_complaints: bool
     scope: SuppressionScope
     override_allowed: bool  # by flags of a message; never for complaints
+    # Messages say how to unsubscribe from them (List-Unsubscribe), unless their stream or sender
+    # says otherwise, or they are transactional (T21).
+    unsubscribe_fields: bool
     # When failures put an address on the bounce list (E07, M23); a limit of 0 never does.
     hard_limit: int  # deliveries whose mailbox does not exist: it stays until it is removed
     soft_limit: int  # days with a soft bounce: it stays for soft_days

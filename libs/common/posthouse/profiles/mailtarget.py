@@ -115,6 +115,7 @@ MAILTARGET = Profile(
         check_complaints=True,
         scope=SuppressionScope.ACCOUNT,
         override_allowed=True,  # skip_suppression (T21)
+        unsubscribe_fields=True,  # T21
         hard_limit=1,
         soft_limit=3,
         counted_days=14,

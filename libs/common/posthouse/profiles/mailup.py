@@ -109,6 +109,7 @@ MAILUP = Profile(
         check_complaints=True,
         scope=SuppressionScope.LIST,  # U01, U19
         override_allowed=False,
+        unsubscribe_fields=False,
         hard_limit=1,
         soft_limit=3,
         counted_days=14,

@@ -115,6 +115,7 @@ MAXEMAIL = Profile(
         check_complaints=True,
         scope=SuppressionScope.ACCOUNT,  # both lists apply to all mail (M23)
         override_allowed=True,  # M17
+        unsubscribe_fields=False,
         hard_limit=3,  # M23
         soft_limit=0,  # only permanent bounces count
         counted_days=90,

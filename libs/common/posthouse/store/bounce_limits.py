@@ -8,7 +8,7 @@ from uuid import UUID
 from posthouse.mail.address import normal_form
 from posthouse.mail.address_failure import AddressFailure, BounceLimits
 from posthouse.mail.submission import Delivery
-from posthouse.profiles import InvalidOverride, UnknownProfile, resolve
+from posthouse.store.stored_profile import profile_in
 
 Fetch: TypeAlias = Callable[[str, list[UUID]], Awaitable[list[Any]]]
 """Runs a statement by its name, over whatever connection its caller has."""
@@ -44,15 +44,9 @@ def _row(failure: AddressFailure, address: str, limits: BounceLimits) -> tuple[A
 
 
 def _limits(row: Any) -> BounceLimits | None:
-    own = row["preset"] is not None
-    try:
-        profile = (
-            resolve(row["preset"], row["preset_revision"], row["knobs"])
-            if own
-            else resolve(row["profile"], row["profile_revision"])
-        )
-    except (UnknownProfile, InvalidOverride):
-        return None  # of a newer version
+    profile = profile_in(row)
+    if profile is None:
+        return None
     knobs = profile.suppression
     return BounceLimits(
         knobs.hard_limit,

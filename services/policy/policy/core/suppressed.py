@@ -1,7 +1,5 @@
 """Recipients on the account's suppression lists (RULES X19)."""
 
-from collections.abc import Iterator
-
 from policy.core.draft import Draft
 from policy.core.facts import Facts
 from policy.core.request import Request
@@ -9,10 +7,8 @@ from posthouse.mail.suppression_list import (
     SuppressedRecipient,
     Suppression,
     SuppressionList,
-    stream_scope,
-    tag_scope,
 )
-from posthouse.profiles.choices import SuppressionScope
+from posthouse.profiles.suppression_scopes import WHOLE_ACCOUNT, scopes_of
 
 
 def drop_suppressed(draft: Draft, facts: Facts) -> Draft:
@@ -43,16 +39,5 @@ def _counts(entry: Suppression, request: Request) -> bool:
         SuppressionList.COMPLAINT: knobs.check_complaints,  # no flag of a message overrides it
         SuppressionList.MANUAL: True,
     }
-    return checked[entry.list] and (not entry.scope or entry.scope in _scopes(request))
-
-
-def _scopes(request: Request) -> Iterator[str]:
-    """The parts of the account's mail that this message belongs to (C25, X19)."""
-    attributes = request.submission.attributes
-    match request.profile.suppression.scope:
-        case SuppressionScope.LIST:
-            yield stream_scope(attributes.stream)
-        case SuppressionScope.TAG:
-            yield from map(tag_scope, attributes.tags or (request.profile.tags.default,))
-        case SuppressionScope.ACCOUNT:
-            pass
+    scopes = (WHOLE_ACCOUNT, *scopes_of(request.profile, attributes))
+    return checked[entry.list] and entry.scope in scopes
