@@ -54,8 +54,10 @@ def test_who_unsubscribes_and_comes_back_is_told_with_what_and_how() -> None:
         event("unsubscribed", by_provider, delivery_id=DELIVERY),
     ]
     assert [line[16:] for line in tell(Timeline(SUBMISSION, [delivery()], [], events))][2:] == [
-        "unsubscribed b@y.example: from tag a and all mail of the account, by the page,"
-        " put on the list: unsubscribe",
+        (
+            "unsubscribed b@y.example: from tag a and all mail of the account, by the page,"
+            " put on the list: unsubscribe"
+        ),
         "resubscribed b@y.example: to stream news, by one click",
         "unsubscribed b@y.example: source opt_out, put on the list: unsubscribe",
     ]

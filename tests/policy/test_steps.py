@@ -161,7 +161,8 @@ NEWS = Attributes(stream="news", tags=("march",))
         ((SuppressionList.BOUNCE, ""), {"suppression.check_bounces": False}, False),
         ((SuppressionList.COMPLAINT, ""), {"suppression.check_complaints": False}, False),
         ((SuppressionList.MANUAL, ""), {"suppression.scope": "list"}, True),
-        (UNSUBSCRIBED_FROM_NEWS, {}, False),
+        (UNSUBSCRIBED_FROM_NEWS, {}, True),
+        (UNSUBSCRIBED_FROM_NEWS, {"suppression.scope": "account"}, False),
         (UNSUBSCRIBED_FROM_NEWS, {"suppression.scope": "list"}, True),
         (
             (SuppressionList.UNSUBSCRIBE, stream_scope("offers")),

@@ -83,6 +83,8 @@ PARAMETERS = {
     "end_submissions": "{ids}, 'bounced', '{{}}'",
     "end_deliveries": "{ids}, 'cancelled', '{{}}'",
     "find_delivery": "({ids})[1]",
+    "find_subscription": "({ids})[1]",
+    "find_unsubscribes": "({ids})[1], 'u1@dest.example', ({ids})[1], '{{rule}}'",
     "find_suppressed": "{addresses}",
     "find_sending_domains": "{domains}",
     "claim_idempotency_keys": "{keys}",

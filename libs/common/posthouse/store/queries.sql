@@ -1427,6 +1427,43 @@ WHERE account_id = $1 AND normal = $2 AND COALESCE(list = $3, true) AND COALESCE
 RETURNING address, list, scope, reason, evidence, rule, version, delivery_id, created_at, expires_at,
           COALESCE(expires_at > now(), true) AS counted;
 
+-- name: find_subscription
+-- What the recipient of a delivery may unsubscribe from, and how often it has come back.
+SELECT d.account_id, d.submission_id, d.recipient, s.sender, s.author, s.author_name, s.attributes,
+       s.profile, s.profile_revision, p.preset, p.preset_revision, p.knobs,
+       (SELECT count(*) FROM events e
+        WHERE e.submission_id = d.submission_id AND e.delivery_id = d.id
+          AND e.kind = 'resubscribed') AS returns
+FROM deliveries d
+CROSS JOIN LATERAL (SELECT * FROM submissions s WHERE s.id = d.submission_id OFFSET 0) s
+LEFT JOIN credentials c ON c.id = s.credential_id
+LEFT JOIN profiles p
+    ON (p.account_id, p.name, p.revision) = (c.account_id, s.profile, s.profile_revision)
+WHERE d.id = $1;
+
+-- name: find_unsubscribes
+-- Of an address; its own are those that the delivery $3 made by one of the rules $4.
+SELECT scope, created_at, now() - created_at AS age,
+       COALESCE(delivery_id = $3 AND rule = ANY($4::text[]), false) AS is_own
+FROM suppressions
+WHERE account_id = $1 AND normal = $2 AND list = 'unsubscribe'
+  AND COALESCE(expires_at > now(), true);
+
+-- name: revoke_unsubscribes
+-- Those that the delivery $3 of the message $4 made by one of the rules $5 within the time $6, unless
+-- its recipient has come back $7 times.
+DELETE FROM suppressions
+WHERE account_id = $1 AND normal = $2 AND list = 'unsubscribe' AND delivery_id = $3
+  AND rule = ANY($5::text[]) AND created_at > now() - $6::interval AND (
+    SELECT count(*) FROM events
+    WHERE submission_id = $4 AND delivery_id = $3 AND kind = 'resubscribed'
+  ) < $7
+RETURNING address, list, scope, reason, evidence, rule, delivery_id, created_at;
+
+-- name: tell_of_delivery
+INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
+VALUES (new_id(), $1, $2, $3, $4, $5);
+
 -- name: list_suppressions
 SELECT a.name AS account, s.address, s.list, s.scope, s.reason, s.rule, s.version, s.delivery_id,
        s.evidence, s.created_at, s.expires_at
