@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from command.recipient_text import chosen, read_by
 from posthouse.mail.dsn_request import DsnRequest
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
@@ -20,7 +21,6 @@ _KILO = 1024
 _INDENTED = " " * 16
 _MOST_ASKED = 20  # recipients with parameters of their own
 _LISTED = {"hard": "hard bounce", "soft": "soft bounce, for some time"}
-_READERS = {"human": "by a person", "machine": "by a machine"}
 
 
 def tell(timeline: Timeline) -> Iterator[str]:
@@ -132,9 +132,9 @@ def _event(
 
 def _said(kind: EventKind, detail: Mapping[str, Any]) -> str:
     if kind in (EventKind.OPENED, EventKind.CLICKED):
-        return _read_by(detail)
+        return read_by(detail)
     if kind in (EventKind.UNSUBSCRIBED, EventKind.RESUBSCRIBED) and "scopes" in detail:
-        return _chosen(kind, detail)
+        return chosen(kind, detail)
     return _alerted(detail) if "alert" in detail else _described(detail)
 
 
@@ -164,24 +164,6 @@ def _reported(recipient: str, detail: Mapping[str, Any]) -> str:
     by = f" from {detail['reporting_mta']}" if detail.get("reporting_mta") else ""
     said = f"{detail['status']} ({detail.get('diagnostic') or 'no words'})"
     return f"{recipient}: report{by}{_listed(detail)}: {said}"
-
-
-def _chosen(kind: EventKind, detail: Mapping[str, Any]) -> str:
-    """What the recipient wants no more of, or again."""
-    scopes = [scope.replace(":", " ", 1) or "all mail of the account" for scope in detail["scopes"]]
-    word = "from" if kind is EventKind.UNSUBSCRIBED else "to"
-    return f"{word} {' and '.join(scopes)}, by {detail['by']}"
-
-
-def _read_by(detail: Mapping[str, Any]) -> str:
-    """Who opened or clicked, as far as we can tell, and what."""
-    by = _READERS.get(detail.get("verdict", ""), "by a person or a machine")
-    rule = f" by the rule {detail['rule']!r}" if detail.get("rule") else ""
-    at = f", at {detail['client']}" if detail.get("client") else ""
-    agent = f" with {detail['agent']}" if detail.get("agent") else ""
-    link = f": link {detail['link']}" if "link" in detail else ""
-    target = f", {detail['target']}" if detail.get("target") else ""
-    return f"{by}{rule}{at}{agent}{link}{target}"
 
 
 def _listed(detail: Mapping[str, Any]) -> str:
