@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +18,12 @@ from posthouse.mail.submission import OWN_CREDENTIAL, Attributes
 from posthouse.running.event_reader import EventReader
 from posthouse.store.deliveries import Settlement
 from posthouse.store.streams import StreamStore
+from posthouse.store.traffic_reports import TrafficReports
 from posthouse.traffic.measures import MEASURES
 from servers.patience import eventually
 from servers.stores import ACCOUNT, Stores, a_submission, an_attempt, open_stores, prepared
 
+DAY = timedelta(days=1)
 GONE = {"class": "no such mailbox", "reply": "550 no such user"}
 FULL = {"class": "mailbox full", "reply": "452 over quota"}
 UNREAD = """
@@ -269,3 +271,31 @@ async def test_messages_of_ours_and_reports_written_twice_do_not_count(counted: 
         for digest in ("1", "2"):
             await counted.happen("bounced", {**GONE, "digest": digest})
     assert {"accepted": 1, "recipients": 1, "delivered": 1, "hard": 1} == await counted.totals()
+
+
+async def test_E05_E06_messages_and_deliveries_are_billed_by_mailing_and_month(
+    counted: Counted,
+) -> None:
+    """Also those of a child, in a stream of its parent."""
+    child = UUID(int=9)
+    await counted.stores.sql(
+        "INSERT INTO accounts (id, name, parent_id) VALUES ($1, 'client', $2)", child, ACCOUNT
+    )
+    await StreamStore(counted.stores.database).create(ACCOUNT, "news", "n1", {})
+    news = Attributes(stream="news")
+    async with counted.counting(most_sets=4):
+        for number in range(3):
+            await counted.send(
+                EventKind.DELIVERED, 1, attributes=news, headline=Headline(f"Order {number}")
+            )
+        await counted.send(EventKind.DELIVERED, 2)
+        await counted.send(EventKind.DEFERRED, 1, attributes=news)
+        await counted.send(EventKind.DELIVERED, 1, attributes=news, account_id=child)
+        await counted.send(EventKind.DELIVERED, 1, sender="", credential_id=OWN_CREDENTIAL)
+    reports = TrafficReports(counted.stores.database)
+    now = datetime.now(UTC)
+    shop = [("shop", "", 1, 2, 2), ("shop", "news", 4, 4, 3)]
+    assert shop == list(await reports.bill(ACCOUNT, now - DAY, now + DAY))
+    everybody = await reports.bill(None, now - DAY, now + DAY)
+    assert [("client", "news", 1, 1, 1), *shop] == list(everybody)
+    assert () == await reports.bill(None, now + DAY, now + 2 * DAY)

@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from typing import TypeAlias
 
-import asyncpg
 import pytest
 
 from posthouse.store.postgres import Postgres
@@ -74,30 +73,6 @@ def test_what_cannot_be_a_stream_is_told_why(
     posthouse("stream", "create", "bills", "--code", "b1", "--account", "shop")
     refused = posthouse("stream", *arguments, "--account", "shop", status=status).stderr
     assert says in " ".join(refused.replace("│", " ").split())
-
-
-async def test_E05_usage_of_a_month_is_shown(posthouse: Command, database: str) -> None:
-    """From its first hour to its last, in UTC."""
-    connection = await asyncpg.connect(database)
-    await connection.execute(
-        "INSERT INTO account_statistics SELECT a.id, at::timestamptz, 'news', '', 'other', kind,"
-        " '', count FROM accounts a, (VALUES ('2026-11-30 23:00+00', 'accepted', 1),"
-        " ('2026-12-01 00:00+00', 'accepted', 10), ('2026-12-31 23:00+00', 'accepted', 20),"
-        " ('2026-12-31 23:00+00', 'delivered', 40), ('2026-12-31 23:00+00', 'deferred', 5),"
-        " ('2027-01-01 00:00+00', 'accepted', 100)) AS t(at, kind, count)"
-    )
-    await connection.close()
-    expected = {
-        "month": "2026-12", "account": "shop", "stream": "news", "messages": 30, "deliveries": 40,
-    }  # fmt: skip
-    shown = posthouse("stream", "usage", "--month", "2026-12", "--json").stdout
-    assert [expected] == json.loads(shown)
-    november = posthouse("stream", "usage", "--month", "2026-11", "--account", "shop").stdout
-    assert ["shop", "news", "1", "0"] == november.splitlines()[-2].split()
-    assert (
-        "nothing was counted in 2020-01"
-        in posthouse("stream", "usage", "--month", "2020-01").stdout
-    )
 
 
 async def test_U26_who_hears_of_alerts_is_a_setting(posthouse: Command, database: str) -> None:

@@ -1,8 +1,6 @@
 """`posthouse stream`."""
 
 import re
-from datetime import UTC, datetime
-from typing import Any
 
 import click
 
@@ -12,7 +10,6 @@ from command.message_flags import as_words, flag_options, said
 from command.provisioning import account_id, random_code
 from command.table import print_table
 from posthouse.mail.message_flag import Stream
-from posthouse.store.account_statistics import AccountStatistics
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
 from posthouse.store.streams import (
@@ -24,7 +21,6 @@ from posthouse.store.streams import (
 
 _CODE = re.compile(r"[!-~]{1,64}")
 _MOST_CHARACTERS_OF_NAME = 100
-_MONTHS = 12
 
 
 def _code(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -157,45 +153,6 @@ def list_(*, account: str, as_json: bool) -> None:
         ("stream", "code", "set"),
         [(s.name, s.code, said(s.flags)) for s in found],
         empty=f"the account {account} has no stream; make one with `posthouse stream create`",
-    )
-
-
-@stream.command
-@click.option(
-    "--month",
-    type=click.DateTime(["%Y-%m"]),
-    help="YYYY-MM, in UTC.  [default: this month]",
-)
-@click.option("--account", metavar="NAME", help="Only this account.")
-@json_option
-@data_option
-def usage(*, month: datetime | None, account: str | None, as_json: bool) -> None:
-    """Messages accepted and deliveries made in a month, for each account and stream.
-
-    Mail without a stream is in a line without a name.
-    """
-    first = (month or datetime.now(UTC)).replace(
-        day=1, hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC
-    )
-    years, months = divmod(first.month, _MONTHS)
-    beyond = first.replace(year=first.year + years, month=months + 1)
-
-    async def work(database: Postgres) -> list[dict[str, Any]]:
-        owner = None if account is None else await account_id(AccountStore(database), account)
-        return await AccountStatistics(database).usage(owner, first, beyond)
-
-    rows = with_store(work)
-    if as_json:
-        print_json([{"month": f"{first:%Y-%m}", **row} for row in rows])
-        return
-    print_table(
-        ("account", "stream", "messages", "deliveries"),
-        [
-            (row["account"], row["stream"] or "none", str(row["messages"]), str(row["deliveries"]))
-            for row in rows
-        ],
-        empty=f"nothing was counted in {first:%Y-%m}",
-        numbers=2,
     )
 
 

@@ -1,4 +1,6 @@
-"""How much mail of each account was delivered, bounced, deferred or complained of.
+"""How much mail of each account was delivered, bounced, deferred or complained of, for holds.
+
+For reports all is counted apart, and for longer: `posthouse.store.traffic_counter`.
 
 Counted from the events, off the path of mail: the counts of a page of them and the cursor behind it
 are written in one transaction, so each event counts once.
@@ -7,7 +9,7 @@ are written in one transaction, so each event counts once.
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +26,6 @@ from posthouse.store.queries import QUERIES
 READER = FeedReader("statistics", lock=0x73746174697374)
 OTHER_PROVIDER = "other"
 _COUNTED = (
-    EventKind.ACCEPTED,
     EventKind.DELIVERED,
     EventKind.DEFERRED,
     EventKind.BOUNCED,
@@ -57,16 +58,6 @@ class AccountStatistics:
         rows = await self._database.fetch(
             "read_statistics", account_id, timedelta(days=days), by, list(hard)
         )
-        return [dict(row) for row in rows]
-
-    async def usage(
-        self, account_id: UUID | None, first: datetime, beyond: datetime
-    ) -> list[dict[str, Any]]:
-        """Messages and deliveries of each account and stream, from *first* on, before *beyond*.
-
-        Of one account, or of all.
-        """
-        rows = await self._database.fetch("read_usage", account_id, first, beyond)
         return [dict(row) for row in rows]
 
     async def forget(self, keep: timedelta) -> None:

@@ -2150,15 +2150,6 @@ FROM account_statistics
 WHERE account_id = $1 AND began_at > now() - $2::interval AND kind <> 'accepted'
 GROUP BY 1 ORDER BY 1;
 
--- name: read_usage
--- Of account $1, or of all, from $2 on and before $3.
-SELECT a.name AS account, s.stream,
-       COALESCE(sum(s.count) FILTER (WHERE s.kind = 'accepted'), 0)::bigint AS messages,
-       COALESCE(sum(s.count) FILTER (WHERE s.kind = 'delivered'), 0)::bigint AS deliveries
-FROM account_statistics s JOIN accounts a ON a.id = s.account_id
-WHERE s.began_at >= $2 AND s.began_at < $3 AND COALESCE(s.account_id = $1, true)
-GROUP BY 1, 2 ORDER BY 1, 2;
-
 -- name: forget_statistics
 DELETE FROM account_statistics WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM account_statistics WHERE began_at < now() - $1::interval LIMIT $2

@@ -4,6 +4,7 @@ Counted from the events, off the path of mail: the counts of a page of them and 
 are written in one transaction, so each event counts once.
 """
 
+from collections import Counter as Sums
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
@@ -16,7 +17,7 @@ from posthouse.store.event_feed import EventPage, FeedReader, moving
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 from posthouse.traffic.measures import COUNTED_KINDS
-from posthouse.traffic.message_set import MessageSet, told_apart
+from posthouse.traffic.message_set import MessageSet, limits, told_apart
 from posthouse.traffic.tallying import Tally, tallied
 
 READER = FeedReader("traffic", lock=0x74726166666963)
@@ -71,18 +72,27 @@ class TrafficCounter:
         """Under which id each of *sets* is counted, perhaps together with others."""
         counted_as = {each: each for each in sets}
         ids = await _known(connection, counted_as)
-        if missing := [each for each in counted_as if each not in ids]:
-            ids |= await _known(connection, [s for each in missing for s in each.coarser()])
-            accounts = sorted({each.account_id for each in missing})
-            rows = await connection.fetch(
-                QUERIES["count_new_message_sets"], accounts, self._most_sets
-            )
-            today = {row["account_id"]: row["count"] for row in rows}
-            merged = told_apart(missing, ids, today, self._most_sets)
-            MERGED.inc(sum(each != counted for each, counted in merged.items()))
-            counted_as |= merged
-            ids |= await _made(connection, {s for s in merged.values() if s not in ids})
+        left = [each for each in counted_as if each not in ids]
+        if not left:
+            return ids
+        today = await self._new_today(connection, left)
+        new: set[MessageSet] = set()
+        for level, limit in enumerate(limits(self._most_sets)):
+            if level > 0:
+                ids |= await _known(connection, {each.coarser(level) for each in left})
+            told, left = told_apart(left, level, ids, today, limit)
+            counted_as |= told
+            new.update(told.values())
+            if not left:
+                break
+        MERGED.inc(sum(each is not counted for each, counted in counted_as.items()))
+        ids |= await _made(connection, new - ids.keys())
         return {each: ids[counted] for each, counted in counted_as.items()}
+
+    async def _new_today(self, connection: Any, sets: Iterable[MessageSet]) -> Sums[UUID]:
+        accounts = sorted({each.account_id for each in sets})
+        rows = await connection.fetch(QUERIES["count_new_message_sets"], accounts, self._most_sets)
+        return Sums({row["account_id"]: row["count"] for row in rows})
 
 
 async def _known(connection: Any, sets: Iterable[MessageSet]) -> dict[MessageSet, int]:

@@ -7,13 +7,14 @@ operator makes (streams, domains, users) is told apart always.
 """
 
 import hashlib
-import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 # A word with a digit, and an address: what differs between messages of one template.
 _VARIABLE = re.compile(r"[^\s]*[0-9][^\s]*|[^\s@]+@[^\s@]+")
@@ -37,46 +38,53 @@ class MessageSet(NamedTuple):
     @property
     def digest(self) -> bytes:
         """Of all but account and month: sets that share those and the digest are the same."""
-        user = None if self.credential_id is None else self.credential_id.hex
-        told = json.dumps((self.stream, self.domain, user, *self[5:]))
-        return hashlib.blake2b(told.encode(), digest_size=16).digest()
+        return hashlib.blake2b(msgspec.json.encode(self[2:]), digest_size=16).digest()
 
-    def coarser(self) -> tuple["MessageSet", "MessageSet", "MessageSet"]:
-        """Sets that tell less and less apart."""
-        without_subject = self._replace(subject=None)
-        without_pattern = without_subject._replace(pattern=None)
-        return (
-            without_subject,
-            without_pattern,
-            without_pattern._replace(tags=None, author=None, author_name=None),
-        )
+    def coarser(self, level: int) -> "MessageSet":
+        """The set that it is counted with where less is told apart: from level to level less."""
+        if level == 0:
+            return self
+        common, (tags, _, pattern, author, author_name) = self[:6], self[6:]
+        if level == 1:
+            return MessageSet(*common, tags, None, pattern, author, author_name)
+        if level == 2:  # noqa: PLR2004 -- of the levels below
+            return MessageSet(*common, tags, None, None, author, author_name)
+        return MessageSet(*common, None, None, None, None, None)
+
+
+def limits(most: int) -> tuple[int | None, ...]:
+    """For each level of `MessageSet.coarser`, up to how many new sets a day are counted so.
+
+    *most*: how many an account may have in all; None for any number, which the operator bounds.
+    """
+    return most // 2, most * 3 // 4, most, None
 
 
 def told_apart(
-    missing: Iterable[MessageSet],
-    there: Collection[MessageSet],
-    today: Mapping[UUID, int],
-    most: int,
-) -> dict[MessageSet, MessageSet]:
-    """As which set each of those *missing* is counted: itself, or a coarser one.
+    sets: Iterable[MessageSet],
+    level: int,
+    found: Collection[MessageSet],
+    today: Counter[UUID],
+    limit: int | None,
+) -> tuple[dict[MessageSet, MessageSet], list[MessageSet]]:
+    """As what those of *sets* are counted that are at that *level*, and those that are not.
 
-    Those that are *there* are never too many. *today*: how many new ones each account has already,
-    of *most* that it may have.
+    A set that is *found* is never too many. *today* counts the new sets of each account, also those
+    that this makes.
     """
-    found = set(there)
-    new = Counter(today)
-    limits = most // 2, most * 3 // 4, most, None
-    counted_as = {}
-    for each in missing:
-        counted_as[each] = next(
-            one
-            for one, limit in zip((each, *each.coarser()), limits, strict=True)
-            if one in found or limit is None or new[each.account_id] < limit
-        )
-        if counted_as[each] not in found:
-            found.add(counted_as[each])
-            new[each.account_id] += 1
-    return counted_as
+    counted_as: dict[MessageSet, MessageSet] = {}
+    new: set[MessageSet] = set()
+    left = []
+    for each in sets:
+        one = each.coarser(level)
+        if one not in found and one not in new:
+            if limit is not None and today[each.account_id] >= limit:
+                left.append(each)
+                continue
+            new.add(one)
+            today[each.account_id] += 1
+        counted_as[each] = one
+    return counted_as, left
 
 
 def pattern_of(subject: str) -> str:

@@ -18,6 +18,7 @@ _MOST_CHARACTERS = 500  # of what a server said
 _PLACES = {name: place for place, name in enumerate(MEASURES)}
 _RECIPIENTS = _PLACES["recipients"]
 _pattern = lru_cache(4096)(pattern_of)
+_provider_of = lru_cache(4096)(provider_of)
 
 
 class Line(NamedTuple):
@@ -66,26 +67,31 @@ def tallied(rows: Iterable[Mapping[str, Any]]) -> Tally:
 
 
 def _set_of(row: Mapping[str, Any]) -> MessageSet:
-    began_at, subject = row["began_at"].astimezone(UTC), row["subject"]
-    return MessageSet(
-        account_id=row["account_id"],
-        month=date(began_at.year, began_at.month, 1),
-        stream=row["stream"],
-        domain=row["domain"],
-        credential_id=row["credential_id"],
-        lane=row["lane"],
-        tags=tuple(sorted(row["tags"] or ())),
-        subject=subject,
-        pattern=_pattern(subject),
-        author=row["author"],
-        author_name=row["author_name"],
+    subject, tags = row["subject"], row["tags"]
+    return MessageSet(  # by place: a page may have thousands
+        row["account_id"],
+        _month(row["began_at"]),
+        row["stream"],
+        row["domain"],
+        row["credential_id"],
+        row["lane"],
+        tuple(sorted(tags)) if tags else (),
+        subject,
+        _pattern(subject),
+        row["author"],
+        row["author_name"],
     )
+
+
+@lru_cache(100)
+def _month(began_at: datetime) -> date:
+    return began_at.astimezone(UTC).date().replace(day=1)
 
 
 def _provider(row: Mapping[str, Any]) -> str:
     if row["kind"] == "accepted":
         return ""
-    return provider_of(row["host"]) or provider_of(row["recipient_domain"]) or OTHER_PROVIDER
+    return _provider_of(row["host"]) or _provider_of(row["recipient_domain"]) or OTHER_PROVIDER
 
 
 def _refusal(sample: str, at: datetime) -> RefusalSample:
