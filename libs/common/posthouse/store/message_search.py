@@ -14,7 +14,8 @@ from posthouse.store.postgres import Postgres
 
 _FIRST, _BEYOND = UUID(int=0), UUID(int=(1 << 128) - 1)
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_READ_AT_ONCE = 200  # messages whose state is read by one statement
+# Messages whose state is read by one statement: as many as a page has, if all of them match.
+_LEAST_AT_ONCE, _MOST_AT_ONCE = 50, 200
 _SCANNED_AT_ONCE = 20_000
 # Looked at for one page: then it ends where it is, perhaps with nothing, and the cursor leads on.
 _MOST_READ = 2_000
@@ -91,7 +92,7 @@ class MessageSearch:
             return MessagePage((), None)
         found: list[FoundMessage] = []
         end: UUID | None = None
-        async for messages, last in self._candidates(query, source, before):
+        async for messages, last in self._candidates(query, source, before, limit):
             end = last
             for message in messages:
                 if _matches(query, message, source):
@@ -105,16 +106,17 @@ class MessageSearch:
         return await self._read(ids)
 
     async def _candidates(
-        self, query: MessageQuery, source: _Source, before: UUID | None
+        self, query: MessageQuery, source: _Source, before: UUID | None, limit: int
     ) -> AsyncIterator[tuple[Sequence[FoundMessage], UUID | None]]:
         """Messages that may match, and what was looked at last with them; None: it is the end."""
+        at_once = min(max(limit, _LEAST_AT_ONCE), _MOST_AT_ONCE)
         first, beyond = await self._bounds(query)
         at = min(beyond, before or beyond)
         scanned = read = 0
         while scanned < _MOST_SCANNED and read < _MOST_READ:
-            looked = await self._look(query, source, first, at)
-            for start in range(0, len(looked.ids), _READ_AT_ONCE):
-                ids = looked.ids[start : start + _READ_AT_ONCE]
+            looked = await self._look(query, source, (first, at), at_once)
+            for start in range(0, len(looked.ids), at_once):
+                ids = looked.ids[start : start + at_once]
                 yield await self._read(ids), ids[-1]
                 read += len(ids)
             yield (), looked.last
@@ -152,18 +154,16 @@ class MessageSearch:
         return bounds[0], bounds[1]
 
     async def _look(
-        self, query: MessageQuery, source: _Source, first: UUID, beyond: UUID
+        self, query: MessageQuery, source: _Source, between: tuple[UUID, UUID], at_once: int
     ) -> _Looked:
         if source.kind is not None:
             rows = await self._database.fetch(
-                "find_message_keys", source.kind, source.values, first, beyond, _READ_AT_ONCE
+                "find_message_keys", source.kind, source.values, *between, at_once
             )
             ids = [row["id"] for row in rows]
-            return _Looked(ids, ids[-1] if len(ids) == _READ_AT_ONCE else None)
+            return _Looked(ids, ids[-1] if len(ids) == at_once else None)
         accounts = None if source.accounts is None else list(source.accounts)
-        rows = await self._database.fetch(
-            "scan_messages", first, beyond, accounts, _SCANNED_AT_ONCE
-        )
+        rows = await self._database.fetch("scan_messages", *between, accounts, _SCANNED_AT_ONCE)
         ids = [
             row["id"]
             for row in rows
