@@ -16,6 +16,7 @@ from posthouse.mail.address_failure import AddressFailure, AgainstAddress, Failu
 from posthouse.mail.events import Event
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, Submission
+from posthouse.tracking.token import TokenKey
 
 REPORTS = sorted((Path(__file__).parents[1] / "bounces" / "reports").glob("*.eml"))
 
@@ -47,6 +48,7 @@ class RememberedReturns:
     hosts: set[str] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     suppressed: list[str] = field(default_factory=list)
+    unsubscribed: list[tuple[UUID, str]] = field(default_factory=list)
     failure: Exception | None = None
 
     async def find(self, delivery_id: UUID) -> Delivery | None:
@@ -64,6 +66,15 @@ class RememberedReturns:
         if self.failure:
             raise self.failure
         return host in self.hosts
+
+    async def unsubscribe(self, delivery_id: UUID, *, sender: str, client: str) -> bool:
+        """Remember who unsubscribed, and from which sender that came."""
+        del client
+        if self.failure:
+            raise self.failure
+        is_new = delivery_id not in dict(self.unsubscribed)
+        self.unsubscribed.append((delivery_id, sender))
+        return is_new
 
     async def record(
         self,
@@ -119,10 +130,15 @@ def service_of(
 ) -> tuple[OwnAddresses, Bounces]:
     """The service over the store *returns*; *keys* have signed both return paths and ids."""
     addresses = OwnAddresses(
-        returns, keys, lambda: today, hosts=hosts, complaint_addresses=complaint_addresses
+        returns,
+        keys,
+        lambda: today,
+        hosts=hosts,
+        complaint_addresses=complaint_addresses,
+        token_keys=[TokenKey(number, key) for number, key in enumerate(keys)],
     )
     subjects = FeedbackSubjects(returns, ClaimKeys(keys, keys), lambda: today)
-    return addresses, Bounces(returns, subjects, onward or NothingOnward())
+    return addresses, Bounces(returns, subjects, onward or NothingOnward(), returns)
 
 
 def feedback_report(

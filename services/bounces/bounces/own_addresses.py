@@ -10,6 +10,8 @@ from uuid import UUID
 from posthouse.mail.address import normal_form
 from posthouse.mail.return_path import InvalidReturnPath, verify
 from posthouse.mail.submission import Delivery
+from posthouse.tracking.token import TokenKey, UnsubscribeToken, read
+from posthouse.tracking.unsubscribe_address import token_in
 
 # Every host that takes mail has them (RFC 5321 section 4.5.1, RFC 2142 sections 2 and 4).
 _ROLES = frozenset({"postmaster", "abuse"})
@@ -32,6 +34,14 @@ class RoleAddress:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnsubscribeAddress:
+    """An address that recipients' mail programs write to so as to unsubscribe (RFC 2369)."""
+
+    address: str
+    delivery: Delivery  # whose recipient it is
+
+
 class NotOurs(StrEnum):
     """Why an address is not one of ours."""
 
@@ -40,7 +50,8 @@ class NotOurs(StrEnum):
     FOREIGN = "foreign"  # signed by us, for another host
 
 
-Owner: TypeAlias = Delivery | RoleAddress | NotOurs
+OwnAddress: TypeAlias = Delivery | RoleAddress | UnsubscribeAddress
+Owner: TypeAlias = OwnAddress | NotOurs
 
 
 class OwnAddresses:
@@ -54,19 +65,38 @@ class OwnAddresses:
         *,
         hosts: Collection[str] = (),
         complaint_addresses: Collection[str] = (),
+        token_keys: Sequence[TokenKey] = (),
     ) -> None:
-        """*hosts*: of this relay, beside the return-path hosts of sending domains."""
+        """*hosts*: of this relay, beside the return-path hosts of sending domains.
+
+        *token_keys*: of the addresses to unsubscribe by.
+        """
         self._owners = owners
         self._keys = tuple(keys)
         self._today = today
         self._hosts = frozenset(host.lower() for host in hosts)
         self._complaint_addresses = frozenset(map(normal_form, complaint_addresses))
+        self._token_keys = tuple(token_keys)
 
     async def owner(self, address: str) -> Owner:
         """Whose *address* is. Raises StoreUnavailable."""
         if normal_form(address) in self._complaint_addresses or await self._is_role(address):
             return RoleAddress(address)
+        local_part, _, host = address.rpartition("@")
+        if (letters := token_in(local_part)) is not None:
+            return await self._unsubscribed_at(address, letters, host)
         return await self.returned_to(address)
+
+    async def _unsubscribed_at(
+        self, address: str, letters: str, host: str
+    ) -> UnsubscribeAddress | NotOurs:
+        token = read(letters, self._token_keys)
+        if not isinstance(token, UnsubscribeToken):
+            return NotOurs.INVALID
+        if not await self._is_own_host(host.lower()):
+            return NotOurs.FOREIGN
+        delivery = await self._owners.find(token.delivery_id)
+        return NotOurs.UNKNOWN if delivery is None else UnsubscribeAddress(address, delivery)
 
     async def returned_to(self, address: str) -> Delivery | NotOurs:
         """The delivery whose return path *address* is.
@@ -90,4 +120,7 @@ class OwnAddresses:
         role, _, host = normal_form(address).rpartition("@")
         if role not in _ROLES:
             return False
+        return await self._is_own_host(host)
+
+    async def _is_own_host(self, host: str) -> bool:
         return host in self._hosts or await self._owners.takes_mail_for(host)

@@ -17,9 +17,8 @@ from prometheus_client import Counter
 
 from bounces.message_text import MessageText, NoRoom, TextMemory
 from bounces.open_connections import CLOSING_DOWN, OpenConnections
-from bounces.own_addresses import NotOurs, OwnAddresses, RoleAddress
+from bounces.own_addresses import NotOurs, OwnAddress, OwnAddresses
 from bounces.service import Bounces, ReturnedMail
-from posthouse.mail.submission import Delivery
 from posthouse.store import StoreRefused, StoreUnavailable
 
 log = structlog.get_logger()
@@ -130,7 +129,7 @@ class Transaction:
     """An envelope, and whose address it is sent to."""
 
     envelope: Envelope
-    owner: Delivery | RoleAddress
+    owner: OwnAddress
 
 
 class ReturnConnection(SMTP):

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
@@ -16,9 +17,10 @@ from bounces.core.return_record import (
     doubt_record,
     feedback_record,
 )
+from bounces.core.unsubscribe_request import is_request
 from bounces.core.verdict import Verdict, decide
 from bounces.feedback_subjects import NOT_BELIEVED, FeedbackSubjects
-from bounces.own_addresses import RoleAddress
+from bounces.own_addresses import OwnAddress, RoleAddress, UnsubscribeAddress
 from posthouse.mail.address_failure import AgainstAddress
 from posthouse.mail.events import Event
 from posthouse.mail.lane import Lane
@@ -29,7 +31,8 @@ log = structlog.get_logger()
 RETURNS = Counter(
     "posthouse_returns_total",
     "Returned messages taken, by their kind and the result: suppressed, noted, ignored, repeated"
-    " (recorded before), not_believed, operator (no report, so it is for the operator)",
+    " (recorded before), not_believed, operator (no report, so it is for the operator),"
+    " unsubscribed",
     ["kind", "verdict"],
 )
 
@@ -82,15 +85,29 @@ class Onward(Protocol):
         """Tell, after the commit, that a submission became due; neither waits nor raises."""
 
 
+class Unsubscribes(Protocol):
+    """What is asked of the store about who unsubscribes; it raises as `Returns` does."""
+
+    async def unsubscribe(self, delivery_id: UUID, *, sender: str, client: str) -> bool:
+        """Put the recipient of that delivery on the list; False if it was or is not known."""
+
+
 class Bounces:
     """Reads what came back, and records what it means for the delivery that it belongs to."""
 
-    def __init__(self, returns: Returns, feedback: FeedbackSubjects, onward: Onward) -> None:
+    def __init__(
+        self,
+        returns: Returns,
+        feedback: FeedbackSubjects,
+        onward: Onward,
+        unsubscribes: Unsubscribes,
+    ) -> None:
         self._returns = returns
         self._feedback = feedback
         self._onward = onward
+        self._unsubscribes = unsubscribes
 
-    async def take(self, owner: Delivery | RoleAddress, mail: ReturnedMail) -> None:
+    async def take(self, owner: OwnAddress, mail: ReturnedMail) -> None:
         """Read *mail*, which came to the address of *owner*.
 
         Returns when the result is committed. Raises StoreUnavailable or StoreRefused.
@@ -98,7 +115,9 @@ class Bounces:
         delivery = owner if isinstance(owner, Delivery) else None
         report, verdict = await _report_and_verdict(mail.content, delivery)
         found, unrecorded = None, "ignored"
-        if report.kind in FEEDBACK:
+        if isinstance(owner, UnsubscribeAddress):
+            unrecorded = await self._unsubscribed(owner, report, mail)
+        elif report.kind in FEEDBACK:
             found = await self._record_of_feedback(report, delivery, mail)
             unrecorded = "not_believed"
         elif delivery and verdict:
@@ -111,6 +130,17 @@ class Bounces:
         result = await self._record(found, mail) if found else unrecorded
         RETURNS.labels(kind=report.kind, verdict=result).inc()
         _tell(owner, report, found, result, mail)
+
+    async def _unsubscribed(
+        self, owner: UnsubscribeAddress, report: Report, mail: ReturnedMail
+    ) -> str:
+        """What became of *mail*: only one that a person had sent unsubscribes."""
+        if not is_request(report.kind, mail.sender):
+            return "ignored"
+        is_new = await self._unsubscribes.unsubscribe(
+            owner.delivery.id, sender=mail.sender, client=mail.client
+        )
+        return "unsubscribed" if is_new else "repeated"
 
     async def _record_of_feedback(
         self, report: Report, came_to: Delivery | None, mail: ReturnedMail
@@ -169,7 +199,7 @@ def _decided(report: Report, delivery: Delivery | None) -> tuple[Report, Verdict
 
 
 def _tell(
-    owner: Delivery | RoleAddress,
+    owner: OwnAddress,
     report: Report,
     found: ReturnRecord | None,
     result: str,
@@ -180,7 +210,8 @@ def _tell(
     if isinstance(owner, RoleAddress):
         about = {"to": owner.address, "sender": mail.sender, "subject": report.subject}
     else:
-        about = {"recipient": owner.recipient, "delivery": owner.id.hex}
+        of = owner.delivery if isinstance(owner, UnsubscribeAddress) else owner
+        about = {"recipient": of.recipient, "delivery": of.id.hex}
     if found is not None:
         event = found.event
         about |= {

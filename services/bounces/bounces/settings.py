@@ -11,6 +11,7 @@ from posthouse.running.common_settings import (
     Separated,
     WithReturnPathHost,
     WithSecretKey,
+    WithTokens,
 )
 from posthouse.running.program import ProgramSettings
 from posthouse.running.tcp import Endpoint
@@ -127,5 +128,5 @@ class WithBounces(WithReturnPathHost):
         return self
 
 
-class BouncesSettings(ProgramSettings, WithSecretKey, WithBounces):
+class BouncesSettings(ProgramSettings, WithTokens, WithSecretKey, WithBounces):
     """Settings of the bounces service."""

@@ -24,6 +24,7 @@ from posthouse.mail.events import Event
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Delivery, Submission
+from posthouse.mail.subscription import UnsubscribeForm
 from posthouse.running.certificate import Certificate
 from posthouse.running.event_reader import EventReader
 from posthouse.running.program import Resources, Services
@@ -31,6 +32,8 @@ from posthouse.store.database_watchdog import DatabaseWatchdog
 from posthouse.store.kept_mail import OperatorMailStore
 from posthouse.store.message_keys import MessageKeys
 from posthouse.store.returns import ReturnStore
+from posthouse.store.subscriptions import SubscriptionStore
+from posthouse.tracking.token import token_keys
 
 # Longer than the timeout of a statement (10 s); the sender of a report waits ten minutes.
 _MOST_DATABASE_SECONDS = 12.0
@@ -72,6 +75,23 @@ class _Returns:
 
 
 @dataclass(frozen=True, slots=True)
+class _Unsubscribes:
+    """Unsubscribes, until the database is found dead."""
+
+    store: SubscriptionStore
+    watchdog: DatabaseWatchdog
+
+    async def unsubscribe(self, delivery_id: UUID, *, sender: str, client: str) -> bool:
+        """See `bounces.service.Unsubscribes`."""
+        async with self.watchdog.deadline(_MOST_DATABASE_SECONDS):
+            one = await self.store.find(delivery_id)
+            if one is None:
+                return False
+            by = UnsubscribeForm.MAIL
+            return await self.store.unsubscribe(one, by, sender=sender, client=client)
+
+
+@dataclass(frozen=True, slots=True)
 class _Onward:
     """Sends on, until the database is found dead."""
 
@@ -109,6 +129,7 @@ def build(settings: BouncesSettings, resources: Resources) -> Services:
             returns,
             FeedbackSubjects(returns, keys, _today),
             _Onward(_onward(settings, resources, relay), watchdog),
+            _Unsubscribes(SubscriptionStore(resources.database), watchdog),
         ),
         settings.bounces_listen,
         hostname=settings.hostname,
@@ -205,6 +226,7 @@ def _addresses(settings: BouncesSettings, returns: _Returns, keys: ClaimKeys) ->
         _today,
         hosts=(settings.hostname, settings.return_path_host or settings.hostname),
         complaint_addresses=settings.complaint_addresses,
+        token_keys=token_keys(settings.secret_key.get_secret_value(), settings.token_keys),
     )
 
 
