@@ -2,7 +2,7 @@
 
 from posthouse.mail.headline import Headline
 from posthouse.mail.submission import Attributes
-from servers.running_console import RunningConsole
+from servers.running_console import BRANCH, OTHER, SHOP, RunningConsole
 from servers.stores import delivered
 
 
@@ -58,3 +58,33 @@ async def test_M16_what_became_of_the_message_that_an_id_names(console: RunningC
     assert kinds == ["accepted", "prepared", "delivered", "opened", "opened", "clicked"]
     event = told["events"][2]
     assert (event["recipient"], event["detail"]) == ("ann@dest.example", {})
+
+
+async def test_messages_are_found_page_by_page_in_ones_own_accounts(
+    console: RunningConsole,
+) -> None:
+    for number, account in enumerate((SHOP, BRANCH, SHOP, OTHER)):
+        attributes = Attributes(tags=("may",))
+        await console.message(
+            account, attributes=attributes, headline=Headline(f"Offer {number}", "jo@x.example")
+        )
+    found, path = [], "/v1/messages?state=inflight,ready&limit=2"
+    while path:
+        page = (await console.get(path)).value
+        found += [(one["subject"], one["account"]) for one in page["messages"]]
+        path = (
+            page["cursor"] and f"/v1/messages?state=inflight,ready&limit=2&cursor={page['cursor']}"
+        )
+    assert found == [("Offer 2", "shop"), ("Offer 1", "branch"), ("Offer 0", "shop")]
+
+    async def subjects(words: str, user: str = "shop") -> list[str]:
+        answer = await console.get(f"/v1/messages?{words}", user=user)
+        assert answer.status == 200, answer.body
+        return [one["subject"] for one in answer.value["messages"]]
+
+    assert await subjects("subject=offer") == ["Offer 2", "Offer 0"]
+    assert await subjects("subject=offer&account=branch") == ["Offer 1"]
+    assert await subjects("since=1h", "other") == ["Offer 3"]
+    for wrong in ("state=lost", "since=yesterday", "cursor=x", "limit=201", "limit=x", "limit=0"):
+        answer = await console.get(f"/v1/messages?{wrong}")
+        assert (answer.status, answer.value["type"]) == (422, "/v1/docs#invalid"), wrong

@@ -109,7 +109,7 @@ async def running_console(database: str, **settings: str) -> AsyncIterator[Runni
             )
         server = HttpServer("console", application(read, resources), Endpoint("127.0.0.1", 0))
         async with server as at:
-            console = RunningConsole(stores, at, list(routes(resources)), resources)
+            console = RunningConsole(stores, at, list(routes(read, resources)), resources)
             for name, account in (("shop", SHOP), ("branch", BRANCH), ("other", OTHER)):
                 await console.user(name, account)
             yield console

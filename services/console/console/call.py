@@ -1,7 +1,8 @@
 """A request as what answers it sees it: who calls, about which accounts, and with which words."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -29,6 +30,7 @@ class Call(NamedTuple):
     caller: KeyCaller
     request: Request
     words: Mapping[str, str]  # of the query; those that the route knows
+    lists: Mapping[str, Sequence[str]]  # likewise those that may be given several times
     accounts: Mapping[str, UUID]  # by name, those that it is about
 
     @property
@@ -62,6 +64,15 @@ class Call(NamedTuple):
         if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= most:
             raise invalid(f"{name}: {text[:_SHOWN]!a} seen, 1 to {most} is allowed")
         return int(text)
+
+    def wants(self, media_type: str) -> bool:
+        """Whether the answer is to be that and not JSON: what Accept names first."""
+        accepted = self.request.headers.get("accept", "").split(",")
+        for one in accepted:
+            found = one.partition(";")[0].strip().lower()
+            if found in (media_type, "application/json", "*/*"):
+                return found == media_type
+        return False
 
     async def body(self, kind: type[T]) -> T:
         """The body, which is JSON of that kind; raises Problem."""
@@ -113,13 +124,20 @@ def invalid(detail: str) -> Problem:
     return Problem(422, Kind.INVALID, detail)
 
 
-def found_or_nothing(value: T | None, problem: Callable[[], Problem]) -> T:
-    """*value*, or what tells that there is none."""
-    if value is None:
-        raise problem()
-    return value
+@contextmanager
+def reading(*errors: type[Exception]) -> Iterator[None]:
+    """What cannot be read of the request raises one of *errors*; its text is told as a Problem."""
+    try:
+        yield
+    except errors as error:
+        raise invalid(str(error)) from error
 
 
 def as_json(value: Any) -> HttpResponse:
     """It was carried out."""
     return HttpResponse(200, msgspec.json.encode(value))
+
+
+def as_csv(text: str) -> HttpResponse:
+    """The same for spreadsheets."""
+    return HttpResponse(200, text.encode(), "text/csv; charset=utf-8")

@@ -48,8 +48,11 @@ class ConsoleDoor:
         caller = await self._callers.caller(request.headers.get("authorization"), peer)
         with self._limits.counted(caller.credential_id):
             needing(caller, route.needed)
-            words = _words(request.query_params, route)
-            yield Call(caller, request, words, _accounts(caller, words))
+            given = _words(request.query_params, route)
+            lists = {word.name for word in route.about.query if word.repeats}
+            words = {name: values[0] for name, values in given.items() if name not in lists}
+            many = {name: values for name, values in given.items() if name in lists}
+            yield Call(caller, request, words, many, _accounts(caller, words))
 
     def _peer(self, request: Request) -> Peer:
         seen = request.client.host if request.client else ""
@@ -124,19 +127,20 @@ def _problem(error: Exception) -> Problem | None:
             return None
 
 
-def _words(query: QueryParams, route: ConsoleRoute) -> Mapping[str, str]:
-    """The words of the query, each once and known; raises Problem."""
-    known = {word.name for word in route.about.query}
-    found: dict[str, str] = {}
+def _words(query: QueryParams, route: ConsoleRoute) -> dict[str, list[str]]:
+    """The words of the query, each with its values, and all of them known; raises Problem."""
+    known = {word.name: word for word in route.about.query}
+    found: dict[str, list[str]] = {}
     for name, value in query.multi_items():
-        if name not in known:
-            allowed = ", ".join(sorted(known)) or "none"
+        word = known.get(name)
+        if word is None:
+            allowed = ", ".join(sorted(known))
             raise Problem(400, Kind.BAD_REQUEST, f"{name[:_SHOWN]!a} seen, {allowed} is allowed")
-        if name in found:
+        if name in found and not word.repeats:
             raise Problem(400, Kind.BAD_REQUEST, f"{name} is given twice")
-        if not value or "\0" in value or len(value) > _MOST_CHARACTERS:
-            raise invalid(f"{name} has to have 1 to {_MOST_CHARACTERS} characters")
-        found[name] = value
+        if (not value and not word.may_be_empty) or "\0" in value or len(value) > _MOST_CHARACTERS:
+            raise invalid(f"{name} has to have 1 to {_MOST_CHARACTERS} characters, and no NUL")
+        found.setdefault(name, []).append(value)
     return found
 
 

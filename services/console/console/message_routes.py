@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from console.call import Call, ConsoleRoute, as_json
-from posthouse.http.api_description import About
+from console.message_words import QUERY_WORDS, found_page
+from posthouse.http.api_description import About, number_word
 from posthouse.http.http_response import HttpResponse
 from posthouse.mail.permission import Permission
 from posthouse.store.message_reports import MessageReports, ReportedRecipient
@@ -53,6 +54,26 @@ class MessageSummary(Struct, frozen=True, rename={"sender": "from"}):
     size: int
 
 
+class FoundRecipient(Struct, frozen=True):
+    """A recipient, and what has become of the message for it."""
+
+    recipient: str
+    state: str
+
+
+class ListedMessage(MessageSummary, frozen=True, rename={"sender": "from"}):
+    """A message that was found."""
+
+    recipients: list[FoundRecipient]
+
+
+class MessageList(Struct, frozen=True):
+    """Messages, newest first; null for the cursor: there are no others."""
+
+    messages: list[ListedMessage]
+    cursor: str | None
+
+
 class MessageEvent(Struct, frozen=True):
     """Something that happened to a message."""
 
@@ -89,6 +110,23 @@ class MessageRoutes:
             ((200, "Known.", MessageReport),),
         )
         yield ConsoleRoute("GET", "/v1/messages/{id}", needed, self.show, about)
+        about = About(
+            "Find messages, newest first: all that is asked is true of them.",
+            (
+                (
+                    200,
+                    "A page: it may have none, and still a cursor.",
+                    MessageList,
+                ),
+            ),
+            query=(*QUERY_WORDS, number_word("limit", "Most messages.", 50, 200)),
+        )
+        yield ConsoleRoute("GET", "/v1/messages", needed, self.find, about)
+
+    async def find(self, call: Call) -> HttpResponse:
+        """A page of what is looked for."""
+        page = await found_page(self._search, call, call.number("limit", 50, 200))
+        return as_json(MessageList([_listed(one) for one in page.messages], page.cursor))
 
     async def show(self, call: Call) -> HttpResponse:
         """Tell what became of one message."""
@@ -98,6 +136,11 @@ class MessageRoutes:
         if found is None or timeline is None or found.account_id not in call.accounts.values():
             raise call.nothing("id", "message")
         return as_json(_report(timeline, await self._reports.of([found])))
+
+
+def _listed(found: FoundMessage) -> ListedMessage:
+    states = [FoundRecipient(one.recipient, one.state.value) for one in found.recipients]
+    return ListedMessage(**summary_of(found), recipients=states)
 
 
 def summary_of(found: FoundMessage) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from posthouse.running.common_settings import EndpointSetting, Separated, WithSecretKey
+from posthouse.running.common_settings import EndpointSetting, HostText, Separated, WithSecretKey
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import Settings
 from posthouse.running.tcp import Endpoint
@@ -35,6 +35,12 @@ class WithConsole(Settings):
     console_proxies: Annotated[tuple[str, ...], BeforeValidator(_networks)] = ()
     """Networks of proxies, with commas between them, whose X-Forwarded-For and X-Forwarded-Proto
     say who calls. Default: none."""
+
+    console_smtp_host: HostText | None = None
+    """Host that customers are told for SMTP. Default: the name that this relay gives itself."""
+
+    console_smtp_ports: Annotated[tuple[str, ...], Separated] = ("587/starttls", "465/tls")
+    """Ports that customers are told for SMTP, with commas between them."""
 
     console_requests_at_once: Annotated[int, Field(ge=1, le=1_000)] = 8
     """Most requests of one key that are answered at one time, in each process. One that follows

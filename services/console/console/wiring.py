@@ -5,13 +5,17 @@ from collections.abc import Iterator
 
 from starlette.applications import Starlette
 
+from console.account_routes import AccountRoutes
 from console.api import api
 from console.call import ConsoleRoute
 from console.console_door import ConsoleDoor
 from console.key_callers import KeyCallers
 from console.key_limits import KeyLimits
 from console.message_routes import MessageRoutes
+from console.queue_routes import QueueRoutes
+from console.report_routes import ReportRoutes
 from console.settings import ConsoleSettings
+from console.suppression_routes import SuppressionRoutes
 from posthouse.authentication.authenticator import Authenticator
 from posthouse.authentication.proofs import AuthKeys
 from posthouse.running.certificate import Certificate
@@ -21,7 +25,11 @@ from posthouse.store.accounts import AccountStore
 from posthouse.store.message_reports import MessageReports
 from posthouse.store.message_search import MessageSearch
 from posthouse.store.postgres import Postgres
+from posthouse.store.suppression_pages import SuppressionPages
+from posthouse.store.suppressions import SuppressionStore
 from posthouse.store.timeline import TimelineStore
+from posthouse.store.traffic_reports import TrafficReports
+from posthouse.store.waiting_mail import WaitingMail
 
 _DIRECTORY_SECONDS = 5.0
 
@@ -46,14 +54,19 @@ def build(settings: ConsoleSettings, resources: Resources) -> Services:
 
 def application(settings: ConsoleSettings, resources: Resources) -> Starlette:
     """What the server serves."""
-    return api(_door(settings, resources.database), routes(resources))
+    return api(_door(settings, resources.database), routes(settings, resources))
 
 
-def routes(resources: Resources) -> Iterator[ConsoleRoute]:
+def routes(settings: ConsoleSettings, resources: Resources) -> Iterator[ConsoleRoute]:
     """All that can be asked."""
     database = resources.database
-    yield from MessageRoutes(
-        MessageSearch(database), MessageReports(database), TimelineStore(database)
+    search, reports = MessageSearch(database), MessageReports(database)
+    yield from MessageRoutes(search, reports, TimelineStore(database)).routes()
+    yield from ReportRoutes(TrafficReports(database), search, reports).routes()
+    yield from SuppressionRoutes(SuppressionStore(database), SuppressionPages(database)).routes()
+    yield from QueueRoutes(WaitingMail(database), search).routes()
+    yield from AccountRoutes(
+        database, settings.console_smtp_ports, settings.console_smtp_host
     ).routes()
 
 

@@ -31,12 +31,31 @@ _SIGNED = {
 _CSP = (("content-security-policy", "default-src 'none'"),)
 
 
+_WORD: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": 500}
+
+
 class QueryWord(NamedTuple):
     """A parameter in the query of a URL."""
 
     name: str
     text: str
-    schema: Mapping[str, Any] = {"type": "string", "minLength": 1}
+    schema: Mapping[str, Any] = _WORD
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it may be given several times."""
+        return bool(self.schema["type"] == "array")
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether it may have no value."""
+        return bool(self.schema["type"] == "string" and not self.schema.get("minLength"))
+
+
+def number_word(name: str, text: str, default: int, most: int) -> QueryWord:
+    """A number from 1 on."""
+    limits = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    return QueryWord(name, text, limits)
 
 
 class About(NamedTuple):

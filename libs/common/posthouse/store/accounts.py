@@ -184,6 +184,11 @@ class AccountStore:
         rows = await self._database.fetch("find_family", account_id)
         return [(row["name"], row["id"]) for row in rows]
 
+    async def domains_of(self, account_id: UUID) -> list[tuple[str, bool]]:
+        """The domains that the account may use, and whether they are verified."""
+        rows = await self._database.fetch("find_domains_of", account_id)
+        return [(row["name"], row["verified"]) for row in rows]
+
     async def create_credential(
         self,
         account_id: UUID,

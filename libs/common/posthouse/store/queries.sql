@@ -1086,6 +1086,11 @@ LEFT JOIN account_holds h ON h.account_id = a.id ORDER BY a.name;
 -- name: find_children
 SELECT id, name FROM accounts WHERE parent_id = $1 ORDER BY name;
 
+-- name: find_domains_of
+SELECT d.name, d.verified_at IS NOT NULL AS verified
+FROM domain_accounts o JOIN sending_domains d ON d.id = o.domain_id
+WHERE o.account_id = $1 ORDER BY d.name;
+
 -- name: find_family
 SELECT id, name FROM accounts WHERE id = $1 OR parent_id = $1 ORDER BY name;
 
@@ -1472,6 +1477,16 @@ WHERE COALESCE(s.account_id = $1, true) AND COALESCE(position($2 IN s.normal) > 
   AND COALESCE(s.list = $3, true) AND COALESCE(s.scope = $4, true)
   AND COALESCE(s.reason = $5, true) AND COALESCE(s.expires_at > now(), true)
 ORDER BY s.created_at DESC LIMIT $6;
+
+-- name: page_suppressions
+-- The next $9 that count of the account $1 after ($6, $7, $8), in the order of the key.
+SELECT s.address, s.normal, s.list, s.scope, s.reason, s.created_at, s.expires_at
+FROM suppressions s
+WHERE s.account_id = $1 AND (s.normal, s.list, s.scope) > ($6, $7, $8)
+  AND COALESCE(position($2 IN s.normal) > 0, true)
+  AND COALESCE(s.list = $3, true) AND COALESCE(s.scope = $4, true)
+  AND COALESCE(s.reason = $5, true) AND COALESCE(s.expires_at > now(), true)
+ORDER BY s.normal, s.list, s.scope LIMIT $9;
 
 -- name: forget_counted_bounces
 -- No profile counts what is older.
