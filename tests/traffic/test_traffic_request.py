@@ -80,6 +80,7 @@ def test_a_month_ends_where_the_next_one_begins() -> None:
     [
         ("Order A-17 of 3 May, jo@a.example: sent", "Order # of # May, # sent"),
         ("Hello", "Hello"),
+        ("3 of (a1) b\u00b2 @ x\u00a01", "# of # b\u00b2 # x\u00a0#"),
         ("", ""),
     ],
 )
