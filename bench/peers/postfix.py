@@ -115,6 +115,6 @@ def _install(package: str) -> None:
         choice = "postfix postfix/main_mailer_type select No configuration"
         subprocess.run(["debconf-set-selections"], input=choice, text=True, check=False)
     try:
-        install(package)
+        install(package, unless=lambda: shutil.which("postfix"))
     except CannotInstall as reason:
         raise NotMeasured(str(reason)) from reason

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from bench.systems import NotMeasured
 
+from servers.debian import alone, fetched
+
 PEERS = Path(sys.prefix) / "peers"
 _WITHIN = 300.0  # seconds, for downloads
 _VERSIONS = "versions"
@@ -32,14 +34,21 @@ _ENTER = ("unshare", "--mount", "--propagation", "private", "--pid", "--mount-pr
 def unpack(name: str, packages: Sequence[str]) -> Path:
     """The folder of *packages*, which are unpacked into it if need be. Raises NotMeasured."""
     layer = PEERS / name
-    if layer.exists():
-        return layer
+    if not layer.exists():
+        with alone():
+            if not layer.exists():
+                _unpack_into(layer, packages)
+    return layer
+
+
+def _unpack_into(layer: Path, packages: Sequence[str]) -> None:
     if shutil.which("apt-get") is None:
         raise NotMeasured("this is no Debian")
     PEERS.mkdir(exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=PEERS))
+    fresh = Path(tempfile.mkdtemp(prefix=f"{layer.name}-", dir=PEERS))
     try:
-        _download(packages, fresh)
+        if (failure := fetched("download", *packages, folder=fresh)) is not None:
+            raise NotMeasured(f"apt-get does not download {' '.join(packages)}: {failure}")
         archives = sorted(fresh.glob("*.deb"))
         for archive in archives:
             ask(["dpkg-deb", "--extract", str(archive), str(fresh)])
@@ -51,7 +60,6 @@ def unpack(name: str, packages: Sequence[str]) -> Path:
         fresh.rename(layer)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return layer
 
 
 def version(layer: Path, package: str) -> str:
@@ -99,12 +107,3 @@ def ask(command: Sequence[str], folder: Path | None = None) -> str:
         said = (done.stderr.strip() or done.stdout.strip())[-300:]
         raise NotMeasured(f"{' '.join(command[:3])}: {said}")
     return done.stdout
-
-
-def _download(packages: Sequence[str], folder: Path) -> None:
-    command = ["apt-get", "-q", "download", *packages]
-    try:
-        ask(command, folder)
-    except NotMeasured:
-        ask(["apt-get", "-q", "update"])  # lists of packages may be old or missing
-        ask(command, folder)

@@ -13,6 +13,8 @@ import pytest
 from bench.sink import Sink
 from bench.sink_session import Manners, Outcome, Refusal
 
+from servers.patience import on_this_machine
+
 MAIL = b"MAIL FROM:<a@sender.example> SIZE=9\r\nRCPT TO:<Ann@dest.example> NOTIFY=NEVER\r\nDATA\r\n"
 
 
@@ -25,7 +27,7 @@ async def connected(sink: Sink) -> AsyncIterator[tuple[StreamReader, StreamWrite
 
 
 async def codes(reader: StreamReader, count: int) -> list[str]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(on_this_machine(10)):
         return [(await reader.readline())[:3].decode() for _ in range(count)]
 
 

@@ -10,6 +10,8 @@ import pytest
 from bench.children import ROOT, Child
 from bench.peers.unpacked import add_users, inside
 
+from servers.patience import on_this_machine
+
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for namespaces")
 
 # Says its process id outside the namespace, then waits for whatever ends it.
@@ -91,6 +93,6 @@ async def test_it_dies_with_whoever_started_it(tmp_path: Path) -> None:
     finally:
         starter.send_signal(signal.SIGKILL)
         await starter.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(on_this_machine(10)):
         while running(tmp_path):  # noqa: ASYNC110 -- no event tells
             await asyncio.sleep(0.05)

@@ -28,7 +28,7 @@ from posthouse.store.deliveries import Settlement
 from posthouse.store.event_feed import EventPage
 from posthouse.store.returns import ReturnStore
 from posthouse.store.streams import StreamStore
-from servers.patience import eventually
+from servers.patience import eventually, on_this_machine
 from servers.stores import ACCOUNT, Stores, an_attempt, open_stores
 
 DAY = timedelta(hours=24)
@@ -66,7 +66,7 @@ class Watched:
                 await self.all_read()
             finally:
                 stopping.set()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(on_this_machine(5)):
                     await asyncio.wait([running])
 
     async def all_read(self) -> None:

@@ -14,7 +14,7 @@ from servers.patience import on_this_machine
 
 POSTHOUSE = Path(sys.executable).with_name("posthouse")
 _READY = "HTTP/1.1 200"
-_READY_SECONDS = 120.0
+_READY_SECONDS = 300.0
 _STOP_SECONDS = 40.0
 _LOOK_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1

@@ -7,9 +7,6 @@ from chaos.ordeal import Running, ordeal
 from chaos.relay import Onebox, Relay, Split
 from servers.missing import missing
 
-# Parts come back when the machine has time for them.
-pytestmark = pytest.mark.timeout(400)
-
 # Messages, and how often each service is struck.
 SHORT = {
     "onebox": (800, 3),

@@ -1,6 +1,5 @@
 """Services on RabbitMQ and PostgreSQL under load: what can be seen while a part is away."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,7 @@ from chaos.knock import knock
 from chaos.parts import RabbitPart
 from chaos.relay import LEASE_SECONDS, Split
 from servers.missing import missing
-from servers.patience import until
+from servers.patience import eventually, until
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -72,7 +71,11 @@ async def test_a_dispatcher_that_slept_through_its_leases_does_no_harm(split: Sp
     async with flowing(split, 400, manners=Manners(delay=0.3)) as flow:
         await until(lambda: flow.arrived > 60)
         sleeper.freeze()
-        await asyncio.sleep(LEASE_SECONDS + 1.5)
+
+        async def others_have_it() -> bool:
+            return await flow.uncertain() > 0
+
+        await eventually(others_have_it, within=LEASE_SECONDS + 15)
         sleeper.thaw()
         count = await flow.all_through(within=60)
 

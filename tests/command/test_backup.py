@@ -15,6 +15,7 @@ import pytest_asyncio
 from onebox.postgres_binaries import find_client
 from onebox.postgres_server import EmbeddedPostgres
 from posthouse.store.migrate import migrate
+from servers.patience import on_this_machine
 
 MAGIC = b"PGDMP"
 PASSWORD, IN_URL = "p@ss:word/%", "p%40ss%3Aword%2F%25"
@@ -31,7 +32,7 @@ def posthouse(url: str, *arguments: str, stdin: bytes = b"") -> subprocess.Compl
         env={**others, **own},
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=on_this_machine(60),
         check=False,
         umask=0,
     )

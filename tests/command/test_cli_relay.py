@@ -8,13 +8,14 @@ import smtplib
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from servers.patience import eventually_says, on_this_machine
 
 PROGRAM = (sys.executable, "-c", "from command.cli import main; main()")
 ENVIRON = {n: v for n, v in os.environ.items() if not n.startswith("POSTHOUSE_")}
@@ -26,7 +27,7 @@ def call(*arguments: str, status: int = 0) -> str:
         env=ENVIRON,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=on_this_machine(100),
         check=False,
     )
     assert status == done.returncode, done.stdout[-2000:] + done.stderr
@@ -52,7 +53,7 @@ def relay(tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         assert child.stdout is not None
         yield tmp_path / "data", json.loads(child.stdout.readline())
         child.send_signal(signal.SIGTERM)
-        assert child.wait(30) == 0
+        assert child.wait(on_this_machine(30)) == 0
 
 
 def test_a_script_can_do_everything(relay: tuple[Path, dict[str, Any]]) -> None:
@@ -113,12 +114,7 @@ def _a_new_client_sends(operator: tuple[str, ...], port: int) -> None:
 
 def _story(operator: tuple[str, ...], id_: str, word: str) -> str:
     """The message's story, once *word* is in it."""
-    for _ in range(20):
-        story = call(*operator, "message", id_)
-        if word in story:
-            return story
-        time.sleep(0.2)
-    raise AssertionError(story)
+    return eventually_says(lambda: call(*operator, "message", id_), word)
 
 
 def test_nobody_listening_is_told_in_one_line() -> None:

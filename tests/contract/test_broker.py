@@ -7,7 +7,7 @@ import pytest
 from posthouse.broker import Broker, BrokerState, Topic
 from posthouse.broker.embedded import EmbeddedBroker
 from posthouse.mail.lane import Lane
-from servers.patience import until
+from servers.patience import on_this_machine, until
 
 from .conftest import Ears, running
 
@@ -99,7 +99,7 @@ def fail(_: Lane) -> None:
 
 @pytest.mark.parametrize("connected", [True, False])
 async def test_it_ends_when_told_to(pair: tuple[Broker, Broker], connected: bool) -> None:
-    async with asyncio.timeout(15), running(*pair, connected=connected):
+    async with asyncio.timeout(on_this_machine(15)), running(*pair, connected=connected):
         pass
     for broker in pair:
         broker.announce(Topic.SUBMISSIONS, Lane.NORMAL)

@@ -14,7 +14,7 @@ from posthouse.broker import BrokerState, Topic
 from posthouse.broker.rabbitmq import RabbitMqBroker
 from posthouse.broker.rabbitmq_session import EXCHANGE, routing_key
 from posthouse.mail.lane import Lane
-from servers.patience import until
+from servers.patience import on_this_machine, until
 from servers.rabbitmq import RabbitNode
 
 from .conftest import Ears, is_connected, running
@@ -41,7 +41,7 @@ class Line:
     async def works(self, lane: Lane, within: float = 20) -> None:
         """Return when a hint of *lane* went through and both ends are connected."""
         self.ears.lanes.clear()
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(on_this_machine(within)):
             while lane not in self.ears.lanes or not self.is_whole():
                 self.announcing.announce(Topic.SUBMISSIONS, lane)
                 await asyncio.sleep(0.05)
@@ -135,7 +135,10 @@ async def test_it_ends_though_the_library_answers_that_with_a_failure(
             raise ConnectionError("refused") from None
 
     monkeypatch.setattr(aio_pika.Connection, "connect", connect)
-    async with asyncio.timeout(15), running(RabbitMqBroker(NOBODY), connected=False):
+    async with (
+        asyncio.timeout(on_this_machine(15)),
+        running(RabbitMqBroker(NOBODY), connected=False),
+    ):
         await called.wait()
 
 
@@ -206,7 +209,7 @@ async def test_an_alarm_blocks_who_announces_and_not_who_only_listens(
 ) -> None:
     await line.works(Lane.NORMAL)
     request.getfixturevalue("alarm")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(on_this_machine(15)):
         while line.announcing.state is not BrokerState.BLOCKED:
             line.announcing.announce(Topic.SUBMISSIONS, Lane.NORMAL)
             await asyncio.sleep(0.05)

@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from demo.sink import Sink
 from posthouse.running.tcp import Endpoint
+from servers.patience import eventually
 
 FREE = Endpoint("127.0.0.1", 0)
 TEXT = b"From: a@x.example\r\nSubject: x\r\n\r\n.dots and all\r\n"
@@ -34,24 +35,27 @@ async def sinks() -> AsyncIterator[tuple[Endpoint, Endpoint, Endpoint]]:
 
 def submit(smtp: Endpoint, *recipients: str) -> dict[str, Any]:
     """Send TEXT to *recipients*; those that were refused."""
-    with smtplib.SMTP(smtp.host, smtp.port, timeout=10) as client:
+    with smtplib.SMTP(smtp.host, smtp.port, timeout=60) as client:
         return dict(client.sendmail("b+token@relay.example", recipients, TEXT))
 
 
 def get(http: Endpoint, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://{http}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{http}{path}", timeout=60) as answer:
         content: bytes = answer.read()
         return content
 
 
 async def wait_for(http: Endpoint, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """What the sink tells, once *is_so*."""
-    for _ in range(100):
-        told: dict[str, Any] = json.loads(await asyncio.to_thread(get, http, "/messages"))
-        if is_so(told):
-            return told
-        await asyncio.sleep(0.05)
-    raise AssertionError(told)
+    told: dict[str, Any] = {}
+
+    async def tells() -> bool:
+        nonlocal told
+        told = json.loads(await asyncio.to_thread(get, http, "/messages"))
+        return is_so(told)
+
+    await eventually(tells)
+    return told
 
 
 async def test_what_it_takes_it_can_show_octet_for_octet(
@@ -79,7 +83,7 @@ async def test_it_is_a_server_like_the_products_own(
     smtp, http, _ = sinks
 
     def smuggle() -> tuple[int, bytes]:
-        with smtplib.SMTP(smtp.host, smtp.port, timeout=10) as client:
+        with smtplib.SMTP(smtp.host, smtp.port, timeout=60) as client:
             client.helo("relay.example")
             assert client.docmd("RCPT TO:<a@y.example>")[0] == 503
             client.mail("a@x.example")

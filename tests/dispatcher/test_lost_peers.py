@@ -18,6 +18,7 @@ from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Deferred, Delivered, Outcome, Uncertain
 from posthouse.mail.scope import Scope
 from servers.mx import Manners, Peer, mx, polite
+from servers.patience import on_this_machine
 
 MESSAGE = Envelope("s@relay.example", ("x@mx.example",), b"Subject: hi\r\n\r\n", b"text\r\n")
 # More than sockets hold: it leaves while the server reads, or not at all.
@@ -182,7 +183,7 @@ async def test_kept_connections_that_fell_silent_cost_no_attempt_and_one_wait() 
     async with mx(*manners) as server, sending(Timeouts(kept=0.5, quit=0.1)) as sender:
         to = route(server.port)
         await asyncio.gather(*(sender.send(to, MESSAGE) for _ in range(kept)))
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(on_this_machine(15)):
             sent = await sender.send(to, MESSAGE)
 
     assert isinstance(sent.outcomes[0], Delivered)

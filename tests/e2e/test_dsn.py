@@ -11,7 +11,6 @@ from typing import Any
 
 import aiosmtplib
 import asyncpg
-import pytest
 
 from chaos.relay import SENDER_DOMAIN, Onebox
 from servers.mx import Mx, Peer, mx
@@ -41,8 +40,6 @@ Status: 2.1.5
 
 --b--
 """.replace("\n", "\r\n")
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @dataclass

@@ -1,23 +1,10 @@
 """An account whose recipients do not exist is held by the relay as it runs, and then released."""
 
 import json
-import time
 from pathlib import Path
 
-import pytest
-
+from servers.patience import eventually_says
 from servers.whole_relay import ANY, Operator, running
-
-pytestmark = pytest.mark.timeout(300)
-
-
-def until_it_is_held(operator: Operator) -> str:
-    for _ in range(60):
-        listed = operator("account", "list")
-        if "held since" in listed:
-            return listed
-        time.sleep(0.5)
-    raise AssertionError(listed)
 
 
 def test_an_account_whose_recipients_do_not_exist_is_held_until_it_is_released(
@@ -38,7 +25,7 @@ def test_an_account_whose_recipients_do_not_exist_is_held_until_it_is_released(
             operator("account", "set", "default", "--bounce-address", "owner@home.example")
             for n in range(5):
                 assert "no such mailbox" in operator.story_of_mail_to(f"nobody@d{n}.example")
-            listed = until_it_is_held(operator)
+            listed = eventually_says(lambda: operator("account", "list"), "held since")
             assert "by posthouse: 100 % of its mail went to mailboxes or domains" in listed
 
             assert "the operator of this relay" in listed  # whose mail tells the owner

@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-import pytest
-
+from servers.patience import on_this_machine
 from servers.whole_relay import ANY, Operator, running
-
-pytestmark = pytest.mark.timeout(300)
 
 MESSAGE = {"from": "Jö <a@x.example>", "to": "ann@dest.example", "subject": "Grüße", "text": "Hi"}
 Call = Callable[..., tuple[int, Any]]
@@ -29,7 +26,7 @@ def caller(port: int, key: str) -> Call:
             method=method,
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=on_this_machine(30)) as answer:  # noqa: S310
                 return answer.status, json.load(answer)
         except HTTPError as error:
             return error.code, json.load(error)

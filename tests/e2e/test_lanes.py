@@ -31,7 +31,7 @@ ON_WIRE = LANE_LIMITS.free(Lane.BULK, 0)
 MOST_IN_HAND = DISPATCHERS * (2 * ON_WIRE + int(ON_WIRE / SINK_SECONDS * AHEAD_SECONDS))
 PATIENCE = 300.0  # seconds for what takes ten: only a relay that stands still fails by it
 
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.rabbitmq
 
 
 async def overtake(relay: Split, bulk_messages: int) -> BulkClaims:

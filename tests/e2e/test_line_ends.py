@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from posthouse.mail.message import has_bare_line_end, split
+from servers.patience import on_this_machine
 from servers.shared_relay import Login, SharedRelay, Submitted, shared_relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -43,7 +44,7 @@ def say(port: int, login: Login, contents: list[bytes]) -> list[str]:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     replies = []
-    with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=on_this_machine(30)) as client:
         client.starttls(context=context)
         client.login(login.username, login.secret)
         for content in contents:

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from e2e.vendors_pages import message, relay_of
+from servers.patience import on_this_machine
 from servers.shared_relay import Login, SharedRelay
 
 WEAK, KEY = "Grüße 2024", "3f9a6c0e5d7b2184c6e0a9f37d5b8216e4c0a73f"
@@ -83,4 +84,4 @@ async def test_T02_T07_a_key_of_old_sends_for_a_child(relay: SharedRelay, key: s
     for name in ("SMTP_Injection:X-MSYS-SUBACCOUNT=124", "smtp_mt_injection"):
         client = relay.session(Login(name, KEY[::-1] if name == "smtp_mt_injection" else KEY))
         with pytest.raises(aiosmtplib.SMTPAuthenticationError, match="No authentication type"):
-            await asyncio.wait_for(client, 30)
+            await asyncio.wait_for(client, on_this_machine(30))

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from e2e.vendors_pages import Customer, customer, relay_of, text_of
-from servers.debian import CannotInstall, install
+from servers.debian import CannotInstall, has_perl_module, install
 from servers.missing import missing
 from servers.patience import until
 from servers.shared_relay import SharedRelay
@@ -83,10 +83,8 @@ async def test_T17_what_is_said_to_a_wrong_key_or_user(
 def swaks() -> None:
     """The client of the page's example, which needs a library of its own for TLS."""
     try:
-        if shutil.which("swaks") is None:
-            install("swaks")
-        if subprocess.run(["perl", "-MNet::SSLeay", "-e1"], check=False).returncode:
-            install("libnet-ssleay-perl")
+        install("swaks", unless=lambda: shutil.which("swaks"))
+        install("libnet-ssleay-perl", unless=lambda: has_perl_module("Net::SSLeay"))
     except CannotInstall as reason:
         missing("swaks", str(reason))
 

@@ -13,7 +13,7 @@ from bench.sink import Sink
 from chaos.knock import knock
 from chaos.program import POSTHOUSE
 from chaos.relay import Split
-from servers.patience import eventually
+from servers.patience import eventually, on_this_machine
 
 PROGRAMS = ("up", "ingest", "policy", "dispatcher", "bounces", "console")
 # No server listens there: port 1 of loopback belongs to a service that is not in use (tcpmux).
@@ -28,7 +28,7 @@ def run(verb: str, settings: Mapping[str, str], folder: Path) -> tuple[int, str]
         env={**ours, "POSTHOUSE_DATA": str(folder), **settings},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=on_this_machine(60),
         check=False,
     )
     return done.returncode, done.stderr

@@ -12,7 +12,6 @@ from uuid import UUID
 
 import aiosmtplib
 import asyncpg
-import pytest
 
 from chaos.relay import SENDER_DOMAIN, Onebox, Split
 from demo.checks import signatures
@@ -24,8 +23,6 @@ from servers.rabbitmq import RabbitServer
 
 SENDER = f"news@{SENDER_DOMAIN}"
 DEAD = f"nobody@{SENDER_DOMAIN}"  # the sink refuses every nobody@
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @dataclass

@@ -120,5 +120,5 @@ async def bound(node: RabbitNode) -> set[str]:
 
 
 def _metrics(port: int) -> str:
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=on_this_machine(5)) as page:
         return str(page.read(), "utf-8")

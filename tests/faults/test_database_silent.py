@@ -15,6 +15,7 @@ from faults.database import (
     timed_knock,
     turned_away_in_time,
 )
+from servers.patience import on_this_machine
 
 MESSAGES, CONNECTIONS = 300, 20
 
@@ -24,7 +25,7 @@ async def timed_return(relay: Onebox | Split, return_path: str) -> tuple[float, 
     program = relay.program if isinstance(relay, Onebox) else relay.programs["bounces"]
     host, _, port = program._env["POSTHOUSE_BOUNCES_LISTEN"].rpartition(":")
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(on_this_machine(15)):
         reader, writer = await asyncio.open_connection(host, int(port))
         began = loop.time()
         writer.write(f"HELO mx.example\r\nMAIL FROM:<>\r\nRCPT TO:<{return_path}>\r\n".encode())

@@ -86,9 +86,11 @@ async def test_mail_waits_for_dns_and_known_ways_are_gone_meanwhile(relay: Onebo
 
         async with dns_stub(DnsStub(ZONE), port):
             ledger = Ledger(relay.database_url)
-            # What is known of a failure is believed for five seconds.
-            await asyncio.sleep(5)
-            await ledger.nudge()
-            await until(lambda: len(server.messages) == 5)
+
+            async def all_sent() -> bool:  # what is known of a failure is believed for five seconds
+                await ledger.nudge()
+                return len(server.messages) == 5
+
+            await eventually(all_sent)
     (row,) = await command(relay.database_url, GIVEN_UP)
     assert 0 == row["n"]

@@ -79,7 +79,6 @@ async def replace(relay: Split, name: str, environ: Mapping[str, str]) -> None:
     await new.start()
 
 
-@pytest.mark.timeout(240)
 async def test_a_rolling_upgrade_loses_and_doubles_nothing(
     relay: Split, next_version: Mapping[str, str]
 ) -> None:

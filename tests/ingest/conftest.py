@@ -18,13 +18,14 @@ from servers.http_door import HttpWireClient, OpenHttpDoor, RunningHttp, running
 
 
 class LeapingLoop(asyncio.SelectorEventLoop):
-    """Its clock goes on by itself, and jumps ahead when told."""
+    """Its clock goes on by itself, and jumps ahead or stands still when told."""
 
     ahead = 0.0  # seconds
+    stands_at: float | None = None
 
     def time(self) -> float:
         """Monotonic seconds."""
-        return super().time() + self.ahead
+        return super().time() + self.ahead if self.stands_at is None else self.stands_at
 
 
 @pytest.fixture
@@ -37,6 +38,17 @@ async def leap() -> Callable[[float], None]:
         loop.ahead += seconds
 
     return leap_
+
+
+@pytest.fixture
+async def standing_clock(leap: Callable[[float], None]) -> AsyncIterator[None]:
+    """No time passes meanwhile, however long things take on this machine."""
+    del leap
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, LeapingLoop)
+    loop.stands_at = loop.time()
+    yield
+    loop.stands_at = None
 
 
 def pytest_asyncio_loop_factories(

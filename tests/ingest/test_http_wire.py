@@ -12,7 +12,7 @@ import pytest
 from ingest.http.served import WireLimits
 from ingest.http.session import HttpSession
 from servers.http_door import BEARER, MESSAGE, HttpWireClient, OpenHttpDoor, RunningHttp
-from servers.patience import until
+from servers.patience import turns_of_the_loop, until
 
 BODY = json.dumps(MESSAGE).encode()
 HEAD = (
@@ -203,7 +203,7 @@ async def test_many_small_fields_are_refused(http: HttpWireClient) -> None:
 async def test_a_head_has_its_time(open_http: OpenHttpDoor, leap: Callable[[float], None]) -> None:
     client = await (await open_http()).connect()
     await client.send(b"GET / HTTP/1.1\r\nHost: ")
-    await asyncio.sleep(0.05)
+    await turns_of_the_loop()
     leap(31)
     await client.send(b"a")
 
@@ -216,10 +216,10 @@ async def test_a_body_has_its_time_and_its_octets_more_of_it(
 ) -> None:
     client = await (await open_http()).connect()
     await client.send(HEAD + b"Content-Length: 99999\r\n\r\n" + b" " * 20_000)
-    await asyncio.sleep(0.05)
+    await turns_of_the_loop()
     leap(40)
     await client.send(b" ")
-    await asyncio.sleep(0.05)
+    await turns_of_the_loop()
     leap(20)
     await client.send(b" ")
 

@@ -17,7 +17,7 @@ from posthouse.mail.terms import Acceptance, Committed
 from posthouse.store import StoreFull
 from posthouse.store.database_watchdog import DatabaseWatchdog
 from posthouse.store.deliveries import LARGE_OCTETS
-from servers.patience import until
+from servers.patience import on_this_machine, until
 from servers.stores import ACCOUNT, a_submission
 
 Leap: TypeAlias = Callable[[float], None]
@@ -219,7 +219,8 @@ async def test_who_waits_behind_a_message_that_cannot_be_written_hears_it_too(
     await turn_of_the_loop()
     store.failure = StoreFull("no room")
     store.go_on.release()
-    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    async with asyncio.timeout(on_this_machine(10)):
+        results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [StoreFull] * 5 == [type(result) for result in results]
     store.failure = None
     later = accepting(intake, Lane.BULK)

@@ -35,7 +35,7 @@ def a_message(octets: int, *, stuffed: bool = False) -> bytes:
 def submit(door: Running, message: bytes) -> bytes:
     """Send *message* from a thread, without any copy of it; the reply."""
     envelope = "EHLO x", f"AUTH PLAIN {PLAIN}", "MAIL FROM:<jo@a.example>", "RCPT TO:<x@y.example>"
-    with socket.create_connection((door.address.host, door.address.port), timeout=30) as client:
+    with socket.create_connection((door.address.host, door.address.port), timeout=120) as client:
         reader = client.makefile("rb")
         for command in ("", *envelope, "DATA"):
             client.sendall(f"{command}\r\n".encode() if command else b"")
@@ -120,7 +120,7 @@ FLOODS: Mapping[str, tuple[bytes, bytes]] = {
 
 def flood(door: Running, begin: bytes, part: bytes, octets: int) -> socket.socket:
     """Send *part* again and again until it is so many octets, and stay."""
-    client = socket.create_connection((door.address.host, door.address.port), timeout=60)
+    client = socket.create_connection((door.address.host, door.address.port), timeout=120)
     commands = "EHLO x", f"AUTH PLAIN {PLAIN}", "MAIL FROM:<jo@a.example>", "RCPT TO:<x@y.example>"
     reader = client.makefile("rb")
     for command in ("", *commands):

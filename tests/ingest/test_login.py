@@ -27,7 +27,7 @@ from servers.door import (
     Wire,
     login_with,
 )
-from servers.patience import until
+from servers.patience import on_this_machine, until
 
 OK = "235 2.7.0 Authentication successful"
 FAILED = "535 5.7.8 Authentication credentials invalid"
@@ -252,7 +252,7 @@ async def test_stopping_does_not_wait_for_a_tls_handshake(open_door: OpenDoor) -
     await second.say("STARTTLS")
     await until(lambda: len(door.service._context.connections.open) == 2)
     door.stopping.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(on_this_machine(10)):
         await door.task
 
 

@@ -14,6 +14,7 @@ from ingest.core.refusals import Refusal
 from ingest.header_thread import HeaderThread
 from ingest.session_facts import KnownFacts
 from servers.door import LOGIN, OpenDoor, Running, Wire
+from servers.patience import on_this_machine
 
 LIMIT = 1_048_576
 FROM = "From: Shop <jo@a.example>\r\n"
@@ -138,7 +139,7 @@ async def test_accounts_take_turns_in_the_thread_that_reads_long_headers() -> No
 
     def first() -> None:
         begun.set()
-        assert go_on.wait(60)
+        assert go_on.wait(on_this_machine(60))
 
     reading = [asyncio.create_task(thread.run(many, first))]
     assert await asyncio.to_thread(begun.wait, 60)

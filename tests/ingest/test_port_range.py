@@ -34,7 +34,7 @@ import socket, sys
 host, *ports = sys.argv[1:]
 for port in ports:
     try:
-        with socket.create_connection((host, int(port)), timeout=10) as client:
+        with socket.create_connection((host, int(port)), timeout=60) as client:
             print(port if client.recv(100).startswith(b"220 ") else "silent")
     except ConnectionRefusedError:
         pass
@@ -108,11 +108,10 @@ def test_U02_port_25_and_every_port_from_1025_to_5000_in_one_process() -> None:
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[tuple[Island, str, str]]:
     """A host beside ours, and our addresses there."""
-    if shutil.which("nft") is None:
-        try:
-            install("nftables")
-        except CannotInstall as reason:
-            missing("nft", str(reason))
+    try:
+        install("nftables", unless=lambda: shutil.which("nft"))
+    except CannotInstall as reason:
+        missing("nft", str(reason))
     with own_network():
         try:
             archipelago = Archipelago(tmp_path, 1)

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from ingest.core.proxy_header import BadProxyHeader, ProxyHeader, read_proxy_header
 from servers.door import PLAIN, OpenDoor, Running, Wire
-from servers.patience import until
+from servers.patience import on_this_machine, until
 
 V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 TCP4, TCP6, UNSPEC = 0x11, 0x21, 0x00
@@ -174,7 +174,7 @@ async def test_tls_may_come_in_one_piece_with_the_header(
     reader, writer = await asyncio.open_connection(at.host, at.port)
     writer.write(header + ours.read())
     greeting = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(on_this_machine(10)):
         while not greeting:
             theirs.write(await reader.read(65_536))
             try:

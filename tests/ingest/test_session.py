@@ -76,7 +76,7 @@ async def test_no_reply_to_data_before_the_message_is_committed(
 
 async def test_smtplib_sends(door: Running) -> None:
     def send() -> dict[str, tuple[int, bytes]]:
-        with smtplib.SMTP(door.address.host, door.address.port, timeout=5) as smtp:
+        with smtplib.SMTP(door.address.host, door.address.port, timeout=60) as smtp:
             smtp.login("user", SECRET)
             return smtp.send_message(a_mail())
 

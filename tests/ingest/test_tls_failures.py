@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from posthouse.running import service
 from servers.door import ExactClient, OpenDoor, Running
 from servers.http_door import OpenHttpDoor, RunningHttp
-from servers.patience import until
+from servers.patience import on_this_machine, until
 
 Change = Callable[[ssl.SSLContext], None]
 OpenTls = Callable[[str], Awaitable[Running | RunningHttp]]
@@ -137,7 +137,7 @@ async def test_M03_what_is_not_tls_fails_before_any_mail_and_is_told(open_door: 
         for said in (b"EHLO x\r\nMAIL FROM:<jo@a.example>\r\n", b"GET / HTTP/1.0\r\n\r\n"):
             wire = await door.connect(greeting=False)
             await wire.send(said)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(on_this_machine(5)):
                 assert b"250" not in await wire.reader.read()
     told = [(line["failure"], line["reason"]) for line in failures(lines)]
     assert told == [("not_tls", "wrong version number"), ("not_tls", "http request")]

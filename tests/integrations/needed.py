@@ -23,8 +23,7 @@ def need(*packages: str) -> None:
     """Have Debian's *packages* installed."""
     absent = [package for package in packages if not _is_installed(package)]
     try:
-        if absent:
-            install(*absent)
+        install(*absent, unless=lambda: all(map(_is_installed, packages)))
     except CannotInstall as reason:
         missing(" ".join(absent), str(reason))
 

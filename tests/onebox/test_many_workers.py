@@ -4,15 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from chaos.knock import knock
 from chaos.relay import Onebox
 
 WORKERS, LOGINS = 8, 80
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest_asyncio.fixture

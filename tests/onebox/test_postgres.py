@@ -18,6 +18,7 @@ import pytest
 from onebox.postgres_binaries import find_binaries
 from onebox.postgres_process import ServerLog
 from onebox.postgres_server import DidNotStart, EmbeddedPostgres, FolderInUse, NoPostgres
+from servers.patience import on_this_machine
 
 # Starts a server on the folder given, commits a row, says so and waits to be killed.
 PROGRAM = """
@@ -100,7 +101,9 @@ def start_program(
 
 def complaint(*command: str) -> str:
     """What the program says when it cannot start."""
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=on_this_machine(60), check=False
+    )
     assert result.returncode == 1
     return result.stderr
 
@@ -112,14 +115,14 @@ def runs(pid: int) -> bool:
 
 
 def ends_within(seconds: float, pid: int) -> bool:
-    limit = time.monotonic() + seconds
+    limit = time.monotonic() + on_this_machine(seconds)
     while runs(pid) and time.monotonic() < limit:
         time.sleep(0.01)
     return not runs(pid)
 
 
 def end(child: subprocess.Popen[str]) -> None:
-    child.communicate(timeout=30)
+    child.communicate(timeout=on_this_machine(30))
     assert child.returncode == 0
 
 
@@ -212,7 +215,7 @@ async def test_a_server_that_dies_is_started_again(tmp_path: Path) -> None:
         first = postgres.pid
 
         os.kill(first, signal.SIGKILL)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(on_this_machine(20)):
             while await answer(postgres) != 42:  # noqa: ASYNC110 -- no event tells
                 await asyncio.sleep(0.02)
         assert postgres.pid != first

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from chaos.knock import knock
 from chaos.relay import Onebox
-from servers.patience import eventually
+from servers.patience import eventually, on_this_machine
 
 
 @pytest_asyncio.fixture(params=[1, 2])
@@ -31,7 +31,7 @@ async def metrics(relay: Onebox) -> str:
     url = f"http://127.0.0.1:{relay.program._health}/metrics"
 
     def get() -> str:
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=on_this_machine(30)) as answer:
             text: str = answer.read().decode()
             return text
 
@@ -88,7 +88,7 @@ async def test_a_second_relay_on_the_same_data_says_that_one_runs(relay: Onebox)
         env=relay.program._env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=on_this_machine(60),
         check=False,
     )
 

@@ -33,7 +33,7 @@ from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.accounts import SealedKey, SendingDomain
 from posthouse.store.logins import AccountProfile
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
-from servers.patience import until
+from servers.patience import on_this_machine, until
 from servers.stores import a_submission
 
 ACCOUNT = UUID(int=1)
@@ -154,7 +154,7 @@ async def running(store: Store, *, batch: int = 64, poll: float = 0.01) -> Any:
         pace=ClaimPace(batch=batch, poll_seconds=poll, suspect_seconds=0),
     )
     stopping = asyncio.Event()
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(on_this_machine(20)), asyncio.TaskGroup() as group:
         group.create_task(service.run(stopping))
         yield Running(store, service, stopping, announced)
         stopping.set()

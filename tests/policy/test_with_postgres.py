@@ -28,7 +28,7 @@ from posthouse.store.accounts import AccountStore, NewKey
 from posthouse.store.postgres import Postgres
 from posthouse.store.submissions import SubmissionStore
 from posthouse.store.suppressions import SuppressionStore
-from servers.patience import eventually, until
+from servers.patience import eventually, on_this_machine, until
 from servers.stores import a_submission
 
 SECRET_KEY = b"k" * 32
@@ -149,7 +149,7 @@ async def test_a_database_that_cannot_be_reached_ends_nothing(resources: Resourc
     service = build(settings, Resources(nowhere, nowhere, resources.broker)).by_name
     stopping = asyncio.Event()
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(on_this_machine(20)), asyncio.TaskGroup() as group:
         running = group.create_task(service["policy"].run(stopping))
         await asyncio.sleep(0.3)
         assert not running.done()
@@ -167,7 +167,7 @@ async def working(resources: Resources, database: str) -> AsyncIterator[None]:
         dkim_verify_one_in=1,
     )
     stopping = asyncio.Event()
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(on_this_machine(60)), asyncio.TaskGroup() as group:
         for service in build(settings, resources).by_name.values():
             group.create_task(service.run(stopping))
         yield

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from servers.patience import on_this_machine
+
 PROGRAM = """
 import asyncio, gc, weakref
 from posthouse.running.service import main, run
@@ -18,7 +20,7 @@ class Example:
         weakref.finalize(exchange, gone.set)
         gc.collect()  # it lives through that: the collector is in no hurry to look at it again
         del exchange
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await gone.wait()
         print("freed", flush=True)
         stopping.set()
@@ -30,6 +32,10 @@ raise SystemExit(main(run({"example": Example()}, health=None, grace=1, tidy_eve
 def test_a_cycle_is_freed_while_hardly_anything_is_allocated() -> None:
     """A quiet process, or a steady one, does not keep what it has long let go of."""
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=on_this_machine(60),
     )
     assert (0, "freed") == (ended.returncode, ended.stdout.splitlines()[0]), ended.stderr

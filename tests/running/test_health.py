@@ -9,6 +9,7 @@ import pytest
 from posthouse.running.health import Health
 from posthouse.running.http_server import CannotListen
 from posthouse.running.tcp import Endpoint
+from servers.patience import on_this_machine
 
 ANY = Endpoint("127.0.0.1", 0)
 
@@ -86,7 +87,7 @@ async def test_a_taken_port_is_a_clear_error() -> None:
 
 
 async def test_an_idle_client_does_not_hold_up_the_end() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(on_this_machine(5)):
         async with Health(ANY, {}) as health:
             _, writer = await asyncio.open_connection(health.address.host, health.address.port)
         writer.close()

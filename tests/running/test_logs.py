@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from servers.patience import on_this_machine
+
 START = """
 import logging, os, sys, structlog
 from posthouse.running.common_settings import LogAddresses, LogFormat, LogLevel
@@ -24,7 +26,7 @@ def run(code: str, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=30,
+        timeout=on_this_machine(30),
         check=False,
     )
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from posthouse.running.service import SAME_STOP_SECONDS
+from servers.patience import on_this_machine
 
 PROGRAM = """
 import asyncio, signal, socket, sys
@@ -99,7 +100,7 @@ def test_a_signal_drains_every_service_and_ends_with_status_0() -> None:
             child.send_signal(number)
             seen = events(child)
 
-            assert child.wait(5) == 0
+            assert child.wait(on_this_machine(5)) == 0
         assert logged(seen) == ["signal_received", "stopping", "drained", "drained", "stopped"]
         assert seen[0]["service"] == "example"
 
@@ -108,7 +109,7 @@ def test_a_service_that_fails_ends_the_others_in_order_and_the_status_says_so() 
     with program("5", "waits", "fails") as child:
         seen = events(child)
 
-        assert child.wait(5) == 1
+        assert child.wait(on_this_machine(5)) == 1
     failure = next(event for event in seen if event["event"] == "service_failed")
     assert "ValueError: broken" in failure["exception"]
     assert logged(seen)[-3:] == ["stopping", "drained", "stopped"]
@@ -119,7 +120,7 @@ def test_a_service_that_ends_by_itself_is_a_failure() -> None:
     with program("5", "waits", "ends") as child:
         seen = events(child)
 
-        assert child.wait(5) == 1
+        assert child.wait(on_this_machine(5)) == 1
     assert "service_ended" in logged(seen)
 
 
@@ -129,7 +130,7 @@ def test_what_outlasts_the_grace_period_is_cancelled() -> None:
         child.terminate()
         seen = events(child)
 
-        assert child.wait(5) == 0
+        assert child.wait(on_this_machine(5)) == 0
     assert logged(seen)[-3:] == ["service_cancelled", "drained", "stopped"]
 
 
@@ -137,11 +138,11 @@ def test_signals_at_the_same_time_are_one_stop() -> None:
     """As a terminal, systemd and a parent send them: the drain goes on."""
     with program("60", "drains") as child:
         events(child, until="started")
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
             child.send_signal(number)
         seen = events(child)
 
-        assert child.wait(5) == 0
+        assert child.wait(on_this_machine(5)) == 0
     assert logged(seen)[-3:] == ["finished", "drained", "stopped"]
 
 
@@ -159,7 +160,7 @@ def test_a_second_signal_later_ends_the_grace_period() -> None:
     with program("60", "hangs") as child:
         seen = after_two_signals(child)
 
-        assert child.wait(5) == 0
+        assert child.wait(on_this_machine(5)) == 0
     assert logged(seen) == ["signal_received", "broken_off", "drained", "stopped"]
 
 
@@ -173,7 +174,7 @@ def test_two_signals_at_once_break_off_once() -> None:
             child.send_signal(number)
         seen = events(child)
 
-        assert child.wait(5) == 0
+        assert child.wait(on_this_machine(5)) == 0
     assert logged(seen).count("broken_off") == 1
 
 
@@ -181,7 +182,7 @@ def test_what_fails_because_of_the_second_signal_is_one_line() -> None:
     with program("60", "hangs", "fails when cancelled") as child:
         seen = after_two_signals(child)
 
-        assert child.wait(5) == 1
+        assert child.wait(on_this_machine(5)) == 1
     (line,) = [event for event in seen if event["event"] == "service_broken_off"]
     assert line["reason"] == "RuntimeError"
     assert "exception" not in line
@@ -201,7 +202,7 @@ def test_a_process_with_a_parent_breaks_off_only_when_the_parent_says_so() -> No
         child.send_signal(signal.SIGUSR1)
         seen = events(child)
 
-        assert child.wait(5) == 0
+        assert child.wait(on_this_machine(5)) == 0
     assert logged(seen) == ["broken_off", "drained", "stopped"]
 
 
@@ -210,7 +211,7 @@ def test_a_look_up_that_fails_after_its_caller_gave_up_is_no_error() -> None:
     with program("lookups") as child:
         seen = events(child)
 
-        assert child.wait(5) == 0
+        assert child.wait(on_this_machine(5)) == 0
     assert [event["level"] for event in seen] == ["error"]
     assert "ValueError" in seen[0]["exception"]
 
@@ -220,7 +221,7 @@ def test_a_signal_before_anything_runs_ends_the_program() -> None:
         events(child, until="started")
         child.terminate()
 
-        assert child.wait(5) == 130
+        assert child.wait(on_this_machine(5)) == 130
 
 
 def test_a_low_limit_of_open_files_is_raised() -> None:
@@ -235,5 +236,5 @@ async def program():
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048))
 raise SystemExit(main(program()))
 """
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=on_this_machine(60))
     assert done.returncode == 0

@@ -4,12 +4,13 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 _LOCK = Path("/run/lock/posthouse-tests-install")
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_OPTIONS = ("-q", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=5")
 _WITHIN = 300.0  # seconds
 
 
@@ -17,28 +18,34 @@ class CannotInstall(Exception):
     """Something could not be installed; the text says why."""
 
 
-def install(*packages: str) -> None:
-    """Return when all are installed; raises CannotInstall. One process at a time installs."""
+def install(*packages: str, unless: Callable[[], object]) -> None:
+    """Return when all are installed; raises CannotInstall.
+
+    Nothing is done where *unless* says something: it is asked while no other process of ours
+    installs, as a program that is there may still want for its libraries until that has ended.
+    """
     if os.geteuid() != 0:
+        if unless():
+            return
         raise CannotInstall("only root may install packages")
+    with alone():
+        if not unless():
+            _install(packages)
+
+
+def _install(packages: Sequence[str]) -> None:
     if shutil.which("apt-get") is None:
         raise CannotInstall("this is no Debian")
-    with _alone(), _no_service_starts():
-        getting = ("install", "-y", "--no-install-recommends", *packages)
-        if _apt_get(*getting) is None:
-            return
-        # The lists of packages may be old or missing.
-        failure = _apt_get("update") or _apt_get(*getting)
-        if failure is not None:
-            raise CannotInstall(f"apt-get does not install {' '.join(packages)}: {failure}")
+    with _no_service_starts():
+        failure = fetched("install", "-y", "--no-install-recommends", *packages)
+    if failure is not None:
+        raise CannotInstall(f"apt-get does not install {' '.join(packages)}: {failure}")
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
-    _LOCK.parent.mkdir(exist_ok=True)
-    with _LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def has_perl_module(name: str) -> bool:
+    """Whether Perl can use it."""
+    command = ["perl", f"-M{name}", "-e1"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @contextmanager
@@ -56,13 +63,35 @@ def _no_service_starts() -> Iterator[None]:
             _POLICY.write_bytes(before)
 
 
-def _apt_get(*arguments: str) -> str | None:
-    """None, or the last thing it said."""
-    command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", *arguments]
+@contextmanager
+def alone() -> Iterator[None]:
+    """While inside, no other process of ours calls apt-get, which does not wait for its lists."""
+    _LOCK.parent.mkdir(exist_ok=True)
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def fetched(*arguments: str, folder: Path | None = None) -> str | None:
+    """Call apt-get, with new lists if need be; None, or why it failed. Only while `alone`."""
+    if _apt_get(*arguments, folder=folder) is None:
+        return None
+    # The lists of packages may be old or missing.
+    return _apt_get("update") or _apt_get(*arguments, folder=folder)
+
+
+def _apt_get(*arguments: str, folder: Path | None = None) -> str | None:
+    command = ["apt-get", *_OPTIONS, *arguments]
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(
-            command, env=env, capture_output=True, text=True, timeout=_WITHIN, check=False
+            command,
+            env=env,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=_WITHIN,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return f"it took more than {_WITHIN:g} seconds"

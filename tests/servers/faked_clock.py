@@ -47,13 +47,11 @@ def _python_path() -> list[str]:
 
 
 def _library() -> str:
+    try:
+        install("faketime", unless=_find)
+    except CannotInstall as reason:
+        missing("libfaketime", str(reason))
     found = _find()
-    if found is None:
-        try:
-            install("faketime")
-        except CannotInstall as reason:
-            missing("libfaketime", str(reason))
-        found = _find()
     if found is None:
         missing("libfaketime", "faketime was installed, but is not where it should be")
     return found

@@ -17,7 +17,7 @@ def put_first_data(folder: Path) -> None:
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     copy = ["cp", "--archive", "--reflink=auto", str(_template()), str(data_of(folder))]
-    subprocess.run(copy, check=True, timeout=60)
+    subprocess.run(copy, check=True, timeout=300)
 
 
 @cache

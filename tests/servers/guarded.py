@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from servers.patience import on_this_machine
+
 _GUARDIAN = Path(__file__).with_name("guardian.py")
 
 
@@ -40,7 +42,7 @@ class Guarded:
     def freeze(self, patience: float = 10.0) -> None:
         """Stop the server (SIGSTOP), and return when it stands still."""
         self.send(signal.SIGSTOP)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + on_this_machine(patience)
         while self._state() != "T" and time.monotonic() < deadline:
             time.sleep(0.01)
 
@@ -59,8 +61,8 @@ class Guarded:
         """Send a signal that ends the server, and return when it has; at last it is killed."""
         self.send(number)
         try:
-            self._guardian.wait(patience)
+            self._guardian.wait(on_this_machine(patience))
         except subprocess.TimeoutExpired:
             if self._guardian.stdin is not None:
                 self._guardian.stdin.close()
-            self._guardian.wait(patience)
+            self._guardian.wait(on_this_machine(patience))

@@ -14,7 +14,7 @@ from typing import Self
 
 from servers.guarded import Guarded
 
-_WITHIN = 10.0  # seconds
+_WITHIN = 60.0  # seconds
 
 
 class NoIslands(Exception):

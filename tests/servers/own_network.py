@@ -63,11 +63,10 @@ def own_network() -> Iterator[OwnNetwork]:
     """
     if os.geteuid() != 0:
         missing("a network of its own", "only root may make one")
-    if shutil.which("nft") is None:
-        try:
-            install("nftables")
-        except CannotInstall as reason:
-            missing("a network of its own", f"no nft, and {reason}")
+    try:
+        install("nftables", unless=lambda: shutil.which("nft"))
+    except CannotInstall as reason:
+        missing("a network of its own", f"no nft, and {reason}")
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     if _libc.unshare(_NEW_NETWORK) != 0:
         missing("a network of its own", os.strerror(ctypes.get_errno()))
@@ -83,6 +82,6 @@ def own_network() -> Iterator[OwnNetwork]:
 
 def _run(*command: str, given: str = "") -> str:
     done = subprocess.run(
-        command, input=given, capture_output=True, text=True, check=True, timeout=10
+        command, input=given, capture_output=True, text=True, check=True, timeout=60
     )
     return done.stdout

@@ -71,7 +71,7 @@ def _become(arguments: list[str], environ: dict[str, str], folder: str, streams:
     os.environ.update(environ)
     os.chdir(folder)
     sys.argv = ["posthouse", *arguments]
-    signal.alarm(100)
+    signal.alarm(500)
 
 
 if __name__ == "__main__":

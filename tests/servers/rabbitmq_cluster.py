@@ -40,7 +40,7 @@ class Cluster:
 
     def wait_until_whole(self) -> None:
         """Return when every node serves."""
-        self.members[0].node.ctl("await_online_nodes", str(NODES), "-t", "20")
+        self.members[0].node.ctl("await_online_nodes", str(NODES), "-t", "120")
 
     def others(self, one: Member) -> list[Member]:
         """All but that."""

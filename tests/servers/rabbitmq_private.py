@@ -30,14 +30,12 @@ class NoRabbitMq(Exception):
 
 def installed_scripts() -> Path:
     """The folder with rabbitmq-server and rabbitmqctl, installed first if need be and may be."""
+    try:
+        install("rabbitmq-server", unless=_find_scripts)
+    except CannotInstall as reason:
+        tried = "no POSTHOUSE_TEST_AMQP_URL, no Docker engine, no rabbitmq-server installed"
+        raise NoRabbitMq(f"{tried}, and {reason}") from reason
     scripts = _find_scripts()
-    if scripts is None:
-        try:
-            install("rabbitmq-server")
-        except CannotInstall as reason:
-            tried = "no POSTHOUSE_TEST_AMQP_URL, no Docker engine, no rabbitmq-server installed"
-            raise NoRabbitMq(f"{tried}, and {reason}") from reason
-        scripts = _find_scripts()
     if scripts is None:
         raise NoRabbitMq("rabbitmq-server was installed, but is not where it should be")
     return scripts

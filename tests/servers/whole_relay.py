@@ -6,12 +6,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from servers.patience import eventually_says, on_this_machine
 from servers.posthouse_command import call
 
 PROGRAM = (sys.executable, "-c", "from command.cli import main; main()")
@@ -36,7 +36,7 @@ def running(*arguments: str, **environ: str) -> Iterator[dict[str, Any]]:
             yield json.loads(child.stdout.readline())
         finally:
             child.send_signal(signal.SIGTERM)
-            child.wait(60)
+            child.wait(on_this_machine(60))
 
 
 class Operator:
@@ -76,9 +76,6 @@ class Operator:
 
     def story_of(self, number: str) -> str:
         """The timeline of that message, once it has ended."""
-        for _ in range(100):
-            story = self("message", number)
-            if re.search(r"  (?:bounced|suppressed|delivered) ", story):
-                return story
-            time.sleep(0.1)
-        raise AssertionError(story)
+        return eventually_says(
+            lambda: self("message", number), r"  (?:bounced|suppressed|delivered) ", within=30
+        )

@@ -1,7 +1,7 @@
 """The stores over a migrated database without rows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from servers.clocks import TimelessLoop
 from servers.postgres import be_original, with_database
 from servers.stores import Stores, open_stores
 
@@ -22,6 +23,20 @@ def _kept_database(postgres_server: str, migrated_template: str) -> Iterator[str
     _run(be_original(with_database(postgres_server, name)))
     yield with_database(postgres_server, name)
     _run(_execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def timeless() -> None:
+    """Run the test on a loop on which waiting takes no time."""
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """See `timeless`."""
+    if "timeless" in getattr(item, "fixturenames", ()):
+        return {"timeless": TimelessLoop}
+    return {"asyncio": asyncio.new_event_loop}
 
 
 @pytest_asyncio.fixture

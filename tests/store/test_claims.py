@@ -76,7 +76,7 @@ async def test_what_waits_for_its_time_or_its_site_pauses_nobody(stores: Stores)
 
 async def test_young_transactions_of_a_higher_lane_hold_back_the_lower(emptied: str) -> None:
     """For the window and not longer; equal and higher lanes go on meanwhile."""
-    async with open_stores(emptied, window=0.4) as stores:
+    async with open_stores(emptied, window=60) as stores:
         await stores.queue(Lane.HIGH)
         await stores.queue(Lane.BULK)
         assert len((await stores.deliveries.claim(10)).deliveries) == 2
@@ -90,7 +90,7 @@ async def test_young_transactions_of_a_higher_lane_hold_back_the_lower(emptied: 
         higher = await stores.deliveries.claim(10)
         assert [c.delivery.lane for c in higher.deliveries] == [Lane.VERY_HIGH] * 2
 
-        await asyncio.sleep(0.45)
+        await stores.sql("UPDATE due_deliveries SET claimed_at = claimed_at - interval '61 s'")
         freed = await stores.deliveries.claim(10)
         assert [c.delivery.lane for c in freed.deliveries] == [Lane.BULK] * 2
         assert freed.preempted_by is None
@@ -112,7 +112,7 @@ async def test_an_alert_that_is_still_with_policy_holds_back_the_lower_lanes(
     emptied: str, lane: Lane
 ) -> None:
     """Accepted within the window, claimed by policy or not; no longer, though it waits on."""
-    async with open_stores(emptied, window=0.4) as stores:
+    async with open_stores(emptied, window=60) as stores:
         await stores.queue(Lane.BULK)
         await stores.submissions.accept(a_submission(lane))
         held = await stores.deliveries.claim(10)
@@ -120,7 +120,7 @@ async def test_an_alert_that_is_still_with_policy_holds_back_the_lower_lanes(
         await stores.submissions.claim(10)
         assert lane == (await stores.deliveries.claim(10)).preempted_by
 
-        await asyncio.sleep(0.45)
+        await stores.sql("UPDATE due_submissions SET received_at = received_at - interval '61 s'")
         freed = await stores.deliveries.claim(10)
         assert ([Lane.BULK] * 2, None) == (
             [c.delivery.lane for c in freed.deliveries],

@@ -14,6 +14,7 @@ from posthouse.mail.submission import Submission
 from posthouse.store import StoreFull, StoreRefused, StoreUnavailable
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import _SERVER_SETTINGS, Postgres
+from servers.patience import on_this_machine
 from servers.postgres import with_database
 from servers.stores import Stores, a_submission, open_stores
 
@@ -23,7 +24,7 @@ BOUND_SECONDS = 20.0
 
 async def test_a_server_that_is_not_there_is_said_at_once() -> None:
     async with Postgres("postgresql://posthouse@127.0.0.1:1/posthouse") as nowhere:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(on_this_machine(3)):
             with pytest.raises(StoreUnavailable):
                 await nowhere.run("round_trip")
 
@@ -33,7 +34,7 @@ async def test_a_server_that_says_nothing_keeps_nobody_waiting_for_long() -> Non
     silent = await asyncio.start_server(_say_nothing, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     async with Postgres(f"postgresql://posthouse@127.0.0.1:{port}/posthouse") as stuck:
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(on_this_machine(8)):
             asked = (stuck.run("round_trip") for _ in range(10))
             results = await asyncio.gather(*asked, return_exceptions=True)
     silent.close()
@@ -57,7 +58,7 @@ async def test_a_table_that_is_locked_delays_mail_and_then_is_said(
     emptied: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Statements have a deadline (here a shorter one): what waited is not committed by halves."""
-    monkeypatch.setitem(_SERVER_SETTINGS, "statement_timeout", "700")
+    monkeypatch.setitem(_SERVER_SETTINGS, "statement_timeout", "1500")
     async with open_stores(emptied) as stores:
         await _refuse_while_locked(stores)
 
@@ -74,7 +75,7 @@ async def _refuse_while_locked(stores: Stores) -> None:
     await stores.submissions.accept(a_submission())
     admin = await asyncpg.connect(stores.url)
     await admin.execute("BEGIN; LOCK TABLE due_submissions IN ACCESS EXCLUSIVE MODE")
-    async with asyncio.timeout(BOUND_SECONDS):
+    async with asyncio.timeout(on_this_machine(BOUND_SECONDS)):
         many = (stores.submissions.accept(a_submission()) for _ in range(50))
         results = await asyncio.gather(*many, return_exceptions=True)
     await admin.close()
@@ -92,7 +93,7 @@ async def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
             kept = [a_submission() for _ in range(20)]
             await asyncio.gather(*(stores.submissions.accept(s) for s in kept))
             os.kill(postgres.pid, 9)
-            async with asyncio.timeout(BOUND_SECONDS):
+            async with asyncio.timeout(on_this_machine(BOUND_SECONDS)):
                 with pytest.raises(StoreUnavailable):
                     await _accept_forever(stores, kept)  # its processes live on for a moment
             while postgres.alive:  # noqa: ASYNC110 -- a process ends in its own time

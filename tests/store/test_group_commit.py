@@ -7,6 +7,7 @@ import pytest
 
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.group_commit import GroupCommit
+from servers.patience import on_this_machine
 
 
 class Ledger:
@@ -61,6 +62,7 @@ async def test_what_comes_while_one_is_written_is_written_together(ledger: Ledge
     assert ledger.written == [["a"], ["b", "c", "d"]]
 
 
+@pytest.mark.usefixtures("timeless")
 async def test_one_that_may_wait_writes_what_comes_meanwhile_in_one_batch(ledger: Ledger) -> None:
     commit = GroupCommit(ledger.write, most_items=100, linger_seconds=0.2)
     ledger.go.set()
@@ -158,7 +160,7 @@ async def test_those_in_a_hurry_wait_for_no_company_in_the_next_batch_either(
             await settle()
         assert ledger.underway == [["a", "b"], ["c!"]]
         ledger.go.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(on_this_machine(5)):
             while len(ledger.written) < 3:
                 await settle()
     assert ledger.underway == [["a", "b"], ["c!"], ["d!", "e!"]]

@@ -14,6 +14,7 @@ from posthouse.mail.submission import Submission
 from posthouse.mail.terms import Committed
 from posthouse.running.identity import earliest_id
 from posthouse.store import StoreRefused
+from servers.patience import on_this_machine
 from servers.stores import Stores, a_submission, fill, open_stores, prepared
 
 
@@ -98,7 +99,7 @@ async def test_high_mail_waits_for_no_batch_of_others(stores: Stores) -> None:
     await other.execute("INSERT INTO contents VALUES ($1, '', '')", bulk.id)
     held_up = asyncio.ensure_future(stores.submissions.accept(bulk))
     await asyncio.sleep(0.1)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(on_this_machine(2)):
         await stores.submissions.accept(high)
     assert not held_up.done()
     await other.close()  # which undoes it

@@ -28,6 +28,7 @@ from posthouse.store.postgres import Postgres
 from posthouse.store.quarantine import Quarantine
 from posthouse.store.schedule import Schedule, ScheduleWatch
 from posthouse.store.submissions import ClaimedSubmission, SubmissionStore
+from servers.patience import on_this_machine
 from servers.stores import ACCOUNT, Stores, a_submission, open_stores, operate, prepared
 
 DUE, WAITS = Committed(is_due=True), Committed(is_due=False)
@@ -232,7 +233,7 @@ async def test_the_watch_makes_it_due_and_tells_its_lane(stores: Stores) -> None
     assert 3590 < await schedule.seconds_to_first() <= 3600
     await let_time_pass(stores)
     stopping, told = asyncio.Event(), asyncio.Queue[Lane]()
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(on_this_machine(20)), asyncio.TaskGroup() as tasks:
         tasks.create_task(ScheduleWatch(schedule, told.put_nowait).run(stopping))
         assert Lane.LOW is await told.get()
         stopping.set()

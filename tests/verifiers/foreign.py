@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from os import environ, geteuid
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import dns.exception
 import dns.resolver
 
 from posthouse.mail.dkim_key import zone_text
-from servers.debian import CannotInstall, install
+from servers.debian import CannotInstall, has_perl_module, install
 from servers.dns_stub import DnsStub, dns_stub
 from servers.missing import missing
 
@@ -188,13 +189,9 @@ def need_programs() -> None:
     if geteuid() != 0:
         missing("a name server at port 53, which OpenDKIM asks", "only root may open it")
     try:
-        if shutil.which("opendkim-testmsg") is None:
-            install("opendkim-tools")
+        install("opendkim-tools", unless=lambda: shutil.which("opendkim-testmsg"))
         for module, package in _MODULES.items():
-            if subprocess.run(
-                ["perl", f"-M{module}", "-e1"], capture_output=True, check=False
-            ).returncode:
-                install(package)
+            install(package, unless=partial(has_perl_module, module))
     except CannotInstall as reason:
         missing("OpenDKIM, Mail::DKIM or Mail::SPF", str(reason))
 

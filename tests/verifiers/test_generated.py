@@ -20,7 +20,7 @@ from verifiers.writing import Sample
 FEW, MANY = 10, 200
 SEED = 20261129
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass(frozen=True, slots=True)

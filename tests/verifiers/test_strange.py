@@ -19,7 +19,7 @@ UNREADABLE = (
 # dkimpy does not take out the blank in "From :", as RFC 6376 section 3.4.2 wants.
 MISREAD = {"fields: an author behind a blank"}
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture
