@@ -19,7 +19,6 @@ from dispatcher.router import MxResolver
 from dispatcher.timeouts import Timeouts
 from posthouse.mail.outcome import Deferred, Delivered
 from servers.mx import Manners, Mx, Peer, mx, polite
-from servers.patience import on_this_machine
 
 MESSAGE = Envelope("s@relay.example", ("x@mx.example",), b"Subject: hi\r\n\r\n", b"text\r\n")
 
@@ -130,7 +129,7 @@ FAILURES = [
 def patience(request: pytest.FixtureRequest) -> float:
     """Short where the host is silent."""
     name = request.node.callspec.params["failing"]
-    return on_this_machine(0.2) if name.startswith(("silent", "stalls")) else 15.0
+    return 0.5 if name.startswith(("silent", "stalls")) else 15.0
 
 
 @pytest.fixture(params=FAILURES)

@@ -11,11 +11,12 @@ import time
 from collections.abc import Awaitable, Callable
 
 _TIMES_SLOWER = 6.0
+_LEAST_SECONDS = 60.0
 
 
 def on_this_machine(seconds: float) -> float:
     """What a promise of *seconds* may come to where others have most of the processors."""
-    return seconds * _TIMES_SLOWER
+    return max(seconds * _TIMES_SLOWER, _LEAST_SECONDS)
 
 
 async def until(condition: Callable[[], bool], within: float = 15.0) -> None:
