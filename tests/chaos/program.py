@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from servers.forking import Forked, can_fork
 from servers.patience import on_this_machine
 
 POSTHOUSE = Path(sys.executable).with_name("posthouse")
@@ -32,7 +33,7 @@ class Program:
         self._env = {**_surroundings(), **env}
         self._log = log
         self._health = health
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -76,11 +77,16 @@ class Program:
 
     def launch(self) -> None:
         """Start it without waiting for anything."""
-        with self._log.open("ab") as said:
+        with self._log.open("ab") as said, Path(os.devnull).open("rb") as nothing:
+            program, *arguments = self._command
+            if program == str(POSTHOUSE) and can_fork(self._env):
+                streams = (nothing.fileno(), said.fileno(), said.fileno())
+                self._child = Forked(arguments, self._env, streams)
+                return
             self._child = subprocess.Popen(
                 self._command,
                 env=self._env,
-                stdin=subprocess.DEVNULL,
+                stdin=nothing,
                 stdout=said,
                 stderr=said,
                 preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 -- one system call, no locks

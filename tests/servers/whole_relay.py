@@ -4,17 +4,15 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from servers.forking import Forked
 from servers.patience import eventually_says, on_this_machine
 from servers.posthouse_command import call
 
-PROGRAM = (sys.executable, "-c", "from command.cli import main; main()")
 ENVIRON = {n: v for n, v in os.environ.items() if not n.startswith("POSTHOUSE_")}
 # Every signature is verified before it leaves.
 ENVIRON["POSTHOUSE_DKIM_VERIFY_ONE_IN"] = "1"
@@ -24,16 +22,12 @@ ANY = "127.0.0.1:0"
 @contextmanager
 def running(*arguments: str, **environ: str) -> Iterator[dict[str, Any]]:
     """A program, and what it says when it is ready; stopped at the end."""
-    with subprocess.Popen(
-        [*PROGRAM, *arguments],
-        env=ENVIRON | environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as child:
-        assert child.stdout is not None
+    reading, writing = os.pipe()
+    with open(reading) as said, open(os.devnull, "r+b") as nothing:  # noqa: PTH123 -- a descriptor
+        child = Forked(arguments, ENVIRON | environ, (nothing.fileno(), writing, nothing.fileno()))
+        os.close(writing)
         try:
-            yield json.loads(child.stdout.readline())
+            yield json.loads(said.readline())
         finally:
             child.send_signal(signal.SIGTERM)
             child.wait(on_this_machine(60))
