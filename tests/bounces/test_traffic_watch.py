@@ -20,7 +20,7 @@ from posthouse.store.deliveries import Settlement
 from posthouse.store.streams import StreamStore
 from posthouse.store.traffic_reports import TrafficReports
 from posthouse.traffic.measures import MEASURES
-from servers.patience import eventually
+from servers.patience import eventually, on_this_machine
 from servers.stores import ACCOUNT, Stores, a_submission, an_attempt, open_stores, prepared
 
 DAY = timedelta(days=1)
@@ -71,7 +71,7 @@ class Counted:
                 await eventually(self.all_read, within=10)
             finally:
                 stopping.set()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(on_this_machine(5)):
                     await asyncio.wait([running])
 
     async def all_read(self) -> bool:

@@ -24,6 +24,7 @@ from onebox.postgres_binaries import find_binaries
 from posthouse.store import StoreUnavailable
 from posthouse.store.postgres import Postgres
 from servers.patience import on_this_machine
+from servers.posthouse_command import call
 
 MESSAGES = 300
 # Some is put off, so that it is still to be sent when the backup is made.
@@ -58,8 +59,10 @@ def _run(*command: str | Path, **environ: str) -> str:
 def _posthouse(relay: Onebox, *arguments: str | Path) -> str:
     """What a command about *relay* says."""
     key = base64.b64encode(relay._key).decode()
-    data = relay.folder / "data"
-    return _run(POSTHOUSE, "--data", data, *arguments, POSTHOUSE_SECRET_KEY=key)
+    data = ("--data", str(relay.folder / "data"))
+    done = call(*data, *map(str, arguments), POSTHOUSE_SECRET_KEY=key)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def dumped(relay: Onebox, target: Path) -> None:
