@@ -77,16 +77,8 @@ class Story:
         made = json.loads(
             self._stage.ask(
                 *("credential", "create", "--json", "--account", account),
-                *(
-                    "--lane",
-                    "bulk",
-                    "--highest-lane",
-                    "very-high",
-                    "--domain",
-                    domain,
-                    "--note",
-                    "made by posthouse demo",
-                ),
+                *("--lane", "bulk", "--highest-lane", "very-high"),
+                *("--domain", domain, "--note", "made by posthouse demo"),
             )
         )
         published = {record["name"]: record["value"] for record in made["records"]}
