@@ -43,4 +43,5 @@ def test_messages_are_found_and_shown_in_pages(posthouse: Command, database: str
     rest = posthouse("find", "--to", *ann, "--cursor", page["cursor"]).stdout
     assert (True, False) == (older.hex in rest, newer.hex in rest)
     assert "no message was found" in posthouse("find", "--from", "x@y.example").stdout
+    assert "nobody" in posthouse("find", "--account", "nobody", status=1).stderr
     assert "tag needs account" in posthouse("find", "--tag", "may", status=1).stderr

@@ -10,10 +10,12 @@ from uuid import UUID
 import click
 
 from command.context import data_option, json_option, print_json, with_store
+from command.provisioning import account_id
 from command.table import print_line, print_table
 from posthouse.mail.message_query import MessageQuery, UnusableQuery, cursor_in
 from posthouse.mail.message_state import MessageState
 from posthouse.mail.reply import escaped
+from posthouse.store.accounts import AccountStore
 from posthouse.store.message_search import FoundMessage, MessagePage, MessageSearch
 from posthouse.store.postgres import Postgres
 
@@ -53,6 +55,8 @@ def find(limit: int, cursor: str | None, *, as_json: bool, **words: str | None) 
     query, before = query_of(words, cursor)
 
     async def work(database: Postgres) -> MessagePage:
+        if query.account is not None:  # a search for one that does not exist finds nothing
+            await account_id(AccountStore(database), query.account)
         return await whole_page(MessageSearch(database), query, limit, before)
 
     _print(with_store(work), as_json=as_json)
