@@ -12,6 +12,7 @@ _COMMANDS = {
     "migrate": ("setup", "Bring the database to the schema of this version."),
     "account": ("account", "Create, list, hold and release accounts; what each hears of failures."),
     "stream": ("stream", "Lists and mailings: settings, statistics and billing of their mail."),
+    "webhook": ("webhook", "Endpoints that are told of events over HTTP."),
     "profile": (
         "profile_commands",
         "How mail of a user is treated: presets, and profiles of accounts.",

@@ -35,6 +35,7 @@ from posthouse.store.credentials import SecretTaken
 from posthouse.store.new_client import BounceAddressForbidden
 from posthouse.store.postgres import Postgres
 from posthouse.store.secret_check import WrongSecretKey, keep_secret_check
+from posthouse.store.webhook_endpoints import NoRoomForWebhook
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,10 +82,11 @@ def _remember_data(ctx: click.Context, param: click.Parameter, value: str | None
 def settings() -> InstallationSettings:
     """The installation's settings from the environment; a mistake in them ends the command."""
     with friendly_errors():
-        return load(InstallationSettings, os.environ, also_known=_known_names)
+        return load(InstallationSettings, os.environ, also_known=known_settings)
 
 
-def _known_names() -> frozenset[str]:
+def known_settings() -> frozenset[str]:
+    """Every variable that some program reads."""
     from onebox.all_settings import known_names  # noqa: PLC0415 -- brings every service with it
 
     return known_names()
@@ -158,7 +160,7 @@ def friendly_errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
     except (BounceAddressInside, BounceAddressForbidden, NoNameservers) as error:
         raise click.ClickException(str(error)) from error
-    except (NoCredential, UnusableName, UnusableSecret, SecretTaken) as error:
+    except (NoCredential, UnusableName, UnusableSecret, SecretTaken, NoRoomForWebhook) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -1,12 +1,35 @@
 """Settings of the webhooks service."""
 
-from posthouse.running.common_settings import WithSecretKey
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated
+
+from pydantic import Field
+
+from posthouse.running.common_settings import Separated, WithSecretKey
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import Settings
 
 
 class WithWebhooks(Settings):
     """Settings for telling customers, in every form of deployment."""
+
+    webhook_allow_http: bool = False
+    """Whether endpoints may be called without TLS, as http://. What they are told can then be read
+    and changed on its way."""
+
+    webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Separated] = ()
+    """Networks, such as 10.1.0.0/16, with commas between them, whose addresses endpoints may have
+    although they are not of the public internet. Customers choose URLs: do not name a network with
+    anything that trusts this machine. Default: none, and no request goes to a private, loopback or
+    link-local address."""
+
+    webhook_timeout_seconds: Annotated[float, Field(ge=1, le=30)] = 10.0
+    """How long a request to an endpoint may take, from its connection to the end of the answer."""
+
+    webhook_pause_hours: Annotated[float, Field(gt=0, le=168)] = 24.0
+    """An endpoint that has failed for so long, and at least 20 times in a row, is paused: nothing
+    is sent to it until `posthouse webhook resume`, and its account hears of it at its alert
+    address."""
 
 
 class WebhooksSettings(ProgramSettings, WithSecretKey, WithWebhooks):

@@ -1,12 +1,39 @@
 """Builds the webhooks service from its settings."""
 
+from datetime import timedelta
+
+from posthouse.mail.secret import Purpose, derive
 from posthouse.running.event_reader import EventReader
 from posthouse.running.program import Resources, Services
+from webhooks.batch_sender import WebhookSender
+from webhooks.core.endpoint_pace import PauseRule
+from webhooks.delivery import BatchDelivery
+from webhooks.fan_out import FanOut
+from webhooks.http_post import HttpPost
 from webhooks.settings import WebhooksSettings
+
+_LOOK_SECONDS = 1.0  # for events: how long a customer waits for them at most, about
 
 
 def build(settings: WebhooksSettings, resources: Resources) -> Services:
-    """The reader of the events that customers are told."""
-    del settings
-    reader = EventReader(resources.database.alone(connections=2), ())
-    return Services(by_name={"webhook-events": reader}, checks={})
+    """The reader of the events that customers are told, and what sends them."""
+    post = HttpPost(
+        seconds=settings.webhook_timeout_seconds,
+        allow_http=settings.webhook_allow_http,
+        allowed=settings.webhook_allowed_networks,
+    )
+    delivery = BatchDelivery(
+        resources.background,
+        post,
+        derive(settings.secret_key.get_secret_value(), Purpose.WEBHOOK_SECRETS),
+        PauseRule(after=timedelta(hours=settings.webhook_pause_hours)),
+    )
+    sender = WebhookSender(resources.background, delivery)
+    database = resources.database.alone(connections=2)
+    fan_out = FanOut(
+        database,
+        keep=timedelta(days=settings.history_retention_days),
+        announce=sender.wake,
+    )
+    reader = EventReader(database, (fan_out,), look_seconds=_LOOK_SECONDS)
+    return Services(by_name={"webhook-events": reader, "webhook-sender": sender}, checks={})

@@ -1547,6 +1547,325 @@ WHERE s.account_id = t.account_id AND s.normal = t.normal AND s.list = 'bounce' 
 RETURNING s.account_id, s.address, s.reason, s.evidence, s.rule, s.version, s.delivery_id,
           s.created_at, s.expires_at;
 
+-- name: find_webhook_wishes
+-- Which endpoints are to be told of what: those of all accounts, or $1.
+SELECT e.id, e.account_id, e.dialect, e.kinds, e.streams, e.gather FROM webhook_endpoints e
+WHERE COALESCE(e.id = $1, true);
+
+-- name: find_events_to_tell
+-- Those after ($1, $2) up to ($3, $4), of the accounts $5 and the kinds $6, in the order of their commits.
+SELECT e.id
+FROM witness w
+CROSS JOIN LATERAL (
+    SELECT e.id, e.xid FROM events e
+    WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
+      AND e.account_id = ANY($5::uuid[]) AND e.kind = ANY($6::text[])
+) e
+ORDER BY e.xid, e.id;
+
+-- name: gather_events_to_tell
+-- The facts beside the events $1. The number of each among those of its message, in the order of their
+-- commits, never changes: nothing appears before an event that is told. Mail of our own is nobody's.
+WITH asked AS (
+    SELECT e.* FROM unnest($1::uuid[]) AS t(id)
+    CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.id = t.id OFFSET 0) e
+), numbered AS (
+    SELECT f.id, f.incarnation, f.xid, row_number() OVER message AS sequence,
+           max(CASE WHEN f.kind = 'prepared' THEN f.detail->>'message_id' END) OVER message AS message_id
+    FROM (SELECT DISTINCT submission_id FROM asked) a
+    CROSS JOIN LATERAL (
+        SELECT * FROM events f WHERE f.submission_id = a.submission_id OFFSET 0
+    ) f
+    WINDOW message AS (PARTITION BY f.submission_id ORDER BY f.incarnation, f.xid, f.id)
+)
+SELECT e.id, e.at, e.account_id, e.submission_id, e.delivery_id, e.kind, e.detail, a.name AS account,
+       n.sequence, n.message_id, s.sender, s.recipients, s.subject, s.attributes,
+       COALESCE(e.detail->>'recipient', v.recipient) AS recipient, v.kind AS recipient_kind
+FROM asked e
+JOIN numbered n ON n.id = e.id
+JOIN accounts a ON a.id = e.account_id
+CROSS JOIN LATERAL (
+    SELECT * FROM submissions s
+    WHERE s.id = e.submission_id AND s.credential_id <> '00000000-0000-0000-0000-000000000000'
+    OFFSET 0
+) s
+LEFT JOIN LATERAL (SELECT recipient, kind FROM deliveries v WHERE v.id = e.delivery_id OFFSET 0) v ON true
+ORDER BY n.incarnation, n.xid, n.id;
+
+-- name: add_webhook_batches
+-- They are given up after $2. Those of an endpoint that gathers are due at the next multiple of its time.
+INSERT INTO webhook_batches (endpoint_id, due_at, expires_at, oldest_at, ids, kinds, body)
+SELECT endpoint_id,
+       CASE WHEN gather > interval '0' AND NOT is_replay
+            THEN date_bin(gather, now(), '2000-01-01 00:00:00+00') + gather ELSE now() END,
+       now() + $2::interval, oldest_at, ids, kinds, body
+FROM unnest($1::webhook_batch_row_1[]);
+
+-- name: find_due_webhooks
+-- Endpoints that something may be sent to now.
+SELECT e.id FROM webhook_endpoints e
+WHERE e.paused_at IS NULL AND COALESCE(e.retry_at <= now(), true)
+  AND (SELECT true FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at <= now() LIMIT 1)
+UNION
+SELECT b.endpoint_id FROM webhook_batches b WHERE b.is_test AND b.due_at <= now();
+
+-- name: claim_webhook_batch
+-- The batch of the endpoint $1 that has been due for longest, leased for $2. Those behind it come along,
+-- if none of them was ever sent, while they have no more than $3 events and $4 octets together. While the
+-- endpoint fails, one at a time is sent to it.
+WITH endpoint AS (
+    SELECT * FROM webhook_endpoints WHERE id = $1
+), due AS (
+    SELECT b.id, b.claim, b.is_test, b.due_at, cardinality(b.ids) AS events, octet_length(b.body) AS octets
+    FROM endpoint e
+    CROSS JOIN LATERAL (
+        SELECT * FROM webhook_batches b
+        WHERE b.endpoint_id = e.id AND b.due_at <= now()
+          AND (b.is_test OR e.paused_at IS NULL AND COALESCE(e.retry_at <= now(), true))
+        ORDER BY b.due_at LIMIT 40 FOR UPDATE SKIP LOCKED
+    ) b
+), next AS (
+    SELECT * FROM due ORDER BY is_test DESC, due_at, id LIMIT 1
+), fitting AS (
+    SELECT d.id, sum(d.events) OVER line AS events, sum(d.octets) OVER line AS octets
+    FROM due d, next n WHERE d.claim = 0 AND n.claim = 0 AND NOT d.is_test AND NOT n.is_test
+    WINDOW line AS (ORDER BY d.due_at, d.id)
+), others AS (
+    DELETE FROM webhook_batches b
+    WHERE b.id = ANY(ARRAY(SELECT f.id FROM fitting f, next n
+                           WHERE f.events <= $3 AND f.octets <= $4 AND f.id <> n.id))
+    RETURNING b.id, b.due_at, b.oldest_at, b.ids, b.kinds, b.body
+), together AS (
+    SELECT min(oldest_at) AS oldest_at, string_agg(body, ','::bytea ORDER BY due_at, id) AS body,
+           ARRAY(SELECT i FROM others o, unnest(o.ids) WITH ORDINALITY AS u(i, n)
+                 ORDER BY o.due_at, o.id, n) AS ids,
+           ARRAY(SELECT DISTINCT unnest(kinds) FROM others) AS kinds
+    FROM others
+), probing AS (
+    UPDATE webhook_endpoints SET retry_at = now() + $2::interval
+    WHERE id = $1 AND failing_since IS NOT NULL AND (SELECT NOT is_test FROM next)
+)
+UPDATE webhook_batches b
+SET claim = b.claim + 1, leased = true, due_at = now() + $2::interval,
+    oldest_at = LEAST(b.oldest_at, t.oldest_at),
+    ids = CASE WHEN t.body IS NULL THEN b.ids ELSE b.ids || t.ids END,
+    kinds = CASE WHEN t.body IS NULL THEN b.kinds
+                 ELSE ARRAY(SELECT DISTINCT unnest(b.kinds || t.kinds)) END,
+    body = CASE WHEN t.body IS NULL THEN b.body ELSE b.body || ','::bytea || t.body END
+FROM next n, together t, endpoint e
+WHERE b.id = ANY(ARRAY(SELECT id FROM next))
+RETURNING b.id, b.claim, b.tries, b.made_at, b.is_test, cardinality(b.ids) AS events, b.body,
+          e.url, e.dialect, e.sealed, CASE WHEN e.old_until > now() THEN e.old_sealed END AS old_sealed,
+          e.sealed_fields, e.failures, e.failing_since IS NOT NULL AS failing, e.account_id;
+
+-- name: end_webhook_batch
+-- It was taken, or is given up, under its claim. $8: the endpoint answers as it should.
+WITH ended AS (
+    DELETE FROM webhook_batches WHERE id = $1 AND claim = $2
+    RETURNING id, endpoint_id, cardinality(ids) AS events, tries
+), attempted AS (
+    INSERT INTO webhook_attempts (endpoint_id, batch_id, events, number, result, status, milliseconds)
+    SELECT $3, $1, $4, $9, $5, $6, $7
+), well AS (
+    UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, retry_at = NULL
+    WHERE id = $3 AND $8 AND failures > 0
+)
+SELECT id FROM ended;
+
+-- name: retry_webhook_batch
+-- It was not taken, under its claim. $8: after so long it is due again; null: it stays the first of its
+-- endpoint, to which nothing is sent for $9. What the endpoint has failed since, and how often in a row.
+WITH kept AS (
+    UPDATE webhook_batches
+    SET leased = false, tries = tries + 1, due_at = COALESCE(now() + $8::interval, LEAST(made_at, now()))
+    WHERE id = $1 AND claim = $2
+    RETURNING id
+), attempted AS (
+    INSERT INTO webhook_attempts (endpoint_id, batch_id, events, number, result, status, milliseconds)
+    VALUES ($3, $1, $4, $10, $5, $6, $7)
+)
+UPDATE webhook_endpoints
+SET failures = failures + 1,
+    failing_since = CASE WHEN $9::interval IS NULL THEN failing_since ELSE COALESCE(failing_since, now()) END,
+    retry_at = CASE WHEN $9 IS NULL THEN retry_at ELSE now() + $9 END
+WHERE id = $3
+RETURNING failures, now() - failing_since AS failing_for;
+
+-- name: pause_failing_webhook
+-- The account hears of it: by an event, as of every alert.
+WITH paused AS (
+    UPDATE webhook_endpoints SET paused_at = now(), paused_for = $2
+    WHERE id = $1 AND paused_at IS NULL
+    RETURNING id, account_id, url, failing_since
+)
+INSERT INTO events (id, account_id, submission_id, kind, detail)
+SELECT new_id(), account_id, new_id(), 'alerted',
+       jsonb_build_object('alert', 'webhook_paused', 'endpoint', id, 'url', url, 'reason', $2::text,
+                          'since', failing_since)
+FROM paused
+RETURNING id;
+
+-- name: bury_webhook_batches
+-- At most $1 of those that were tried, or waited, for too long.
+WITH gone AS (
+    DELETE FROM webhook_batches b
+    WHERE b.id = ANY(ARRAY(SELECT id FROM webhook_batches
+                           WHERE expires_at <= now() AND (NOT leased OR due_at <= now())
+                           ORDER BY expires_at LIMIT $1))
+    RETURNING b.*
+), buried AS (
+    INSERT INTO webhook_dead_letters (id, endpoint_id, oldest_at, ids, kinds, body)
+    SELECT g.id, g.endpoint_id, g.oldest_at, g.ids, g.kinds, g.body
+    FROM gone g JOIN webhook_endpoints e ON e.id = g.endpoint_id WHERE NOT g.is_test
+)
+SELECT endpoint_id, cardinality(ids) AS events FROM gone;
+
+-- name: forget_webhook_attempts
+DELETE FROM webhook_attempts WHERE id = ANY(ARRAY(
+    SELECT id FROM webhook_attempts WHERE id < first_id_of(now() - $1::interval) ORDER BY id LIMIT $2
+)) RETURNING id;
+
+-- name: forget_webhook_dead_letters
+DELETE FROM webhook_dead_letters WHERE id = ANY(ARRAY(
+    SELECT id FROM webhook_dead_letters WHERE died_at < now() - $1::interval ORDER BY died_at LIMIT $2
+)) RETURNING id;
+
+-- name: count_webhook_backlog
+-- By what the batches wait for: events, and the age of the oldest in seconds.
+SELECT CASE WHEN e.paused_at IS NOT NULL THEN 'paused' WHEN e.failing_since IS NOT NULL THEN 'failing'
+            ELSE 'waiting' END AS state,
+       COALESCE(sum(b.events), 0) AS events,
+       COALESCE(EXTRACT(epoch FROM now() - min(b.oldest_at)), 0)::float8 AS age
+FROM webhook_endpoints e
+CROSS JOIN LATERAL (
+    SELECT sum(cardinality(ids)) AS events, min(oldest_at) AS oldest_at
+    FROM webhook_batches b WHERE b.endpoint_id = e.id
+) b
+GROUP BY 1;
+
+-- name: create_webhook
+-- Nothing, where the account has $9 of them.
+INSERT INTO webhook_endpoints (account_id, url, dialect, kinds, streams, gather, sealed, sealed_fields, note)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $10
+WHERE (SELECT count(*) FROM webhook_endpoints WHERE account_id = $1) < $9
+RETURNING id;
+
+-- name: list_webhooks
+-- Those of the account $1, or the one $2, or all; with what waits for them.
+SELECT e.id, e.account_id, a.name AS account, e.url, e.dialect, e.kinds, e.streams, e.gather, e.note,
+       e.created_at, e.paused_at, e.paused_for, e.failures, e.failing_since, e.retry_at,
+       e.old_until > now() AS has_two_secrets, e.sealed_fields IS NOT NULL AS has_fields,
+       COALESCE(b.events, 0) AS waiting, b.oldest_at, COALESCE(d.events, 0) AS dead
+FROM webhook_endpoints e
+JOIN accounts a ON a.id = e.account_id
+CROSS JOIN LATERAL (
+    SELECT sum(cardinality(ids)) AS events, min(oldest_at) AS oldest_at
+    FROM webhook_batches b WHERE b.endpoint_id = e.id
+) b
+CROSS JOIN LATERAL (
+    SELECT sum(cardinality(ids)) AS events FROM webhook_dead_letters d WHERE d.endpoint_id = e.id
+) d
+WHERE COALESCE(e.account_id = $1, true) AND COALESCE(e.id = $2, true)
+ORDER BY a.name, e.created_at, e.id;
+
+-- name: change_webhook
+-- What is null stays.
+UPDATE webhook_endpoints
+SET url = COALESCE($2, url), kinds = COALESCE($3, kinds), streams = COALESCE($4, streams),
+    gather = COALESCE($5, gather), sealed_fields = CASE WHEN $6 THEN $7 ELSE sealed_fields END,
+    note = COALESCE($8, note), dialect = COALESCE($9, dialect)
+WHERE id = $1 RETURNING id;
+
+-- name: rotate_webhook_secret
+-- The one before signs as well for $3.
+UPDATE webhook_endpoints SET old_sealed = sealed, old_until = now() + $3::interval, sealed = $2
+WHERE id = $1 RETURNING id;
+
+-- name: pause_webhook
+UPDATE webhook_endpoints SET paused_at = now(), paused_for = $2
+WHERE id = $1 AND paused_at IS NULL RETURNING id;
+
+-- name: resume_webhook
+-- It is tried at once.
+UPDATE webhook_endpoints
+SET paused_at = NULL, paused_for = NULL, failures = 0, failing_since = NULL, retry_at = NULL
+WHERE id = $1 AND (paused_at IS NOT NULL OR failing_since IS NOT NULL) RETURNING id;
+
+-- name: delete_webhook
+DELETE FROM webhook_endpoints WHERE id = $1 RETURNING id;
+
+-- name: delete_webhook_batches
+DELETE FROM webhook_batches WHERE id = ANY(ARRAY(
+    SELECT id FROM webhook_batches WHERE endpoint_id = $1 LIMIT $2
+)) RETURNING id;
+
+-- name: delete_webhook_dead_letters
+DELETE FROM webhook_dead_letters WHERE id = ANY(ARRAY(
+    SELECT id FROM webhook_dead_letters WHERE endpoint_id = $1 LIMIT $2
+)) RETURNING id;
+
+-- name: add_webhook_test
+INSERT INTO webhook_batches (id, endpoint_id, due_at, expires_at, is_test, oldest_at, ids, kinds, body)
+VALUES ($1, $2, now(), now() + interval '1 minute', true, now(), ARRAY[$1::uuid], '{test}', $3)
+RETURNING id;
+
+-- name: find_webhook_attempt
+SELECT id, batch_id, at, events, number, result, status, milliseconds FROM webhook_attempts
+WHERE endpoint_id = $1 AND batch_id = $2 ORDER BY id DESC LIMIT 1;
+
+-- name: list_webhook_attempts
+-- The newest $3 before the id $2 (null: of all).
+SELECT id, batch_id, at, events, number, result, status, milliseconds FROM webhook_attempts
+WHERE endpoint_id = $1 AND COALESCE(id < $2, true)
+ORDER BY id DESC LIMIT $3;
+
+-- name: revive_webhook_dead_letters
+-- At most $6 of the endpoint $1: those that have an event of the kinds $4 and one of the ids $5 (of each:
+-- none means all), the oldest of which is between $2 and $3. They are tried for $7 again.
+WITH gone AS (
+    DELETE FROM webhook_dead_letters WHERE id = ANY(ARRAY(
+        SELECT id FROM webhook_dead_letters
+        WHERE endpoint_id = $1 AND oldest_at >= $2 AND oldest_at < $3
+          AND (cardinality($4::text[]) = 0 OR kinds && $4)
+          AND (cardinality($5::uuid[]) = 0 OR ids && $5)
+        ORDER BY id LIMIT $6
+    )) RETURNING *
+)
+INSERT INTO webhook_batches (id, endpoint_id, due_at, expires_at, claim, oldest_at, ids, kinds, body)
+SELECT id, endpoint_id, now(), now() + $7::interval, 1, oldest_at, ids, kinds, body FROM gone
+RETURNING cardinality(ids) AS events;
+
+-- name: ask_for_webhook_replay
+INSERT INTO webhook_replays (endpoint_id, after_id, until_id, kinds, ids)
+SELECT id, first_id_of($2), first_id_of($3), $4, $5 FROM webhook_endpoints WHERE id = $1
+RETURNING id;
+
+-- name: claim_webhook_replay
+SELECT r.*, e.account_id FROM webhook_replays r
+LEFT JOIN webhook_endpoints e ON e.id = r.endpoint_id
+ORDER BY r.id LIMIT 1 FOR UPDATE OF r SKIP LOCKED;
+
+-- name: read_events_to_replay
+-- Looks at the next $3 events after the id $1 and before $2: those of the account $4, of the kinds $5, and
+-- that have, or whose message has, one of the ids $6 (none: all). The last row has how far it looked.
+WITH looked AS MATERIALIZED (
+    SELECT id, account_id, submission_id, kind FROM events
+    WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3
+)
+SELECT id, false AS is_end FROM (
+    SELECT id FROM looked
+    WHERE account_id = $4 AND kind = ANY($5::text[])
+      AND (cardinality($6::uuid[]) = 0 OR id = ANY($6) OR submission_id = ANY($6))
+) f
+UNION ALL
+SELECT (SELECT id FROM looked ORDER BY id DESC LIMIT 1), true WHERE (SELECT count(*) FROM looked) = $3;
+
+-- name: move_webhook_replay
+UPDATE webhook_replays SET after_id = $2 WHERE id = $1;
+
+-- name: end_webhook_replay
+DELETE FROM webhook_replays WHERE id = $1;
+
 -- name: write_audit
 INSERT INTO audit (actor, action, account_id, detail) VALUES ($1, $2, $3, $4);
 

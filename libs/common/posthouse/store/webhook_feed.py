@@ -1,0 +1,146 @@
+"""Events on their way to the endpoints of customers: what is to be told, as batches.
+
+The batches of a page of events and the cursor behind it are written in one transaction, so each
+event is in one batch of each endpoint that wants it.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from posthouse.mail.submission import Attributes
+from posthouse.store.event_feed import EventPage, FeedReader, moving
+from posthouse.store.postgres import Postgres
+from posthouse.store.queries import QUERIES
+from posthouse.webhooks.event_batch import KEEP_TRYING, NewBatch, WebhookWish
+from posthouse.webhooks.occurrence import Occurrence
+
+READER = FeedReader("webhooks", lock=0x776562686F6F6B73)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPart:
+    """A part of what an endpoint is to be told once more."""
+
+    wish: WebhookWish | None  # None: the endpoint is gone
+    ids: Sequence[UUID]  # of events
+
+
+class WebhookFeed:
+    """The statements of the consumer of events."""
+
+    def __init__(self, database: Postgres) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def moving(self, page: EventPage) -> AsyncIterator["FeedTurn | None"]:
+        """A transaction that moves past *page*; None where another process has the turn."""
+        async with moving(self._database, READER, page.after, page.last) as connection:
+            yield None if connection is None else FeedTurn(connection)
+
+    @asynccontextmanager
+    async def replaying(self, kinds: Sequence[str], most: int) -> AsyncIterator[Any]:
+        """A transaction in which a part of a replay is told; None where there is none.
+
+        It gives a `FeedTurn` and a `ReplayPart`: of *most* events that were looked at, those that
+        were asked for. Kinds that were not named are *kinds*.
+        """
+        async with self._database.connection() as connection, connection.transaction():
+            asked = await connection.fetchrow(QUERIES["claim_webhook_replay"])
+            if asked is None:
+                yield None
+                return
+            turn = FeedTurn(connection)
+            wishes = await turn.wishes(asked["endpoint_id"])
+            rows = await connection.fetch(
+                QUERIES["read_events_to_replay"],
+                *(asked["after_id"], asked["until_id"], most, asked["account_id"]),
+                *(asked["kinds"] or list(kinds), asked["ids"]),
+            )
+            yield (
+                turn,
+                ReplayPart(
+                    wishes[0] if wishes else None, [r["id"] for r in rows if not r["is_end"]]
+                ),
+            )
+            end = next((row["id"] for row in rows if row["is_end"]), None)
+            if end is None or not wishes:
+                await connection.execute(QUERIES["end_webhook_replay"], asked["id"])
+            else:
+                await connection.execute(QUERIES["move_webhook_replay"], asked["id"], end)
+
+
+class FeedTurn:
+    """What is asked and written within one transaction."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def wishes(self, endpoint_id: UUID | None = None) -> list[WebhookWish]:
+        """Of all endpoints, or of that one."""
+        rows = await self._connection.fetch(QUERIES["find_webhook_wishes"], endpoint_id)
+        return [_wish(row) for row in rows]
+
+    async def ids(
+        self, page: EventPage, accounts: Iterable[UUID], kinds: Iterable[str]
+    ) -> list[UUID]:
+        """The events of *page* that may be told, in the order of their commits."""
+        bounds = page.after.xid, page.after.id, page.last.xid, page.last.id
+        rows = await self._connection.fetch(
+            QUERIES["find_events_to_tell"], *bounds, list(accounts), list(kinds)
+        )
+        return [row["id"] for row in rows]
+
+    async def occurrences(self, ids: Sequence[UUID]) -> list[tuple[UUID, Occurrence]]:
+        """Those events, in the order of their commits, each with its account."""
+        rows = await self._connection.fetch(QUERIES["gather_events_to_tell"], ids)
+        return [(row["account_id"], _occurrence(row)) for row in rows]
+
+    async def add(self, batches: Iterable[NewBatch]) -> None:
+        """Let *batches* be sent."""
+        rows = [
+            (
+                *(b.wish.endpoint_id, b.wish.gather, b.is_replay),
+                *(b.oldest_at, list(b.ids), list(b.kinds), b.body),
+            )
+            for b in batches
+        ]
+        if rows:
+            await self._connection.fetch(QUERIES["add_webhook_batches"], rows, KEEP_TRYING)
+
+
+def _wish(row: Any) -> WebhookWish:
+    return WebhookWish(
+        endpoint_id=row["id"],
+        account_id=row["account_id"],
+        dialect=row["dialect"],
+        kinds=frozenset(row["kinds"]),
+        streams=frozenset(row["streams"]),
+        gather=row["gather"],
+    )
+
+
+def _occurrence(row: Any) -> Occurrence:
+    asked = Attributes.from_json(row["attributes"])
+    return Occurrence(
+        id=row["id"],
+        kind=row["kind"],
+        at=row["at"],
+        sequence=row["sequence"],
+        account=row["account"],
+        submission_id=row["submission_id"],
+        delivery_id=row["delivery_id"],
+        recipient=row["recipient"] or "",
+        recipient_kind=row["recipient_kind"] or "to",
+        recipients=row["recipients"],
+        sender=row["sender"],
+        subject=row["subject"] or "",
+        message_id=row["message_id"] or "",
+        tags=asked.tags,
+        stream=asked.stream,
+        campaign=asked.campaign,
+        metadata=asked.metadata,
+        detail=row["detail"] or {},
+    )

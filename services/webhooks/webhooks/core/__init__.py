@@ -1,0 +1,1 @@
+"""Decisions of the webhooks service: without I/O, clock or chance."""
