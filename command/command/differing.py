@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from command.rehearsal import RehearsedAdmission, RehearsedPreparation, header_changes
+from command.timeline_text import tracked_text
 from ingest.core.refusals import Refusal
 from policy.core.decision import Plan
 from posthouse.mail.message import Header
@@ -23,6 +24,7 @@ class Outcome:
     tags: tuple[str, ...] = ()
     stream: str = ""
     signed: tuple[str, ...] = ()
+    tracked: str = ""
 
 
 def outcome_of(admitted: RehearsedAdmission, prepared: RehearsedPreparation | None) -> Outcome:
@@ -45,12 +47,13 @@ def outcome_of(admitted: RehearsedAdmission, prepared: RehearsedPreparation | No
         attributes.tags,
         attributes.stream,
         tuple(decision.detail["signed"]),
+        tracked_text(decision.detail).removeprefix(", "),
     )
 
 
 def differences(before: Outcome, after: Outcome) -> Iterator[str]:
     """A line for each difference."""
-    for name in ("result", "lane", "tags", "stream", "signed"):
+    for name in ("result", "lane", "tags", "stream", "signed", "tracked"):
         was, now = getattr(before, name), getattr(after, name)
         if was != now:
             yield f"{name}: {_text(was)} -> {_text(now)}"

@@ -198,6 +198,13 @@ def _edits(before: Draft, after: Draft) -> Iterator[str]:
     for number, copy in enumerate(after.copies):
         old = before.copies[min(number, len(before.copies) - 1)]
         yield from header_changes(old.header, copy.header)
+        if copy.tracking and copy.tracking is not old.tracking:
+            to = ", ".join([each.address for each in copy.recipients])
+            body = copy.tracking.body
+            pixel = " and a pixel" if body.has_pixel else ""
+            yield f"links for {escaped(to)}: {len(body.targets)}{pixel}"
+    if after.untracked != before.untracked:
+        yield f"untracked: {escaped(after.untracked)}"
         gone = [r.address for r in old.recipients if r not in copy.recipients]
         if gone and len(after.copies) == len(before.copies):
             yield f"left out: {', '.join(gone)}"

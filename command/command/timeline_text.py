@@ -156,7 +156,15 @@ def _prepared(detail: Mapping[str, Any]) -> str:
     by = f"signed by {' and '.join(signed)}" if signed else "not signed"
     count = detail.get("deliveries", 0)
     note = f" ({detail['note']})" if "note" in detail else ""
-    return f"{count} {'delivery' if count == 1 else 'deliveries'}, {by}{note}"
+    return f"{count} {'delivery' if count == 1 else 'deliveries'}, {by}{tracked_text(detail)}{note}"
+
+
+def tracked_text(detail: Mapping[str, Any]) -> str:
+    """What of a prepared message is tracked, behind a comma; "" for nothing."""
+    tracked = detail.get("tracked") or {}
+    links = tracked.get("links", 0)
+    opens = ", opens tracked" if tracked.get("opens") else ""
+    return f"{opens}, {links} {'link' if links == 1 else 'links'} tracked" if links else opens
 
 
 def _reported(recipient: str, detail: Mapping[str, Any]) -> str:

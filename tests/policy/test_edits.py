@@ -17,9 +17,10 @@ from policy.core import (
     shown_recipients,
     suppressed,
     trace_field,
+    tracked_copies,
 )
 from policy.core.draft import Draft, Rejection, Step
-from policy.core.facts import DomainKeys, Facts, Relay
+from policy.core.facts import DomainKeys, Facts, Relay, TrackingHost
 from policy.core.request import read
 from policy.core.steps import steps_for
 from posthouse.mail.long_lines import has_long_line
@@ -27,6 +28,7 @@ from posthouse.mail.message import Field, Header, has_bare_line_end, split
 from posthouse.mail.repeated_fields import SINGLE
 from posthouse.mail.submission import Attributes, RecipientKind, Submission
 from posthouse.profiles import Profile, preset_names, resolve
+from posthouse.tracking.token import TokenKey
 from servers.stores import a_submission
 
 NOTHING: frozenset[bytes] = frozenset()
@@ -49,6 +51,7 @@ OWN: Mapping[Step, frozenset[bytes] | set[bytes]] = {
     trace_field.add_received: {b"received"},
     suppressed.drop_suppressed: NOTHING,
     named_key.require_named_key: NOTHING,
+    tracked_copies.track: {b"mime-version", b"content-transfer-encoding"},
 }
 ALL_ON = {
     "conformance.repeated_fields": "repair",
@@ -59,7 +62,13 @@ ALL_ON = {
     "priority.fields_show_lane": True,
     "tags.from_subject": True,
 }
-RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
+RELAY = Relay(
+    "relay.example",
+    DomainKeys("relay.example", None, ()),
+    b"k" * 32,
+    b"i" * 32,
+    TrackingHost("https://t.relay.example", TokenKey(0, b"t" * 32)),
+)
 FACTS = Facts(RELAY, {"sender.example": DomainKeys("sender.example", None, ())}, {})
 
 NAMES = [
@@ -70,7 +79,8 @@ NAMES = [
 VALUES = [
     *("jo@sender.example", "Jo <jo@other.example>", '"Doe, Jö" <jo@sender.example>', "<a@b>", "x"),
     *("[tag: a] Hello", "Grüße", "=?none?q?=FC?=", "1 (Highest)", "Sun, 1 Mar 2026 12:30:00 Z"),
-    *("multipart/mixed; boundary=b", "base64", "1.0", "", " ", "\r\n folded\r\n\t", "a" * 999),
+    *("multipart/mixed; boundary=b", "text/html", "base64", "1.0", "", " "),
+    *("\r\n folded\r\n\t", "a" * 999),
     *("word " * 300, "(", '"', "<", ",;", "\x7f\x0b", "=?utf-8?q?=0D=0AX:_y?="),
 ]
 BODIES = [

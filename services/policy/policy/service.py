@@ -196,6 +196,7 @@ class PolicyService:
                             plan.suppressed,
                             plan.detail,
                             plan.sandboxed,
+                            plan.links,
                         )
                     )
                 case Rejection(reason):

@@ -6,7 +6,7 @@ from time import monotonic
 
 import structlog
 
-from policy.core.facts import DomainKeys, Relay
+from policy.core.facts import DomainKeys, Relay, TrackingHost
 from policy.gathering import Gatherer
 from policy.key_rotation import KeyRotation
 from policy.preparing import Preparer
@@ -26,6 +26,7 @@ from posthouse.store.key_rotations import KeyRotations
 from posthouse.store.schedule import Schedule, ScheduleWatch
 from posthouse.store.submissions import SubmissionStore
 from posthouse.store.suppressions import SuppressionStore
+from posthouse.tracking.token import token_keys
 
 log = structlog.get_logger()
 
@@ -105,4 +106,7 @@ def relay(settings: PolicySettings, secret_key: bytes) -> Relay:
         own=DomainKeys(domain, settings.return_path_host or settings.hostname, keys),
         return_path_key=derive(secret_key, Purpose.RETURN_PATHS),
         signed_id_key=derive(secret_key, Purpose.SIGNED_IDS),
+        tracking=TrackingHost(
+            settings.tracking_url, token_keys(secret_key, settings.token_keys[:1])[0]
+        ),
     )

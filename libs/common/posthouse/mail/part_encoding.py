@@ -7,17 +7,13 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
+from posthouse.mail.content_type import TEXT, media_type, parameter
 from posthouse.mail.message import LINE_LIMIT, Header
 from posthouse.mail.transfer_encoding import ENCODED_LINE, quoted_printable
 
 _MOST_DEPTH = 20  # of multiparts inside each other; deeper ones stay as they are
 _NOT_SPLIT = ("multipart/signed", "multipart/encrypted")  # RFC 1847: their octets are what counts
-_TEXT = "text/plain"
 _TRANSFER_ENCODING = "Content-Transfer-Encoding"
-
-_MEDIA_TYPE = re.compile(r"[ \t]*([^ \t;/]+/[^ \t;]+)")
-_PARAMETER = re.compile(r';[ \t]*([^\s=;"]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^\s;]*)')
-_QUOTED_PAIR = re.compile(r"\\(.)")
 
 IsUnfit: TypeAlias = Callable[[bytes], bool]
 """Whether a content must not be sent as it is."""
@@ -45,7 +41,7 @@ def reencode_parts(header: Header, body: bytes, is_unfit: IsUnfit) -> tuple[Head
 
 
 def _reencoded(
-    entity: _Entity, boundaries: tuple[bytes, ...], is_unfit: IsUnfit, unnamed: str = _TEXT
+    entity: _Entity, boundaries: tuple[bytes, ...], is_unfit: IsUnfit, unnamed: str = TEXT
 ) -> _Entity | None:
     """*entity* with a body that is fit, None for one that stays; *boundaries* are around.
 
@@ -55,14 +51,13 @@ def _reencoded(
     if not is_unfit(body):
         return None
     value = header.first("Content-Type") or unnamed
-    media_type = _MEDIA_TYPE.match(value)
-    name = media_type[1].lower() if media_type else _TEXT
+    name = media_type(value)
     if name.startswith("multipart/"):
-        boundary = _boundary(value)
+        boundary = parameter(value, "boundary").encode()
         if name in _NOT_SPLIT or not boundary or len(boundaries) > _MOST_DEPTH:
             return None
         # RFC 2046 section 5.1.5: messages, which must not be encoded.
-        parts = "message/rfc822" if name == "multipart/digest" else _TEXT
+        parts = "message/rfc822" if name == "multipart/digest" else TEXT
         around = (*boundaries, boundary)
         return _Entity(header, b"".join(_split(body, around, is_unfit, parts)))
     if name.startswith("message/"):
@@ -89,15 +84,6 @@ def _leaf(entity: _Entity, boundaries: tuple[bytes, ...]) -> _Entity | None:
 
 def _begins_line(body: bytes, boundary: bytes) -> bool:
     return body.startswith(b"--" + boundary) or b"\r\n--" + boundary in body
-
-
-def _boundary(value: str) -> bytes:
-    """The parameter that divides a multipart; b"" without one."""
-    for name, given in _PARAMETER.findall(value):
-        if name.lower() == "boundary":
-            plain = _QUOTED_PAIR.sub(r"\1", given[1:-1]) if given.startswith('"') else given
-            return str(plain).encode()
-    return b""
 
 
 def _split(

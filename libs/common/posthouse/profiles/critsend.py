@@ -103,6 +103,8 @@ CRITSEND = Profile(
         header_overrides=False,
         bcc=BccTracking.SAME_AS_TO,
         traffic_source="email",  # C22
+        text_links=False,
+        no_track_hosts=(),
     ),
     suppression=SuppressionKnobs(
         check_unsubscribes=True,

@@ -100,7 +100,13 @@ EPISERVER = Profile(
         on_invalid=OnInvalidTag.REJECT,
     ),
     tracking=TrackingKnobs(
-        opens=False, clicks=False, header_overrides=False, bcc=BccTracking.NONE, traffic_source=""
+        opens=False,
+        clicks=False,
+        header_overrides=False,
+        bcc=BccTracking.NONE,
+        traffic_source="",
+        text_links=False,
+        no_track_hosts=(),
     ),
     suppression=SuppressionKnobs(  # always on; the limits are settings (E07)
         check_unsubscribes=True,

@@ -162,6 +162,9 @@ class TrackingKnobs:
     # The traffic source (utm_source) of links in a message without tags, in others it is the first
     # tag (C21, C22); "" for none in any.
     traffic_source: str
+    text_links: bool  # links in text/plain are tracked too
+    # Links to these hosts and all below them are not tracked.
+    no_track_hosts: tuple[str, ...] = field(metadata={"read": read_domains})
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,8 @@ MAILTARGET = Profile(
         header_overrides=True,  # T10
         bcc=BccTracking.OWN,  # T16
         traffic_source="",
+        text_links=False,
+        no_track_hosts=(),
     ),
     suppression=SuppressionKnobs(
         check_unsubscribes=True,

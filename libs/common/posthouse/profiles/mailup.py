@@ -102,6 +102,8 @@ MAILUP = Profile(
         header_overrides=True,
         bcc=BccTracking.SAME_AS_TO,
         traffic_source="",
+        text_links=False,
+        no_track_hosts=(),
     ),
     suppression=SuppressionKnobs(
         check_unsubscribes=True,

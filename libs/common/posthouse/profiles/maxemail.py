@@ -108,6 +108,8 @@ MAXEMAIL = Profile(
         header_overrides=True,
         bcc=BccTracking.NONE,  # M14
         traffic_source="",
+        text_links=False,
+        no_track_hosts=(),
     ),
     suppression=SuppressionKnobs(
         check_unsubscribes=True,

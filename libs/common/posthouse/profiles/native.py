@@ -102,6 +102,8 @@ NATIVE = Profile(
         header_overrides=True,
         bcc=BccTracking.NONE,
         traffic_source="",
+        text_links=False,
+        no_track_hosts=(),
     ),
     suppression=SuppressionKnobs(
         check_unsubscribes=True,

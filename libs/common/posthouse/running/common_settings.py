@@ -178,7 +178,7 @@ class WithSecretKey(Settings):
     DKIM keys, credentials and return paths unusable."""
 
 
-class WithTokens(WithSecretKey):
+class WithTokens(Settings):
     """For a service that makes or reads the tokens of tracked links."""
 
     token_keys: Annotated[tuple[KeyNumber, ...], Field(min_length=1), Separated] = (0,)

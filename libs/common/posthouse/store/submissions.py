@@ -214,7 +214,9 @@ def _sandboxed(prepared: Prepared) -> Iterator[tuple[Any, ...]]:
 
 def _link_sets(prepared: Sequence[Prepared]) -> list[LinkSet]:
     """A link_set_row_1 for each set, in one order: no two batches wait for each other."""
-    return sorted({one.links.id: one.links for one in prepared if one.links}.values())
+    return sorted(
+        {one.links.id: one.links for one in prepared if one.links and one.links.targets}.values()
+    )
 
 
 def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:

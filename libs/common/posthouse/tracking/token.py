@@ -27,6 +27,7 @@ LINK_SET_OCTETS = 10
 _ID = 16  # octets of a delivery
 _NUMBER = 2
 _HASH = 10
+_PERSON = b"token"
 # 27 octets are 36 letters exactly and 39 are 52, without padding or spare bits: each token has one
 # spelling.
 SHORT_LETTERS = 36
@@ -34,6 +35,9 @@ SHORT_LETTERS = 36
 
 CLICK_LETTERS = 52
 """Of the token of a link."""
+
+
+_END = CLICK_LETTERS - SHORT_LETTERS  # letters of a link's number and the hash
 
 
 class TokenKind(IntEnum):
@@ -94,6 +98,21 @@ def sign(token: Token, key: TokenKey) -> str:
             return _letters(TokenKind.UNSUBSCRIBE, delivery_id.bytes, key)
 
 
+def sign_links(delivery_id: UUID, link_set: bytes, links: int, key: TokenKey) -> list[str]:
+    """The tokens of all *links* of a set, as `sign` makes each, in a third of the time."""
+    begin = bytes((TokenKind.CLICK << 4 | key.number,)) + delivery_id.bytes + link_set
+    hashed = blake2b(begin, key=key.secret, digest_size=_HASH, person=_PERSON)
+    ends: list[bytes] = []
+    for number in range(links):
+        end, digest = number.to_bytes(_NUMBER, "big"), hashed.copy()
+        digest.update(end)
+        ends += (end, digest.digest())
+    # What they begin with is a multiple of three octets, and so is what they end with.
+    letters = urlsafe_b64encode(begin).decode()
+    rest = urlsafe_b64encode(b"".join(ends)).decode()
+    return [letters + rest[at : at + _END] for at in range(0, len(rest), _END)]
+
+
 def _letters(kind: TokenKind, named: bytes, key: TokenKey) -> str:
     signed = bytes((kind << 4 | key.number,)) + named
     return urlsafe_b64encode(signed + _hash(signed, key.secret)).decode()
@@ -132,4 +151,4 @@ def _named(kind: int, named: bytes) -> Token | None:
 
 
 def _hash(signed: bytes, secret: bytes) -> bytes:
-    return blake2b(signed, key=secret, digest_size=_HASH, person=b"token").digest()
+    return blake2b(signed, key=secret, digest_size=_HASH, person=_PERSON).digest()

@@ -12,12 +12,14 @@ from policy.core.draft import Copy, Draft, Rejection, from_domains
 from policy.core.facts import Facts, SigningIdentity, SigningUnavailable, signing_identity
 from policy.core.request import Recipient, Request
 from policy.core.steps import run_steps, steps_for
+from policy.core.tracked_copies import filled
 from posthouse.mail import return_path, signed_id
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Header
 from posthouse.mail.sandboxed_copy import SandboxedCopy
 from posthouse.mail.submission import Delivery, Rendition, Submission
 from posthouse.mail.suppression_list import SuppressedRecipient
+from posthouse.tracking.link_set import LinkSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Plan:
     suppressed: tuple[SuppressedRecipient, ...]
     detail: dict[str, Any]  # for the timeline
     sandboxed: tuple[SandboxedCopy, ...] = ()  # each rendition, if it is from the sandbox domain
+    links: LinkSet | None = None  # where its tracked links lead
 
 
 class _PlannedCopy(NamedTuple):
@@ -63,6 +66,7 @@ _UNALIGNED = (
 )
 
 _COPIES_AT_A_STRETCH = 32
+_TRACKED_AT_A_STRETCH = 8
 
 Decision: TypeAlias = Plan | Rejection | SigningUnavailable
 Sign: TypeAlias = Callable[[Sequence[dkim.Unsigned]], Sequence[bytes]]
@@ -92,14 +96,15 @@ def decide_in_pieces(
         return draft
 
     copies: list[_PlannedCopy] = []
+    plan = partial(_planned, request=request, facts=facts, now=now, ids=ids, named={})
     for copy in draft.copies:
         if not copy.recipients and not request.submission.attributes.sandboxed:
             continue
-        one = _planned(copy, request, facts, now, ids)
+        one = plan(copy)
         if not isinstance(one, _PlannedCopy):
             return one
         copies.append(one)
-        if len(copies) % _COPIES_AT_A_STRETCH == 0:
+        if len(copies) % (_TRACKED_AT_A_STRETCH if copy.tracking else _COPIES_AT_A_STRETCH) == 0:
             yield
     deliveries = tuple([delivery for one in copies for delivery in one.deliveries])
     return Plan(
@@ -109,11 +114,18 @@ def decide_in_pieces(
         suppressed=draft.suppressed,
         detail=_detail(draft, len(deliveries), [one.identity for one in copies]),
         sandboxed=tuple([one.sandboxed for one in copies if one.sandboxed]),
+        links=next((c.tracking.links for c in draft.copies if c.tracking), None),
     )
 
 
 def _planned(
-    copy: Copy, request: Request, facts: Facts, now: datetime, ids: Iterator[UUID]
+    copy: Copy,
+    request: Request,
+    facts: Facts,
+    *,
+    now: datetime,
+    ids: Iterator[UUID],
+    named: dict[str, UUID],  # the deliveries of tracked copies so far, by recipient
 ) -> "_PlannedCopy | Rejection | SigningUnavailable":
     is_sandboxed = request.submission.attributes.sandboxed
     # The sandbox domain is the relay's own.
@@ -128,15 +140,26 @@ def _planned(
     header = _identified(copy.header, request.submission, id_, facts, today)
     host, key = identity.return_path_host, facts.relay.return_path_key
     to_host = partial(return_path.sign, host=host, key=key, today=today)
-    to = copy.recipients
-    if is_sandboxed:
-        to = tuple([recipient for recipient in to if recipient.address in facts.confirmed])
+    to = _confirmed(copy, facts) if is_sandboxed else copy.recipients
+    deliveries = tuple(_deliveries(request, to, id_, to_host, ids))
     return _PlannedCopy(
-        PlannedRendition(id_, header, copy.body, identity.keys),
-        tuple(_deliveries(request, to, id_, to_host, ids)),
+        PlannedRendition(id_, header, _body(copy, deliveries, named), identity.keys),
+        deliveries,
         identity,
         _sandboxed(id_, copy.recipients, to) if is_sandboxed else None,
     )
+
+
+def _confirmed(copy: Copy, facts: Facts) -> tuple[Recipient, ...]:
+    return tuple([one for one in copy.recipients if one.address in facts.confirmed])
+
+
+def _body(copy: Copy, deliveries: Sequence[Delivery], named: dict[str, UUID]) -> bytes | None:
+    """The body of *copy*, with its links; *named* learns whose *deliveries* these are."""
+    if copy.tracking is None:
+        return copy.body
+    named |= {delivery.recipient: delivery.id for delivery in deliveries}
+    return filled(copy.tracking, named.get(copy.tracking.named, deliveries[0].id))
 
 
 def _sandboxed(
@@ -186,6 +209,11 @@ def _detail(draft: Draft, deliveries: int, identities: Sequence[SigningIdentity]
         "signed": [f"{key.selector}._domainkey.{key.domain}" for key in keys],
     }
     notes = dict.fromkeys([identity.note for identity in identities if identity.note])
+    if tracking := next((copy.tracking for copy in draft.copies if copy.tracking), None):
+        body = tracking.body
+        detail["tracked"] = {"opens": body.has_pixel, "links": len(body.targets)}
+    if draft.untracked:
+        notes[f"untracked: {draft.untracked}"] = None
     notes |= dict.fromkeys(draft.request.submission.attributes.notes)
     return {**detail, "note": "; ".join(notes)} if notes else detail
 

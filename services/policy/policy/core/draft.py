@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from policy.core.facts import Facts
+from policy.core.facts import Facts, TrackingHost
 from policy.core.request import (
     Recipient,
     Request,
@@ -16,6 +16,17 @@ from policy.core.request import (
 )
 from posthouse.mail.message import Header
 from posthouse.mail.suppression_list import SuppressedRecipient
+from posthouse.tracking.link_set import LinkSet
+from posthouse.tracking.tracked_body import TrackedBody
+
+
+class Tracking(NamedTuple):
+    """What a copy is tracked by."""
+
+    body: TrackedBody
+    links: LinkSet  # where its links lead
+    host: TrackingHost
+    named: str  # the recipient whose delivery links and pixel name; it may have another copy
 
 
 class Copy(NamedTuple):
@@ -24,6 +35,7 @@ class Copy(NamedTuple):
     header: Header
     recipients: tuple[Recipient, ...]
     body: bytes | None = None  # None: as it came
+    tracking: Tracking | None = None  # its body has gaps for links and pixel, in place of *body*
 
 
 class Draft(NamedTuple):
@@ -32,6 +44,7 @@ class Draft(NamedTuple):
     request: Request
     copies: tuple[Copy, ...]
     suppressed: tuple[SuppressedRecipient, ...] = ()
+    untracked: str = ""  # why something that is to be tracked is not
 
     @classmethod
     def of(cls, request: Request) -> "Draft":
@@ -40,8 +53,8 @@ class Draft(NamedTuple):
 
     def edit_headers(self, edit: Callable[[Header], Header]) -> "Draft":
         """This draft with *edit* done to the header of every copy."""
-        copies = tuple([Copy(edit(header), to, body) for header, to, body in self.copies])
-        return Draft(self.request, copies, self.suppressed)
+        copies = tuple([Copy(edit(one[0]), *one[1:]) for one in self.copies])
+        return self._replace(copies=copies)
 
 
 @dataclass(frozen=True, slots=True)

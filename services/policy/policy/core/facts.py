@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.suppression_list import Suppression
+from posthouse.tracking.token import TokenKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class SigningUnavailable:
 KnownDomain: TypeAlias = DomainKeys | SigningUnavailable
 
 
+class TrackingHost(NamedTuple):
+    """Where tracked links and pixels lead, and what signs their tokens."""
+
+    url: str  # such as https://t.relay.example; "" for none
+    key: TokenKey
+
+
 @dataclass(frozen=True, slots=True)
 class Relay:
     """Facts about this installation, the same for every message."""
@@ -35,6 +43,7 @@ class Relay:
     own: DomainKeys  # signs for domains without keys
     return_path_key: bytes
     signed_id_key: bytes
+    tracking: TrackingHost | None = None  # of the relay itself; None: nothing is tracked
 
 
 @dataclass(frozen=True, slots=True)

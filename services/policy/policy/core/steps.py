@@ -25,6 +25,7 @@ from policy.core.sender_field import name_sender
 from policy.core.shown_recipients import show_decided_fields, show_own_bcc
 from policy.core.suppressed import drop_suppressed
 from policy.core.trace_field import add_received
+from policy.core.tracked_copies import track
 from posthouse.profiles import Profile
 from posthouse.profiles.choices import Conformance, FromPolicy, RecipientPolicy
 from posthouse.profiles.knobs import ConformanceKnobs
@@ -52,6 +53,7 @@ def steps_for(profile: Profile) -> Iterable[Step]:
         yield show_own_bcc  # what hides Bcc came before
     if profile.control.attributes.name:
         yield require_named_key
+    yield track  # the last one: nobody's copy differs any more in another way
 
 
 def _decided(profile: Profile) -> Iterable[Step]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.core.traffic_source import with_source
+from posthouse.tracking.traffic_source import with_source
 
 SHOP = "https://shop.example"
 

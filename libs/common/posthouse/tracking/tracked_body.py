@@ -1,0 +1,226 @@
+"""A body with tracked links: decided once for a message, filled in for each recipient.
+
+Only parts in HTML are changed (and text/plain where that is asked for), and of them only the
+targets of links and the place of the pixel. Everything around them stays byte for byte.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import NamedTuple, TypeAlias
+
+from posthouse.mail.long_lines import has_long_line
+from posthouse.mail.message import Header
+from posthouse.mail.mime_leaves import MimeLeaf, mime_leaves
+from posthouse.tracking.html_scan import LinkPlace, scan_html
+from posthouse.tracking.link_rules import LinkRules, unescape_attribute
+from posthouse.tracking.text_part import (
+    TRANSFER_ENCODING,
+    PartTemplate,
+    TextPart,
+    Transfer,
+    UnsafePart,
+    read_part,
+)
+from posthouse.tracking.token import MOST_LINKS
+
+_PIXEL = 0  # the number of its gap; those of links follow
+_HTML, _PLAIN = "text/html", "text/plain"
+_SEALED = re.compile(
+    r"(multipart/signed|multipart/encrypted|application/(?:x-)?pkcs7-mime|application/pgp)"
+)
+_SEALED_STAYS = "what is signed or encrypted stays as it is"
+_PGP = "-----BEGIN PGP "
+_LINK_IN_TEXT = re.compile(
+    r"https?://[^\s<>\"]+[^\s<>\".,;:!?'()\[\]{}*_]", re.IGNORECASE | re.ASCII
+)
+_WORDS_BEFORE = 80  # characters that say what a link in text is for
+
+
+_Gap: TypeAlias = tuple[int, int, int]  # where it begins and ends in a text, and its number
+
+
+class Wanted(NamedTuple):
+    """What of a message is tracked."""
+
+    opens: bool
+    clicks: bool
+    text_links: bool = False  # links in text/plain too
+
+
+@dataclass(frozen=True, slots=True)
+class Untracked:
+    """Nothing of a message is tracked, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedBody:
+    """A body with gaps for links and the pixel."""
+
+    transfer_encoding: str  # that the header of the message has to name; "" for the one it has
+    around: tuple[bytes, ...]  # before, between and after the parts
+    parts: tuple[PartTemplate, ...]
+    targets: tuple[str, ...]  # of the links, by their number
+    has_pixel: bool
+    left: tuple[str, ...]  # why something else in it is not tracked
+
+    def filled(self, pixel: str, links: Sequence[str]) -> bytes:
+        """The body with *pixel*, a tag, and *links*, a URL for each target."""
+        fillings = (pixel, *links)
+        pieces = [self.around[0]]
+        for part, after in zip(self.parts, self.around[1:], strict=True):
+            pieces += (part.filled(fillings), after)
+        return b"".join(pieces)
+
+
+def track_body(
+    header: Header, body: bytes, wanted: Wanted, rules: LinkRules, longest: tuple[str, str]
+) -> TrackedBody | Untracked:
+    """*body* with gaps for what is *wanted*; *longest*: a pixel and a link as long as they get."""
+    work = _Work(wanted, rules, longest)
+    encoding, at = "", 0
+    around: list[bytes] = []
+    for leaf in mime_leaves(header, body):
+        found = work.rewritten(leaf, body)
+        if found is None:
+            continue
+        own, template = found
+        if own is leaf.header:
+            around.append(body[at : leaf.start])
+        elif leaf.boundaries:
+            around.append(body[at : leaf.header_start] + bytes(own))
+        else:
+            encoding = "quoted-printable"
+            around.append(b"")
+        work.parts.append(template)
+        at = leaf.end
+    left = tuple(dict.fromkeys(work.left))
+    if not work.parts:
+        return Untracked("; ".join(left) or _nothing(wanted))
+    around.append(body[at:])
+    return TrackedBody(
+        encoding, tuple(around), tuple(work.parts), tuple(work.targets), work.has_pixel, left
+    )
+
+
+def _nothing(wanted: Wanted) -> str:
+    return "it has no HTML" if wanted.opens else "it has no links to track"
+
+
+@dataclass(slots=True)
+class _Work:
+    """What was found in the parts so far."""
+
+    wanted: Wanted
+    rules: LinkRules
+    longest: tuple[str, str]
+    parts: list[PartTemplate] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    has_pixel: bool = False
+
+    def rewritten(self, leaf: MimeLeaf, body: bytes) -> tuple[Header, PartTemplate] | None:
+        """The part with gaps, and its header; None for one that stays as it is."""
+        if _SEALED.match(leaf.media_type):
+            self.left.append(_SEALED_STAYS)
+        if leaf.media_type != _HTML and not (
+            leaf.media_type == _PLAIN and self.wanted.clicks and self.wanted.text_links
+        ):
+            return None
+        if (leaf.header.first("Content-Disposition") or "").lower().startswith("attachment"):
+            return None
+        try:
+            return self._with_gaps(read_part(leaf, body), leaf)
+        except UnsafePart as error:
+            self.left.append(str(error))
+            return None
+
+    def _with_gaps(self, part: TextPart, leaf: MimeLeaf) -> tuple[Header, PartTemplate] | None:
+        if _PGP in part.text:
+            raise UnsafePart(_SEALED_STAYS)
+        pixel_at: int | None = None
+        if leaf.media_type == _HTML:
+            links, pixel_at = scan_html(part.text)
+        else:
+            links = _links_in_text(part.text)
+        gaps, targets = self._numbered(links, part, leaf)
+        if len(self.targets) + len(targets) > MOST_LINKS:
+            raise UnsafePart(f"it has more than {MOST_LINKS} links")
+        wants_pixel = self.wanted.opens and not self.has_pixel and leaf.media_type == _HTML
+        if wants_pixel and pixel_at is None:
+            self.left.append("a part ends within a tag or comment: no pixel can follow it")
+        elif wants_pixel and pixel_at is not None:
+            gaps = sorted([*gaps, (pixel_at, pixel_at, _PIXEL)])
+        if not gaps:
+            return None
+        fit = self._fit(_template(part, gaps), part, leaf)
+        self.targets += targets
+        self.has_pixel |= wants_pixel and pixel_at is not None
+        return fit
+
+    def _numbered(
+        self, links: Sequence[LinkPlace], part: TextPart, leaf: MimeLeaf
+    ) -> tuple[list[_Gap], list[str]]:
+        """The gaps and targets of those of *links* that are tracked."""
+        if not self.wanted.clicks:
+            return [], []
+        urls = _urls(part, links, is_html=leaf.media_type == _HTML)
+        found = self.rules.targets(urls, [link.content for link in links])
+        targets = [target for target in found if target]
+        tracked = [link for link, target in zip(links, found, strict=True) if target]
+        numbers = count(len(self.targets) + 1)
+        return [(link.start, link.end, next(numbers)) for link in tracked], targets
+
+    def _fit(
+        self, template: PartTemplate, part: TextPart, leaf: MimeLeaf
+    ) -> tuple[Header, PartTemplate]:
+        """*template* in an encoding that it fits, and the header that says so."""
+        header = leaf.header
+        if template.transfer is Transfer.PLAIN:
+            if not _outgrows(template, part, self.longest):
+                return header, template
+            template = template._replace(transfer=Transfer.QUOTED_PRINTABLE)
+            header = header.replace(TRANSFER_ENCODING, "quoted-printable")
+        # Lines end elsewhere than they did.
+        if any(f"--{boundary.decode('latin-1')}" in part.text for boundary in leaf.boundaries):
+            raise UnsafePart("a part has in it what looks like its end")
+        return header, template
+
+
+def _template(part: TextPart, gaps: Sequence[_Gap]) -> PartTemplate:
+    pieces, at = [], 0
+    for start, end, _ in gaps:
+        pieces.append(part.text[at:start])
+        at = end
+    pieces.append(part.text[at:])
+    numbers = tuple([number for _, _, number in gaps])
+    return PartTemplate(tuple(pieces), numbers, part.codec, part.transfer, part.ends_line)
+
+
+def _outgrows(template: PartTemplate, part: TextPart, longest: tuple[str, str]) -> bool:
+    """Whether a line becomes too long that was not (RFC 5322 section 2.1.1)."""
+    pixel, link = longest
+    filled = template.filled([pixel] + [link] * max(template.gaps))
+    return has_long_line(filled) and not has_long_line(part.text.encode(part.codec))
+
+
+def _links_in_text(text: str) -> tuple[LinkPlace, ...]:
+    return tuple(
+        [
+            LinkPlace(*found.span(), text[max(0, found.start() - _WORDS_BEFORE) : found.start()])
+            for found in _LINK_IN_TEXT.finditer(text)
+        ]
+    )
+
+
+def _urls(part: TextPart, links: Sequence[LinkPlace], *, is_html: bool) -> list[str]:
+    """What each of *links* says; "" for one that is not to be tracked."""
+    text, is_plain = part.text, part.text.isascii()
+    urls = [
+        "" if marked else text[start:end] if is_plain else part.readable(text[start:end])
+        for start, end, _, marked in links
+    ]
+    return [unescape_attribute(url) for url in urls] if is_html else urls

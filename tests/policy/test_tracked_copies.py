@@ -1,0 +1,213 @@
+"""Tracking: who gets which links, what they lead to, and what the timeline says."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import dkim
+import pytest
+
+from policy.core.decision import Plan, decide, sign, unsigned
+from policy.core.facts import DomainKeys, Facts, Relay, TrackingHost
+from policy.core.request import Request, read
+from policy.signing import OneByOne
+from posthouse.mail.dkim_key import Algorithm, SigningKey, record
+from posthouse.mail.message import Header
+from posthouse.mail.submission import OWN_CREDENTIAL, Attributes, RecipientKind
+from posthouse.mail.suppression_list import Suppression, SuppressionList
+from posthouse.profiles import resolve
+from posthouse.running.keys import generate
+from posthouse.tracking.link_set import LinkSet
+from posthouse.tracking.token import ClickToken, OpenToken, Token, token_keys
+from posthouse.tracking.token import read as read_token
+from servers.stores import ACCOUNT, a_submission
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEYS = token_keys(b"m" * 32, [1, 0])
+SIGNING = SigningKey.load("shop.example", "s1", "ed25519-sha256", generate(Algorithm.ED25519))
+SHOP = {"shop.example": DomainKeys("shop.example", "bounce.shop.example", (SIGNING,))}
+OWN = DomainKeys("relay.example", None, ())
+URL = "https://t.relay.example"
+RELAY = Relay("relay.example", OWN, b"k" * 32, b"i" * 32, TrackingHost(URL, KEYS[0]))
+FACTS = Facts(RELAY, SHOP, {})
+HEADER = (
+    b"From: jo@shop.example\r\nTo: a@x.example\r\nSubject: Hi\r\nMIME-Version: 1.0\r\n"
+    b"Content-Type: text/html; charset=utf-8\r\n\r\n"
+)
+TARGETS = ("https://shop.example/a?x=1", "https://shop.example/b")
+BODY = "".join(f'<a href="{target}">x</a>\r\n' for target in TARGETS).encode()
+BOTH = {"open_tracking": True, "click_tracking": True}
+A, B, C, D = (f"{name}@x.example" for name in "abcd")
+CC, BCC, ARCHIVE = RecipientKind.CC, RecipientKind.BCC, RecipientKind.ARCHIVE
+
+
+def request(
+    profile: str = "native",
+    flags: Mapping[str, bool] = BOTH,
+    to: tuple[str, ...] = (A,),
+    body: bytes = BODY,
+    **more: Any,
+) -> Request:
+    """A message under the knobs that begin with ``tracking__``, with other attributes."""
+    knobs = {k.replace("__", "."): more.pop(k) for k in list(more) if k.startswith("tracking__")}
+    own = {k: more.pop(k) for k in list(more) if k in ("header", "credential_id")}
+    submission = a_submission(
+        sender="jo@shop.example",
+        recipients=to,
+        attributes=Attributes(flags=flags, **more),
+        **{"header": HEADER, "body": body, **own},
+    )
+    return read(submission, resolve(profile, overrides=knobs))
+
+
+def plan_of(asked: Request, facts: Facts = FACTS) -> Plan:
+    plan = decide(asked, facts, NOW, (UUID(int=n) for n in count(1)))
+    assert isinstance(plan, Plan)
+    return plan
+
+
+def seen(plan: Plan) -> dict[str, tuple[Token | None, ...]]:
+    """By recipient, the tokens in the copy that it gets, each signed and verified."""
+    found = {}
+    renditions = {one.id: one for one in sign(list(unsigned(plan, NOW)), OneByOne().sign)}
+    for delivery in plan.deliveries:
+        one = renditions[delivery.rendition_id]
+        body = plan.submission.body if one.body is None else one.body
+        assert dkim.DKIM(one.header + body).verify(dnsfunc=published)
+        tokens = re.findall(rf"{URL}/[co]/([A-Za-z0-9_-]+)".encode(), body)
+        found[delivery.recipient] = tuple(read_token(each.decode(), KEYS) for each in tokens)
+    return found
+
+
+def published(name: bytes, timeout: int = 5) -> bytes:
+    del name, timeout
+    return record(SIGNING.private.public_key()).encode()
+
+
+def tokens_for(plan: Plan, recipient: str) -> tuple[Token, ...]:
+    """Those that name the delivery of *recipient*."""
+    (delivery,) = [one for one in plan.deliveries if one.recipient == recipient]
+    links = LinkSet.of(ACCOUNT, TARGETS).id
+    clicks = [ClickToken(delivery.id, links, number) for number in range(len(TARGETS))]
+    return (*clicks, OpenToken(delivery.id))
+
+
+def test_each_recipient_has_links_of_its_own_and_targets_are_stored_once() -> None:
+    plan = plan_of(request(to=(A, B)))
+    assert {A: tokens_for(plan, A), B: tokens_for(plan, B)} == seen(plan)
+    assert LinkSet.of(ACCOUNT, TARGETS) == plan.links
+    assert 2 == len(plan.renditions)
+    assert {"opens": True, "links": 2} == plan.detail["tracked"]
+    assert "note" not in plan.detail
+
+
+@pytest.mark.parametrize("opens", [False, True])
+@pytest.mark.parametrize("clicks", [False, True])
+def test_each_kind_is_turned_on_by_the_message_or_else_by_its_profile(
+    opens: bool, clicks: bool
+) -> None:
+    """What a header may turn on is decided when the message is accepted (T09, T10)."""
+    flags = {"open_tracking": opens, "click_tracking": clicks}
+    knobs: dict[str, Any] = {"tracking__opens": opens, "tracking__clicks": clicks}
+    other: dict[str, Any] = {"tracking__opens": not opens, "tracking__clicks": not clicks}
+    for asked in (request(flags={}, **knobs), request(flags=flags, **other)):
+        plan = plan_of(asked)
+        *links, pixel = tokens_for(plan, A)
+        assert (*(links if clicks else ()), *([pixel] if opens else ())) == seen(plan)[A]
+        assert clicks == bool(plan.links and plan.links.targets)
+
+
+def test_M14_the_blind_copy_has_no_links_of_ours_and_no_pixel() -> None:
+    plan = plan_of(request("maxemail", to=(A, B), kinds={B: BCC}))
+    assert {A: tokens_for(plan, A), B: ()} == seen(plan)
+    bodies = {d.recipient: r.body for d, r in zip(plan.deliveries, plan.renditions, strict=True)}
+    assert bodies[B] is None
+
+
+def test_T16_cc_and_bcc_have_their_own_links_and_the_archive_those_of_to() -> None:
+    plan = plan_of(request("mailtarget", to=(A, B, C, D), kinds={B: CC, C: BCC, D: ARCHIVE}))
+    own = {who: tokens_for(plan, who) for who in (A, B, C)}
+    assert {**own, D: own[A]} == seen(plan)
+    shown = {r.id: r.header.first("Bcc") for r in plan.renditions}
+    assert {C: C} == {d.recipient: b for d in plan.deliveries if (b := shown[d.rendition_id])}
+
+
+def test_a_blind_copy_may_be_that_of_to() -> None:
+    plan = plan_of(request("mailtarget", to=(A, B), kinds={B: BCC}, tracking__bcc="same_as_to"))
+    assert {A: tokens_for(plan, A), B: tokens_for(plan, A)} == seen(plan)
+    alone = plan_of(request("critsend", to=(A, B), kinds={B: BCC}))
+    assert 1 == len(alone.renditions)
+
+
+def test_where_to_is_suppressed_the_archive_has_links_of_its_own() -> None:
+    suppressed = {A: (Suppression(SuppressionList.BOUNCE, ""),)}
+    asked = request("mailtarget", to=(A, B), kinds={B: ARCHIVE})
+    plan = plan_of(asked, Facts(RELAY, SHOP, suppressed))
+    assert {B: tokens_for(plan, B)} == seen(plan)
+
+
+def test_C21_the_tag_of_a_message_is_the_source_of_its_links() -> None:
+    plan = plan_of(request("critsend", flags={}, traffic_source="invite1"))
+    assert plan.links is not None
+    assert plan.links.targets == (
+        f"{TARGETS[0]}&utm_source=invite1",
+        f"{TARGETS[1]}?utm_source=invite1",
+    )
+
+
+def test_hosts_and_links_that_are_exempt_stay_as_they_are() -> None:
+    header = HEADER[:-2] + b"List-Unsubscribe: <https://shop.example/b>\r\n\r\n"
+    body = BODY + f'<a href="{URL}/c/x">y</a><a href="http://a.free.example/">z</a>'.encode()
+    plan = plan_of(request(header=header, body=body, tracking__no_track_hosts=["free.example"]))
+    assert plan.links is not None
+    assert plan.links.targets == TARGETS[:1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (request(body=b"<p>x<b"), "a part ends within a tag or comment: no pixel can follow it"),
+        (request(header=b"From: jo@shop.example\r\n\r\n"), "it has no HTML"),
+        (request(to=(A, B), body=BODY + b"x" * (9 << 20)), "2 copies of it would take more than"),
+        (request(sandboxed=True), "it is from the sandbox domain"),
+    ],
+)
+def test_what_cannot_be_tracked_goes_out_as_it_came_and_says_why(
+    asked: Request, reason: str
+) -> None:
+    plan = plan_of(asked)
+    assert {None} == {one.body for one in plan.renditions}
+    assert f"untracked: {reason}" in plan.detail["note"]
+    assert "tracked" not in plan.detail
+    assert plan.links is None
+
+
+def test_without_a_host_nothing_is_tracked() -> None:
+    for host in (None, TrackingHost("", KEYS[0])):
+        facts = Facts(Relay("relay.example", OWN, b"k" * 32, b"i" * 32, host), SHOP, {})
+        plan = plan_of(request(), facts)
+        assert "untracked: POSTHOUSE_TRACKING_URL is not set" == plan.detail["note"]
+        assert None is plan.renditions[0].body
+
+
+def test_untracked_mail_and_notices_of_ours_are_not_looked_at() -> None:
+    for asked in (request(flags={}), request(credential_id=OWN_CREDENTIAL)):
+        plan = plan_of(asked)
+        assert None is plan.renditions[0].body
+        assert {"tracked", "note"}.isdisjoint(plan.detail)
+
+
+def test_a_line_that_grows_is_encoded_and_the_header_says_so() -> None:
+    header = b"From: jo@shop.example\r\nContent-Type: text/html\r\n\r\n"
+    plan = plan_of(request(header=header, body=BODY.replace(b"\r\n", b"") * 11))
+    body = plan.renditions[0].body
+    assert body is not None
+    assert 22 == body.replace(b"=\r\n", b"").count(b"/c/")
+    shown: Header = plan.renditions[0].header
+    assert ("quoted-printable", "1.0") == (
+        shown.first("Content-Transfer-Encoding"),
+        shown.first("MIME-Version"),
+    )
