@@ -26,7 +26,7 @@ from posthouse.store.deliveries import LARGE_OCTETS, PREEMPTION_WINDOW, ClaimedD
 from posthouse.store.direct_handoff import DirectHandoff
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
-from posthouse.tracking.link_set import LinkSet
+from posthouse.tracking.link_set import LinkSet, distinct
 
 # A claim brings no more than this many octets of messages, but always one message.
 CLAIMED_OCTETS = 32 << 20
@@ -167,7 +167,7 @@ class SubmissionStore:
                 [event for p in prepared for event in _events(p)],
                 self._lease,
                 self._window,
-                _link_sets(prepared),
+                distinct(one.links for one in prepared),  # as link_set_row_1
             )
             self._prepared.publish(
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
@@ -210,13 +210,6 @@ def _sandboxed(prepared: Prepared) -> Iterator[tuple[Any, ...]]:
             copy.recipients, copy.delivered_to, rendition.header,
             submission.body if rendition.body is None else rendition.body,
         )  # fmt: skip
-
-
-def _link_sets(prepared: Sequence[Prepared]) -> list[LinkSet]:
-    """A link_set_row_1 for each set, in one order: no two batches wait for each other."""
-    return sorted(
-        {one.links.id: one.links for one in prepared if one.links and one.links.targets}.values()
-    )
 
 
 def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Where the links of a message lead, stored once for all messages with the same links."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import NamedTuple, Self
 from uuid import UUID
@@ -26,3 +26,11 @@ class LinkSet(NamedTuple):
             octets = target.encode()
             digest.update(len(octets).to_bytes(4, "big") + octets)
         return cls(digest.digest()[:LINK_SET_OCTETS], account_id, tuple(targets))
+
+
+def distinct(sets: Iterable[LinkSet | None]) -> list[LinkSet]:
+    """Those of *sets* that have targets, each once.
+
+    They are in one order, so that no two batches that write them wait for each other.
+    """
+    return sorted({one.id: one for one in sets if one and one.targets}.values())
