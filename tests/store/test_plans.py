@@ -99,6 +99,7 @@ PARAMETERS = {
     "find_confirmed": "{addresses}",
     "find_link_set": "decode('0000000000000000000a', 'hex')",
     "forget_link_sets": "interval '400 d', 20",
+    "find_visited_deliveries": "{ids}",
     "sweep_sandbox": "interval '7 d', 20",
     "accept_submissions": "{accepted}, {contents}, {lease}, {lease}",
 }

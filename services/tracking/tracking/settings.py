@@ -1,13 +1,20 @@
 """Settings of the tracking service."""
 
+from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from posthouse.running.common_settings import EndpointSetting, WithSecretKey, WithTokens
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import Settings
 from posthouse.running.tcp import Endpoint
+
+
+def _networks(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    return tuple(str(ip_network(part)) for part in given.replace(",", " ").split())
 
 
 class WithTracking(Settings):
@@ -20,6 +27,14 @@ class WithTracking(Settings):
     resubscribe_days: Annotated[int, Field(ge=0, le=365)] = 7
     """How many days after it unsubscribed a recipient may take that back on the same page, with 0
     never. That removes only what was listed through the same message."""
+
+    tracking_proxies: Annotated[tuple[str, ...], BeforeValidator(_networks)] = ()
+    """Networks of proxies before the tracking service, with commas between them: only these are
+    believed what X-Forwarded-For says of a client's address."""
+
+    tracking_keep_client: bool = True
+    """Whether opens and clicks keep the address of the client and what it calls itself. With false
+    both are dropped when it has been judged whether it is a person or a machine."""
 
 
 class TrackingSettings(ProgramSettings, WithTokens, WithSecretKey, WithTracking):

@@ -300,6 +300,29 @@ RETURNING 1;
 -- name: find_link_set
 SELECT account_id, targets FROM link_sets WHERE id = $1;
 
+-- name: find_visited_deliveries
+-- When each was delivered, as far as that is known: a final dot without a reply may have been taken.
+SELECT d.id, d.account_id, d.submission_id, now() - a.delivered_at AS delivered_ago,
+       COALESCE(a.is_clear, true) AS is_clear
+FROM unnest($1::uuid[]) AS t(id)
+CROSS JOIN LATERAL (
+    SELECT id, account_id, submission_id FROM deliveries d WHERE d.id = t.id OFFSET 0
+) d
+CROSS JOIN LATERAL (
+    SELECT min(finished_at) FILTER (WHERE outcome = 'delivered') AS delivered_at,
+           bool_and(outcome <> 'uncertain') AS is_clear
+    FROM attempts a WHERE a.delivery_id = d.id OFFSET 0
+) a;
+
+-- name: record_visits
+-- Under ids that were given when it happened, so that a batch whose result was lost is written once.
+INSERT INTO events (id, at, account_id, submission_id, delivery_id, kind, detail)
+SELECT v.id, now() - v.ago, v.account_id, v.submission_id, v.delivery_id, v.kind, v.detail
+FROM unnest($1::uuid[], $2::interval[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::jsonb[])
+    AS v(id, ago, account_id, submission_id, delivery_id, kind, detail)
+ON CONFLICT (id) DO NOTHING
+RETURNING 1;
+
 -- name: forget_link_sets
 DELETE FROM link_sets WHERE id = ANY(ARRAY(
     SELECT id FROM link_sets WHERE used_at < now() - $1::interval ORDER BY used_at LIMIT $2
