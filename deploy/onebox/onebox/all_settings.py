@@ -138,6 +138,8 @@ def _collisions(settings: UpSettings) -> Iterator[str]:
         "POSTHOUSE_TRACKING_LISTEN": settings.tracking.tracking_listen,
         "POSTHOUSE_CONSOLE_LISTEN": settings.console.console_listen,
     }
+    if settings.tracking.tracking_https_listen is not None:
+        others["POSTHOUSE_TRACKING_HTTPS_LISTEN"] = settings.tracking.tracking_https_listen
     for found in collisions(settings.ingest.ingest_listeners, others):
         yield f"POSTHOUSE_INGEST_LISTENERS: {found}"
 

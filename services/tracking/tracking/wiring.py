@@ -1,19 +1,22 @@
 """Builds the tracking service from its settings."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 
 from starlette.routing import BaseRoute
 
+from posthouse.running.certificate_folder import CertificateFolder
 from posthouse.running.http_server import HttpServer
 from posthouse.running.identity import new_id
 from posthouse.running.program import Resources, Services
+from posthouse.running.service import Service
 from posthouse.store.database_watchdog import DatabaseWatchdog
 from posthouse.store.subscriptions import SubscriptionStore
 from posthouse.store.visits import VisitStore
 from posthouse.tracking.token import token_keys
+from tracking.acme_challenge import AcmeChallenges
 from tracking.link_targets import LinkTargets
 from tracking.pages import pages
 from tracking.request_client import RequestClient
@@ -48,12 +51,29 @@ def build(settings: TrackingSettings, resources: Resources) -> Services:
         clock=time.monotonic,
         new_id=new_id,
     )
-    server = HttpServer("tracking", paths, settings.tracking_listen)
-    writer = VisitWriter(queue, store, time.monotonic, keep_client=settings.tracking_keep_client)
-    return Services(
-        by_name={"tracking": TrackingService(server, writer), "tracking-watchdog": watchdog},
-        checks={"tracking": server.check},
+    folder = _certificates(settings)
+    service = TrackingService(
+        list(_servers(settings, paths, folder)),
+        VisitWriter(queue, store, time.monotonic, keep_client=settings.tracking_keep_client),
     )
+    beside: dict[str, Service] = {"tracking-certificates": folder} if folder else {}
+    return Services(
+        by_name={"tracking": service, "tracking-watchdog": watchdog, **beside},
+        checks={"tracking": service.check},
+    )
+
+
+def _certificates(settings: TrackingSettings) -> CertificateFolder | None:
+    folder = settings.tracking_certificates
+    return None if folder is None else CertificateFolder(folder)
+
+
+def _servers(
+    settings: TrackingSettings, paths: TrackedPaths, folder: CertificateFolder | None
+) -> Iterator[HttpServer]:
+    yield HttpServer("tracking", paths, settings.tracking_listen)
+    if settings.tracking_https_listen is not None and folder is not None:
+        yield HttpServer("tracking", paths, settings.tracking_https_listen, tls=folder.https)
 
 
 def _routes(
@@ -66,4 +86,6 @@ def _routes(
         token_keys(settings.secret_key.get_secret_value(), settings.token_keys),
         partial(watchdog.deadline, _UNSUBSCRIBE_SECONDS),
     )
-    return unsubscribing.routes()
+    webroot = settings.tracking_acme_webroot
+    challenges = () if webroot is None else AcmeChallenges(webroot).routes()
+    return (*unsubscribing.routes(), *challenges)

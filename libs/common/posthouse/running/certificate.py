@@ -16,7 +16,7 @@ from posthouse.running.waiting import wait_for_event
 log = structlog.get_logger()
 
 _POLL_SECONDS = 30.0
-_HTTP = "http/1.1"
+HTTP_PROTOCOL = "http/1.1"
 
 
 class CannotUseCertificate(CannotListen):
@@ -44,11 +44,11 @@ class Certificate:
         self._pairs = pairs
         self._seen = self._stamps()
         # By the protocol that is spoken over TLS (RFC 7301); "" for none that has a name.
-        self._chains = {protocol: self._load(protocol) for protocol in ("", _HTTP)}
+        self._chains = {protocol: self._load(protocol) for protocol in ("", HTTP_PROTOCOL)}
         self.context, self.https = map(self._choosing, self._chains)
 
     def _choosing(self, protocol: str) -> ssl.SSLContext:
-        context = _context(protocol)
+        context = server_context(protocol)
         context.sslobject_class = NamedServer
         context.sni_callback = partial(self._choose, protocol)
         return context
@@ -96,16 +96,17 @@ class Certificate:
             raise CannotUseCertificate(f"{error.filename}: {error.strerror}") from error
 
     def _load(self, protocol: str) -> tuple[ssl.SSLContext, Mapping[str, ssl.SSLContext]]:
-        contexts = [_loaded(chain, key, protocol) for chain, key in self._pairs]
+        contexts = [loaded_chain(chain, key, protocol) for chain, key in self._pairs]
         by_name: dict[str, ssl.SSLContext] = {}
         if len(contexts) > 1:  # else it makes no difference
             for (chain, _), context in zip(self._pairs, contexts, strict=True):
-                for name in _names(chain):
+                for name in names_in(chain):
                     by_name.setdefault(name, context)
         return contexts[0], by_name
 
 
-def _context(protocol: str) -> ssl.SSLContext:
+def server_context(protocol: str) -> ssl.SSLContext:
+    """TLS of a server without a certificate yet; *protocol* as ALPN has it, "" for none."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
     context.num_tickets = 1  # each costs as much as half of what it saves who comes back with it
@@ -114,8 +115,9 @@ def _context(protocol: str) -> ssl.SSLContext:
     return context
 
 
-def _loaded(chain: Path, key: Path, protocol: str) -> ssl.SSLContext:
-    context = _context(protocol)
+def loaded_chain(chain: Path, key: Path, protocol: str) -> ssl.SSLContext:
+    """TLS of a server with that certificate. Raises CannotUseCertificate."""
+    context = server_context(protocol)
     try:
         context.load_cert_chain(chain, key)
     except (OSError, ssl.SSLError) as error:
@@ -123,8 +125,11 @@ def _loaded(chain: Path, key: Path, protocol: str) -> ssl.SSLContext:
     return context
 
 
-def _names(chain: Path) -> Sequence[str]:
-    """The DNS names of the first certificate in *chain*, in lower case."""
+def names_in(chain: Path) -> Sequence[str]:
+    """The DNS names of the first certificate in *chain*, in lower case.
+
+    Raises CannotUseCertificate.
+    """
     from cryptography import x509  # noqa: PLC0415 -- most have one certificate, which has no choice
 
     try:

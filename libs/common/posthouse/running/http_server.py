@@ -5,11 +5,14 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import cast
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from posthouse.running.bounded_http import HEAD_SECONDS, BoundedHttp
 from posthouse.running.tcp import Endpoint
 
 log = structlog.get_logger()
@@ -33,16 +36,19 @@ class HttpServer:
         *,
         tls: ssl.SSLContext | None = None,
         shutdown_seconds: int = _SHUTDOWN_SECONDS,
+        head_seconds: float = HEAD_SECONDS,
     ) -> None:
         """*name* is for logs; *tls* as it is when a client connects.
 
-        Requests that are being answered at the end have *shutdown_seconds*.
+        Requests that are being answered at the end have *shutdown_seconds*, and a client has
+        *head_seconds* to say what it wants (`posthouse.running.bounded_http`).
         """
         self._name = name
         self._application = application
         self._listen = listen
         self._tls = tls
         self._shutdown_seconds = shutdown_seconds
+        self._protocol = partial(BoundedHttp, head_seconds=head_seconds)
         self._address: asyncio.Future[Endpoint] | None = None
 
     async def address(self) -> Endpoint:
@@ -81,6 +87,7 @@ class HttpServer:
         tls = self._tls
         config = uvicorn.Config(
             self._application,
+            http=cast("type[BoundedHttp]", self._protocol),
             lifespan="off",
             log_config=None,
             access_log=False,
