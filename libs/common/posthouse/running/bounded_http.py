@@ -1,7 +1,7 @@
 """HTTP whose clients cannot take memory or wait for ever before they have said what they want."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -28,7 +28,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request."""
-        super().connection_made(transport)  # type: ignore[arg-type] -- as the library has it
+        super().connection_made(cast("asyncio.Transport", transport))
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
