@@ -13,6 +13,7 @@ class AlertKind(StrEnum):
     """The closed list of alerts; stored under these words."""
 
     UNAUTHORIZED_SENDER = "unauthorized_sender"  # a sender is not on the list of senders
+    WEBHOOK_PAUSED = "webhook_paused"  # an endpoint of it failed for long
     RATE_LIMIT = "rate_limit"  # more was submitted than it, or one of its users, may send
 
 

@@ -8,10 +8,11 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from posthouse.webhooks import native_events
+from posthouse.webhooks import critsend_events, native_events, sparkpost_events
 from posthouse.webhooks.occurrence import Occurrence
 
 _SUCCESS: Final = range(200, 300)
+_FAULT: Final = range(500, 600)
 
 
 class AnswerVerdict(StrEnum):
@@ -26,6 +27,13 @@ def _until_taken(status: int) -> AnswerVerdict:
     return AnswerVerdict.TAKEN if status in _SUCCESS else AnswerVerdict.RETRY
 
 
+def _while_the_server_fails(status: int) -> AnswerVerdict:
+    """2xx is success, 5xx is tried again, all else is final (RULES C27)."""
+    if status in _SUCCESS:
+        return AnswerVerdict.TAKEN
+    return AnswerVerdict.RETRY if status in _FAULT else AnswerVerdict.GIVEN_UP
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How events are written, and what answers mean."""
@@ -37,5 +45,14 @@ class Dialect:
 
 
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
-    {"native": Dialect(native_events.render, native_events.wrap)}
+    {
+        "native": Dialect(native_events.render, native_events.wrap),
+        "critsend": Dialect(
+            critsend_events.render,
+            critsend_events.wrap,
+            _while_the_server_fails,
+            timedelta(minutes=5),
+        ),
+        "sparkpost": Dialect(sparkpost_events.render, sparkpost_events.wrap),
+    }
 )

@@ -13,6 +13,7 @@ from posthouse.mail.rate_limit import LimitAction
 _WHAT = {
     AlertKind.UNAUTHORIZED_SENDER.value: "mail from a sender that is not authorized",
     AlertKind.RATE_LIMIT.value: "more mail than it may send",
+    AlertKind.WEBHOOK_PAUSED.value: "a webhook that does not answer",
 }
 _ABOVE = {
     LimitAction.REFUSE.value: "refused until {until}",
@@ -39,7 +40,8 @@ def alert_notice(told: DueAlerts, to: str, frame: Frame) -> tuple[bytes, bytes]:
 def _listed(told: DueAlerts, what: str, hostname: str) -> Iterator[str]:
     yield f"This is the mail system at {plain(hostname)}."
     yield ""
-    yield f"The account {plain(told.account)} submitted {what}:"
+    verb = "has" if told.kind == AlertKind.WEBHOOK_PAUSED else "submitted"
+    yield f"The account {plain(told.account)} {verb} {what}:"
     for alert in told.alerts:
         yield ""
         yield from _one(alert)
@@ -55,6 +57,9 @@ def _one(alert: UntoldAlert) -> Iterator[str]:
     if detail.get("alert") == AlertKind.RATE_LIMIT:
         yield from _above(alert)
         return
+    if detail.get("alert") == AlertKind.WEBHOOK_PAUSED:
+        yield from _paused(alert)
+        return
     yield f"  {plain(str(detail.get('address', '')))} in {plain(str(detail.get('field', 'it')))}"
     when = format_datetime(alert.at.replace(microsecond=0))
     times = detail.get("times", 1)
@@ -62,6 +67,14 @@ def _one(alert: UntoldAlert) -> Iterator[str]:
     yield f"      {when}{often}: {'refused' if detail.get('blocked') else 'accepted, and sent'}"
     if not detail.get("blocked"):
         yield f"      message {alert.submission_id.hex}"
+
+
+def _paused(alert: UntoldAlert) -> Iterator[str]:
+    """An endpoint to which nothing more is sent."""
+    url, reason = (plain(str(alert.detail.get(name, ""))) for name in ("url", "reason"))
+    yield f"  {url}"
+    yield f"      {format_datetime(alert.at.replace(microsecond=0))}: {reason}"
+    yield "      it is paused: nothing is sent there until it is resumed; events wait a week"
 
 
 def _above(alert: UntoldAlert) -> Iterator[str]:
