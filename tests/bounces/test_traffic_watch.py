@@ -249,6 +249,15 @@ async def test_new_sets_of_a_day_are_limited_and_the_rest_is_counted_together(
     assert [*kept, *patterns, *tags, (None, None, None, 2)] == [tuple(row) for row in rows]
 
 
+async def test_sets_that_are_counted_together_lose_no_count_within_a_page(counted: Counted) -> None:
+    for number in range(9):
+        await counted.send(EventKind.DELIVERED, 1, headline=Headline(f"Offer {number * 'x'}"))
+    async with counted.counting(most_sets=4):
+        pass
+    assert {"accepted": 9, "recipients": 9, "delivered": 9} == await counted.totals()
+    assert 4 == await counted.stores.value("SELECT count(*) FROM message_sets")
+
+
 async def test_what_is_older_than_it_is_kept_goes(counted: Counted) -> None:
     async with counted.counting():
         await counted.send(EventKind.BOUNCED, 1, GONE)

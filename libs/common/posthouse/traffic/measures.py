@@ -16,7 +16,7 @@ _AS_THEY_ARE = (
     EventKind.SUPPRESSED,
     EventKind.COMPLAINED,
     EventKind.UNSUBSCRIBED,
-    "resubscribed",  # a later version writes it
+    EventKind.RESUBSCRIBED,
 )
 READ_KINDS = (EventKind.OPENED, EventKind.CLICKED)
 _READERS = ("human", "machine")
