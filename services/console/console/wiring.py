@@ -9,6 +9,7 @@ from console.account_routes import AccountRoutes
 from console.api import api
 from console.call import ConsoleRoute
 from console.console_door import ConsoleDoor
+from console.event_routes import EventRoutes
 from console.key_callers import KeyCallers
 from console.key_limits import KeyLimits
 from console.message_routes import MessageRoutes
@@ -22,6 +23,7 @@ from posthouse.running.certificate import Certificate
 from posthouse.running.http_server import HttpServer
 from posthouse.running.program import Resources, Services
 from posthouse.store.accounts import AccountStore
+from posthouse.store.event_pages import EventPages
 from posthouse.store.message_reports import MessageReports
 from posthouse.store.message_search import MessageSearch
 from posthouse.store.postgres import Postgres
@@ -65,6 +67,7 @@ def routes(settings: ConsoleSettings, resources: Resources) -> Iterator[ConsoleR
     yield from ReportRoutes(TrafficReports(database), search, reports).routes()
     yield from SuppressionRoutes(SuppressionStore(database), SuppressionPages(database)).routes()
     yield from QueueRoutes(WaitingMail(database), search).routes()
+    yield from EventRoutes(EventPages(database)).routes()
     yield from AccountRoutes(
         database, settings.console_smtp_ports, settings.console_smtp_host
     ).routes()

@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 _BACKLOG = 256
 _SHUTDOWN_SECONDS = 1
+_UNREAD_SECONDS = 60  # then a client that reads nothing of what it was sent is gone
 
 
 class CannotListen(Exception):
@@ -109,7 +110,10 @@ class HttpServer:
 def _listener(listen: Endpoint) -> socket.socket:
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
-        return socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
+        found = socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
+        # Connections inherit it.
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_SECONDS * 1000)
+        return found
     except OSError as error:
         raise CannotListen(f"cannot listen on {listen}: {error.strerror or error}") from error
 

@@ -2421,6 +2421,33 @@ LEFT JOIN LATERAL (
     ORDER BY e.xid, e.id LIMIT 1
 ) next ON true;
 
+-- name: event_place_before
+-- The place of the newest event that is older than $1.
+SELECT e.xid, e.id FROM witness w
+CROSS JOIN LATERAL (
+    SELECT xid, id FROM events e WHERE e.id < first_id_of($1) AND e.incarnation = w.number
+    ORDER BY e.id DESC LIMIT 1
+) e;
+
+-- name: newest_event_place
+-- Of those that come before every transaction that may still commit.
+SELECT e.xid, e.id FROM witness w
+CROSS JOIN LATERAL (
+    SELECT xid, id FROM events e
+    WHERE e.xid < pg_snapshot_xmin(pg_current_snapshot()) AND e.incarnation = w.number
+    ORDER BY e.xid DESC, e.id DESC LIMIT 1
+) e;
+
+-- name: find_told_events
+-- The first $7 after ($1, $2) up to ($3, $4), of the accounts $5 (null: all) and the kinds $6.
+SELECT e.id, e.xid FROM witness w
+CROSS JOIN LATERAL (
+    SELECT e.id, e.xid FROM events e
+    WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
+      AND ($5::uuid[] IS NULL OR e.account_id = ANY($5)) AND e.kind = ANY($6::text[])
+) e
+ORDER BY e.xid, e.id LIMIT $7;
+
 -- name: tally_events
 -- Of the kinds $5, after ($1, $2) up to ($3, $4). Where the event names no host of the other side, it
 -- is the one that the message was delivered to. Messages of ours, which no credential has, do not count.
