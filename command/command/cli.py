@@ -30,7 +30,7 @@ _COMMANDS = {
     "restore": ("backup", "Fill an empty database from such a file; nothing is sent twice."),
     "find": ("find", "Find messages by recipient, sender, user, tag, subject, time or state."),
     "message": ("message_timeline", "Print the timeline of one message."),
-    "events": ("events", "Print what happens to mail as JSON lines, or follow it."),
+    "events": ("event_lines", "Print what happens to mail as JSON lines, or follow it."),
     "send": ("send", "Submit a test message over SMTP."),
     "explain": ("explain", "Say what would become of a message or a server's reply, and why."),
     "backtest": (

@@ -111,11 +111,11 @@ def _listener(listen: Endpoint) -> socket.socket:
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
         found = socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
-        # Connections inherit it.
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_SECONDS * 1000)
-        return found
     except OSError as error:
         raise CannotListen(f"cannot listen on {listen}: {error.strerror or error}") from error
+    # Connections inherit it.
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_SECONDS * 1000)
+    return found
 
 
 class _Server(uvicorn.Server):

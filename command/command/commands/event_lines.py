@@ -3,11 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
 
 import click
 
@@ -18,6 +17,7 @@ from posthouse.store.accounts import AccountStore
 from posthouse.store.event_feed import EventCursor
 from posthouse.store.event_pages import (
     EventPages,
+    EventSlice,
     PlacedEvent,
     UnusableCursor,
     Wanted,
@@ -73,27 +73,31 @@ def events(
 
     async def work(database: Postgres) -> None:
         owner = None if account is None else await account_id(AccountStore(database), account)
+        wanted = Wanted(None if owner is None else [owner], kinds or PUBLIC_KINDS)
         pages = EventPages(database)
         after = kept or await (pages.now() if moment is None else pages.since(moment))
         _keep(cursor_file, after)
-        wanted = _wanted(owner, kinds)
-        while True:
-            page = await pages.page(after, wanted, _AT_ONCE)
+        async for page in _pages(pages, after, wanted, follow=follow):
             _write(page.events, output)
-            if page.cursor != after:
-                after = page.cursor
-                _keep(cursor_file, after)
-            if not page.more:
-                if not follow:
-                    return
-                await asyncio.sleep(_LOOK_SECONDS)
+            _keep(cursor_file, page.cursor)
 
     with suppress(KeyboardInterrupt):
         with_store(work)
 
 
-def _wanted(owner: UUID | None, kinds: tuple[str, ...]) -> Wanted:
-    return Wanted(None if owner is None else [owner], kinds or PUBLIC_KINDS)
+async def _pages(
+    pages: EventPages, after: EventCursor, wanted: Wanted, *, follow: bool
+) -> AsyncIterator[EventSlice]:
+    """What comes after *after*; without *follow* what there is now."""
+    while True:
+        page = await pages.page(after, wanted, _AT_ONCE)
+        if page.cursor != after:
+            yield page
+            after = page.cursor
+        if not page.more:
+            if not follow:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _kept(file: Path | None) -> EventCursor | None:
