@@ -5,7 +5,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from console.event_stream import EventStream
-from posthouse.store.event_pages import EventPages, Wanted, cursor_of, cursor_text
+from posthouse.store.event_pages import EventPages, WantedEvents, cursor_of, cursor_text
 from servers.door import ExactClient
 from servers.patience import on_this_machine
 from servers.running_console import BRANCH, OTHER, SHOP, RunningConsole
@@ -110,10 +110,10 @@ async def test_who_does_not_read_is_left_and_who_reads_for_long_comes_again(
     async def quick(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    slow = EventStream(pages, Wanted([SHOP]), await pages.start(), read_seconds=0.01)
+    slow = EventStream(pages, WantedEvents([SHOP]), await pages.start(), read_seconds=0.01)
     await slow({"type": "http"}, receive, stuck)
     assert [one.get("more_body") for one in sent] == [None, True, True]
     sent.clear()
-    ending = EventStream(pages, Wanted([SHOP]), await pages.start(), most_seconds=0.5)
+    ending = EventStream(pages, WantedEvents([SHOP]), await pages.start(), most_seconds=0.5)
     await ending({"type": "http"}, receive, quick)
     assert (sent[-1]["body"], sent[-1]["more_body"]) == (b"", False)

@@ -20,7 +20,7 @@ from posthouse.store.event_pages import (
     EventSlice,
     PlacedEvent,
     UnusableCursor,
-    Wanted,
+    WantedEvents,
     cursor_of,
     cursor_text,
 )
@@ -73,7 +73,7 @@ def events(
 
     async def work(database: Postgres) -> None:
         owner = None if account is None else await account_id(AccountStore(database), account)
-        wanted = Wanted(None if owner is None else [owner], kinds or PUBLIC_KINDS)
+        wanted = WantedEvents(None if owner is None else [owner], kinds or PUBLIC_KINDS)
         pages = EventPages(database)
         after = kept or await (pages.now() if moment is None else pages.since(moment))
         _keep(cursor_file, after)
@@ -86,7 +86,7 @@ def events(
 
 
 async def _pages(
-    pages: EventPages, after: EventCursor, wanted: Wanted, *, follow: bool
+    pages: EventPages, after: EventCursor, wanted: WantedEvents, *, follow: bool
 ) -> AsyncIterator[EventSlice]:
     """What comes after *after*; without *follow* what there is now."""
     while True:

@@ -17,7 +17,7 @@ from posthouse.store.event_pages import (
     EventPages,
     EventSlice,
     UnusableCursor,
-    Wanted,
+    WantedEvents,
     cursor_of,
     cursor_text,
 )
@@ -63,7 +63,7 @@ class EventRoutes:
         kinds = call.lists.get("kind", PUBLIC_KINDS)
         if unknown := set(kinds) - set(PUBLIC_KINDS):
             raise invalid(f"kind: {min(unknown)[:80]!a} is none of {', '.join(PUBLIC_KINDS)}")
-        wanted = Wanted(list(call.accounts.values()), kinds)
+        wanted = WantedEvents(list(call.accounts.values()), kinds)
         limit = call.number("limit", 100, _MOST)
         follows = call.wants(_STREAM)
         after = await self._after(call, follows=follows)

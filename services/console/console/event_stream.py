@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from posthouse.store import StoreUnavailable
 from posthouse.store.event_feed import EventCursor
-from posthouse.store.event_pages import EventPages, PlacedEvent, Wanted, cursor_text
+from posthouse.store.event_pages import EventPages, PlacedEvent, WantedEvents, cursor_text
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class EventStream(Response):
     def __init__(
         self,
         pages: EventPages,
-        wanted: Wanted,
+        wanted: WantedEvents,
         after: EventCursor,
         *,
         read_seconds: float = _READ_SECONDS,

@@ -26,7 +26,7 @@ class UnusableCursor(ValueError):
     """The text is none that a page ended with."""
 
 
-class Wanted(NamedTuple):
+class WantedEvents(NamedTuple):
     """Which events, of the kinds that customers are told of."""
 
     accounts: Collection[UUID] | None = None  # None: of all
@@ -63,7 +63,7 @@ class EventPages:
         self._database = database
         self._feed = EventFeed(database)
 
-    async def page(self, after: EventCursor, wanted: Wanted, limit: int) -> EventSlice:
+    async def page(self, after: EventCursor, wanted: WantedEvents, limit: int) -> EventSlice:
         """Up to *limit* events after *after*; it may have none, and still `more`."""
         found: list[PlacedEvent] = []
         restored, more = False, True
@@ -98,7 +98,7 @@ class EventPages:
         return start if row is None else EventCursor(start.incarnation, row["xid"], row["id"])
 
     async def _read(
-        self, after: EventCursor, last: EventCursor, wanted: Wanted, limit: int
+        self, after: EventCursor, last: EventCursor, wanted: WantedEvents, limit: int
     ) -> tuple[list[PlacedEvent], EventCursor]:
         """Some of the events up to *last*, and the place behind what was looked at."""
         most = min(limit, _READ_AT_ONCE)
