@@ -109,7 +109,21 @@ async def test_T06_the_line_of_swaks_sends_a_message(relay: SharedRelay, brand: 
 
 
 async def test_T08_nothing_is_tracked_unless_it_is_asked_for(brand: Customer) -> None:
-    assert {TO: text_of(mail())} == await brand.send(SENDER, TO, mail())
+    arrived = await brand.send(SENDER, TO, mail())
+    assert {TO: text_of(mail())} == {to: without_offer(text) for to, text in arrived.items()}
+
+
+def without_offer(text: str) -> str:
+    """*text* as it came, without the one line that says how to unsubscribe."""
+    lines = text.splitlines(keepends=True)
+    rest = [line for line in lines if not line.startswith("List-Unsubscribe: <mailto:")]
+    assert len(lines) - 1 == len(rest)
+    return "".join(rest)
+
+
+async def test_T21_transactional_mail_does_not_say_how_to_unsubscribe(brand: Customer) -> None:
+    offer = {"optionsAttributes": {"transactional": True}}
+    assert {TO: text_of(mail())} == await brand.send(SENDER, TO, mail(offer))
 
 
 @pytest.mark.parametrize(
@@ -161,10 +175,12 @@ async def test_T12_to_T15_one_message_for_each_address_of_the_arrays(brand: Cust
     cc = "Cc: bob@dest.example, carol@dest.example\n"
     assert {TO, *arrays["cc"], *arrays["bcc"], *arrays["archive"]} == arrived.keys()
     for recipient in (TO, *arrays["cc"], *arrays["archive"]):
-        assert sorted_lines(text_of(mail(fields=cc))) == sorted_lines(arrived[recipient])
+        assert sorted_lines(text_of(mail(fields=cc))) == sorted_lines(
+            without_offer(arrived[recipient])
+        )
     for recipient in arrays["bcc"]:
         expected = mail(fields=f"{cc}Bcc: {recipient}\n")
-        assert sorted_lines(text_of(expected)) == sorted_lines(arrived[recipient])
+        assert sorted_lines(text_of(expected)) == sorted_lines(without_offer(arrived[recipient]))
 
 
 def sorted_lines(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from policy.core.facts import Facts, SigningIdentity, SigningUnavailable, signin
 from policy.core.request import Recipient, Request
 from policy.core.steps import run_steps, steps_for
 from policy.core.tracked_copies import filled
+from policy.core.unsubscribe_fields import with_unsubscribe_fields
 from posthouse.mail import return_path, signed_id
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Header
@@ -137,11 +138,12 @@ def _planned(
     if is_strict and not identity.is_aligned:
         return Rejection(_UNALIGNED.format(identity.return_path_host, identity.domain))
     id_, today = next(ids), now.date()
-    header = _identified(copy.header, request.submission, id_, facts, today)
     host, key = identity.return_path_host, facts.relay.return_path_key
     to_host = partial(return_path.sign, host=host, key=key, today=today)
     to = _confirmed(copy, facts) if is_sandboxed else copy.recipients
     deliveries = tuple(_deliveries(request, to, id_, to_host, ids))
+    header = _header(copy, deliveries, identity, facts)
+    header = _identified(header, request.submission, id_, facts, today)
     return _PlannedCopy(
         PlannedRendition(id_, header, _body(copy, deliveries, named), identity.keys),
         deliveries,
@@ -152,6 +154,15 @@ def _planned(
 
 def _confirmed(copy: Copy, facts: Facts) -> tuple[Recipient, ...]:
     return tuple([one for one in copy.recipients if one.address in facts.confirmed])
+
+
+def _header(
+    copy: Copy, deliveries: Sequence[Delivery], identity: SigningIdentity, facts: Facts
+) -> Header:
+    if not copy.is_unsubscribable:
+        return copy.header
+    domain, host = identity.domain, identity.return_path_host
+    return with_unsubscribe_fields(copy.header, deliveries[0], facts, domain=domain, host=host)
 
 
 def _body(copy: Copy, deliveries: Sequence[Delivery], named: dict[str, UUID]) -> bytes | None:
@@ -214,6 +225,8 @@ def _detail(draft: Draft, deliveries: int, identities: Sequence[SigningIdentity]
         detail["tracked"] = {"opens": body.has_pixel, "links": len(body.targets)}
     if draft.untracked:
         notes[f"untracked: {draft.untracked}"] = None
+    if draft.without_unsubscribe:
+        notes[f"no List-Unsubscribe: {draft.without_unsubscribe}"] = None
     notes |= dict.fromkeys(draft.request.submission.attributes.notes)
     return {**detail, "note": "; ".join(notes)} if notes else detail
 

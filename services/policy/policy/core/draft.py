@@ -36,6 +36,7 @@ class Copy(NamedTuple):
     recipients: tuple[Recipient, ...]
     body: bytes | None = None  # None: as it came
     tracking: Tracking | None = None  # its body has gaps for links and pixel, in place of *body*
+    is_unsubscribable: bool = False  # its header is to say how, for its only recipient
 
 
 class Draft(NamedTuple):
@@ -45,6 +46,7 @@ class Draft(NamedTuple):
     copies: tuple[Copy, ...]
     suppressed: tuple[SuppressedRecipient, ...] = ()
     untracked: str = ""  # why something that is to be tracked is not
+    without_unsubscribe: str = ""  # why it does not say how to unsubscribe
 
     @classmethod
     def of(cls, request: Request) -> "Draft":

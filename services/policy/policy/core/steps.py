@@ -26,6 +26,7 @@ from policy.core.shown_recipients import show_decided_fields, show_own_bcc
 from policy.core.suppressed import drop_suppressed
 from policy.core.trace_field import add_received
 from policy.core.tracked_copies import track
+from policy.core.unsubscribe_fields import offer_unsubscribe
 from posthouse.profiles import Profile
 from posthouse.profiles.choices import Conformance, FromPolicy, RecipientPolicy
 from posthouse.profiles.knobs import ConformanceKnobs
@@ -53,7 +54,8 @@ def steps_for(profile: Profile) -> Iterable[Step]:
         yield show_own_bcc  # what hides Bcc came before
     if profile.control.attributes.name:
         yield require_named_key
-    yield track  # the last one: nobody's copy differs any more in another way
+    yield track  # what follows changes no body
+    yield offer_unsubscribe  # the last one: each recipient has a copy of its own
 
 
 def _decided(profile: Profile) -> Iterable[Step]:
