@@ -203,11 +203,15 @@ def _edits(before: Draft, after: Draft) -> Iterator[str]:
             body = copy.tracking.body
             pixel = " and a pixel" if body.has_pixel else ""
             yield f"links for {escaped(to)}: {len(body.targets)}{pixel}"
+        if copy.is_unsubscribable and not old.is_unsubscribable:
+            yield f"says how to unsubscribe: {escaped(copy.recipients[0].address)}"
         gone = [r.address for r in old.recipients if r not in copy.recipients]
         if gone and len(after.copies) == len(before.copies):
             yield f"left out: {', '.join(gone)}"
     if after.untracked != before.untracked:
         yield f"untracked: {escaped(after.untracked)}"
+    if after.without_unsubscribe:
+        yield f"no List-Unsubscribe: {after.without_unsubscribe}"
 
 
 def _shown(raw: bytes) -> str:

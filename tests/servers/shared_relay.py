@@ -198,7 +198,8 @@ async def shared_relay(
             *("up", "--route", f"127.0.0.1:{sink.port}"),
             *(word for mode in modes for word in ("--listen", f"{ANY}/{mode}")),
             *("--bounce-listen", ANY, "--health-listen", ANY),
-            *("--tracking-listen", ANY, "--console-listen", ANY),
+            *("--tracking-listen", settings.get("POSTHOUSE_TRACKING_LISTEN", ANY)),
+            *("--console-listen", ANY),
             **environ,
         )
         # In threads: it waits for the sink, which runs on this loop.
