@@ -29,7 +29,7 @@ SHOP_KEY = SigningKey.load("shop.example", "s1", "ed25519-sha256", generate(Algo
 URL = "https://t.relay.example"
 HEADER = b"From: Jo <jo@shop.example>\r\nTo: a@x.example\r\n\r\n"
 TO = ("a@x.example", "b@x.example")
-OFFERED = {"suppression.unsubscribe_fields": True}
+OFFERED: dict[str, object] = {"suppression.unsubscribe_fields": True}
 
 
 def facts(url: str = URL) -> Facts:
