@@ -21,11 +21,10 @@ _KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " ")}
 
 def chromium() -> str:
     """The program; installs it where it can, and else skips the test."""
-    if shutil.which("chromium") is None:
-        try:
-            install("chromium")
-        except CannotInstall as error:
-            missing("Chromium", str(error))
+    try:
+        install("chromium", unless=lambda: shutil.which("chromium"))
+    except CannotInstall as error:
+        missing("Chromium", str(error))
     return "chromium"
 
 
