@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from policy.core import dkim
+from policy.core.decision_detail import detail_of
 from policy.core.draft import Copy, Draft, Rejection, from_domains
 from policy.core.facts import Facts, SigningIdentity, SigningUnavailable, signing_identity
 from policy.core.request import Recipient, Request
@@ -113,7 +114,7 @@ def decide_in_pieces(
         renditions=tuple([one.rendition for one in copies]),
         deliveries=deliveries,
         suppressed=draft.suppressed,
-        detail=_detail(draft, len(deliveries), [one.identity for one in copies]),
+        detail=detail_of(draft, len(deliveries), [one.identity for one in copies]),
         sandboxed=tuple([one.sandboxed for one in copies if one.sandboxed]),
         links=next((c.tracking.links for c in draft.copies if c.tracking), None),
     )
@@ -138,11 +139,10 @@ def _planned(
     if is_strict and not identity.is_aligned:
         return Rejection(_UNALIGNED.format(identity.return_path_host, identity.domain))
     id_, today = next(ids), now.date()
-    host, key = identity.return_path_host, facts.relay.return_path_key
-    to_host = partial(return_path.sign, host=host, key=key, today=today)
+    to_host = _return_paths(identity, facts, today)
     to = _confirmed(copy, facts) if is_sandboxed else copy.recipients
     deliveries = tuple(_deliveries(request, to, id_, to_host, ids))
-    header = _header(copy, deliveries, identity, facts)
+    header = _offering(copy, deliveries, identity, facts)
     header = _identified(header, request.submission, id_, facts, today)
     return _PlannedCopy(
         PlannedRendition(id_, header, _body(copy, deliveries, named), identity.keys),
@@ -152,11 +152,16 @@ def _planned(
     )
 
 
+def _return_paths(identity: SigningIdentity, facts: Facts, today: date) -> Callable[[UUID], str]:
+    host, key = identity.return_path_host, facts.relay.return_path_key
+    return partial(return_path.sign, host=host, key=key, today=today)
+
+
 def _confirmed(copy: Copy, facts: Facts) -> tuple[Recipient, ...]:
     return tuple([one for one in copy.recipients if one.address in facts.confirmed])
 
 
-def _header(
+def _offering(
     copy: Copy, deliveries: Sequence[Delivery], identity: SigningIdentity, facts: Facts
 ) -> Header:
     if not copy.is_unsubscribable:
@@ -208,27 +213,6 @@ def _deliveries(
             return_path=return_path_of(id_) if submission.sender else "",
             kind=recipient.kind,
         )
-
-
-def _detail(draft: Draft, deliveries: int, identities: Sequence[SigningIdentity]) -> dict[str, Any]:
-    """The detail for the timeline; the Message-ID is that of the first copy."""
-    keys = dict.fromkeys([key for identity in identities for key in identity.keys])
-    detail: dict[str, Any] = {
-        "profile": draft.request.profile.name,
-        "deliveries": deliveries,
-        "message_id": next((c.header.first("Message-ID") for c in draft.copies), None),
-        "signed": [f"{key.selector}._domainkey.{key.domain}" for key in keys],
-    }
-    notes = dict.fromkeys([identity.note for identity in identities if identity.note])
-    if tracking := next((copy.tracking for copy in draft.copies if copy.tracking), None):
-        body = tracking.body
-        detail["tracked"] = {"opens": body.has_pixel, "links": len(body.targets)}
-    if draft.untracked:
-        notes[f"untracked: {draft.untracked}"] = None
-    if draft.without_unsubscribe:
-        notes[f"no List-Unsubscribe: {draft.without_unsubscribe}"] = None
-    notes |= dict.fromkeys(draft.request.submission.attributes.notes)
-    return {**detail, "note": "; ".join(notes)} if notes else detail
 
 
 def unsigned(plan: Plan, now: datetime) -> Iterator[UnsignedRendition]:
