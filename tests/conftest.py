@@ -4,10 +4,15 @@ from collections import Counter
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _SERVERS = ("servers.postgres", "servers.rabbitmq")
 
 pytest_plugins = [name for name in _SERVERS if find_spec(name)]
+
+# No example fails because the machine is busy: 200 ms is nothing to it.
+settings.register_profile("posthouse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("posthouse")
 
 # Those that take longest go first, so that no process has a long one left when the others are done.
 _FIRST = ("chaos", "faults", "e2e", "verifiers", "contract", "command", "onebox", "flow", "store")

@@ -58,7 +58,7 @@ def assert_storable(report: Report) -> None:
     text.encode("utf-8")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(mail)
 def test_no_message_raises(content: bytes) -> None:
     report = read(content)
@@ -66,7 +66,7 @@ def test_no_message_raises(content: bytes) -> None:
     assert_storable(report)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(REPORTS), st.integers(0), st.integers(0, 12), st.binary(max_size=12))
 def test_no_damaged_report_raises(path: Path, at: int, removed: int, instead: bytes) -> None:
     content = path.read_bytes()

@@ -1,7 +1,7 @@
 """The first one in To and one Bcc get a copy, others none (RULES M11 to M14, X06, X07)."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.core.admission import Admission, admit
@@ -89,7 +89,6 @@ def test_M13_a_message_to_one_recipient_has_no_attributes() -> None:
     assert decided(f"To: {ANN}\n", ANN).attributes.as_json() is None
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_M11_any_to_is_read_or_refused(value: str) -> None:
     line = value.replace("\r", "").replace("\n", "")

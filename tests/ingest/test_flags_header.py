@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.core.admission import admit
@@ -129,7 +129,6 @@ def test_X08_an_account_may_forbid_that_messages_decide_about_tracking() -> None
     assert {"check_unsubscribes": False, "check_bounces": True} == found.flags
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_M20_any_value_is_read_or_refused(value: str) -> None:
     line = value.replace("\r", "").replace("\n", "")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.core.admission import Incoming, admit
@@ -229,7 +229,6 @@ TEXTS = OBJECTS.map(json.dumps) | st.text(
 )
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_T18_any_value_is_read_or_refused_and_ends_no_line(text: str) -> None:
     octets = HEADER.encode() + b"X-MT-ATTR: " + text.replace("\n", "\n ").encode() + b"\n"

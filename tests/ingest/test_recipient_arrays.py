@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.core.admission import Admission, admit
@@ -82,7 +82,6 @@ def test_T16_a_name_makes_a_friendly_header(name: str, shown: str) -> None:
     assert ({} if shown == "b@x.example" else {"b@x.example": shown}) == names
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=4))
 def test_T16_a_name_is_read_again_as_it_was_given(names: list[str]) -> None:
     """Whatever it holds, it names no other address and ends no line."""

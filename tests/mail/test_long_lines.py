@@ -191,7 +191,7 @@ parts = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(parts)
 def test_every_structure_reads_the_same_and_has_no_long_line(message: bytes) -> None:
     after = reencoded(b"X: 1\r\n" + message)

@@ -81,7 +81,6 @@ def with_signatures(header: Header, body: bytes, keys: Sequence[SigningKey]) -> 
     )
 
 
-@settings(deadline=None)
 @given(headers, bodies)
 @example(b"From: a@b.example\r\n", b"")
 @example(b"From: a@b.example\r\n", b"\r\n")
@@ -96,7 +95,7 @@ def test_both_signatures_verify_whatever_the_message(header: bytes, body: bytes)
     assert accepted(head + ended) == [True, True]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(bodies)
 @example(b"one\r\ntwo\r\n")
 @example(b"blank \r\n")
@@ -108,7 +107,7 @@ def test_the_canonical_body_is_that_of_another_implementation(body: bytes) -> No
     assert Relaxed.canonicalize_body(body + b"\r\n") == relaxed_body(body)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(bodies, st.integers(0, 40))
 @example(b"", 0)
 @example(b" \r\n\r\n", 0)
@@ -130,7 +129,7 @@ def whole(pieces: Generator[None, None, bytes]) -> bytes:
             return bytes(end.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(names, blanks, blanks, values | folds | blanks), max_size=4))
 def test_canonical_fields_are_those_of_another_implementation(
     given: list[tuple[bytes, bytes, bytes, bytes]],

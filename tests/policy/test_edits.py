@@ -18,6 +18,7 @@ from policy.core import (
     suppressed,
     trace_field,
     tracked_copies,
+    unsubscribe_fields,
 )
 from policy.core.draft import Draft, Rejection, Step
 from policy.core.facts import DomainKeys, Facts, Relay, TrackingHost
@@ -51,6 +52,7 @@ OWN: Mapping[Step, frozenset[bytes] | set[bytes]] = {
     trace_field.add_received: {b"received"},
     suppressed.drop_suppressed: NOTHING,
     named_key.require_named_key: NOTHING,
+    unsubscribe_fields.offer_unsubscribe: NOTHING,  # it marks copies: fields come last of all
     tracked_copies.track: {b"mime-version", b"content-transfer-encoding"},
 }
 ALL_ON = {
@@ -61,6 +63,7 @@ ALL_ON = {
     "conformance.long_lines": "repair",
     "priority.fields_show_lane": True,
     "tags.from_subject": True,
+    "suppression.unsubscribe_fields": True,
 }
 RELAY = Relay(
     "relay.example",
@@ -136,7 +139,7 @@ submissions = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(submissions, st.sampled_from(preset_names()))
 def test_every_step_leaves_all_other_fields_as_they_are(
     submission: Submission, preset: str

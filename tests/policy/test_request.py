@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.core.request import Recipient, author_field, domains_by_preference, read
@@ -59,7 +59,6 @@ def test_from_comes_before_the_envelope_sender() -> None:
     assert candidates(None, "") == ()
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=40))
 def test_no_from_and_no_sender_makes_it_fail(value: str, sender: str) -> None:
     assert len(candidates(value, sender)) <= 2

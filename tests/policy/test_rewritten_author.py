@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.core.draft import Draft
@@ -79,7 +79,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(PIECES | st.characters(codec="utf-8"), max_size=40).map("".join))
 def test_M09_no_name_breaks_the_header_or_shows_another_address(name: str) -> None:
     value = f"{name} <n@o.example>".replace("\n", " ")

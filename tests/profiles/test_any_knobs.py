@@ -134,7 +134,7 @@ def incoming(profile: Profile, header: bytes, recipients: tuple[str, ...]) -> In
     return admitting.incoming(header, facts, "jo@a.example", recipients, arrived_at=at)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     profiles(),
     HEADERS,

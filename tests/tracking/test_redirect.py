@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from posthouse.tracking.redirect import MOST_OCTETS, location
@@ -44,7 +44,6 @@ def test_targets(target: str, expected: bytes | None) -> None:
     assert expected == location(target)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40), st.sampled_from(["", "https://", "https://a.example/"]))
 def test_what_is_led_to_is_one_line_of_ascii(rest: str, begin: str) -> None:
     found = location(begin + rest)

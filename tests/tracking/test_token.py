@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 from uuid import UUID
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from posthouse.tracking.token import (
@@ -38,7 +38,6 @@ tokens = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(tokens, st.integers(0, 15))
 def test_what_was_signed_is_read_again(token: Token, number: int) -> None:
     (key,) = token_keys(MASTER, [number])
@@ -63,7 +62,6 @@ def test_the_number_of_a_key_does_not_make_it_that_key() -> None:
     assert None is read(sign(TOKENS[0], KEY), [TokenKey(0, token_keys(MASTER, [1])[0].secret)])
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(TOKENS),
     st.integers(0, CLICK_LETTERS - 1),
@@ -94,7 +92,6 @@ def test_no_part_of_one_fits_another() -> None:
             assert {read(each, [KEY]) for each in spliced} <= {None}
 
 
-@settings(deadline=None)
 @given(
     st.text(max_size=60)
     | st.text("AB-_=", min_size=SHORT_LETTERS, max_size=SHORT_LETTERS)

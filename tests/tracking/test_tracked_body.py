@@ -5,7 +5,7 @@ from email import message_from_bytes
 from email.message import Message
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from turbohtml import Token, TokenType, tokenize
 
@@ -307,7 +307,6 @@ soup = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(deadline=None)
 @given(soup)
 def test_any_text_keeps_all_octets_but_those_of_links(html: str) -> None:
     """And a tokenizer finds each tracked link where there was a link before."""
@@ -327,7 +326,6 @@ def page_links(page: str) -> int:
     )
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(["", "base64", "quoted-printable", "8bit"]))
 def test_no_octets_make_it_fail(octets: bytes, encoding: str) -> None:
     body = b"--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: %b\r\n\r\n%b\r\n--b--\r\n"
