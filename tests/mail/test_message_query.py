@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from posthouse.mail.message_query import MessageQuery, UnusableQuery, cursor_in
+from posthouse.mail.message_query import MessageQuery, UnusableQuery, cursor_in, spellings
 from posthouse.mail.message_state import MessageState
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -27,6 +27,18 @@ def test_words_say_which_messages() -> None:
     ) == MessageQuery.of(words, NOW)
 
 
+@pytest.mark.parametrize("early", ["99999d", "0001-01-01", "1970-01-01T00:00+14:00"])
+def test_no_time_is_before_those_of_ids(early: str) -> None:
+    words = {"user": "app-1", "since": early}
+    assert datetime(1970, 1, 1, tzinfo=UTC) == MessageQuery.of(words, NOW).since
+
+
+def test_spellings_are_those_that_are_stored() -> None:
+    """Of which only ASCII is put into lower case."""
+    wanted = ("\u00c4nn@dest.example", "\u00e4nn@dest.example")
+    assert wanted == spellings("\u00c4NN@Dest.example")
+
+
 def test_without_a_key_it_is_the_last_day() -> None:
     day = timedelta(days=1)
     assert NOW - day == MessageQuery.of({"account": "shop"}, NOW).since
@@ -45,6 +57,7 @@ def test_without_a_key_it_is_the_last_day() -> None:
         ({"subject": "invoice"}, "subject needs account"),
         ({"subject": "invoice", "account": "shop", "since": "2d"}, "within a day"),
         ({"since": "yesterday"}, "since: 'yesterday' is not like 2h"),
+        ({"until": "9999-12-31T23:59-01:00"}, "until: '9999-12-31T23:59-01:00' is not like 2h"),
         ({"state": "lost"}, "state 'lost' is none of ready, inflight"),
     ],
 )

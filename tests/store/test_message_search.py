@@ -13,6 +13,7 @@ from posthouse.mail.message_query import MessageQuery, cursor_in
 from posthouse.mail.submission import Attributes, Discarded
 from posthouse.mail.terms import NO_TERMS, Terms
 from posthouse.running.identity import earliest_id
+from posthouse.store import message_search
 from posthouse.store.event_feed import EventFeed, EventPage
 from posthouse.store.message_keys import READER, MessageKeys
 from posthouse.store.message_search import MessagePage, MessageSearch
@@ -80,6 +81,7 @@ async def test_messages_are_found_by_recipient_sender_user_and_tag(stores: Store
         UUID(int=3), UUID(int=1),
     )  # fmt: skip
     to_bob = await accept(stores, recipients=("zoe@dest.example", "Bob@B\u00fccher.example"))
+    in_capitals = await accept(stores, recipients=("\u00c4NN@dest.example",))
     of_user = await accept(stores, credential_id=UUID(int=3), sender="")
     tags = Attributes(tags=("May", "new"), discarded=(Discarded("gone@dest.example", "T16"),))
     tagged = await accept(stores, attributes=tags, sender="Offers@Sender.example")
@@ -87,6 +89,7 @@ async def test_messages_are_found_by_recipient_sender_user_and_tag(stores: Store
     await keyed(stores)
     assert [to_bob] == await ids(stores, to="bob@xn--bcher-kva.example")
     assert [to_bob] == await ids(stores, to="BOB@b\u00fccher.EXAMPLE", sender="shop@sender.example")
+    assert [in_capitals] == await ids(stores, to="\u00c4nn@dest.example")
     assert [tagged] == await ids(stores, sender="offers@sender.example")
     assert [of_user] == await ids(stores, user="app-1")
     assert [of_user] == await ids(stores, sender="<>")
@@ -96,7 +99,7 @@ async def test_messages_are_found_by_recipient_sender_user_and_tag(stores: Store
     assert [] == await ids(stores, to="bob@dest.example")
     assert [] == await ids(stores, user="nobody")
     assert [] == await ids(stores, to="ann@dest.example", until="1h")
-    assert 3 == len(await ids(stores, account="shop"))
+    assert 4 == len(await ids(stores, account="shop"))
 
 
 async def test_what_belongs_to_others_is_not_found(stores: Stores) -> None:
@@ -124,6 +127,18 @@ async def test_pages_follow_one_another_without_a_gap(stores: Stores) -> None:
             if (cursor := page.cursor) is None:
                 break
         assert sent[::-1] == seen
+
+
+async def test_a_page_of_what_does_not_match_ends(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many states that were read in vain, also where one look finds more."""
+    monkeypatch.setattr(message_search, "_MOST_READ", 100)
+    sent = [await accept(stores) for _ in range(120)]
+    page = await found(stores, {"account": "shop", "state": "bounced"}, limit=1)
+    assert MessagePage((), sent[20].hex) == page
+    rest = await found(stores, {"account": "shop", "state": "bounced"}, cursor=page.cursor)
+    assert MessagePage((), None) == rest
 
 
 async def test_each_message_gets_its_keys_once(stores: Stores) -> None:

@@ -1,14 +1,17 @@
 """The quarantine: what gets there, what stays there, and how it comes back."""
 
-from datetime import timedelta
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from posthouse.mail.lane import Lane
 from posthouse.mail.mail_selector import MailOperation
+from posthouse.mail.terms import Terms
 from posthouse.store.quarantine import Quarantine
 from servers.stores import Stores, a_submission, deferred, delivered, operate
 
 DAY = timedelta(days=1)
-RELEASE = MailOperation.RELEASE
+HOLD, RELEASE = MailOperation.HOLD, MailOperation.RELEASE
 
 
 async def abandoned(stores: Stores, times: int) -> None:
@@ -100,3 +103,25 @@ async def test_everything_open_is_quarantined_at_once_and_released_by_choice(
     )
     assert [] == await quarantine.lines()
     assert not (await stores.deliveries.claim(10)).deliveries
+
+
+async def test_what_the_operator_holds_is_not_released_with_what_was_restored(
+    stores: Stores,
+) -> None:
+    """It is quarantined for the reason of the hold: scheduled, with policy, or a delivery."""
+    later = Terms(send_at=datetime.now(UTC) + DAY)
+    await stores.submissions.accept(replace(a_submission(), terms=later))
+    await stores.queue(recipients=("ann@dest.example",))
+    await stores.submissions.accept(a_submission())
+    held = 3
+    assert held == await operate(stores.database, HOLD, because="wrong prices", account="shop")
+    await stores.queue(recipients=("bob@dest.example",))
+    assert held + 1 == await Quarantine(stores.database).add_all("restored")
+    assert 1 == await operate(stores.database, RELEASE, reason="restored")
+    assert {"wrong prices": held} == await _quarantined(stores)
+    assert held == await operate(stores.database, RELEASE, reason="wrong prices")
+
+
+async def _quarantined(stores: Stores) -> Counter[str]:
+    lines = await Quarantine(stores.database).lines()
+    return sum((Counter({line.reason: line.messages}) for line in lines), Counter())

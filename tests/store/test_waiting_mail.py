@@ -315,3 +315,20 @@ async def test_a_row_that_others_are_writing_is_changed_when_they_are_done(
 def test_words_that_choose_nothing_are_refused(words: dict[str, str], said: str) -> None:
     with pytest.raises(UnusableQuery, match=said):
         MailSelector.of(words)
+
+
+async def test_what_comes_meanwhile_is_not_waited_for(stores: Stores) -> None:
+    """Else no operation would end while mail comes in: a part with room in it is the last one."""
+    await stores.queue(recipients=(ANN, BOB))
+    await stores.submissions.accept(a_submission())
+    everything = [None] * 12
+    for at_once, stage, more, others in (
+        (1, "submissions", (), True),
+        (2, "submissions", (), False),
+        (2, "deliveries", (None, None), True),
+        (3, "deliveries", (None, None), False),
+    ):
+        rows = await stores.database.fetch(
+            f"choose_{stage}", UUID(int=0), at_once, *everything, *more
+        )
+        assert others is (rows[0]["last"] is not None), (at_once, stage)

@@ -56,6 +56,9 @@ def test_a_time_is_that_of_the_zone_unless_it_says_so_and_begins_with_its_quarte
         ("zone", ["Europe/Nowhere"], "'Europe/Nowhere' is not a time zone"),
         ("zone", ["../etc/passwd"], "'../etc/passwd' is not a time zone"),
         ("since", ["yesterday"], "'yesterday' is neither a day (2026-11-30) nor a time"),
+        ("since", ["0001-01-01"], "'0001-01-01' is of none of the years 1970 to 9998"),
+        ("until", ["9999-12-31"], "'9999-12-31' is of none of the years 1970 to 9998"),
+        ("until", ["9999-12-31T23:59"], "'9999-12-31T23:59' is of none of the years"),
         ("since", ["2026-12-01"], "since '2026-12-01' is not before until 'now'"),
         ("match", ["some"], "match: 'some' is neither any nor all"),
         ("lane", ["fast"], "no lane is called 'fast'; lanes are 1 or very-high"),
@@ -73,6 +76,8 @@ def test_a_month_ends_where_the_next_one_begins() -> None:
     assert expected == month_span("2026-12", ROME)
     with pytest.raises(UnreadableWord, match="'12/2026' is not a month, such as 2026-11"):
         month_span("12/2026", ROME)
+    with pytest.raises(UnreadableWord, match="'9999-12' is of none of the years 1970 to 9998"):
+        month_span("9999-12", ROME)
 
 
 @pytest.mark.parametrize(

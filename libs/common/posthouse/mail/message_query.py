@@ -86,10 +86,15 @@ def _bounded(query: MessageQuery, now: datetime) -> MessageQuery:
 
 
 def spellings(address: str) -> tuple[str, ...]:
-    """The forms in which *address* may have been stored; upper and lower case are the same."""
+    """The forms in which *address* may have been stored; upper and lower case are the same.
+
+    Keys and statements put only ASCII into lower case: other letters are as they were sent.
+    """
     normal = normal_form(address)
     local, _, domain = normal.rpartition("@")
-    return tuple(dict.fromkeys((address.lower(), normal, f"{local}@{_in_letters(domain)}")))
+    as_stored = "".join(c.lower() if c.isascii() else c for c in address)
+    forms = as_stored, address.lower(), normal, f"{local}@{_in_letters(domain)}"
+    return tuple(dict.fromkeys(forms))
 
 
 def _in_letters(domain: str) -> str:

@@ -85,7 +85,7 @@ class MessageSearch:
         """Up to *limit* messages that match *query*, from those accepted earlier than *before* on.
 
         *accounts*: only of these, whatever the query says. A page may have fewer, or none, and
-        still a cursor: it ends after some 200,000 messages that it looked at in vain.
+        still a cursor: it ends after 2,000 messages whose state it read in vain, or 200,000 rows.
         """
         source = await self._source(query, accounts)
         if source is None:
@@ -113,12 +113,14 @@ class MessageSearch:
         first, beyond = await self._bounds(query)
         at = min(beyond, before or beyond)
         scanned = read = 0
-        while scanned < _MOST_SCANNED and read < _MOST_READ:
+        while scanned < _MOST_SCANNED:
             looked = await self._look(query, source, (first, at), at_once)
             for start in range(0, len(looked.ids), at_once):
                 ids = looked.ids[start : start + at_once]
                 yield await self._read(ids), ids[-1]
                 read += len(ids)
+                if read >= _MOST_READ:
+                    return
             yield (), looked.last
             if looked.last is None:
                 return

@@ -2052,47 +2052,52 @@ SELECT stage, a.name AS account, reason, count(*) AS messages,
 FROM quarantined JOIN accounts a ON a.id = account_id GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3;
 
 -- name: quarantine_submissions
+-- What the operator holds is quarantined for the reason of that: who releases the rest leaves it alone.
 WITH gone AS (
     DELETE FROM due_submissions
-    RETURNING id, account_id, lane, size, received_at, expires_at, held
+    RETURNING id, account_id, lane, size, received_at, expires_at, held,
+              COALESCE(hold_reason, $1::text) AS reason
 ), later AS (
     DELETE FROM scheduled_submissions
-    RETURNING id, account_id, lane, size, received_at, send_at, keep_trying
+    RETURNING id, account_id, lane, size, received_at, send_at, keep_trying,
+              COALESCE(hold_reason, $1::text) AS reason
 ), both_kinds AS (
     SELECT *, NULL::timestamptz AS send_at FROM gone
     UNION ALL
-    SELECT id, account_id, lane, size, received_at, send_at + keep_trying, false, send_at FROM later
+    SELECT id, account_id, lane, size, received_at, send_at + keep_trying, false, reason, send_at
+    FROM later
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, kind, detail)
-    SELECT new_id(), account_id, id, 'quarantined', jsonb_build_object('reason', $1::text)
+    SELECT new_id(), account_id, id, 'quarantined', jsonb_build_object('reason', reason)
     FROM both_kinds
 )
 INSERT INTO quarantined_submissions (id, account_id, lane, size, received_at, expires_at, held,
                                      reason, send_at)
-SELECT id, account_id, lane, size, received_at, expires_at, held, $1, send_at FROM both_kinds
+SELECT id, account_id, lane, size, received_at, expires_at, held, reason, send_at FROM both_kinds
 RETURNING id;
 
 -- name: quarantine_deliveries
 WITH gone AS (
     DELETE FROM due_deliveries d
     RETURNING id, account_id, lane, size, received_at, expires_at, claim, tries, site, held,
+              COALESCE(hold_reason, $1::text) AS reason,
               (SELECT submission_id FROM deliveries v WHERE v.id = d.id) AS submission_id
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)
-    SELECT new_id(), account_id, submission_id, id, 'quarantined',
-           jsonb_build_object('reason', $1::text)
+    SELECT new_id(), account_id, submission_id, id, 'quarantined', jsonb_build_object('reason', reason)
     FROM gone WHERE submission_id IS NOT NULL
 )
 INSERT INTO quarantined_deliveries (id, account_id, submission_id, lane, size, received_at, expires_at,
                                 claim, tries, site, held, reason)
 SELECT id, account_id, submission_id, lane, size, received_at, expires_at, claim, tries, site, held,
-       $1
+       reason
 FROM gone
 RETURNING id;
 
 -- name: choose_submissions
--- Of the next $2 after $1, in the order of ids, those that fit: the last one looked at, with each; one row
--- without an id if none fits, and without that if there are no others. A null does not choose: ids $3,
+-- Of the next $2 after $1, in the order of ids, those that fit; one row without an id if none does. Each
+-- has the last one that was looked at; null if there were fewer than $2: what comes meanwhile is not waited
+-- for. A null does not choose: ids $3,
 -- account $4, lane $5, states $6, reason $7, accepted until $8 and after $9, credentials $10, stream $11,
 -- tag $12, recipients $13, their domain $14. A message is one as long as policy has not prepared it, so all
 -- of its recipients have to fit.
@@ -2100,7 +2105,8 @@ WITH page AS (
     SELECT * FROM waiting_submissions WHERE id > $1 AND COALESCE(id = ANY($3::uuid[]), true)
     ORDER BY id LIMIT $2
 )
-SELECT (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last, w.*
+SELECT CASE WHEN (SELECT count(*) FROM page) = $2
+            THEN (SELECT id FROM page ORDER BY id DESC LIMIT 1) END AS last, w.*
 FROM (VALUES (1)) AS one
 LEFT JOIN LATERAL (
     SELECT p.id, p.id AS submission_id, p.lane, '' AS site, p.state, p.leased, p.reason,
@@ -2125,7 +2131,8 @@ WITH page AS (
     SELECT * FROM waiting_deliveries WHERE id > $1 AND COALESCE(id = ANY($3::uuid[]), true)
     ORDER BY id LIMIT $2
 )
-SELECT (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last, w.*
+SELECT CASE WHEN (SELECT count(*) FROM page) = $2
+            THEN (SELECT id FROM page ORDER BY id DESC LIMIT 1) END AS last, w.*
 FROM (VALUES (1)) AS one
 LEFT JOIN LATERAL (
     SELECT p.id, v.submission_id, p.lane, p.site, p.state, p.leased, p.reason, v.recipient
@@ -2469,7 +2476,8 @@ CROSS JOIN LATERAL (
       AND NOT (e.kind = 'bounced' AND e.detail ? 'digest' AND EXISTS (
           SELECT FROM events f
           WHERE f.submission_id = e.submission_id AND f.delivery_id = e.delivery_id
-            AND f.kind = 'bounced' AND (f.xid, f.id) < (e.xid, e.id)
+            AND f.kind = 'bounced'
+            AND (f.incarnation <> e.incarnation OR (f.xid, f.id) < (e.xid, e.id))
       ))
 ) e
 JOIN accounts a ON a.id = e.account_id
@@ -2586,7 +2594,8 @@ CROSS JOIN LATERAL (
       AND NOT (e.kind = 'bounced' AND e.detail ? 'digest' AND EXISTS (
           SELECT FROM events f
           WHERE f.submission_id = e.submission_id AND f.delivery_id = e.delivery_id
-            AND f.kind = 'bounced' AND (f.xid, f.id) < (e.xid, e.id)
+            AND f.kind = 'bounced'
+            AND (f.incarnation <> e.incarnation OR (f.xid, f.id) < (e.xid, e.id))
       ))
 ) e
 JOIN accounts a ON a.id = e.account_id
@@ -2669,7 +2678,11 @@ DELETE FROM traffic_counts WHERE ctid = ANY(ARRAY(
 RETURNING set_id;
 
 -- name: forget_message_sets
-DELETE FROM message_sets WHERE month < date_trunc('month', now() - $1::interval, 'UTC')::date;
+DELETE FROM message_sets WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM message_sets
+    WHERE month < date_trunc('month', now() - $1::interval, 'UTC')::date LIMIT $2
+))
+RETURNING id;
 
 -- name: forget_refusals
 DELETE FROM refusal_samples WHERE at < now() - $1::interval;

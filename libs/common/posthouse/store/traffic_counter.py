@@ -50,9 +50,9 @@ class TrafficCounter:
 
     async def forget(self, keep: timedelta) -> None:
         """Delete what is older than *keep*."""
-        while len(await self._database.fetch("forget_traffic", keep, _ROWS)) == _ROWS:
-            continue
-        await self._database.fetch("forget_message_sets", keep)
+        for query in ("forget_traffic", "forget_message_sets"):
+            while len(await self._database.fetch(query, keep, _ROWS)) == _ROWS:
+                continue
         await self._database.fetch("forget_refusals", keep)
 
     async def _write(self, connection: Any, tally: Tally) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from posthouse.traffic.moments import UnreadableWord
+from posthouse.traffic.moments import UnreadableWord, in_known_years
 
 _MONTHS = 12
 
@@ -28,5 +28,6 @@ def month_span(text: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
         first = datetime.strptime(text, "%Y-%m").replace(tzinfo=zone)
     except ValueError as error:
         raise UnreadableWord(f"{text!r} is not a month, such as 2026-11") from error
+    in_known_years(first, text)
     years, months = divmod(first.month, _MONTHS)
     return first, first.replace(year=first.year + years, month=months + 1)

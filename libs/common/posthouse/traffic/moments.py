@@ -8,6 +8,7 @@ from posthouse.traffic.dimension import Dimension
 
 _QUARTER_MINUTES = 15
 _DAY = timedelta(days=1)
+_YEARS = range(1970, 9999)  # so that no zone, and no day after, is beyond what there is
 
 _SHOWN: dict[Dimension, Callable[[datetime], str]] = {
     Dimension.QUARTER_HOUR: lambda local: local.isoformat(timespec="minutes"),
@@ -64,11 +65,19 @@ def period_text(dimension: Dimension, began_at: datetime, zone: ZoneInfo) -> str
     return _SHOWN[dimension](began_at.astimezone(zone))
 
 
+def in_known_years(day: date, text: str) -> None:
+    """Raise UnreadableWord if *day*, which was read from *text*, is of a year that nobody means."""
+    if day.year not in _YEARS:
+        raise UnreadableWord(f"{text!r} is of none of the years {_YEARS[0]} to {_YEARS[-1]}")
+
+
 def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         return None
+    in_known_years(day, text)
+    return day
 
 
 def _moment(text: str, zone: ZoneInfo) -> datetime:
@@ -78,4 +87,5 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
         raise UnreadableWord(
             f"{text!r} is neither a day (2026-11-30) nor a time (2026-11-30T09:15)"
         ) from error
+    in_known_years(moment, text)
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
