@@ -21,6 +21,7 @@ from onebox.postgres_server import dsn
 from posthouse.mail.dkim_key import Algorithm, PublicKey, check, record
 from posthouse.mail.secret import KEY_OCTETS
 from posthouse.running.keys import generate
+from posthouse.running.tcp import Endpoint
 from servers.first_data import put_first_data
 from servers.patience import eventually
 from servers.posthouse_command import call
@@ -65,6 +66,7 @@ class SharedRelay:
     sink: Sink
     database: Any
     records: list[dict[str, str]]  # of its own name
+    tracking: Endpoint  # where links and pixels are asked for
 
     @property
     def port(self) -> int:
@@ -208,7 +210,9 @@ async def shared_relay(
         database = await asyncpg.connect(dsn(data / "postgres"))
         stack.push_async_callback(database.close)
         ports = {at["tls"]: at["port"] for at in ready["submission"]}
-        yield SharedRelay(environ, ports, sink, database, _records(check(Algorithm.RSA, key)))
+        records = _records(check(Algorithm.RSA, key))
+        tracking = Endpoint(**ready["tracking"])
+        yield SharedRelay(environ, ports, sink, database, records, tracking)
 
 
 def _records(key: PublicKey) -> list[dict[str, str]]:

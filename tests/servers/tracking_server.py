@@ -57,9 +57,7 @@ class TrackingPort:
 
     async def ask(self, path: str, method: str = "GET", **fields: str) -> TrackingAnswer:
         """One request; a name of *fields* with "_" for "-"."""
-        told = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
-        head = f"{method} {path} HTTP/1.1\r\nHost: t.relay.example\r\n{told}Connection: close\r\n"
-        return await self.send(head.encode("latin-1") + b"\r\n")
+        return await ask(self.at, path, method, **fields)
 
     async def send(self, octets: bytes) -> TrackingAnswer:
         """The answer to these *octets*, which end in a request that closes the connection."""
@@ -76,6 +74,13 @@ class TrackingPort:
             answers.append(head._replace(body=body))
         writer.close()
         return answers
+
+
+async def ask(at: Endpoint, path: str, method: str = "GET", **fields: str) -> TrackingAnswer:
+    """The answer to one request to *at*; a name of *fields* with "_" for "-"."""
+    told = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    head = f"{method} {path} HTTP/1.1\r\nHost: t.relay.example\r\n{told}Connection: close\r\n"
+    return _read(await asked(at, head.encode("latin-1") + b"\r\n"))
 
 
 async def asked(at: Endpoint, octets: bytes) -> bytes:
