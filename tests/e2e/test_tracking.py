@@ -54,7 +54,8 @@ class Received:
         """The detail of *count* opens and clicks in the timeline, by their kind."""
 
         async def are_written() -> bool:
-            return count == await self.relay.database.fetchval(WRITTEN, self.submitted.id)
+            written: int = await self.relay.database.fetchval(WRITTEN, self.submitted.id)
+            return written == count
 
         await eventually(are_written)
         told = await self.relay.events(self.submitted)
