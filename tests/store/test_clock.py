@@ -11,6 +11,16 @@ from servers.stores import Stores, a_submission, deferred
 LEASE = timedelta(seconds=20)
 AHEAD = timedelta(days=5)
 WAIT = timedelta(hours=2)
+ENDPOINT = """
+INSERT INTO webhook_endpoints (id, account_id, url, dialect, kinds, streams, sealed, retry_at)
+SELECT new_id(), id, 'https://a.example/', 'posthouse', '{}', '{}', '', now() + $1::interval
+FROM accounts
+"""
+BATCHES = """
+INSERT INTO webhook_batches (endpoint_id, due_at, expires_at, leased, oldest_at, ids, kinds, body)
+SELECT id, now() + $1::interval, now() + interval '9 days', leased, now(), '{}', '{}', ''
+FROM webhook_endpoints CROSS JOIN (VALUES (false), (true)) AS t(leased)
+"""
 
 
 async def looked(stores: Stores) -> list[str]:
@@ -48,6 +58,20 @@ async def test_a_retry_waits_for_as_long_as_it_was_told_to(stores: Stores) -> No
     await be_ahead(stores)
     await looked(stores)
     wait = await stores.value("SELECT due_at - now() FROM due_deliveries")
+    assert WAIT - timedelta(minutes=1) < wait <= WAIT
+
+
+async def test_customers_are_told_as_soon_as_they_were_to_be(stores: Stores) -> None:
+    """Of what is due, and by an endpoint that is asked again after a while."""
+    await stores.sql(ENDPOINT, AHEAD + WAIT)
+    await stores.sql(BATCHES, AHEAD)
+    await be_ahead(stores)
+    assert ["clock_set_back"] == await looked(stores)
+    rows = await stores.sql("SELECT due_at - now() AS wait FROM webhook_batches ORDER BY leased")
+    due, leased = (row["wait"] for row in rows)
+    assert timedelta() >= due
+    assert timedelta() < leased <= LEASE
+    wait = await stores.value("SELECT retry_at - now() FROM webhook_endpoints")
     assert WAIT - timedelta(minutes=1) < wait <= WAIT
 
 

@@ -54,6 +54,8 @@ def test_a_time_is_that_of_the_zone_unless_it_says_so_and_begins_with_its_quarte
         ("by", ["tag", "user", "lane", "class"], "by: 4 given, at most 3 are allowed"),
         ("by", ["day,week"], "by: at most one of quarter-hour, hour, day"),
         ("zone", ["Europe/Nowhere"], "'Europe/Nowhere' is not a time zone"),
+        ("zone", ["localtime"], "'localtime' is not a time zone"),
+        ("zone", ["right/UTC"], "'right/UTC' is not a time zone"),
         ("zone", ["../etc/passwd"], "'../etc/passwd' is not a time zone"),
         ("since", ["yesterday"], "'yesterday' is neither a day (2026-11-30) nor a time"),
         ("since", ["0001-01-01"], "'0001-01-01' is of none of the years 1970 to 9998"),

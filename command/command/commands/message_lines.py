@@ -73,16 +73,14 @@ def _print(lines: Sequence[ReportedRecipient], *, as_csv: bool, as_json: bool) -
     else:
         print_table(
             (*_COLUMNS, "opened", "clicked"),
-            [
-                (*(escaped(part[:_SHOWN]) for part in _about(line)), *_read(line.reads))
-                for line in lines
-            ],
+            [(*map(escaped, _about(line, most=_SHOWN)), *_read(line.reads)) for line in lines],
             empty="no message was found",
             numbers=2,
         )
 
 
-def _about(line: ReportedRecipient) -> tuple[str, ...]:
+def _about(line: ReportedRecipient, most: int | None = None) -> tuple[str, ...]:
+    """The words of *line*, with so many characters of what clients choose at length."""
     about = line.message
     return (
         about.id.hex,
@@ -90,8 +88,8 @@ def _about(line: ReportedRecipient) -> tuple[str, ...]:
         about.account,
         about.user or "",
         line.recipient,
-        about.subject,
-        ",".join(about.tags),
+        about.subject[:most],
+        ",".join(about.tags)[:most],
         line.state.value,
     )
 

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class ClockWatch:
-    """Makes mail due in time after the clock was ahead.
+    """Makes mail, and what customers are told of it, due in time after the clock was ahead.
 
     A clock that jumps ahead makes everything due at once, which does no harm: age alone ends no
     mail that had few attempts. When the clock is set back, everything would wait for as long as it
@@ -66,7 +66,7 @@ class ClockWatch:
             log.warning("clock_set_back", seconds=round(row["set_back"].total_seconds()))
             await connection.execute(QUERIES["disable_statement_timeout"])
             await connection.execute(QUERIES["forget_rate_windows"])
-            for query in ("shift_due_submissions", "shift_due_deliveries"):
+            for query in ("shift_due_submissions", "shift_due_deliveries", "shift_due_webhooks"):
                 await connection.fetch(
                     QUERIES[query], row["set_back"], self._lease, timeout=_SHIFT_SECONDS
                 )

@@ -2355,6 +2355,16 @@ SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::i
     claimed_at = LEAST(claimed_at, now())
 WHERE due_at > now() OR received_at > now();
 
+-- name: shift_due_webhooks
+-- The same of what customers are told, and of endpoints that are not asked for a while.
+WITH endpoints AS (
+    UPDATE webhook_endpoints SET retry_at = GREATEST(retry_at - $1::interval, now())
+    WHERE retry_at > now()
+)
+UPDATE webhook_batches
+SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::interval ELSE now() END)
+WHERE due_at > now();
+
 -- name: reset_future_due_submissions
 -- Rows that wait longer than $2, the longest wait there is: they were written while the clock was
 -- ahead for a moment, and nothing noted that time.
