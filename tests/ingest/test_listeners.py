@@ -149,6 +149,17 @@ def test_up_knows_the_bounce_port_too() -> None:
         read_settings({"POSTHOUSE_INGEST_LISTENERS": "0.0.0.0:1025-5000/none"})
 
 
+def test_up_asks_for_a_broker_where_events_go_to_an_exchange() -> None:
+    """Without one, and without RabbitMQ's own exchanges."""
+    exchange = {"POSTHOUSE_EVENTS_EXCHANGE": "posthouse-events"}
+    broker = {"POSTHOUSE_BROKER_URL": "amqp://mq/"}
+    with pytest.raises(SettingsError, match=r"EVENTS_EXCHANGE: needs .* POSTHOUSE_BROKER_URL"):
+        read_settings(exchange)
+    assert "posthouse-events" == read_settings(exchange | broker).webhooks.events_exchange
+    with pytest.raises(SettingsError, match=r"'amq\.topic' is an exchange of RabbitMQ itself"):
+        read_settings({"POSTHOUSE_EVENTS_EXCHANGE": "amq.topic"} | broker)
+
+
 # Sockets.
 
 

@@ -126,13 +126,13 @@ def read_settings(environ: Mapping[str, str]) -> UpSettings:
         read(ConsoleSettings, given),
     )
     if not mistakes:
-        mistakes.update(_collisions(found))
+        mistakes.update(_contradictions(found))
     if mistakes:
         raise SettingsError(sorted(mistakes))
     return found
 
 
-def _collisions(settings: UpSettings) -> Iterator[str]:
+def _contradictions(settings: UpSettings) -> Iterator[str]:
     others = {
         "POSTHOUSE_BOUNCES_LISTEN": settings.bounces.bounces_listen,
         "POSTHOUSE_TRACKING_LISTEN": settings.tracking.tracking_listen,
@@ -142,6 +142,8 @@ def _collisions(settings: UpSettings) -> Iterator[str]:
         others["POSTHOUSE_TRACKING_HTTPS_LISTEN"] = settings.tracking.tracking_https_listen
     for found in collisions(settings.ingest.ingest_listeners, others):
         yield f"POSTHOUSE_INGEST_LISTENERS: {found}"
+    if settings.webhooks.events_exchange and settings.broker_url is None:
+        yield "POSTHOUSE_EVENTS_EXCHANGE: needs a RabbitMQ, which POSTHOUSE_BROKER_URL names"
 
 
 def _completed(installation: Installation, environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,13 +1,32 @@
 """Settings of the webhooks service."""
 
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from posthouse.running.common_settings import Separated, WithSecretKey
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import Settings
+
+
+def _no_other_exchange(name: str) -> str:
+    if name.startswith("amq.") or name == "posthouse-hints":
+        raise ValueError(f"{name!a} is an exchange of RabbitMQ itself, or of hints")
+    return name
+
+
+ExchangeName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_.:-]*$", max_length=127), AfterValidator(_no_other_exchange)
+]
+
+
+class Unrouted(StrEnum):
+    """What happens to an event that no queue takes."""
+
+    WAIT = "wait"
+    DROP = "drop"
 
 
 class WithWebhooks(Settings):
@@ -30,6 +49,14 @@ class WithWebhooks(Settings):
     """An endpoint that has failed for so long, and at least 20 times in a row, is paused: nothing
     is sent to it until `posthouse webhook resume`, and its account hears of it at its alert
     address."""
+
+    events_exchange: ExchangeName = ""
+    """Topic exchange of RabbitMQ that events are published to, under their account's id and kind;
+    it is made if there is none. Default: none, and nothing is published."""
+
+    events_unrouted: Unrouted = Unrouted.WAIT
+    """What happens to an event that no queue of that exchange takes. wait: it and all later ones
+    wait until a queue is bound. drop: it is counted, and gone."""
 
 
 class WebhooksSettings(ProgramSettings, WithSecretKey, WithWebhooks):

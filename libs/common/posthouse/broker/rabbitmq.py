@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from posthouse.broker import BrokerState, Heard, Topic
+from posthouse.broker.amqp_connection import heed_cancellation
 from posthouse.broker.rabbitmq_session import Key, Session
 from posthouse.mail.lane import Lane
 from posthouse.running.waiting import wait_before_retry, wait_for_event
@@ -93,7 +94,7 @@ class RabbitMqBroker:
                     await self._use(session)
             # Whatever ends a connection, another one is tried for: hints must not stop for good.
             except Exception as error:  # noqa: BLE001
-                _heed_cancellation()
+                heed_cancellation()
                 failures += 1
                 self._note_failure(error)
             rounds = failures // len(self._urls)
@@ -126,13 +127,3 @@ class RabbitMqBroker:
         if trouble != self._trouble:
             log.warning("broker_unreachable", reason=trouble)
         self._trouble = trouble
-
-
-def _heed_cancellation() -> None:
-    """Raise CancelledError if this task was cancelled.
-
-    The library may answer a cancellation with the failure of the connection that it met meanwhile.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

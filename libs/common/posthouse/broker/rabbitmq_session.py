@@ -13,19 +13,18 @@ it, in and out: see `posthouse.broker.hint_wire`.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Self
-from urllib.parse import urlsplit
 
 import aio_pika
 from aio_pika.connection import make_url
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from aiormq import spec
 from aiormq.abc import AbstractChannel, ArgumentsType, ChannelFrame, DeliveredMessage
 from pamqp.header import ContentHeader
 from prometheus_client import Counter
 
-from posthouse.broker import BrokerUnavailable, Heard, Topic
+from posthouse.broker import Heard, Topic
+from posthouse.broker.amqp_connection import close, find_host, within
 from posthouse.broker.hint_wire import HintWire
 from posthouse.mail.lane import Lane
 
@@ -42,7 +41,6 @@ _ANSWER_SECONDS = 5.0  # to connect, and to subscribe
 # With heartbeats alone we would notice a silent RabbitMQ after twenty seconds.
 _CHECK_EVERY = 3.0  # seconds
 _CHECK_SECONDS = 2.0
-_CLOSE_SECONDS = 1.0
 
 
 class Session:
@@ -66,16 +64,16 @@ class Session:
     @asynccontextmanager
     async def open(cls, url: str, listeners: Sequence[tuple[Topic, Heard]]) -> AsyncIterator[Self]:
         """A session with the node at *url*; raises within ten seconds whatever is in the way."""
-        async with _within(_ANSWER_SECONDS):
-            await _find_host(url)
+        async with within(_ANSWER_SECONDS):
+            await find_host(url)
             session = cls(url)
             await session._connection.connect()
         try:
-            async with _within(_ANSWER_SECONDS):
+            async with within(_ANSWER_SECONDS):
                 await session._subscribe(listeners)
             yield session
         finally:
-            await _close(session._connection)
+            await close(session._connection)
 
     def send(self, key: Key) -> bool:
         """Hand the hint to the socket; False if RabbitMQ would not take it."""
@@ -93,7 +91,7 @@ class Session:
         self.blocked = await _is_blocked(self._connection)
         if self.blocked or time.monotonic() < self._checked + _CHECK_EVERY:
             return
-        async with _within(_CHECK_SECONDS):
+        async with within(_CHECK_SECONDS):
             await self._declare()
         self._checked = time.monotonic()
 
@@ -165,27 +163,6 @@ async def _unheard(_: DeliveredMessage) -> None:
     """Never called: the wire hears messages, the library only subscribes to them."""
 
 
-@asynccontextmanager
-async def _within(seconds: float) -> AsyncIterator[None]:
-    # Not the library's own limits: they use `asyncio.wait_for`, which before Python 3.12 loses a
-    # cancellation that comes together with the answer.
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise BrokerUnavailable(f"no answer within {seconds:g} seconds") from error
-
-
-async def _find_host(url: str) -> None:
-    """Raise OSError unless the host of *url* can be resolved.
-
-    A look-up that uvloop makes while it connects outlives the time limit, and its failure is then
-    logged as "Future exception was never retrieved".
-    """
-    parts = urlsplit(url)
-    await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port)
-
-
 async def _is_blocked(connection: aio_pika.Connection) -> bool:
     """Whether `ready`, which returns at once on a connection that may publish, does not."""
     transport = connection.transport
@@ -197,9 +174,3 @@ async def _is_blocked(connection: aio_pika.Connection) -> bool:
     except TimeoutError:
         return True
     return False
-
-
-async def _close(connection: aio_pika.Connection) -> None:
-    with suppress(*CONNECTION_EXCEPTIONS):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await connection.close()

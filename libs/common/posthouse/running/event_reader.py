@@ -34,17 +34,24 @@ _LOOK_SECONDS = 3.0
 _EVENTS_AT_ONCE = 5_000
 
 
+class EventsNotTaken(Exception):
+    """A consumer could not do its work, and is given the same events again; the text says why."""
+
+
 class EventConsumer(Protocol):
-    """Does something about the events. Both methods raise what the store raises."""
+    """Does something about the events.
+
+    Both methods raise what the store raises, and EventsNotTaken.
+    """
 
     @property
     def reader(self) -> FeedReader:
         """Its position among the events."""
 
     async def take(self, page: EventPage) -> bool:
-        """Do what *page* asks for and move past it, in one transaction.
+        """Do what *page* asks for and move past it, in one transaction of the store.
 
-        False, and nothing is done, where another process has the turn.
+        False, and no more is done, where another process has the turn.
         """
 
     async def act(self) -> bool:
@@ -134,7 +141,7 @@ class _Place:
         except Exception as error:
             self._failures += 1
             self._rests_until = monotonic() + wait_before_retry(self._failures, random.random())  # noqa: S311
-            known = isinstance(error, (StoreUnavailable, StoreRefused))
+            known = isinstance(error, (StoreUnavailable, StoreRefused, EventsNotTaken))
             log.warning(
                 "events_not_taken",
                 reader=self.consumer.reader.name,

@@ -119,14 +119,19 @@ async def moving(
     has the turn, or had it and moved.
     """
     async with database.connection() as connection, connection.transaction():
-        moved = await connection.fetchval(
-            QUERIES["move_event_cursor"],
-            reader.name,
-            reader.lock,
-            *(after.incarnation, after.xid, after.id),
-            *(last.incarnation, last.xid, last.id),
-        )
-        yield connection if moved else None
+        yield connection if await move(connection, reader, after, last) else None
+
+
+async def move(connection: Any, reader: FeedReader, after: EventCursor, last: EventCursor) -> bool:
+    """Move *reader* over *connection*; False where another session has the turn, or moved it."""
+    moved = await connection.fetchval(
+        QUERIES["move_event_cursor"],
+        reader.name,
+        reader.lock,
+        *(after.incarnation, after.xid, after.id),
+        *(last.incarnation, last.xid, last.id),
+    )
+    return bool(moved)
 
 
 class FeedLag:

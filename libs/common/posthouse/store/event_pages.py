@@ -3,7 +3,7 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from posthouse.store.event_feed import AnotherIncarnation, EventCursor, EventFeed
@@ -101,19 +101,30 @@ class EventPages:
         self, after: EventCursor, last: EventCursor, wanted: WantedEvents, limit: int
     ) -> tuple[list[PlacedEvent], EventCursor]:
         """Some of the events up to *last*, and the place behind what was looked at."""
-        most = min(limit, _READ_AT_ONCE)
         async with self._database.connection() as connection:
-            rows = await connection.fetch(
-                QUERIES["find_told_events"],
-                *(after.xid, after.id, last.xid, last.id),
-                None if wanted.accounts is None else list(wanted.accounts),
-                list(wanted.kinds),
-                most,
-            )
-            told = await FeedTurn(connection).occurrences([row["id"] for row in rows])
-        places = {row["id"]: EventCursor(last.incarnation, row["xid"], row["id"]) for row in rows}
-        found = [PlacedEvent(account, one, places[one.id]) for account, one in told]
-        return found, places[rows[-1]["id"]] if len(rows) == most else last
+            return await events_between(connection, after, last, wanted, limit)
+
+
+async def events_between(
+    connection: Any,
+    after: EventCursor,
+    last: EventCursor,
+    wanted: WantedEvents,
+    limit: int,
+) -> tuple[list[PlacedEvent], EventCursor]:
+    """Of the events up to *last* *limit*, or 200; and the place behind what was looked at."""
+    most = min(limit, _READ_AT_ONCE)
+    rows = await connection.fetch(
+        QUERIES["find_told_events"],
+        *(after.xid, after.id, last.xid, last.id),
+        None if wanted.accounts is None else list(wanted.accounts),
+        list(wanted.kinds),
+        most,
+    )
+    told = await FeedTurn(connection).occurrences([row["id"] for row in rows])
+    places = {row["id"]: EventCursor(last.incarnation, row["xid"], row["id"]) for row in rows}
+    found = [PlacedEvent(account, one, places[one.id]) for account, one in told]
+    return found, places[rows[-1]["id"]] if len(rows) == most else last
 
 
 def cursor_text(cursor: EventCursor) -> str:

@@ -668,6 +668,13 @@ SELECT pg_try_advisory_xact_lock($1::bigint) AS free;
 -- name: read_event_cursor
 SELECT incarnation, xid, id FROM event_cursors WHERE reader = $1;
 
+-- name: begin_to_follow
+-- Behind all events that there are, if it does not follow them yet.
+INSERT INTO event_cursors
+SELECT $1, incarnation, pg_snapshot_xmin(pg_current_snapshot()), '00000000-0000-0000-0000-000000000000'
+FROM witness
+ON CONFLICT DO NOTHING;
+
 -- name: move_event_cursor
 -- From ($3, $4, $5) to ($6, $7, $8), unless another process has the turn $2, or has moved it.
 UPDATE event_cursors SET incarnation = $6, xid = $7, id = $8
