@@ -332,3 +332,10 @@ async def test_what_comes_meanwhile_is_not_waited_for(stores: Stores) -> None:
             f"choose_{stage}", UUID(int=0), at_once, *everything, *more
         )
         assert others is (rows[0]["last"] is not None), (at_once, stage)
+
+
+async def test_a_domain_is_meant_in_letters_and_in_ascii(stores: Stores) -> None:
+    await stores.queue(recipients=("ann@b\u00fccher.example", "bob@XN--bcher-kva.example"))
+    await stores.submissions.accept(a_submission(recipients=("cy@xn--bcher-kva.example",)))
+    assert 3 == await operate(stores.database, HOLD, because="?", domain="B\u00fccher.example")
+    assert 3 == await operate(stores.database, RELEASE, domain="xn--bcher-kva.example")

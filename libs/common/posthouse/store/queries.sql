@@ -2106,7 +2106,7 @@ RETURNING id;
 -- has the last one that was looked at; null if there were fewer than $2: what comes meanwhile is not waited
 -- for. A null does not choose: ids $3,
 -- account $4, lane $5, states $6, reason $7, accepted until $8 and after $9, credentials $10, stream $11,
--- tag $12, recipients $13, their domain $14. A message is one as long as policy has not prepared it, so all
+-- tag $12, recipients $13, their domains $14. A message is one as long as policy has not prepared it, so all
 -- of its recipients have to fit.
 WITH page AS (
     SELECT * FROM waiting_submissions WHERE id > $1 AND COALESCE(id = ANY($3::uuid[]), true)
@@ -2128,8 +2128,8 @@ LEFT JOIN LATERAL (
       AND CASE WHEN $12::text IS NULL THEN true ELSE s.attributes->'tags' ? $12 END
       AND CASE WHEN $13::text[] IS NULL THEN true ELSE
           (SELECT bool_and(lower(r COLLATE "C") = ANY($13)) FROM unnest(s.recipients) AS r) END
-      AND CASE WHEN $14::text IS NULL THEN true ELSE
-          (SELECT bool_and(lower(substring(r FROM '[^@]*$')) = $14) FROM unnest(s.recipients) AS r) END
+      AND CASE WHEN $14::text[] IS NULL THEN true ELSE
+          (SELECT bool_and(lower(substring(r FROM '[^@]*$')) = ANY($14)) FROM unnest(s.recipients) AS r) END
 ) w ON true;
 
 -- name: choose_deliveries
@@ -2157,8 +2157,8 @@ LEFT JOIN LATERAL (
       AND CASE WHEN $11::text IS NULL THEN true ELSE s.attributes->>'stream' = $11 END
       AND CASE WHEN $12::text IS NULL THEN true ELSE s.attributes->'tags' ? $12 END
       AND CASE WHEN $13::text[] IS NULL THEN true ELSE lower(v.recipient COLLATE "C") = ANY($13) END
-      AND CASE WHEN $14::text IS NULL THEN true
-               ELSE lower(substring(v.recipient FROM '[^@]*$')) = $14 END
+      AND CASE WHEN $14::text[] IS NULL THEN true
+               ELSE lower(substring(v.recipient FROM '[^@]*$')) = ANY($14) END
       AND COALESCE(p.site = $15, true)
       AND CASE WHEN $16::text IS NULL THEN true ELSE (
           SELECT e.detail->>'class' FROM events e

@@ -194,7 +194,10 @@ class WaitingMail:
             None if s.older_than is None else now - s.older_than,
             None if s.newer_than is None else now - s.newer_than,
             users or None, s.stream, s.tag,
-            None if s.recipient is None else list(spellings(s.recipient)), s.domain,
+            None if s.recipient is None else list(spellings(s.recipient)),
+            None if s.domain is None else [
+                one.rpartition("@")[2] for one in spellings(f"x@{s.domain}")
+            ],
         )  # fmt: skip
 
     async def _account(self, selector: MailSelector) -> UUID | None:
