@@ -18,6 +18,8 @@ from posthouse.tracking.redirect import MOST_OCTETS, location
         ("https://shop.example/a b", b"https://shop.example/a%20b"),
         ("https://shop.example/schön?ö=ß", b"https://shop.example/sch%C3%B6n?%C3%B6=%C3%9F"),
         ("https://bücher.example/x", b"https://xn--bcher-kva.example/x"),
+        ("https://shop.example/\u212a", b"https://shop.example/%E2%84%AA"),  # folds to "k"
+        ("http\u017f://shop.example/", None),  # folds to "s"
         ("https://me@bücher.example:81/", b"https://me@xn--bcher-kva.example:81/"),
         ("https://[2001:db8::1]/", b"https://[2001:db8::1]/"),
         ("javascript:alert(1)", None),

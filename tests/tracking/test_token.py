@@ -75,6 +75,14 @@ def test_no_letter_can_be_changed(token: Token, at: int, letter: str) -> None:
     assert None is read(changed, [KEY])
 
 
+def test_a_letter_of_another_alphabet_is_none() -> None:
+    """Base64 has + and / where ours has - and _."""
+    for number in range(40):
+        letters = sign(OpenToken(UUID(int=DELIVERY.int + number)), KEY)
+        other = letters.translate(str.maketrans("-_", "+/"))
+        assert (None is read(other, [KEY])) == (other != letters)
+
+
 def test_no_part_of_one_fits_another() -> None:
     """Neither kind, delivery, set nor number can be taken from another token of ours."""
     other = UUID(int=DELIVERY.int ^ (1 << 128) - 1)

@@ -130,6 +130,10 @@ ONE_CLICK = (
     b'--xyz\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\n'
     b"One-Click\r\n--xyz--\r\n"
 )
+NONSENSE = (
+    b'--xyz\r\nContent-Disposition: form-data; name="a"\r\n'
+    b'Content-Type: text/plain; charset="a\0b"\r\n\r\n\xff\r\n--xyz--\r\n'
+)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +156,7 @@ ONE_CLICK = (
         (URLENCODED, b"a=1&" * 50 + b"action=unsubscribe", None),
         ("multipart/form-data", ONE_CLICK, None),
         (MULTIPART, ONE_CLICK[:40], None),
+        (MULTIPART, NONSENSE, None),
         ("application/json", b'{"action": "unsubscribe"}', None),
     ],
 )

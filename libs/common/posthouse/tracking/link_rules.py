@@ -14,9 +14,11 @@ import idna
 
 from posthouse.tracking.traffic_source import with_source
 
-# No user or password before the host: that is no link for everyone, and none to be stored.
+# No user or password before the host: that is no link for everyone, and none to be stored. A host
+# has no control character, which no text in the database may be.
 _ON_THE_WEB = re.compile(
-    r"(https?://)([^/?#\\@:\s%\[\]]+)((?::[0-9]{1,5})?)(?=[/?#]|\Z)", re.IGNORECASE
+    r"(https?://)([^\x00-\x20\x7f/?#\\@:%\[\]<>^|]+)((?::[0-9]{1,5})?)(?=[/?#]|\Z)",
+    re.IGNORECASE | re.ASCII,  # else U+017F would be an "s"
 )
 _MOST_CHARACTERS = 8_192
 # In a link, or in what is clicked on, in lower case: parts of words, so that they are few.

@@ -4,8 +4,9 @@ import re
 from urllib.parse import quote, urlsplit
 
 # What a URL may consist of (RFC 3986), and what browsers leave as it is.
-_PLAIN = re.compile(r"https?://[!-~]+", re.IGNORECASE)
-_SCHEME = re.compile(r"https?://[^\x00-\x20\x7f/\\?#]", re.IGNORECASE)
+# In ASCII: else U+212A would be a "k" and U+017F an "s".
+_PLAIN = re.compile(r"https?://[!-~]+", re.IGNORECASE | re.ASCII)
+_SCHEME = re.compile(r"https?://[^\x00-\x20\x7f/\\?#]", re.IGNORECASE | re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _KEPT = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 MOST_OCTETS = 16_384

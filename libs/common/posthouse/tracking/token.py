@@ -125,6 +125,8 @@ def read(letters: str, keys: Sequence[TokenKey]) -> Token | None:
     """
     if len(letters) not in (SHORT_LETTERS, CLICK_LETTERS) or not letters.isascii():
         return None
+    if "+" in letters or "/" in letters:  # which b64decode takes for "-" and "_"
+        return None
     try:
         data = b64decode(letters, altchars=b"-_", validate=True)
     except ValueError:

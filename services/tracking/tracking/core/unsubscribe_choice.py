@@ -39,9 +39,10 @@ def _fields(media_type: str, body: bytes) -> Iterator[tuple[str, str]]:
     if media_type.partition(";")[0].strip().lower() == "multipart/form-data":
         head = f"Content-Type: {media_type}\r\n\r\n".encode("latin-1", "replace")
         for part in message_from_bytes(head + body).walk():
-            name, value = part.get_param("name", header="content-disposition"), part.get_payload()
-            if isinstance(name, str) and isinstance(value, str):
-                yield name, value
+            name = part.get_param("name", header="content-disposition")
+            value = part.get_payload(decode=True)  # octets: a charset may be any nonsense
+            if isinstance(name, str) and isinstance(value, bytes):
+                yield name, value.decode("utf-8", "replace")
         return
     text = body.decode("utf-8", "replace")
     try:
