@@ -159,7 +159,7 @@ class WithRetention(Settings):
 
     link_retention_days: Annotated[int, Field(ge=1, le=3650)] = 400
     """How long the targets of tracked links are kept after the last message with them was prepared,
-    give or take a month. Links in older mail lead nowhere."""
+    or up to a month longer. Links in older mail lead nowhere."""
 
 
 class WithBroker(Settings):

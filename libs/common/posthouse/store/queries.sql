@@ -324,9 +324,10 @@ ON CONFLICT (id) DO NOTHING
 RETURNING 1;
 
 -- name: forget_link_sets
+-- The time of use may be a month old where a set is used every day.
 DELETE FROM link_sets WHERE id = ANY(ARRAY(
-    SELECT id FROM link_sets WHERE used_at < now() - $1::interval ORDER BY used_at LIMIT $2
-)) AND used_at < now() - $1::interval
+    SELECT id FROM link_sets WHERE used_at < now() - $1::interval - interval '30 days' ORDER BY used_at LIMIT $2
+)) AND used_at < now() - $1::interval - interval '30 days'
 RETURNING 1;
 
 -- name: ask_for_confirmation
