@@ -72,10 +72,10 @@ async def test_a_large_body_is_hashed_while_others_have_their_turns() -> None:
     assert turns > 15
 
 
-async def test_a_header_that_takes_long_is_decided_about_in_a_thread(
+async def test_what_takes_long_is_decided_about_in_a_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The event loop goes on; others are decided about here."""
+    """A long header, and a large body that is tracked: the event loop goes on with the others."""
     threads: list[bool] = []
     for name in ("decide", "decide_in_pieces"):
         work = getattr(preparing, name)
@@ -87,7 +87,12 @@ async def test_a_header_that_takes_long_is_decided_about_in_a_thread(
         monkeypatch.setattr(preparing, name, noting)
     slow = b"From: jo@shop.example\r\nTo: " + b"()" * 300 + b"\r\n\r\n"
     usual = b"From: jo@shop.example\r\n\r\n"
-    jobs = [(read(a_submission(header=h), resolve("native")), FACTS) for h in (slow, usual)]
+    large = b"<p>Hello</p>\r\n" * 4_000
+    sent = (("native", slow, b""), ("native", usual, large), ("critsend", usual, large))
+    jobs = [
+        (read(a_submission(header=header, body=body), resolve(profile)), FACTS)
+        for profile, header, body in (*sent, ("critsend", usual, b"Hello\r\n"))
+    ]
     results = await Preparer(OneByOne(), SampleVerifier(0)).prepare(jobs)
     assert all(isinstance(result, Signed) for result in results)
-    assert [False, True] == threads
+    assert [False, True, False, True] == threads

@@ -179,6 +179,8 @@ def test_a_target_is_what_a_browser_would_ask_for(value: str, target: str) -> No
         "https://me:secret@a.example/", "https://a.example\\@b.example/", "javascript:alert(1)",
         "data:text/html,x", "https://[::1]/", "https://a%2eexample/", "{{link}}",
         "https://a.example/unsubscribe/1", "https://a.example/?opt_out=1",
+        "https://a\0b.example/", "https://a\x01b.example/", "https://a<b>.example/",
+        "http\u017f://a.example/",
         "https://free.example/x", "https://w.free.example/x", "https://a.example/" + "x" * 9000,
     ],
 )  # fmt: skip
@@ -236,6 +238,19 @@ def test_what_cannot_be_rewritten_safely_stays_and_says_why(
     found = tracked(header, body.encode())
     assert isinstance(found, Untracked)
     assert reason in found.reason
+
+
+def test_a_message_with_thousands_of_parts_stays_as_it_is() -> None:
+    """Each takes some microseconds to read, and 25 MB hold four million of them."""
+    header = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    part = b"\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>"
+    read, _ = Header.read(header)
+    few, many = (
+        track_body(read, part * count + b"\r\n--b--\r\n", BOTH, LinkRules(), LONGEST)
+        for count in (100, 6_000)
+    )
+    assert isinstance(few, TrackedBody)
+    assert Untracked("it has too many parts") == many
 
 
 def test_a_signed_part_stays_and_another_part_is_tracked() -> None:

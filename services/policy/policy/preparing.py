@@ -24,6 +24,7 @@ from policy.core.decision import (
 from policy.core.draft import Rejection
 from policy.core.facts import Facts, SigningUnavailable
 from policy.core.request import Request
+from policy.core.tracked_copies import wants_tracking
 from policy.signing import Signer
 from policy.verifying import SampleVerifier
 from posthouse.mail.header_cost import SLOW_OCTETS, is_slow
@@ -38,6 +39,8 @@ DKIM_SIGN_SECONDS = Histogram(
 
 # At least this many messages are signed before the event loop turns: two milliseconds.
 _AT_A_STRETCH = 4
+# To find the links of a larger one takes milliseconds, and so may its parts and lines.
+_LARGE_BODY = 32 << 10
 
 log = structlog.get_logger()
 
@@ -103,7 +106,7 @@ class Preparer:
         return [self._result(decision, rendered) for decision in decisions]
 
     async def _decided(self, request: Request, facts: Facts, now: datetime) -> Decision:
-        if is_slow(request.submission.header):
+        if is_slow(request.submission.header) or _is_large(request):
             return await asyncio.to_thread(decide, request, facts, now, iter(new_id, None))
         pieces = decide_in_pieces(request, facts, now, iter(new_id, None))
         while True:
@@ -162,6 +165,11 @@ class Preparer:
             if problem := self._verifier.problem(made.header, body, planned.keys):
                 return problem
         return None
+
+
+def _is_large(request: Request) -> bool:
+    """Whether the links of a large body are to be found."""
+    return len(request.submission.body) > _LARGE_BODY and wants_tracking(request)
 
 
 async def _pieces(plan: Plan, now: datetime) -> Iterable[UnsignedRendition | None]:

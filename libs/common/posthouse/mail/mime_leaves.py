@@ -11,10 +11,15 @@ from posthouse.mail.content_type import TEXT, media_type, parameter
 from posthouse.mail.message import Header
 
 _MOST_DEPTH = 20  # of multiparts inside each other; a deeper one is a leaf
+_MOST_DELIMITERS = 5_000  # of a message: more would take seconds
 _NOT_SPLIT = ("multipart/signed", "multipart/encrypted")  # RFC 1847: their octets are what counts
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*(?=\r\n|\Z)")
 # Searched at a stretch, so that a thread can be interrupted.
 _OCTETS_AT_ONCE = 1 << 20
+
+
+class TooManyParts(ValueError):
+    """A message has more parts than anybody reads."""
 
 
 class MimeLeaf(NamedTuple):
@@ -32,12 +37,15 @@ class MimeLeaf(NamedTuple):
 def mime_leaves(header: Header, body: bytes) -> Iterator[MimeLeaf]:
     """The leaves of the message of *header* and *body*, in their order.
 
-    What is signed or encrypted is one leaf, and so is a message within it.
+    What is signed or encrypted is one leaf, and so is a message within it. Raises TooManyParts.
     """
-    yield from _leaves(header, body, MimeLeaf(header, "", "", 0, 0, len(body), ()), TEXT)
+    place = MimeLeaf(header, "", "", 0, 0, len(body), ())
+    yield from _leaves(header, body, place, TEXT, iter(range(_MOST_DELIMITERS)))
 
 
-def _leaves(header: Header, body: bytes, place: MimeLeaf, unnamed: str) -> Iterator[MimeLeaf]:
+def _leaves(
+    header: Header, body: bytes, place: MimeLeaf, unnamed: str, allowed: Iterator[int]
+) -> Iterator[MimeLeaf]:
     value = header.first("Content-Type") or unnamed
     name = media_type(value)
     leaf = place._replace(header=header, content_type=value, media_type=name)
@@ -49,11 +57,11 @@ def _leaves(header: Header, body: bytes, place: MimeLeaf, unnamed: str) -> Itera
     # RFC 2046 section 5.1.5: the parts of a digest are messages.
     parts = "message/rfc822" if name == "multipart/digest" else TEXT
     around = (*place.boundaries, boundary)
-    for start, end in _parts(body, place.start, place.end, boundary):
+    for start, end in _parts(body, place.start, place.end, boundary, allowed):
         if (found := _header_of(body, start, end)) is not None:
             own, content = found
             inner = MimeLeaf(own, "", "", start, content, end, around)
-            yield from _leaves(own, body, inner, parts)
+            yield from _leaves(own, body, inner, parts, allowed)
 
 
 def _header_of(body: bytes, start: int, end: int) -> tuple[Header, int] | None:
@@ -65,10 +73,17 @@ def _header_of(body: bytes, start: int, end: int) -> tuple[Header, int] | None:
     return (header, at + 4) if 0 < length == at + 2 - start else None
 
 
-def _parts(body: bytes, start: int, end: int, boundary: bytes) -> Iterator[tuple[int, int]]:
-    """Where the parts of a multipart begin and end, without the line ends around them."""
+def _parts(
+    body: bytes, start: int, end: int, boundary: bytes, allowed: Iterator[int]
+) -> Iterator[tuple[int, int]]:
+    """Where the parts of a multipart begin and end, without the line ends around them.
+
+    There is one of *allowed* for each delimiter.
+    """
     begin: int | None = None
     for at, after, is_last in _delimiters(body, start, end, boundary):
+        if next(allowed, None) is None:
+            raise TooManyParts
         if begin is not None and begin <= at:
             yield begin, at
         if is_last:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from posthouse.mail.long_lines import has_long_line
 from posthouse.mail.message import Header
-from posthouse.mail.mime_leaves import MimeLeaf, mime_leaves
+from posthouse.mail.mime_leaves import MimeLeaf, TooManyParts, mime_leaves
 from posthouse.tracking.html_scan import LinkPlace, scan_html
 from posthouse.tracking.link_rules import LinkRules, unescape_attribute
 from posthouse.tracking.text_part import (
@@ -83,7 +83,11 @@ def track_body(
     work = _Work(wanted, rules, longest)
     encoding, at = "", 0
     around: list[bytes] = []
-    for leaf in mime_leaves(header, body):
+    try:
+        leaves = tuple(mime_leaves(header, body))
+    except TooManyParts:
+        return Untracked("it has too many parts")
+    for leaf in leaves:
         found = work.rewritten(leaf, body)
         if found is None:
             continue

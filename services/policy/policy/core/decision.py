@@ -68,7 +68,7 @@ _UNALIGNED = (
 )
 
 _COPIES_AT_A_STRETCH = 32
-_TRACKED_AT_A_STRETCH = 8
+_TRACKED_AT_A_STRETCH = 2  # each has a body of its own
 
 Decision: TypeAlias = Plan | Rejection | SigningUnavailable
 Sign: TypeAlias = Callable[[Sequence[dkim.Unsigned]], Sequence[bytes]]

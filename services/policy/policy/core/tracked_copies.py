@@ -32,9 +32,9 @@ _PIXEL = (
 def track(draft: Draft, facts: Facts) -> Draft:
     """Links lead to us and a pixel tells of opens, where message or profile want that."""
     request = draft.request
-    wanted = _wanted(request)
-    if not (wanted.opens or wanted.clicks) or request.submission.is_ours:
+    if not wants_tracking(request):
         return draft
+    wanted = _wanted(request)
     copies = [copy for copy in draft.copies if copy.recipients]
     if request.submission.attributes.sandboxed:
         return draft._replace(untracked="it is from the sandbox domain")
@@ -52,6 +52,12 @@ def track(draft: Draft, facts: Facts) -> Draft:
         for copy, named in tracked
     ]
     return draft._replace(copies=tuple(copies), untracked="; ".join(body.left))
+
+
+def wants_tracking(request: Request) -> bool:
+    """Whether opens or clicks of the message are to be tracked, if that can be."""
+    wanted = _wanted(request)
+    return (wanted.opens or wanted.clicks) and not request.submission.is_ours
 
 
 def _wanted(request: Request) -> Wanted:
