@@ -80,13 +80,26 @@ def track_body(
     header: Header, body: bytes, wanted: Wanted, rules: LinkRules, longest: tuple[str, str]
 ) -> TrackedBody | Untracked:
     """*body* with gaps for what is *wanted*; *longest*: a pixel and a link as long as they get."""
-    work = _Work(wanted, rules, longest)
-    encoding, at = "", 0
-    around: list[bytes] = []
     try:
         leaves = tuple(mime_leaves(header, body))
     except TooManyParts:
         return Untracked("it has too many parts")
+    work = _Work(wanted, rules, longest)
+    encoding, around = _rewritten(leaves, body, work)
+    left = tuple(dict.fromkeys(work.left))
+    if not work.parts:
+        return Untracked("; ".join(left) or _nothing(wanted))
+    return TrackedBody(
+        encoding, around, tuple(work.parts), tuple(work.targets), work.has_pixel, left
+    )
+
+
+def _rewritten(
+    leaves: Sequence[MimeLeaf], body: bytes, work: "_Work"
+) -> tuple[str, tuple[bytes, ...]]:
+    """What stands around the parts with gaps, and how the message has to be encoded."""
+    encoding, at = "", 0
+    around: list[bytes] = []
     for leaf in leaves:
         found = work.rewritten(leaf, body)
         if found is None:
@@ -101,13 +114,7 @@ def track_body(
             around.append(b"")
         work.parts.append(template)
         at = leaf.end
-    left = tuple(dict.fromkeys(work.left))
-    if not work.parts:
-        return Untracked("; ".join(left) or _nothing(wanted))
-    around.append(body[at:])
-    return TrackedBody(
-        encoding, tuple(around), tuple(work.parts), tuple(work.targets), work.has_pixel, left
-    )
+    return encoding, (*around, body[at:])
 
 
 def _nothing(wanted: Wanted) -> str:
