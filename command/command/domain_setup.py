@@ -13,6 +13,7 @@ from posthouse.mail.selectors import slots
 from posthouse.profiles.choices import Onboarding
 from posthouse.store.postgres import Postgres
 from posthouse.store.relay_names import RelayName, RelayNames, relay_names
+from posthouse.store.tracking_hosts import state_of
 
 
 async def names_of_relay(database: Postgres) -> RelayNames:
@@ -36,6 +37,7 @@ async def relay_hosts(database: Postgres) -> RelayHosts:
         return_path_host=names.return_path_host,
         spf_include=told.spf_include,
         nameservers=told.zone_nameservers,
+        tracking_host=names.tracking_host,
     )
 
 
@@ -56,6 +58,7 @@ def setup_of(rows: Sequence[Any], relay: RelayHosts) -> DomainSetup:
         key_zone=first["key_zone"],
         return_path_host=first["return_path_host"],
         relay=relay,
+        tracking=state_of(first),
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -20,6 +21,7 @@ from posthouse.mail.submission import OWN_CREDENTIAL, Attributes, RecipientKind
 from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import resolve
 from posthouse.running.keys import generate
+from posthouse.tracking.host_state import HostState
 from posthouse.tracking.link_set import LinkSet
 from posthouse.tracking.token import ClickToken, OpenToken, Token, token_keys
 from posthouse.tracking.token import read as read_token
@@ -191,6 +193,53 @@ def test_without_a_host_nothing_is_tracked() -> None:
         plan = plan_of(request(), facts)
         assert "untracked: POSTHOUSE_TRACKING_URL is not set" == plan.detail["note"]
         assert None is plan.renditions[0].body
+
+
+def of_host(trouble: str, url: str = URL) -> Facts:
+    """The domain has a tracking host of its own, which leads here unless there is *trouble*."""
+    state = HostState("click.shop.example", trouble)
+    relay = replace(RELAY, tracking=TrackingHost(url, KEYS[0]))
+    return Facts(relay, {"shop.example": replace(SHOP["shop.example"], tracking=state)}, {})
+
+
+@pytest.mark.parametrize(
+    ("trouble", "url", "leads_to", "note"),
+    [
+        ("", URL, "https://click.shop.example", None),
+        ("", "", "https://click.shop.example", None),
+        (
+            "it has no address in DNS",
+            URL,
+            URL,
+            "the tracking host click.shop.example is not used: it has no address in DNS; links "
+            "lead to https://t.relay.example",
+        ),
+        (
+            "it has no address in DNS",
+            "",
+            None,
+            "untracked: the tracking host click.shop.example is not used: it has no address in "
+            "DNS; and POSTHOUSE_TRACKING_URL is not set",
+        ),
+    ],
+)
+def test_T26_links_lead_to_the_host_of_the_domain_while_that_leads_here(
+    trouble: str, url: str, leads_to: str | None, note: str | None
+) -> None:
+    plan = plan_of(request(), of_host(trouble, url))
+    assert note == plan.detail.get("note")
+    (rendition,) = sign(list(unsigned(plan, NOW)), OneByOne().sign)
+    found = set(re.findall(rb"(https?://[a-z.]+)/[oc]/", rendition.body or b""))
+    assert found == ({leads_to.encode()} if leads_to else set())
+
+
+@pytest.mark.parametrize("trouble", ["", "it has no address in DNS"])
+def test_links_that_lead_to_a_host_of_links_already_stay_as_they_are(trouble: str) -> None:
+    old = (
+        b'<a href="https://click.shop.example/c/x">x</a><a href="https://t.relay.example/c/x">y</a>'
+    )
+    plan = plan_of(request(body=old), of_host(trouble))
+    assert {"opens": True, "links": 0} == plan.detail["tracked"]
 
 
 def test_untracked_mail_and_notices_of_ours_are_not_looked_at() -> None:

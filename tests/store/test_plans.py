@@ -86,7 +86,7 @@ PARAMETERS = {
     "find_subscription": "({ids})[1]",
     "find_unsubscribes": "({ids})[1], 'u1@dest.example', ({ids})[1], '{{rule}}'",
     "find_suppressed": "{addresses}",
-    "find_sending_domains": "{domains}",
+    "find_sending_domains": "{domains}, interval '10 min'",
     "claim_idempotency_keys": "{keys}",
     "has_just_accepted_high": "",
     "forget_idempotency_keys": "20",

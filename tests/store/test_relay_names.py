@@ -10,7 +10,7 @@ async def test_before_any_program_ran_there_is_no_name(stores: Stores) -> None:
 
 async def test_each_part_is_called_as_the_program_that_does_it(stores: Stores) -> None:
     for name in (
-        RelayName("policy", "Relay.Example", "back.example"),
+        RelayName("policy", "Relay.Example", "back.example", "t.example"),
         RelayName("ingest", "in.example"),
         RelayName("dispatcher", "out.example"),
         RelayName("bounces", "mx.example", "back.example"),
@@ -18,11 +18,12 @@ async def test_each_part_is_called_as_the_program_that_does_it(stores: Stores) -
         await NameOnRecord(stores.database, name).say()
     names = await relay_names(stores.database)
     assert names is not None
-    assert ("in.example", "out.example", "mx.example", "back.example") == (
+    assert ("in.example", "out.example", "mx.example", "back.example", "t.example") == (
         names.submission,
         names.sending,
         names.receiving,
         names.return_path_host,
+        names.tracking_host,
     )
     assert names.differing == (
         "in.example (ingest); mx.example (bounces); out.example (dispatcher); "

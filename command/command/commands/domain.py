@@ -12,6 +12,7 @@ from command.account_profiles import onboarding_of
 from command.commands.checking_domains import check
 from command.commands.domain_keys import keys
 from command.commands.domain_records import records
+from command.commands.domain_tracking import host_text, tracking
 from command.context import (
     actor,
     data_option,
@@ -36,6 +37,7 @@ from posthouse.mail.dkim_key import Algorithm
 from posthouse.profiles.choices import Onboarding
 from posthouse.store.accounts import AccountStore
 from posthouse.store.postgres import Postgres
+from posthouse.store.tracking_hosts import state_of
 
 
 @click.group
@@ -46,6 +48,7 @@ def domain() -> None:
 domain.add_command(keys)
 domain.add_command(records)
 domain.add_command(check)
+domain.add_command(tracking)
 
 
 @domain.command
@@ -179,9 +182,14 @@ def list_(*, as_json: bool) -> None:
     found = [_summary(list(rows)) for _, rows in groupby(with_store(work), key=_of_account)]
     if as_json:
         print_json(found)
-        return
+    else:
+        _print_domains(found)
+
+
+def _print_domains(found: list[dict[str, Any]]) -> None:
+    titles = ("account", "domain", "verified", "onboarding", "returned mail to", "links to")
     print_table(
-        ("account", "domain", "verified", "onboarding", "returned mail to", "selectors"),
+        (*titles, "selectors"),
         [
             (
                 domain["account"],
@@ -189,6 +197,7 @@ def list_(*, as_json: bool) -> None:
                 "yes" if domain["verified_at"] else "no",
                 domain["onboarding"],
                 domain["return_path_host"] or "the relay",
+                host_text(domain["tracking_host"], domain["tracking_trouble"]),
                 " ".join(domain["selectors"]),
             )
             for domain in found
@@ -205,6 +214,9 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """A domain of one account, from a row for each of its keys."""
     kept = ("account", "name", "verified_at", "onboarding", "return_path_host")
     domain = {name: rows[0][name] for name in kept}
+    state = state_of(rows[0])
+    domain["tracking_host"] = None if state is None else state.host
+    domain["tracking_trouble"] = None if state is None else state.trouble or None
     return {**domain, "selectors": [row["selector"] for row in rows if row["selector"]]}
 
 

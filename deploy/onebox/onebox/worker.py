@@ -87,7 +87,7 @@ def _broker(settings: UpSettings) -> Broker:
 
 async def _only_once(settings: UpSettings, resources: Resources) -> Sequence[Services]:
     """What runs in one worker, for all of them."""
-    called = name_on_record("up", settings.bounces, resources)
+    called = name_on_record("up", settings.policy, resources)
     await called.say()
     return (
         build_bounces(settings.bounces, resources),

@@ -166,7 +166,7 @@ class Gatherer:
             return SigningUnavailable(f"a DKIM key of {domain.name} cannot be opened: {error}")
         except BrokenKey as error:
             return SigningUnavailable(str(error))
-        return DomainKeys(domain.name, domain.return_path_host, keys)
+        return DomainKeys(domain.name, domain.return_path_host, keys, domain.tracking)
 
     def _facts(
         self,

@@ -11,11 +11,14 @@ from posthouse.running.common_settings import (
     WithReturnPathHost,
     WithSecretKey,
     WithTokens,
+    WithTrackingUrl,
 )
 from posthouse.running.program import ProgramSettings
 
 
-class WithPolicy(WithRelayDkimDomain, WithReturnPathHost, WithNameservers, WithTokens):
+class WithPolicy(
+    WithRelayDkimDomain, WithReturnPathHost, WithNameservers, WithTokens, WithTrackingUrl
+):
     """Settings of preparing, for the service by itself and for the relay in one process."""
 
     relay_dkim_selector: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] = "posthouse"
@@ -29,11 +32,6 @@ class WithPolicy(WithRelayDkimDomain, WithReturnPathHost, WithNameservers, WithT
     with them the first message of each key: 1000 is one in a thousand, 0 is none. A message that
     does not verify is postponed. Verifying takes 1 ms for a message of 10 KB; messages over 64 KiB
     are left out."""
-
-    tracking_url: Annotated[str, Field(pattern=r"^(https?://[a-z0-9.-]+(:[0-9]{1,5})?)?$")] = ""
-    """Where tracked links and pixels lead, as https://t.relay.example: the tracking service answers
-    there. Links in mail that was sent lead there for good. Empty: nothing is tracked, and messages
-    that ask for it say so in their timeline."""
 
     policy_batch: Annotated[int, Field(ge=1, le=1000)] = 64
     """Most submissions that are prepared and committed together."""

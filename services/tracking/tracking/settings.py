@@ -6,7 +6,12 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from posthouse.running.common_settings import EndpointSetting, WithSecretKey, WithTokens
+from posthouse.running.common_settings import (
+    EndpointSetting,
+    WithNameservers,
+    WithSecretKey,
+    WithTokens,
+)
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import Settings
 from posthouse.running.tcp import Endpoint
@@ -51,7 +56,7 @@ class WithTracking(Settings):
     both are dropped when it has been judged whether it is a person or a machine."""
 
 
-class TrackingSettings(ProgramSettings, WithTokens, WithSecretKey, WithTracking):
+class TrackingSettings(ProgramSettings, WithTokens, WithSecretKey, WithNameservers, WithTracking):
     """Settings of the tracking service."""
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """Builds the tracking service from its settings."""
 
+import ssl
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -7,6 +8,8 @@ from functools import partial
 
 from starlette.routing import BaseRoute
 
+from posthouse.dns.resolver import DnsClient
+from posthouse.mail.secret import Purpose, derive
 from posthouse.running.certificate_folder import CertificateFolder
 from posthouse.running.http_server import HttpServer
 from posthouse.running.identity import new_id
@@ -14,9 +17,13 @@ from posthouse.running.program import Resources, Services
 from posthouse.running.service import Service
 from posthouse.store.database_watchdog import DatabaseWatchdog
 from posthouse.store.subscriptions import SubscriptionStore
+from posthouse.store.tracking_hosts import TrackingHosts
 from posthouse.store.visits import VisitStore
 from posthouse.tracking.token import token_keys
 from tracking.acme_challenge import AcmeChallenges
+from tracking.host_probe import HostProbe
+from tracking.host_proofs import HostProofs
+from tracking.host_watch import TrackingHostWatch
 from tracking.link_targets import LinkTargets
 from tracking.pages import pages
 from tracking.request_client import RequestClient
@@ -56,11 +63,32 @@ def build(settings: TrackingSettings, resources: Resources) -> Services:
         list(_servers(settings, paths, folder)),
         VisitWriter(queue, store, time.monotonic, keep_client=settings.tracking_keep_client),
     )
-    beside: dict[str, Service] = {"tracking-certificates": folder} if folder else {}
     return Services(
-        by_name={"tracking": service, "tracking-watchdog": watchdog, **beside},
+        by_name={
+            "tracking": service,
+            "tracking-watchdog": watchdog,
+            **dict(_beside(settings, resources, folder)),
+        },
         checks={"tracking": service.check},
     )
+
+
+def _beside(
+    settings: TrackingSettings, resources: Resources, folder: CertificateFolder | None
+) -> Iterator[tuple[str, Service]]:
+    yield "tracking-hosts", _host_watch(settings, resources)
+    if folder is not None:
+        yield "tracking-certificates", folder
+
+
+def _host_watch(settings: TrackingSettings, resources: Resources) -> TrackingHostWatch:
+    dns, key = DnsClient(settings.nameservers), _proof_key(settings)
+    probe = HostProbe(dns, key, ssl.create_default_context())
+    return TrackingHostWatch(TrackingHosts(resources.database), probe)
+
+
+def _proof_key(settings: TrackingSettings) -> bytes:
+    return derive(settings.secret_key.get_secret_value(), Purpose.TRACKING_PROOF)
 
 
 def _certificates(settings: TrackingSettings) -> CertificateFolder | None:
@@ -88,4 +116,5 @@ def _routes(
     )
     webroot = settings.tracking_acme_webroot
     challenges = () if webroot is None else AcmeChallenges(webroot).routes()
-    return (*unsubscribing.routes(), *challenges)
+    proofs = HostProofs(_proof_key(settings))
+    return (*unsubscribing.routes(), *challenges, *proofs.routes())

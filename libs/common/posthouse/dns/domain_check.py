@@ -20,6 +20,7 @@ from posthouse.domains.findings import (
 from posthouse.domains.setup_records import DomainSetup, PublishedKey, RecordPurpose
 from posthouse.domains.spf_findings import judge_spf
 from posthouse.domains.spf_record import VERSION, UnusableSpf, is_spf, merge_spf
+from posthouse.domains.tracking_findings import judge_tracking
 from posthouse.mail.dns_answer import DnsAnswer, LookupFailed, NoRecords, NoSuchName, values_of
 from posthouse.profiles.choices import Onboarding
 
@@ -39,6 +40,7 @@ class DomainCheck:
             self._spf(setup, values_of(relay)),
             self._keys(setup),
             self._return_path(setup, values_of(relay)),
+            self._tracking(setup),
             self._dmarc(setup),
         )
         ours = judge_relay(setup.relay.sending, relay)
@@ -102,6 +104,14 @@ class DomainCheck:
             expected = f"{VERSION} {setup.relay.permission} -all"
             findings.append(judge_spf(purpose, tree, values_of(texts), expected, relay))
         return tuple(findings)
+
+    async def _tracking(self, setup: DomainSetup) -> tuple[Finding, ...]:
+        own, target = setup.tracking, setup.relay.tracking_host
+        if own is None:
+            return ()
+        cname, at = await self.dns.ask(own.host, "CNAME"), await self.dns.addresses(own.host)
+        relay = NoRecords() if target is None else await self.dns.addresses(target)
+        return (judge_tracking(own, target, cname, at, relay),)
 
     async def _dmarc(self, setup: DomainSetup) -> tuple[Finding, ...]:
         labels = setup.name.split(".")

@@ -7,6 +7,7 @@ from enum import StrEnum
 from posthouse.domains.spf_record import VERSION, merge_spf
 from posthouse.mail.dkim_key import strings, zone_text
 from posthouse.profiles.choices import Onboarding
+from posthouse.tracking.host_state import HostState
 
 GOOGLE_SPF = "include:_spf.google.com"
 DMARC_ADVICE = "v=DMARC1; p=none"
@@ -27,6 +28,7 @@ class RecordPurpose(StrEnum):
     SPF = "spf"
     DKIM = "dkim"
     RETURN_PATH = "return path"
+    TRACKING = "tracking"
     DMARC = "dmarc"
 
 
@@ -82,6 +84,7 @@ class RelayHosts:
     return_path_host: str
     spf_include: str | None = None  # a name whose SPF record permits our hosts
     nameservers: tuple[str, ...] = ()  # what domains are delegated to
+    tracking_host: str | None = None  # what tracking hosts of domains lead to
 
     @property
     def delegated_to(self) -> tuple[str, ...]:
@@ -109,6 +112,7 @@ class DomainSetup:
     key_zone: str | None  # of ours, that those lead to
     return_path_host: str | None
     relay: RelayHosts
+    tracking: HostState | None = None
 
     def key_name(self, selector: str) -> str:
         """Where receivers look for a key."""
@@ -135,6 +139,7 @@ def records_for(
         *_spf(setup, published_spf, permissions),
         *_keys(setup),
         *_return_path(setup),
+        *tracking_records(setup),
         _dmarc(setup),
     )
 
@@ -157,6 +162,7 @@ def zone_file(setup: DomainSetup, serial: int, *permissions: str) -> str:
         *_spf(setup, (), permissions),
         *(key_record(setup, key) for key in setup.keys),
         *_return_path(setup),
+        *tracking_records(setup),
     )
     return "\n".join(
         (
@@ -215,6 +221,14 @@ def _return_path(setup: DomainSetup) -> Iterator[Record]:
     if host != setup.name:  # else the one SPF record is that of the domain
         text = f"{VERSION} {relay.permission} -all"
         yield Record(RecordPurpose.RETURN_PATH, host, "TXT", text, "SPF of the envelope sender")
+
+
+def tracking_records(setup: DomainSetup) -> Iterator[Record]:
+    """That of the tracking host, where there is one and something that it could lead to."""
+    if setup.tracking is not None and setup.relay.tracking_host is not None:
+        why = "links in mail of the domain lead to this relay"
+        target = f"{setup.relay.tracking_host}."
+        yield Record(RecordPurpose.TRACKING, setup.tracking.host, "CNAME", target, why)
 
 
 def _dmarc(setup: DomainSetup) -> Record:

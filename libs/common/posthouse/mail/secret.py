@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     RETURN_PATHS = "return-paths"  # `posthouse.mail.return_path`
     SIGNED_IDS = "signed-ids"  # `posthouse.mail.signed_id`
     TOKENS = "tokens"  # `posthouse.tracking.token`, with the key's number behind it
+    TRACKING_PROOF = "tracking-proof"  # `tracking.core.host_proof`
     WEBHOOK_SECRETS = "webhook-secrets"  # `seal` and `unseal`
 
 

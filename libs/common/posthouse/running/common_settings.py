@@ -204,6 +204,21 @@ class WithReturnPathHost(Settings):
     Its MX record leads to the bounces service. Default: the host name of this relay."""
 
 
+class WithTrackingUrl(Settings):
+    """For a service that makes tracked links."""
+
+    tracking_url: Annotated[str, Field(pattern=r"^(https?://[a-z0-9.-]+(:[0-9]{1,5})?)?$")] = ""
+    """Where tracked links and pixels lead, as https://t.relay.example: the tracking service answers
+    there. Links in mail that was sent lead there for good. Tracking hosts of sending domains are
+    CNAME records that lead to this host. Empty: only mail of domains with a host that is in use is
+    tracked; other messages that ask for it say in their timeline that they are not."""
+
+    @property
+    def tracking_host(self) -> str | None:
+        """The host of *tracking_url*; None without one."""
+        return self.tracking_url.partition("://")[2].partition(":")[0] or None
+
+
 class WithNameservers(Settings):
     """For a program that asks DNS."""
 

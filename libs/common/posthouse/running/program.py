@@ -22,6 +22,7 @@ from posthouse.running.common_settings import (
     WithRetention,
     WithReturnPathHost,
     WithSecretKey,
+    WithTrackingUrl,
 )
 from posthouse.running.health import Check, Health
 from posthouse.running.http_server import CannotListen
@@ -118,7 +119,9 @@ def housekeeping(settings: ProgramSettings, resources: Resources) -> Housekeepin
 def name_on_record(program: str, settings: ProgramSettings, resources: Resources) -> NameOnRecord:
     """What tells the commands how the relay is called."""
     returned = settings.return_path_host if isinstance(settings, WithReturnPathHost) else None
-    return NameOnRecord(resources.database, RelayName(program, settings.hostname, returned))
+    tracking = settings.tracking_host if isinstance(settings, WithTrackingUrl) else None
+    name = RelayName(program, settings.hostname, returned, tracking)
+    return NameOnRecord(resources.database, name)
 
 
 def rabbitmq(urls: Sequence[SecretStr]) -> Broker:

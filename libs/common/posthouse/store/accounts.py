@@ -27,6 +27,8 @@ from posthouse.store.logins import (
 )
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
+from posthouse.store.tracking_hosts import LED_HERE, state_of
+from posthouse.tracking.host_state import HostState
 
 Owned: TypeAlias = tuple[UUID, str]
 """An account, and the name of a domain that it may own."""
@@ -51,6 +53,7 @@ class SendingDomain:
     name: str
     return_path_host: str | None  # None: DSNs come to the relay's own host
     keys: tuple[SealedKey, ...]
+    tracking: HostState | None = None  # None: its links lead to the relay's own tracking host
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ class AccountStore:
     async def find_sending_domains(self, wanted: Collection[Owned]) -> dict[Owned, SendingDomain]:
         """Those of *wanted* that are verified domains the account may use, with active keys."""
         pairs = list(wanted)
-        rows = await self._database.fetch("find_sending_domains", pairs)
+        rows = await self._database.fetch("find_sending_domains", pairs, LED_HERE)
         found: dict[Owned, SendingDomain] = {}
         for place, group in groupby(rows, key=itemgetter("place")):
             first, *rest = group
@@ -155,8 +158,9 @@ class AccountStore:
                 for row in (first, *rest)
                 if row["selector"] is not None
             )
-            domain = SendingDomain(first["name"], first["return_path_host"], keys)
-            found[pairs[place - 1]] = domain
+            found[pairs[place - 1]] = SendingDomain(
+                first["name"], first["return_path_host"], keys, state_of(first)
+            )
         return found
 
     async def account(self, name: str) -> UUID | None:
@@ -285,4 +289,4 @@ class AccountStore:
 
     async def sending_domains(self) -> list[Any]:
         """Every sending domain, a row for each account that may use it and each of its keys."""
-        return await self._database.fetch("list_sending_domains")
+        return await self._database.fetch("list_sending_domains", LED_HERE)

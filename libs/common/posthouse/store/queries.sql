@@ -981,7 +981,10 @@ SELECT id FROM accounts WHERE parent_id = $1 AND name = $2;
 
 -- name: find_sending_domains
 -- A row for each active key of those that are verified and may be used by the account beside them.
-SELECT t.place, d.name, d.return_path_host, k.selector, k.algorithm, k.sealed
+-- Its tracking host leads here where a probe within $2 has found that.
+SELECT t.place, d.name, d.return_path_host, k.selector, k.algorithm, k.sealed,
+       h.host AS tracking_host, h.finding AS tracking_finding, h.probed_at IS NOT NULL AS is_probed,
+       h.led_here_at > now() - $2::interval AS leads_here
 FROM unnest($1::domain_row_1[]) WITH ORDINALITY AS t(account_id, name, place)
 CROSS JOIN LATERAL (
     SELECT d.id, d.name, d.return_path_host FROM sending_domains d
@@ -992,6 +995,9 @@ LEFT JOIN LATERAL (
     SELECT selector, algorithm, sealed FROM dkim_keys
     WHERE domain_id = d.id AND state = 'active' OFFSET 0
 ) k ON true
+LEFT JOIN LATERAL (
+    SELECT host, finding, probed_at, led_here_at FROM tracking_hosts WHERE domain_id = d.id OFFSET 0
+) h ON true
 ORDER BY t.place, k.algorithm DESC, k.selector;
 
 -- name: find_owned_elsewhere
@@ -1410,22 +1416,65 @@ FROM domain_accounts o WHERE o.domain_id = d.id AND o.account_id = $1 AND d.name
 RETURNING d.verified_at = now() AS newly;
 
 -- name: list_sending_domains
+-- $1: see find_sending_domains.
 SELECT a.name AS account, d.name, d.return_path_host, d.verified_at, d.onboarding, d.key_zone,
        d.rotate_days, k.selector, k.algorithm, k.record, k.state,
-       COALESCE(k.retired_at, k.activated_at, k.created_at) AS since
+       COALESCE(k.retired_at, k.activated_at, k.created_at) AS since,
+       h.host AS tracking_host, h.finding AS tracking_finding, h.probed_at IS NOT NULL AS is_probed,
+       h.led_here_at > now() - $1::interval AS leads_here
 FROM sending_domains d JOIN domain_accounts o ON o.domain_id = d.id
 JOIN accounts a ON a.id = o.account_id
 LEFT JOIN dkim_keys k ON k.domain_id = d.id
+LEFT JOIN tracking_hosts h ON h.domain_id = d.id
 ORDER BY a.name, d.name, k.selector;
 
+-- name: set_tracking_host
+INSERT INTO tracking_hosts AS h (domain_id, host) SELECT id, $2 FROM sending_domains WHERE name = $1
+ON CONFLICT (domain_id) DO UPDATE SET host = excluded.host, look_at = now(), probed_at = NULL,
+    led_here_at = NULL, finding = NULL
+WHERE h.host <> excluded.host
+RETURNING domain_id;
+
+-- name: remove_tracking_host
+DELETE FROM tracking_hosts h USING sending_domains d WHERE d.id = h.domain_id AND d.name = $1
+RETURNING domain_id;
+
+-- name: read_tracking_host
+-- $2: see find_sending_domains.
+SELECT h.host AS tracking_host, h.finding AS tracking_finding, h.probed_at IS NOT NULL AS is_probed,
+       h.led_here_at > now() - $2::interval AS leads_here
+FROM tracking_hosts h JOIN sending_domains d ON d.id = h.domain_id WHERE d.name = $1;
+
+-- name: claim_tracking_hosts
+-- $1 that have been due longest; they are due again after $2.
+UPDATE tracking_hosts h SET look_at = now() + $2 FROM sending_domains d
+WHERE d.id = h.domain_id AND h.domain_id = ANY(ARRAY(
+    SELECT domain_id FROM tracking_hosts WHERE look_at <= now()
+    ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED
+))
+RETURNING h.domain_id, d.name, h.host, h.finding, h.probed_at IS NOT NULL AS is_probed;
+
+-- name: note_tracking_host
+-- $3 says what is wrong with the host $2; null: it leads here.
+UPDATE tracking_hosts SET probed_at = now(), finding = $3,
+    led_here_at = CASE WHEN $3::text IS NULL THEN now() ELSE led_here_at END
+WHERE domain_id = $1 AND host = $2;
+
+-- name: count_unused_tracking_hosts
+-- $1: see find_sending_domains.
+SELECT count(*) FILTER (WHERE (led_here_at > now() - $1::interval) IS NOT TRUE) AS hosts
+FROM tracking_hosts;
+
 -- name: say_relay_name
-INSERT INTO relay_names AS n (program, hostname, return_path_host) VALUES ($1, $2, $3)
+INSERT INTO relay_names AS n (program, hostname, return_path_host, tracking_host)
+VALUES ($1, $2, $3, $4)
 ON CONFLICT (program, hostname)
-DO UPDATE SET return_path_host = excluded.return_path_host, seen_at = now();
+DO UPDATE SET return_path_host = excluded.return_path_host,
+    tracking_host = excluded.tracking_host, seen_at = now();
 
 -- name: list_relay_names
 -- Those that were said within $1 before the newest.
-SELECT program, hostname, return_path_host FROM relay_names
+SELECT program, hostname, return_path_host, tracking_host FROM relay_names
 WHERE seen_at > (SELECT max(seen_at) FROM relay_names) - $1::interval
 ORDER BY seen_at DESC, program, hostname;
 

@@ -20,17 +20,22 @@ _FRESH = timedelta(hours=1)
 _TAKING = frozenset({"ingest", "up"})
 _SENDING = frozenset({"dispatcher", "up"})
 _RECEIVING = frozenset({"bounces", "up"})
+_PREPARING = frozenset({"policy", "up"})
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class RelayName:
-    """A name that a program said last, and where mail of domains without a host returns to."""
+    """A name that a program said last, and the hosts of domains that have none of their own.
+
+    Their returned mail comes to one, and their tracked links lead to the other.
+    """
 
     program: str
     hostname: str
     return_path_host: str | None = None
+    tracking_host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,11 @@ class RelayNames:
         return found.return_path_host or found.hostname
 
     @property
+    def tracking_host(self) -> str | None:
+        """The host of tracked links of domains without one of their own; None without any."""
+        return self._of(_PREPARING).tracking_host
+
+    @property
     def differing(self) -> str:
         """Who uses which name, if there is more than one; else ""."""
         by_name: dict[str, list[str]] = {}
@@ -77,7 +87,10 @@ class RelayNames:
 async def relay_names(database: Postgres) -> RelayNames | None:
     """The names in use; None where no program has ever run."""
     rows = await database.fetch("list_relay_names", _FRESH)
-    names = (RelayName(r["program"], r["hostname"], r["return_path_host"]) for r in rows)
+    names = (
+        RelayName(r["program"], r["hostname"], r["return_path_host"], r["tracking_host"])
+        for r in rows
+    )
     return RelayNames(found) if (found := tuple(names)) else None
 
 
@@ -94,7 +107,8 @@ class NameOnRecord:
         hostname = name.hostname.lower()
         try:
             await self._database.run(
-                "say_relay_name", name.program, hostname, name.return_path_host
+                "say_relay_name",
+                *(name.program, hostname, name.return_path_host, name.tracking_host),
             )
         except (StoreUnavailable, StoreRefused) as error:
             log.warning("relay_name_not_said", reason=str(error))

@@ -22,6 +22,8 @@ def detail_of(
     if tracking := next((copy.tracking for copy in draft.copies if copy.tracking), None):
         body = tracking.body
         detail["tracked"] = {"opens": body.has_pixel, "links": len(body.targets)}
+        if tracking.host.note:
+            notes[tracking.host.note] = None
     if draft.untracked:
         notes[f"untracked: {draft.untracked}"] = None
     if draft.without_unsubscribe:

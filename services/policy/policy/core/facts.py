@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.suppression_list import Suppression
+from posthouse.tracking.host_state import HostState
 from posthouse.tracking.token import TokenKey
 
 
@@ -16,6 +17,7 @@ class DomainKeys:
     domain: str
     return_path_host: str | None  # None: bounces come back to the relay's own host
     keys: tuple[SigningKey, ...]
+    tracking: HostState | None = None  # None: links lead to the relay's own tracking host
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,12 @@ class TrackingHost(NamedTuple):
 
     url: str  # such as https://t.relay.example; "" for none
     key: TokenKey
+    note: str = ""  # for the timeline, when it is not the sender's own
+
+    @property
+    def host(self) -> str:
+        """The host of the URL; "" for none."""
+        return self.url.partition("://")[2].partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)

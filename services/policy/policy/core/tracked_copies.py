@@ -11,7 +11,7 @@ from uuid import UUID
 from policy.core.draft import Copy, Draft, Tracking, from_domains
 from policy.core.facts import Facts, TrackingHost
 from policy.core.request import Recipient, Request
-from policy.core.tracking_host import tracking_host
+from policy.core.tracking_host import hosts_of_links, tracking_host
 from posthouse.mail.message_flag import MessageFlag
 from posthouse.mail.submission import RecipientKind
 from posthouse.profiles.choices import BccTracking
@@ -72,16 +72,16 @@ def _wanted(request: Request) -> Wanted:
 def _body_of(
     copy: Copy, request: Request, facts: Facts, wanted: Wanted, copies: int
 ) -> tuple[TrackedBody, TrackingHost] | Untracked:
-    host = tracking_host(facts, next(iter(from_domains(copy.header, request)), ""))
+    domain = next(iter(from_domains(copy.header, request)), "")
+    host = tracking_host(facts, domain)
     if isinstance(host, Untracked):
         return host
     body = request.submission.body if copy.body is None else copy.body
     if copies > 1 and copies * len(body) > _MOST_OCTETS:
         return Untracked(f"{copies} copies of it would take more than {_MOST_OCTETS >> 20} MiB")
     knobs = request.profile.tracking
-    own = host.url.partition("://")[2].partition(":")[0]
     rules = LinkRules(
-        frozenset((*knobs.no_track_hosts, own)),
+        frozenset(knobs.no_track_hosts) | hosts_of_links(facts, domain),
         urls_in(copy.header.values("List-Unsubscribe")),
         request.submission.attributes.traffic_source,
     )
@@ -130,7 +130,7 @@ def _with_gaps(copy: Copy, body: TrackedBody, tracking: Tracking) -> Copy:
 
 def filled(tracking: Tracking, delivery: UUID) -> bytes:
     """The body of a copy whose links name *delivery*."""
-    url, key = tracking.host
+    url, key, _ = tracking.host
     tokens = sign_links(delivery, tracking.links.id, len(tracking.links.targets), key)
     pixel = ""
     if tracking.body.has_pixel:
