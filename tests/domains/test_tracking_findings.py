@@ -1,5 +1,7 @@
 """Whether the tracking host of a domain is published as it has to be."""
 
+from typing import TypeAlias
+
 import pytest
 
 from posthouse.dns.domain_check import DomainCheck
@@ -17,9 +19,12 @@ from posthouse.tracking.host_state import HostState
 from servers.dns_stub import dns_stub
 from servers.name_server import NameServer
 
+Table: TypeAlias = dict[tuple[str, str], tuple[str, ...]]
+
 HOST, TARGET = "click.x.example", "t.relay.example"
 TROUBLE = "its certificate does not count: expired"
-CNAME, ELSEWHERE = {(HOST, "CNAME"): (f"{TARGET}.",)}, {(HOST, "CNAME"): ("a.example.",)}
+CNAME: Table = {(HOST, "CNAME"): (f"{TARGET}.",)}
+ELSEWHERE: Table = {(HOST, "CNAME"): ("a.example.",)}
 RIGHT, ADVICE, WRONG, UNKNOWN = (
     FindingState.RIGHT, FindingState.ADVICE, FindingState.WRONG, FindingState.UNKNOWN
 )  # fmt: skip
@@ -34,10 +39,8 @@ def setup(
     return DomainSetup("x.example", mode, (), (), None, None, relay, HostState(HOST, trouble))
 
 
-async def finding(
-    zone: dict[tuple[str, str], tuple[str, ...]], asked: DomainSetup, *servfail: str
-) -> Finding:
-    relay = {(TARGET, "A"): ("192.0.2.1",), ("a.example", "A"): ("192.0.2.9",)}
+async def finding(zone: Table, asked: DomainSetup, *servfail: str) -> Finding:
+    relay: Table = {(TARGET, "A"): ("192.0.2.1",), ("a.example", "A"): ("192.0.2.9",)}
     stub = NameServer({**relay, **zone}, servfail=frozenset(servfail))
     async with dns_stub(stub) as server:
         found = await DomainCheck(DnsClient((server.address,), timeout=0.5)).findings(asked)
@@ -58,7 +61,7 @@ async def finding(
     ],
 )
 async def test_T26_the_tracking_host_is_checked(
-    zone: dict[tuple[str, str], tuple[str, ...]], trouble: str, state: FindingState, mend: str
+    zone: Table, trouble: str, state: FindingState, mend: str
 ) -> None:
     found = await finding(zone, setup(trouble))
     assert (state, mend, TARGET) == (found.state, found.mend, found.expected)

@@ -195,6 +195,10 @@ def test_without_a_host_nothing_is_tracked() -> None:
         assert None is plan.renditions[0].body
 
 
+NO_ADDRESS = "it has no address in DNS"
+NOT_USED = f"the tracking host click.shop.example is not used: {NO_ADDRESS}"
+
+
 def of_host(trouble: str, url: str = URL) -> Facts:
     """The domain has a tracking host of its own, which leads here unless there is *trouble*."""
     state = HostState("click.shop.example", trouble)
@@ -208,18 +212,16 @@ def of_host(trouble: str, url: str = URL) -> Facts:
         ("", URL, "https://click.shop.example", None),
         ("", "", "https://click.shop.example", None),
         (
-            "it has no address in DNS",
+            NO_ADDRESS,
             URL,
             URL,
-            "the tracking host click.shop.example is not used: it has no address in DNS; links "
-            "lead to https://t.relay.example",
+            f"{NOT_USED}; links lead to https://t.relay.example",
         ),
         (
-            "it has no address in DNS",
+            NO_ADDRESS,
             "",
             None,
-            "untracked: the tracking host click.shop.example is not used: it has no address in "
-            "DNS; and POSTHOUSE_TRACKING_URL is not set",
+            f"untracked: {NOT_USED}; and POSTHOUSE_TRACKING_URL is not set",
         ),
     ],
 )
@@ -233,7 +235,7 @@ def test_T26_links_lead_to_the_host_of_the_domain_while_that_leads_here(
     assert found == ({leads_to.encode()} if leads_to else set())
 
 
-@pytest.mark.parametrize("trouble", ["", "it has no address in DNS"])
+@pytest.mark.parametrize("trouble", ["", NO_ADDRESS])
 def test_links_that_lead_to_a_host_of_links_already_stay_as_they_are(trouble: str) -> None:
     old = (
         b'<a href="https://click.shop.example/c/x">x</a><a href="https://t.relay.example/c/x">y</a>'

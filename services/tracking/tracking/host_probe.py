@@ -12,7 +12,7 @@ from posthouse.dns.resolver import Questions
 from posthouse.mail.dns_answer import Found, LookupFailed, NoSuchName
 from tracking.core.host_proof import PROOF_PATH, is_proof
 
-_SECONDS = 10.0  # for all of a probe
+_SECONDS = 5.0  # for all of a probe
 _NONCE_OCTETS = 24
 _MOST_OCTETS = 1_024  # of an answer that are read
 _MOST_LETTERS = 200  # of a reason

@@ -19,7 +19,7 @@ UNUSED = Gauge(
 # Five probes fail before a host is out of use (`posthouse.store.tracking_hosts.LED_HERE`).
 _AGAIN = timedelta(minutes=2)
 _LOOK_SECONDS = 10.0
-_AT_ONCE = 32  # a probe of a host that is silent takes ten seconds
+_AT_ONCE = 32  # a probe of a host that is silent takes five seconds
 
 log = structlog.get_logger()
 

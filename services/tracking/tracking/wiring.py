@@ -38,6 +38,8 @@ from tracking.visit_writer import VisitWriter
 _LOOKUP_SECONDS = 2.0
 # Longer than a lock is waited for (3 s); mail programs give up after some ten seconds.
 _UNSUBSCRIBE_SECONDS = 8.0
+# Of the five that a probe of a host takes: what DNS fails in is said.
+_DNS_SECONDS = 4.0
 
 
 def build(settings: TrackingSettings, resources: Resources) -> Services:
@@ -82,8 +84,8 @@ def _beside(
 
 
 def _host_watch(settings: TrackingSettings, resources: Resources) -> TrackingHostWatch:
-    dns, key = DnsClient(settings.nameservers), _proof_key(settings)
-    probe = HostProbe(dns, key, ssl.create_default_context())
+    dns = DnsClient(settings.nameservers, timeout=_DNS_SECONDS)
+    probe = HostProbe(dns, _proof_key(settings), ssl.create_default_context())
     return TrackingHostWatch(TrackingHosts(resources.database), probe)
 
 
