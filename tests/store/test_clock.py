@@ -6,7 +6,9 @@ import pytest
 import structlog
 
 from posthouse.store.clock import ClockWatch
-from servers.stores import Stores, a_submission, deferred
+from posthouse.store.webhook_batches import WebhookBatches
+from posthouse.store.webhook_endpoints import WebhookStore, WebhookTerms
+from servers.stores import ACCOUNT, Stores, a_submission, deferred
 
 LEASE = timedelta(seconds=20)
 AHEAD = timedelta(days=5)
@@ -116,3 +118,25 @@ async def test_a_clock_that_goes_on_changes_nothing(stores: Stores, step: timede
     assert [] == await looked(stores)
     assert before == await stores.due_row(claimed)
     assert timedelta() <= await stores.value("SELECT now() - seen FROM clock") < LEASE
+
+
+async def test_events_for_endpoints_wait_no_longer(stores: Stores) -> None:
+    """Neither for the end of a lease nor for an endpoint that failed."""
+    hooks = WebhookStore(stores.database)
+    terms = WebhookTerms("https://a.example/", "native", (), (), timedelta())
+    id_ = await hooks.create(ACCOUNT, terms, b"")
+    await hooks.test(id_, id_, b"{}")
+    batches = WebhookBatches(stores.database)
+    assert await batches.claim(id_, 200, 1 << 19) is not None
+    await stores.sql(
+        "UPDATE webhook_batches SET is_test = false, due_at = due_at + $1, made_at = made_at + $1",
+        AHEAD,
+    )
+    await stores.sql(
+        "UPDATE webhook_endpoints SET failing_since = now() + $1, retry_at = now() + $1", AHEAD
+    )
+    await stores.sql("UPDATE clock SET seen = now() + $1::interval", AHEAD)
+    await looked(stores)
+    assert await stores.value("SELECT due_at - now() FROM webhook_batches") <= timedelta(minutes=1)
+    await stores.sql("UPDATE webhook_batches SET due_at = now()")
+    assert [id_] == await batches.due_endpoints()

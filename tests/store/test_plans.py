@@ -31,6 +31,7 @@ TABLES = (
     "renditions",
     "deliveries",
     "message_keys",
+    *("webhook_endpoints", "webhook_batches"),
 )
 
 # Twenty rows, at some pages for each in every table and index concerned, leave room below this;
@@ -100,6 +101,20 @@ PARAMETERS = {
     "find_link_set": "decode('0000000000000000000a', 'hex')",
     "forget_link_sets": "interval '400 d', 20",
     "find_visited_deliveries": "{ids}",
+    "find_events_to_tell": (
+        "'100', '00000000-0000-0000-0000-000000000000', '101', "
+        "'00000000-0000-0000-0000-000000000000', {ids}, '{{accepted}}'"
+    ),
+    "gather_events_to_tell": "{ids}",
+    "read_events_to_replay": "{first}, {beyond}, 20, ({ids})[1], '{{accepted}}', '{{}}'",
+    "claim_webhook_replay": "100",
+    "find_due_webhooks": "",
+    "claim_webhook_batch": "{endpoint}, {lease}, 200, 524288",
+    "end_webhook_batch": "{endpoint}, 1, {endpoint}, 1, 'taken', '200', 10, true, 1",
+    "retry_webhook_batch": (
+        "{endpoint}, 1, {endpoint}, 1, 'refused', '500', 10, NULL, {lease}, 1, 0"
+    ),
+    "bury_webhook_batches": "20",
     "sweep_sandbox": "interval '7 d', 20",
     "accept_submissions": "{accepted}, {contents}, {lease}, {lease}",
 }
@@ -167,6 +182,20 @@ INSERT INTO link_sets (id, account_id, targets, used_at)
 SELECT substring(decode(md5(d.id::text), 'hex'), 1, 10), $1, '{a,b}', now() - interval '31 days'
 FROM due_deliveries d
 """
+# A dead endpoint keeps most, a few wait for others, and all endpoints are of one account.
+TELL = """
+WITH endpoints AS (
+    INSERT INTO webhook_endpoints (id, account_id, url, dialect, sealed, paused_at)
+    SELECT CASE WHEN n = 1 THEN $3::uuid ELSE new_id() END, $1, 'https://a.example/', 'native', '',
+           CASE WHEN n > 20 THEN now() END
+    FROM generate_series(1, 200) AS n RETURNING id, paused_at
+)
+INSERT INTO webhook_batches (endpoint_id, due_at, expires_at, oldest_at, ids, kinds, body)
+SELECT e.id, now() - interval '1 s', now() + interval '7 d', now(), ARRAY[new_id()], '{accepted}',
+       '{}'
+FROM endpoints e, generate_series(1, $2::integer / 200) AS n
+"""
+ENDPOINT = UUID(int=77)
 KEY_MESSAGES = """
 INSERT INTO message_keys (key, id) SELECT message_key(3, recipients[1]), id FROM submissions
 """
@@ -211,7 +240,11 @@ def _call(name: str, parameters: str, ids: Sequence[UUID]) -> str:
         for array, (type_, row) in ROWS.items()
     }
     known = "ARRAY[{}]::uuid[]".format(", ".join(f"'{id_}'" for id_ in ids))
-    bounds = {"first": f"'{UUID(int=0)}'", "beyond": f"'{UUID(int=(1 << 128) - 1)}'"}
+    bounds = {
+        "first": f"'{UUID(int=0)}'",
+        "beyond": f"'{UUID(int=(1 << 128) - 1)}'",
+        "endpoint": f"'{ENDPOINT}'",
+    }
     values = parameters.format(ids=known, lease="interval '20 s'", **bounds, **rows)
     return f"EXECUTE {name}({values})" if values else f"EXECUTE {name}"
 
@@ -239,6 +272,7 @@ async def test_no_statement_reads_what_it_does_not_need(database: str) -> None:
     await admin.execute(LIMIT_RATES, WAITING)
     await admin.execute(LINK, ACCOUNT)
     await admin.execute(KEY_MESSAGES)
+    await admin.execute(TELL, ACCOUNT, WAITING, ENDPOINT)
     ids = [
         UUID(str(row["id"]))
         for row in await admin.fetch(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from posthouse.webhooks.dialects import DIALECTS, AnswerVerdict
@@ -27,8 +28,10 @@ def an_event(kind: str, **changes: Any) -> Occurrence:
         "sender": "shop@b.example",
         "tags": ("order",),
         "metadata": {"order": 7},
+        **changes,
     }
-    return Occurrence(**{**known, **changes})
+    known["metadata"] = msgspec.Raw(msgspec.json.encode(known["metadata"]))
+    return Occurrence(**known)
 
 
 def sent(dialect: str, *events: Occurrence, retries: int = 0) -> Any:
@@ -104,9 +107,32 @@ def test_T26_a_batch_says_how_often_it_was_sent() -> None:
         "reason": "no such user",
         "errorCode": 550,
     } == last
+    click = {"verdict": "human", "link": 0, "target": "https://a.example/", "agent": "Mail/1"}
+    (clicked,) = sent("sparkpost", an_event("clicked", detail=click))["events"]
+    assert "https://a.example/" == clicked["targetLinkUrl"]
     statuses = [
         e["status"]
         for k in ("bounced", "opened", "clicked", "delivered")
         for e in sent("sparkpost", an_event(k))["events"]
     ]
     assert ["bounce", "open", "click", "delivery"] == statuses
+
+
+def test_of_a_click_what_the_tracking_service_wrote() -> None:
+    written = {
+        "verdict": "human",
+        "rule": "r",
+        "rules": "1",
+        "link": 0,
+        "target": "https://a.example/",
+    }
+    (told,) = sent("native", an_event("clicked", detail=written | {"client": "::1", "agent": "x"}))[
+        "data"
+    ]
+    assert {
+        "verdict": "human",
+        "rule": "r",
+        "url": "https://a.example/",
+        "client": "::1",
+        "user_agent": "x",
+    } == told["detail"]

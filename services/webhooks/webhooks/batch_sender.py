@@ -33,6 +33,9 @@ AGE = Gauge(
 _STATES = ("waiting", "failing", "paused")
 _LOOK_SECONDS = 1.0
 _COUNT_SECONDS = 15.0
+_COUNT_SHARE = 0.01  # of the time: to count reads all that waits
+# Of all requests together: then each endpoint gets one at a time, and batches are not joined.
+_MANY_OCTETS = 64 << 20
 
 
 class WebhookSender:
@@ -50,7 +53,8 @@ class WebhookSender:
         self._look_seconds = look_seconds
         self._woken = asyncio.Event()
         self._busy: dict[UUID, asyncio.Task[None]] = {}
-        self._counted_at = 0.0
+        self._count_at = 0.0
+        self._octets = 0  # of requests that are under way
         self._failures = 0
 
     def wake(self) -> None:
@@ -85,21 +89,24 @@ class WebhookSender:
                 if endpoint_id not in self._busy:
                     task = tasks.create_task(self._serve(endpoint_id, stopping))
                     self._busy[endpoint_id] = task
-            if monotonic() - self._counted_at > _COUNT_SECONDS:
-                _count(await self._batches.backlog())
-                self._counted_at = monotonic()
+            if monotonic() >= self._count_at:
+                await self._count()
             self._failures = 0
         except StoreUnavailable as error:
             self._failures += 1
             log.warning("webhooks_not_read", reason=str(error), failures=self._failures)
 
+    async def _count(self) -> None:
+        began = monotonic()
+        self._count_at = began + 2 * _COUNT_SECONDS  # also where it takes too long for an answer
+        _show(await self._batches.backlog())
+        ended = monotonic()
+        self._count_at = ended + max(_COUNT_SECONDS, (ended - began) / _COUNT_SHARE)
+
     async def _serve(self, endpoint_id: UUID, stopping: asyncio.Event) -> None:
         """Send to one endpoint until nothing is due for it."""
         try:
             await self._send_all(endpoint_id, stopping)
-        except StoreUnavailable as error:
-            log.warning("webhook_not_sent", endpoint=endpoint_id.hex, reason=str(error))
-            await wait_for_event(stopping, self._look_seconds)
         except Exception:  # a mistake of ours must not end the process: leases run out
             log.exception("webhook_failed", endpoint=endpoint_id.hex)
             await wait_for_event(stopping, self._look_seconds)
@@ -113,8 +120,8 @@ class WebhookSender:
         is_due = True
         async with asyncio.TaskGroup() as tasks:
             while begun or is_due:
-                while is_due and len(begun) < room and not stopping.is_set():
-                    batch = await self._batches.claim(endpoint_id, MOST_EVENTS, MOST_OCTETS)
+                while is_due and len(begun) < self._room(room) and not stopping.is_set():
+                    batch = await self._claim(endpoint_id)
                     is_due = batch is not None
                     if batch is not None:
                         begun.add(tasks.create_task(self._deliver(batch)))
@@ -124,15 +131,30 @@ class WebhookSender:
                 for task in done:
                     room = room_after(room, success=task.result())
 
+    def _room(self, room: int) -> int:
+        return room if self._octets < _MANY_OCTETS else 1
+
+    async def _claim(self, endpoint_id: UUID) -> ClaimedBatch | None:
+        """None also where the store cannot answer: then the next look begins again."""
+        octets = MOST_OCTETS if self._octets < _MANY_OCTETS else 0
+        try:
+            return await self._batches.claim(endpoint_id, MOST_EVENTS, octets)
+        except StoreUnavailable as error:
+            log.warning("webhook_not_claimed", endpoint=endpoint_id.hex, reason=str(error))
+            return None
+
     async def _deliver(self, batch: ClaimedBatch) -> bool:
+        self._octets += len(batch.body)
         try:
             return await self._delivery.deliver(batch)
         except StoreUnavailable as error:  # the result is not known: it is sent once more
             log.warning("webhook_not_recorded", batch=batch.id.hex, reason=str(error))
             return False
+        finally:
+            self._octets -= len(batch.body)
 
 
-def _count(backlog: Mapping[str, tuple[int, float]]) -> None:
+def _show(backlog: Mapping[str, tuple[int, float]]) -> None:
     for state in _STATES:
         events, age = backlog.get(state, (0, 0.0))
         BACKLOG.labels(state).set(events)

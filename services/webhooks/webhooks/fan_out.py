@@ -1,8 +1,9 @@
 """Takes events to the endpoints that want them: as batches, which the sender sends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from time import monotonic
+from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
@@ -11,6 +12,8 @@ from posthouse.store.event_feed import EventPage
 from posthouse.store.postgres import Postgres
 from posthouse.store.webhook_batches import WebhookBatches
 from posthouse.store.webhook_feed import READER, FeedTurn, WebhookFeed
+from posthouse.webhooks.event_batch import WebhookWish
+from posthouse.webhooks.occurrence import Occurrence
 from posthouse.webhooks.public_kinds import PUBLIC_KINDS
 from webhooks.core.batching import batches
 
@@ -26,6 +29,14 @@ DEAD = Counter(
 )
 _FORGET_SECONDS = 3600.0
 _REPLAYED_AT_ONCE = 5_000
+_REPLAY_SECONDS = 0.5
+_GATHERED_AT_ONCE = 1_000
+
+
+NOT_WRITTEN = Counter(
+    "posthouse_webhook_events_not_written_total",
+    "Events that could not be written in the form of an endpoint, by a fault of ours.",
+)
 
 
 class FanOut:
@@ -49,6 +60,7 @@ class FanOut:
             if turn is None:
                 return False
             found = await self._queue(turn, page)
+            QUEUED.inc(found)
         if found:
             self._announce()
         return True
@@ -63,16 +75,28 @@ class FanOut:
             else set(PUBLIC_KINDS)
         )
         ids = await turn.ids(page, {wish.account_id for wish in wishes}, kinds)
-        if not ids:
-            return 0
-        made = list(batches(await turn.occurrences(ids), wishes))
-        await turn.add(made)
-        count = sum(len(batch.ids) for batch in made)
-        QUEUED.inc(count)
+        return await self._tell(turn, ids, wishes)
+
+    async def _tell(
+        self,
+        turn: FeedTurn,
+        ids: Sequence[UUID],
+        wishes: Sequence[WebhookWish],
+        *,
+        is_replay: bool = False,
+    ) -> int:
+        """A few at a time: what is told of an event may be long."""
+        count = 0
+        for first in range(0, len(ids), _GATHERED_AT_ONCE):
+            told = await turn.occurrences(ids[first : first + _GATHERED_AT_ONCE])
+            count += await turn.add(batches(told, wishes, _not_written, is_replay=is_replay))
         return count
 
     async def act(self) -> bool:
-        """Bury what is too old, replay a part of what was asked for; whether there is more."""
+        """Bury what is too old, replay a part of what was asked for; whether more is too old.
+
+        Of a replay as much as takes half a second: events that are new do not wait for it.
+        """
         if buried := await self._batches.bury():
             DEAD.inc(buried)
             log.warning("webhooks_given_up", events=buried)
@@ -80,7 +104,10 @@ class FanOut:
         if self._forgot_at is None or monotonic() - self._forgot_at > _FORGET_SECONDS:
             await self._batches.forget(self._keep)
             self._forgot_at = monotonic()
-        return await self._replay()
+        began = monotonic()
+        while await self._replay() and monotonic() - began < _REPLAY_SECONDS:
+            continue
+        return False
 
     async def _replay(self) -> bool:
         async with self._feed.replaying(PUBLIC_KINDS, _REPLAYED_AT_ONCE) as found:
@@ -88,7 +115,11 @@ class FanOut:
                 return False
             turn, part = found
             if part.wish is not None and part.ids:
-                told = await turn.occurrences(part.ids)
-                await turn.add(batches(told, [part.wish], is_replay=True))
+                await self._tell(turn, part.ids, [part.wish], is_replay=True)
         self._announce()
         return True
+
+
+def _not_written(told: Occurrence, error: Exception) -> None:
+    NOT_WRITTEN.inc()
+    log.error("webhook_event_not_written", id=told.id.hex, kind=told.kind, exc_info=error)

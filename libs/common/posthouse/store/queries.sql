@@ -1628,9 +1628,9 @@ RETURNING s.account_id, s.address, s.reason, s.evidence, s.rule, s.version, s.de
           s.created_at, s.expires_at;
 
 -- name: find_webhook_wishes
--- Which endpoints are to be told of what: those of all accounts, or $1.
+-- Which endpoints are to be told of what: those of all accounts, or $1; but none that has been paused for $2.
 SELECT e.id, e.account_id, e.dialect, e.kinds, e.streams, e.gather FROM webhook_endpoints e
-WHERE COALESCE(e.id = $1, true);
+WHERE COALESCE(e.id = $1, true) AND COALESCE(e.paused_at > now() - $2::interval, true);
 
 -- name: find_events_to_tell
 -- Those after ($1, $2) up to ($3, $4), of the accounts $5 and the kinds $6, in the order of their commits.
@@ -1645,7 +1645,8 @@ ORDER BY e.xid, e.id;
 
 -- name: gather_events_to_tell
 -- The facts beside the events $1. The number of each among those of its message, in the order of their
--- commits, never changes: nothing appears before an event that is told. Mail of our own is nobody's.
+-- commits, never changes: nothing appears before an event that is told. Mail of our own is nobody's. All
+-- recipients are told where an event is about none of them: they may be many, and their events as well.
 WITH asked AS (
     SELECT e.* FROM unnest($1::uuid[]) AS t(id)
     CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.id = t.id OFFSET 0) e
@@ -1659,8 +1660,10 @@ WITH asked AS (
     WINDOW message AS (PARTITION BY f.submission_id ORDER BY f.incarnation, f.xid, f.id)
 )
 SELECT e.id, e.at, e.account_id, e.submission_id, e.delivery_id, e.kind, e.detail, a.name AS account,
-       n.sequence, n.message_id, s.sender, s.recipients, s.subject, s.attributes,
-       COALESCE(e.detail->>'recipient', v.recipient) AS recipient, v.kind AS recipient_kind
+       n.sequence, n.message_id, s.sender, s.subject,
+       (s.attributes - '{kinds,shown,bcc_shown,dsn}'::text[])::text AS attributes,
+       COALESCE(e.detail->>'recipient', v.recipient) AS recipient, v.kind AS recipient_kind,
+       CASE WHEN e.delivery_id IS NULL THEN s.recipients END AS recipients
 FROM asked e
 JOIN numbered n ON n.id = e.id
 JOIN accounts a ON a.id = e.account_id
@@ -1682,19 +1685,19 @@ SELECT endpoint_id,
 FROM unnest($1::webhook_batch_row_1[]);
 
 -- name: find_due_webhooks
--- Endpoints that something may be sent to now.
+-- Endpoints that something may be sent to now. Only a test is due since ever.
 SELECT e.id FROM webhook_endpoints e
 WHERE e.paused_at IS NULL AND COALESCE(e.retry_at <= now(), true)
-  AND (SELECT true FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at <= now() LIMIT 1)
-UNION
-SELECT b.endpoint_id FROM webhook_batches b WHERE b.is_test AND b.due_at <= now();
+  AND (SELECT true FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at <= now()
+       ORDER BY b.due_at LIMIT 1)
+   OR (SELECT true FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at = '-infinity' LIMIT 1);
 
 -- name: claim_webhook_batch
 -- The batch of the endpoint $1 that has been due for longest, leased for $2. Those behind it come along,
 -- if none of them was ever sent, while they have no more than $3 events and $4 octets together. While the
--- endpoint fails, one at a time is sent to it.
+-- endpoint fails, one at a time is sent to it: processes claim one after the other.
 WITH endpoint AS (
-    SELECT * FROM webhook_endpoints WHERE id = $1
+    SELECT * FROM webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE
 ), due AS (
     SELECT b.id, b.claim, b.is_test, b.due_at, cardinality(b.ids) AS events, octet_length(b.body) AS octets
     FROM endpoint e
@@ -1702,7 +1705,7 @@ WITH endpoint AS (
         SELECT * FROM webhook_batches b
         WHERE b.endpoint_id = e.id AND b.due_at <= now()
           AND (b.is_test OR e.paused_at IS NULL AND COALESCE(e.retry_at <= now(), true))
-        ORDER BY b.due_at LIMIT 40 FOR UPDATE SKIP LOCKED
+        ORDER BY b.due_at, b.id LIMIT 40 FOR UPDATE SKIP LOCKED
     ) b
 ), next AS (
     SELECT * FROM due ORDER BY is_test DESC, due_at, id LIMIT 1
@@ -1748,13 +1751,14 @@ WITH ended AS (
     SELECT $3, $1, $4, $9, $5, $6, $7
 ), well AS (
     UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, retry_at = NULL
-    WHERE id = $3 AND $8 AND failures > 0
+    WHERE id = $3 AND $8 AND (failures > 0 OR failing_since IS NOT NULL)
 )
 SELECT id FROM ended;
 
 -- name: retry_webhook_batch
 -- It was not taken, under its claim. $8: after so long it is due again; null: it stays the first of its
--- endpoint, to which nothing is sent for $9. What the endpoint has failed since, and how often in a row.
+-- endpoint, to which nothing is sent for $9. What the endpoint has failed since, and how often in a row:
+-- requests that were on their way together, after $11 failures, count once.
 WITH kept AS (
     UPDATE webhook_batches
     SET leased = false, tries = tries + 1, due_at = COALESCE(now() + $8::interval, LEAST(made_at, now()))
@@ -1765,7 +1769,7 @@ WITH kept AS (
     VALUES ($3, $1, $4, $10, $5, $6, $7)
 )
 UPDATE webhook_endpoints
-SET failures = failures + 1,
+SET failures = CASE WHEN failures <= $11 THEN failures + 1 ELSE failures END,
     failing_since = CASE WHEN $9::interval IS NULL THEN failing_since ELSE COALESCE(failing_since, now()) END,
     retry_at = CASE WHEN $9 IS NULL THEN retry_at ELSE now() + $9 END
 WHERE id = $3
@@ -1791,7 +1795,7 @@ WITH gone AS (
     DELETE FROM webhook_batches b
     WHERE b.id = ANY(ARRAY(SELECT id FROM webhook_batches
                            WHERE expires_at <= now() AND (NOT leased OR due_at <= now())
-                           ORDER BY expires_at LIMIT $1))
+                           ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))
     RETURNING b.*
 ), buried AS (
     INSERT INTO webhook_dead_letters (id, endpoint_id, oldest_at, ids, kinds, body)
@@ -1809,6 +1813,21 @@ DELETE FROM webhook_attempts WHERE id = ANY(ARRAY(
 DELETE FROM webhook_dead_letters WHERE id = ANY(ARRAY(
     SELECT id FROM webhook_dead_letters WHERE died_at < now() - $1::interval ORDER BY died_at LIMIT $2
 )) RETURNING id;
+
+-- name: forget_removed_webhooks
+-- At most $1 batches and dead letters that were written while their endpoint was being removed.
+WITH batches AS (
+    DELETE FROM webhook_batches WHERE id = ANY(ARRAY(
+        SELECT b.id FROM webhook_batches b LEFT JOIN webhook_endpoints e ON e.id = b.endpoint_id
+        WHERE e.id IS NULL LIMIT $1
+    )) RETURNING id
+), letters AS (
+    DELETE FROM webhook_dead_letters WHERE id = ANY(ARRAY(
+        SELECT d.id FROM webhook_dead_letters d LEFT JOIN webhook_endpoints e ON e.id = d.endpoint_id
+        WHERE e.id IS NULL LIMIT $1
+    )) RETURNING id
+)
+SELECT id FROM batches UNION ALL SELECT id FROM letters;
 
 -- name: count_webhook_backlog
 -- By what the batches wait for: events, and the age of the oldest in seconds.
@@ -1885,8 +1904,9 @@ DELETE FROM webhook_dead_letters WHERE id = ANY(ARRAY(
 )) RETURNING id;
 
 -- name: add_webhook_test
+-- It is due before all that waits.
 INSERT INTO webhook_batches (id, endpoint_id, due_at, expires_at, is_test, oldest_at, ids, kinds, body)
-VALUES ($1, $2, now(), now() + interval '1 minute', true, now(), ARRAY[$1::uuid], '{test}', $3)
+VALUES ($1, $2, '-infinity', now() + interval '1 minute', true, now(), ARRAY[$1::uuid], '{test}', $3)
 RETURNING id;
 
 -- name: find_webhook_attempt
@@ -1921,8 +1941,11 @@ SELECT id, first_id_of($2), first_id_of($3), $4, $5 FROM webhook_endpoints WHERE
 RETURNING id;
 
 -- name: claim_webhook_replay
+-- One whose endpoint is not paused and has taken most of what it was told up to now.
 SELECT r.*, e.account_id FROM webhook_replays r
 LEFT JOIN webhook_endpoints e ON e.id = r.endpoint_id
+WHERE e.paused_at IS NULL
+  AND NOT EXISTS (SELECT FROM webhook_batches b WHERE b.endpoint_id = r.endpoint_id OFFSET $1)
 ORDER BY r.id LIMIT 1 FOR UPDATE OF r SKIP LOCKED;
 
 -- name: read_events_to_replay
@@ -2415,12 +2438,17 @@ WHERE due_at > now() OR received_at > now();
 -- name: shift_due_webhooks
 -- The same of what customers are told, and of endpoints that are not asked for a while.
 WITH endpoints AS (
-    UPDATE webhook_endpoints SET retry_at = GREATEST(retry_at - $1::interval, now())
-    WHERE retry_at > now()
+    UPDATE webhook_endpoints
+    SET retry_at = CASE WHEN retry_at > now() THEN GREATEST(retry_at - $1::interval, now()) ELSE retry_at END,
+        failing_since = CASE WHEN failing_since > now() THEN now() ELSE failing_since END,
+        paused_at = CASE WHEN paused_at > now() THEN now() ELSE paused_at END
+    WHERE retry_at > now() OR failing_since > now() OR paused_at > now()
 )
 UPDATE webhook_batches
-SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::interval ELSE now() END)
-WHERE due_at > now();
+SET due_at = GREATEST(due_at - $1::interval, CASE WHEN leased THEN now() + $2::interval ELSE now() END),
+    made_at = LEAST(made_at, now()),
+    expires_at = expires_at - GREATEST(made_at - now(), interval '0')
+WHERE due_at > now() OR made_at > now();
 
 -- name: reset_future_due_submissions
 -- Rows that wait longer than $2, the longest wait there is: they were written while the clock was

@@ -54,7 +54,9 @@ class WebhookBatches:
         None: the endpoint was deleted.
         """
         row = await self._database.first(
-            "retry_webhook_batch", *_tried(batch, attempt, wait, endpoint_waits)
+            "retry_webhook_batch",
+            *_tried(batch, attempt, wait, endpoint_waits),
+            batch.failures,
         )
         return None if row is None else EndpointFailures(row["failures"], row["failing_for"])
 
@@ -68,10 +70,12 @@ class WebhookBatches:
         return sum(row["events"] for row in rows)
 
     async def forget(self, keep: timedelta) -> None:
-        """Delete attempts and dead letters that are older than *keep*."""
+        """Delete attempts and dead letters older than *keep*, and what removed endpoints left."""
         for statement in ("forget_webhook_attempts", "forget_webhook_dead_letters"):
             while len(await self._database.fetch(statement, keep, _ROWS)) == _ROWS:
                 continue
+        while await self._database.fetch("forget_removed_webhooks", _ROWS):
+            continue
 
     async def backlog(self) -> Mapping[str, tuple[int, float]]:
         """How many events wait, and the age of the oldest in seconds, by what they wait for."""

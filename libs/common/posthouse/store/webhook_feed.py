@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from posthouse.mail.submission import Attributes
+import msgspec
+
 from posthouse.store.event_feed import EventPage, FeedReader, moving
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 from posthouse.webhooks.event_batch import KEEP_TRYING, NewBatch, WebhookWish
-from posthouse.webhooks.occurrence import Occurrence
+from posthouse.webhooks.occurrence import NO_METADATA, Occurrence
 
 READER = FeedReader("webhooks", lock=0x776562686F6F6B73)
+# A replay goes on when no more batches than this wait for its endpoint.
+_FEW_BATCHES = 100
+_OCTETS_AT_ONCE = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,19 @@ class ReplayPart:
 
     wish: WebhookWish | None  # None: the endpoint is gone
     ids: Sequence[UUID]  # of events
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What is told of the attributes of a message (`posthouse.mail.submission.Attributes`)."""
+
+    tags: tuple[str, ...] = ()
+    metadata: msgspec.Raw = NO_METADATA
+    stream: str = ""
+    campaign: str = ""
+
+
+_TOLD = msgspec.json.Decoder(_Told)
+_NOTHING_TOLD = _Told()
 
 
 class WebhookFeed:
@@ -48,7 +65,7 @@ class WebhookFeed:
         were asked for. Kinds that were not named are *kinds*.
         """
         async with self._database.connection() as connection, connection.transaction():
-            asked = await connection.fetchrow(QUERIES["claim_webhook_replay"])
+            asked = await connection.fetchrow(QUERIES["claim_webhook_replay"], _FEW_BATCHES)
             if asked is None:
                 yield None
                 return
@@ -79,8 +96,10 @@ class FeedTurn:
         self._connection = connection
 
     async def wishes(self, endpoint_id: UUID | None = None) -> list[WebhookWish]:
-        """Of all endpoints, or of that one."""
-        rows = await self._connection.fetch(QUERIES["find_webhook_wishes"], endpoint_id)
+        """Of all endpoints, or of that one; one that has been paused for long wishes nothing."""
+        rows = await self._connection.fetch(
+            QUERIES["find_webhook_wishes"], endpoint_id, KEEP_TRYING
+        )
         return [_wish(row) for row in rows]
 
     async def ids(
@@ -96,19 +115,33 @@ class FeedTurn:
     async def occurrences(self, ids: Sequence[UUID]) -> list[tuple[UUID, Occurrence]]:
         """Those events, in the order of their commits, each with its account."""
         rows = await self._connection.fetch(QUERIES["gather_events_to_tell"], ids)
-        return [(row["account_id"], _occurrence(row)) for row in rows]
+        told: dict[UUID, _Told] = {}  # by message: many events are of the same
+        return [(row["account_id"], _occurrence(row, told)) for row in rows]
 
-    async def add(self, batches: Iterable[NewBatch]) -> None:
-        """Let *batches* be sent."""
-        rows = [
-            (
-                *(b.wish.endpoint_id, b.wish.gather, b.is_replay),
-                *(b.oldest_at, list(b.ids), list(b.kinds), b.body),
-            )
-            for b in batches
-        ]
+    async def add(self, batches: Iterable[NewBatch]) -> int:
+        """Let *batches* be sent; how many events that are. They are written as they are made."""
+        rows: list[tuple[Any, ...]] = []
+        events = octets = 0
+        for batch in batches:
+            rows.append(_row(batch))
+            events += len(batch.ids)
+            octets += len(batch.body)
+            if octets > _OCTETS_AT_ONCE:
+                await self._write(rows)
+                rows, octets = [], 0
+        await self._write(rows)
+        return events
+
+    async def _write(self, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
             await self._connection.fetch(QUERIES["add_webhook_batches"], rows, KEEP_TRYING)
+
+
+def _row(batch: NewBatch) -> tuple[Any, ...]:
+    return (
+        *(batch.wish.endpoint_id, batch.wish.gather, batch.is_replay),
+        *(batch.oldest_at, list(batch.ids), list(batch.kinds), batch.body),
+    )
 
 
 def _wish(row: Any) -> WebhookWish:
@@ -122,19 +155,30 @@ def _wish(row: Any) -> WebhookWish:
     )
 
 
-def _occurrence(row: Any) -> Occurrence:
-    asked = Attributes.from_json(row["attributes"])
+def _told_of(stored: str | None) -> _Told:
+    if stored is None:
+        return _NOTHING_TOLD
+    try:
+        return _TOLD.decode(stored)
+    except msgspec.DecodeError:  # of a version that wrote them otherwise: the event is told anyway
+        return _NOTHING_TOLD
+
+
+def _occurrence(row: Any, told: dict[UUID, _Told]) -> Occurrence:
+    message = row["submission_id"]
+    if (asked := told.get(message)) is None:
+        asked = told[message] = _told_of(row["attributes"])
     return Occurrence(
         id=row["id"],
         kind=row["kind"],
         at=row["at"],
         sequence=row["sequence"],
         account=row["account"],
-        submission_id=row["submission_id"],
+        submission_id=message,
         delivery_id=row["delivery_id"],
         recipient=row["recipient"] or "",
         recipient_kind=row["recipient_kind"] or "to",
-        recipients=row["recipients"],
+        recipients=row["recipients"] or (),
         sender=row["sender"],
         subject=row["subject"] or "",
         message_id=row["message_id"] or "",

@@ -45,7 +45,9 @@ def render(told: Occurrence) -> Iterator[bytes]:
         "recipient": told.recipient,
         "mx": detail.get("host") or detail.get("remote_mta") or "",
         "tags": told.tags,
-        "uid": str(told.metadata.get("uid", told.id.hex))[:_MOST_CHARACTERS_OF_UID],
+        "uid": str(msgspec.json.decode(told.metadata).get("uid", told.id.hex))[
+            :_MOST_CHARACTERS_OF_UID
+        ],
     }
     if category in _FAILED:
         shown["status-code"] = str(detail.get("enhanced") or detail.get("status") or "")

@@ -21,12 +21,10 @@ class WebhookWish:
     streams: frozenset[str]  # empty: mail of all, and of none
     gather: timedelta  # requests leave at multiples of it; 0: at once
 
-    def wants(self, account_id: UUID, told: Occurrence) -> bool:
-        """Whether the endpoint is told of this event of that account."""
-        return (
-            account_id == self.account_id
-            and (not self.kinds or told.kind in self.kinds)
-            and (not self.streams or told.stream in self.streams)
+    def wants(self, told: Occurrence) -> bool:
+        """Whether the endpoint is told of this event of its account."""
+        return (not self.kinds or told.kind in self.kinds) and (
+            not self.streams or told.stream in self.streams
         )
 
 

@@ -22,15 +22,15 @@ _REPORT: Final = {
 }
 _FEEDBACK: Final = {"feedback_type": "type", "source_ip": "source_ip"}
 _SUPPRESSION: Final = {"list": "list", "scope": "scope", "reason": "reason", "since": "since"}
-_READING: Final = {
+_VISIT: Final = {
     "verdict": "verdict",
-    "url": "url",
-    "link": "link",
-    "user_agent": "user_agent",
+    "rule": "rule",
+    "target": "url",
     "client": "client",
+    "agent": "user_agent",
 }
 _PLAIN: Final = {"host": "host", "class": "class", "listed": "listed", "rule": "rule"}
-_READ: Final = frozenset({"opened", "clicked"})
+_VISITED: Final = frozenset({"opened", "clicked"})
 _TRIED_AGAIN: Final = frozenset({"deferred", "uncertain"})
 
 
@@ -73,8 +73,8 @@ def _detail(told: Occurrence) -> Iterator[tuple[str, Any]]:
     if told.kind == "suppressed":
         yield "suppression", _named(detail, _SUPPRESSION)
         return
-    if told.kind in _READ:
-        yield from _named(detail, _READING).items()
+    if told.kind in _VISITED:
+        yield from _named(detail, _VISIT).items()
         return
     yield from _named(detail, _PLAIN).items()
     for name, fields, sign in (

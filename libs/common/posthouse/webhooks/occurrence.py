@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
+
+import msgspec
+
+NO_METADATA: Final = msgspec.Raw(b"{}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,8 @@ class Occurrence:
     tags: Sequence[str] = ()
     stream: str = ""
     campaign: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)  # the client's own
+    # The client's own, as JSON: not read, but passed on.
+    metadata: msgspec.Raw = field(default_factory=lambda: NO_METADATA)
     detail: Mapping[str, Any] = field(default_factory=dict)  # as the event is stored
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from posthouse.mail.events import EventKind
 
-# Those of opens and clicks are names here: this list is a promise to customers.
+# This list is a promise to customers.
 PUBLIC_KINDS: Final = (
     EventKind.ACCEPTED.value,
     EventKind.RESUBMITTED.value,
@@ -23,9 +23,9 @@ PUBLIC_KINDS: Final = (
     EventKind.REPLIED.value,
     EventKind.COMPLAINED.value,
     EventKind.UNSUBSCRIBED.value,
-    "resubscribed",
-    "opened",
-    "clicked",
+    EventKind.RESUBSCRIBED.value,
+    EventKind.OPENED.value,
+    EventKind.CLICKED.value,
     EventKind.QUARANTINED.value,
     EventKind.UNQUARANTINED.value,
     EventKind.DISCARDED.value,

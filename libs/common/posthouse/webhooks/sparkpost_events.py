@@ -62,5 +62,5 @@ def _written(told: Occurrence, status: str, recipient: str, id_: UUID) -> bytes:
     if reason and status in ("bounce", "delay"):
         shown |= {"reason": reason, "errorCode": detail.get("code") or detail.get("status")}
     if status == "click":
-        shown["targetLinkUrl"] = detail.get("url")
+        shown["targetLinkUrl"] = detail.get("target")
     return msgspec.json.encode(shown)

@@ -1,7 +1,7 @@
 """Which endpoint gets which events, and which of them together."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from uuid import UUID
 
 from posthouse.webhooks.dialects import DIALECTS
@@ -15,21 +15,29 @@ _Told = tuple[UUID, Occurrence]  # account and event
 
 
 def batches(
-    told: Sequence[_Told], wishes: Iterable[WebhookWish], *, is_replay: bool = False
+    told: Sequence[_Told],
+    wishes: Iterable[WebhookWish],
+    failed: Callable[[Occurrence, Exception], None],
+    *,
+    is_replay: bool = False,
 ) -> Iterator[NewBatch]:
     """For each of *wishes* what it wants of *told*, in their order.
 
-    A dialect that this version does not know gets nothing: its endpoints came with a newer one.
+    A dialect that this version does not know gets nothing: its endpoints came with a newer one. An
+    event that cannot be written is left out, and *failed* hears of it: others are not to wait.
     """
-    rendering = {name: cache(_rendering(name, told)) for name in DIALECTS}
+    by_account: dict[UUID, list[Occurrence]] = defaultdict(list)
+    for account, occurrence in told:
+        by_account[account].append(occurrence)
+    rendering = {name: _rendering(name, failed) for name in DIALECTS}
     for wish in wishes:
         render = rendering.get(wish.dialect)
         if render is None:
             continue
         wanted = [
             (occurrence, written)
-            for number, (account, occurrence) in enumerate(told)
-            if wish.wants(account, occurrence) and (written := render(number))
+            for occurrence in by_account.get(wish.account_id, ())
+            if wish.wants(occurrence) and (written := render(occurrence))
         ]
         for part in _parts(wanted):
             yield NewBatch(
@@ -42,10 +50,25 @@ def batches(
             )
 
 
-def _rendering(dialect: str, told: Sequence[_Told]) -> Callable[[int], bytes]:
-    """The events of *told* by number: written once for all endpoints."""
+def _rendering(
+    dialect: str, failed: Callable[[Occurrence, Exception], None]
+) -> Callable[[Occurrence], bytes]:
+    """Writes each event once for all endpoints."""
     render = DIALECTS[dialect].render
-    return lambda number: b",".join(render(told[number][1]))
+    done: dict[UUID, bytes] = {}
+
+    def written(occurrence: Occurrence) -> bytes:
+        if (found := done.get(occurrence.id)) is not None:
+            return found
+        try:
+            octets = b",".join(render(occurrence))
+        except Exception as error:  # noqa: BLE001 -- one strange event must not stop all others
+            failed(occurrence, error)
+            octets = b""
+        done[occurrence.id] = octets
+        return octets
+
+    return written
 
 
 def _parts(
