@@ -27,6 +27,7 @@ class Case:
     how: How = How.KILL
     together: bool = False  # all at the same moment, as seldom as servers
     manners: Manners = SLOW
+    told: bool = False  # an endpoint of the customer, which fails at random, is told of the events
 
     def blows(self, strikes: int) -> list[Blow]:
         """What is hit, in order, when each service is to be hit *strikes* times."""
@@ -67,6 +68,13 @@ _RUDE = Manners(delay=SLOW.delay, cut=0.02, soft=0.05, seed=3)
 CASES = (
     Case("onebox", "posthouse up killed", split=False, services=("onebox",)),
     Case("onebox-worker", "one process of posthouse up killed", split=False, services=("worker",)),
+    Case(
+        "webhooks",
+        "one process of posthouse up killed while it tells an endpoint that fails at random",
+        split=False,
+        services=("worker",),
+        told=True,
+    ),
     Case("onebox-database", "its PostgreSQL killed", split=False, servers=("database",)),
     Case(
         "onebox-stop",

@@ -2,15 +2,16 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 
 from chaos.cases import Case
 from chaos.flow import Flow, flowing
-from chaos.relay import Relay
+from chaos.relay import Onebox, Relay
 from chaos.strikes import strike
 from chaos.tally import Count
+from chaos.told import failing_endpoint
 
 _LOOK_SECONDS = 5.0
 # Asking costs more with more rows to count: at most this share of the time.
@@ -83,3 +84,16 @@ async def ordeal(case: Case, relay: Relay, strikes: int, seed: int, running: Run
             watching.cancel()
     broken = case.broken(messages, count)
     return Result(case.name, case.says, messages, len(blows), idle, seed, count, broken)
+
+
+async def told_ordeal(
+    case: Case, relay: Relay, strikes: int, seed: int, running: Running
+) -> Result:
+    """An ordeal, while an endpoint that fails at random is told of all events."""
+    assert isinstance(relay, Onebox)
+    async with failing_endpoint(relay.database_url, seed) as endpoint:
+        await relay.tell(endpoint)
+        result = await ordeal(case, relay, strikes, seed, running)
+        told = await endpoint.all_told(60 + running.messages / 100)
+    note = f"{told.events} events were told, {told.repeated} of them more than once"
+    return replace(result, broken=(*result.broken, *told.broken), note=note)

@@ -13,6 +13,7 @@ from bench.load_session import Door
 
 from chaos.parts import DatabasePart, MemoryPart, Part, PostgresPart, RabbitPart, WorkerPart
 from chaos.program import POSTHOUSE, Program
+from chaos.told import FailingEndpoint
 from command.credential_provisioning import create_credential
 from command.provisioning import ensure_account, ensure_domain
 from command.secret_making import new_secret
@@ -73,7 +74,7 @@ class Onebox:
             "POSTHOUSE_BOUNCES_LISTEN": f"127.0.0.1:{bounces}",
             "POSTHOUSE_TRACKING_LISTEN": "127.0.0.1:0",
             "POSTHOUSE_CONSOLE_LISTEN": "127.0.0.1:0",
-            **_common(self._key, health),
+            **common_settings(self._key, health),
             **_sending(self.sink_port, destination),
             **(settings or {}),
         }
@@ -90,6 +91,12 @@ class Onebox:
         put_first_data(self.folder / "data" / "postgres")
         await self.program.start()
         self.customer = await make_customer(self.database_url, self._key, self._door)
+
+    async def tell(self, endpoint: FailingEndpoint) -> None:
+        """Tell *endpoint* of what happens to mail of the customer from now on."""
+        async with Postgres(self.database_url, connections=1) as database:
+            account = await ensure_account(AccountStore(database), "tests")
+        await endpoint.become_known(account, self._key)
 
     def processes(self) -> Mapping[str, int]:
         """The process ids of our programs, without the database's."""
@@ -137,7 +144,7 @@ class Split:
 
         def program(service: str, name: str, listening: Mapping[str, str]) -> Program:
             health = next(ports)
-            own = {**env, **listening, **_common(self._key, health), **(settings or {})}
+            own = {**env, **listening, **common_settings(self._key, health), **(settings or {})}
             own |= (settings_of or {}).get(name, {})
             command = (commands or {}).get(name, (POSTHOUSE, service))
             return Program(command, own, folder / f"{name}.log", health)
@@ -209,7 +216,8 @@ async def make_customer(database_url: str, key: bytes, port: int) -> Customer:
         return Customer(normal=await door(Lane.NORMAL), bulk=await door(Lane.BULK))
 
 
-def _common(key: bytes, health: int) -> dict[str, str]:
+def common_settings(key: bytes, health: int) -> dict[str, str]:
+    """Those of every program; *health*: the port of its health checks."""
     return {
         "POSTHOUSE_HOSTNAME": "relay.example",
         "POSTHOUSE_SECRET_KEY": base64.b64encode(key).decode(),

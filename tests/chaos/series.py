@@ -8,9 +8,10 @@ from dataclasses import replace
 from chaos.cases import CASES, Case
 from chaos.long_tests import NAME as LONG_TESTS
 from chaos.long_tests import run_long_tests
-from chaos.ordeal import Result, Running, ordeal
+from chaos.ordeal import Result, Running, ordeal, told_ordeal
 from chaos.relay import Onebox, Split
 from chaos.stage import CannotRun, Stage
+from chaos.told import SETTINGS
 
 NAMES = (*(case.name for case in CASES), LONG_TESTS)
 
@@ -25,7 +26,8 @@ async def carry_out(stage: Stage, name: str, strikes: int, running: Running) -> 
         async with _relay(stage, case) as relay:
             _check(case, relay)
             seed = random.SystemRandom().randrange(1 << 32)
-            result = await ordeal(case, relay, strikes, seed, running)
+            carried_out = told_ordeal if case.told else ordeal
+            result = await carried_out(case, relay, strikes, seed, running)
     except CannotRun as reason:
         result = Result(name, case.says, not_run=str(reason))
     except Exception as error:  # noqa: BLE001 -- a case that ends so has broken a promise, too
@@ -39,7 +41,9 @@ async def carry_out(stage: Stage, name: str, strikes: int, running: Running) -> 
 
 
 def _relay(stage: Stage, case: Case) -> AbstractAsyncContextManager[Onebox | Split]:
-    return stage.split(case.name) if case.split else stage.onebox(case.name)
+    if case.split:
+        return stage.split(case.name)
+    return stage.onebox(case.name, SETTINGS if case.told else None)
 
 
 def _check(case: Case, relay: Onebox | Split) -> None:

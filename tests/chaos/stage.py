@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -40,9 +40,11 @@ class Stage:
             await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     @asynccontextmanager
-    async def onebox(self, name: str) -> AsyncIterator[Onebox]:
+    async def onebox(
+        self, name: str, settings: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Onebox]:
         """Ready for mail."""
-        relay = Onebox(self._room(name))
+        relay = Onebox(self._room(name), settings)
         try:
             await relay.start()
             self.versions["PostgreSQL"] = await Ledger(relay.database_url).version()
