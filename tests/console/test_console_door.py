@@ -1,9 +1,11 @@
 """Who may ask the console, and about which accounts."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from posthouse.http.api_description import PATH_PART
 from posthouse.mail.permission import Permission
+from posthouse.store.webhook_endpoints import WebhookStore, WebhookTerms
 from servers.http_door import Answer
 from servers.running_console import BRANCH, OTHER, SHOP, RunningConsole, running_console
 
@@ -16,7 +18,14 @@ async def theirs(console: RunningConsole) -> dict[str, str]:
     Who adds a route with parts in its path adds a line here.
     """
     (delivery, *_) = await console.message(OTHER)
-    return {"/v1/messages/{id}": delivery.submission_id.hex}
+    terms = WebhookTerms("https://hooks.other.example", "native", (), (), timedelta())
+    webhook = await WebhookStore(console.stores.database).create(OTHER, terms, b"sealed")
+    one = "/v1/webhooks/{id}"
+    of_one = ("deliveries", "pause", "replay", "resume", "rotate", "test")
+    return {
+        "/v1/messages/{id}": delivery.submission_id.hex,
+        **dict.fromkeys((one, *(f"{one}/{name}" for name in of_one)), webhook.hex),
+    }
 
 
 def problem(answer: Answer) -> tuple[int, str, str]:

@@ -90,8 +90,14 @@ class RunningConsole:
 
 @asynccontextmanager
 async def running_console(database: str, **settings: str) -> AsyncIterator[RunningConsole]:
-    """The API on a free port; users shop, branch and other have keys of those accounts."""
-    given = {f"POSTHOUSE_CONSOLE_{name.upper()}": value for name, value in settings.items()}
+    """The API on a free port; users shop, branch and other have keys of those accounts.
+
+    *settings*: without POSTHOUSE_, and those of the console by itself without CONSOLE_.
+    """
+    given = {
+        f"POSTHOUSE_{'' if name.startswith('webhook_') else 'CONSOLE_'}{name.upper()}": value
+        for name, value in settings.items()
+    }
     read = load(
         ConsoleSettings,
         {

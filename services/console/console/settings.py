@@ -6,9 +6,14 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from posthouse.running.common_settings import EndpointSetting, HostText, Separated, WithSecretKey
+from posthouse.running.common_settings import (
+    EndpointSetting,
+    HostText,
+    Separated,
+    WithSecretKey,
+    WithWebhookUrls,
+)
 from posthouse.running.program import ProgramSettings
-from posthouse.running.settings import Settings
 from posthouse.running.tcp import Endpoint
 
 
@@ -18,7 +23,7 @@ def _networks(given: object) -> object:
     return tuple(str(ip_network(part)) for part in given.replace(",", " ").split())
 
 
-class WithConsole(Settings):
+class WithConsole(WithWebhookUrls):
     """Settings for what customers ask, in every form of deployment."""
 
     console_listen: EndpointSetting = Endpoint("127.0.0.1", 2582)

@@ -17,8 +17,11 @@ from console.queue_routes import QueueRoutes
 from console.report_routes import ReportRoutes
 from console.settings import ConsoleSettings
 from console.suppression_routes import SuppressionRoutes
+from console.webhook_requests import WebhookRequests
+from console.webhook_routes import WebhookRoutes
 from posthouse.authentication.authenticator import Authenticator
 from posthouse.authentication.proofs import AuthKeys
+from posthouse.mail.secret import Purpose, derive
 from posthouse.running.certificate import Certificate
 from posthouse.running.http_server import HttpServer
 from posthouse.running.program import Resources, Services
@@ -32,6 +35,7 @@ from posthouse.store.suppressions import SuppressionStore
 from posthouse.store.timeline import TimelineStore
 from posthouse.store.traffic_reports import TrafficReports
 from posthouse.store.waiting_mail import WaitingMail
+from posthouse.store.webhook_endpoints import WebhookStore
 
 _DIRECTORY_SECONDS = 5.0
 
@@ -68,9 +72,17 @@ def routes(settings: ConsoleSettings, resources: Resources) -> Iterator[ConsoleR
     yield from SuppressionRoutes(SuppressionStore(database), SuppressionPages(database)).routes()
     yield from QueueRoutes(WaitingMail(database), search).routes()
     yield from EventRoutes(EventPages(database)).routes()
+    yield from _webhooks(settings, database)
     yield from AccountRoutes(
         database, settings.console_smtp_ports, settings.console_smtp_host
     ).routes()
+
+
+def _webhooks(settings: ConsoleSettings, database: Postgres) -> Iterator[ConsoleRoute]:
+    store = WebhookStore(database)
+    key = derive(settings.secret_key.get_secret_value(), Purpose.WEBHOOK_SECRETS)
+    yield from WebhookRoutes(store, key, allow_http=settings.webhook_allow_http).routes()
+    yield from WebhookRequests(store).routes()
 
 
 def _door(settings: ConsoleSettings, database: Postgres) -> ConsoleDoor:

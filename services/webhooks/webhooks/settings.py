@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from posthouse.running.common_settings import Separated, WithSecretKey
+from posthouse.running.common_settings import Separated, WithSecretKey, WithWebhookUrls
 from posthouse.running.program import ProgramSettings
-from posthouse.running.settings import Settings
 
 
 def _no_other_exchange(name: str) -> str:
@@ -29,12 +28,8 @@ class Unrouted(StrEnum):
     DROP = "drop"
 
 
-class WithWebhooks(Settings):
+class WithWebhooks(WithWebhookUrls):
     """Settings for telling customers, in every form of deployment."""
-
-    webhook_allow_http: bool = False
-    """Whether endpoints may be called without TLS, as http://. What they are told can then be read
-    and changed on its way."""
 
     webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Separated] = ()
     """Networks, such as 10.1.0.0/16, with commas between them, whose addresses endpoints may have

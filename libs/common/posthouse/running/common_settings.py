@@ -178,6 +178,14 @@ class WithSecretKey(Settings):
     DKIM keys, credentials and return paths unusable."""
 
 
+class WithWebhookUrls(Settings):
+    """For a program that lets accounts choose URLs, or calls them."""
+
+    webhook_allow_http: bool = False
+    """Whether endpoints may be called without TLS, as http://. What they are told can then be read
+    and changed on its way."""
+
+
 class WithTokens(Settings):
     """For a service that makes or reads the tokens of tracked links."""
 
