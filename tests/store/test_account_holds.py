@@ -121,7 +121,6 @@ async def test_a_hold_waits_for_what_policy_is_writing(stores: Stores, holds: Ac
             [],
             timedelta(),
             timedelta(),
-            [],
         )
         holding = asyncio.create_task(holds.hold(ACCOUNT, WHO, "not paid"))
         done, _ = await asyncio.wait([holding], timeout=0.5)

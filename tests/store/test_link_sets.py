@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from posthouse.store.housekeeping import Housekeeping
+from posthouse.store.queries import QUERIES
 from posthouse.store.retention import Retention
 from posthouse.store.submissions import ClaimedSubmission
 from posthouse.tracking.link_set import LinkSet
@@ -40,6 +41,11 @@ async def test_messages_with_the_same_links_share_one_set(stores: Stores) -> Non
     assert {LINKS.id: LINKS.targets, OTHER.id: OTHER.targets} == await rows(stores)
     (found,) = await stores.database.fetch("find_link_set", LINKS.id)
     assert (ACCOUNT, LINKS.targets) == (found["account_id"], tuple(found["targets"]))
+
+
+def test_mail_without_links_pays_nothing() -> None:
+    """What writes a table costs its statement, also where nothing is to be written."""
+    assert "link_sets" not in QUERIES["prepare_submissions"]
 
 
 async def test_a_set_is_kept_for_some_time_after_its_last_use(stores: Stores) -> None:

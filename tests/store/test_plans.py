@@ -51,9 +51,8 @@ PARAMETERS = {
     "renew_deliveries": "{claims}, {lease}",
     "return_leases": "{claims}",
     "settle_deliveries": "{results}",
-    "prepare_submissions": (
-        "{claims}, {renditions}, {deliveries}, {events}, {lease}, {lease}, {links}"
-    ),
+    "keep_link_sets": "{links}",
+    "prepare_submissions": "{claims}, {renditions}, {deliveries}, {events}, {lease}, {lease}",
     "return_submission_leases": "{claims}, {lease}",
     "find_settled_events": "'100', '00000000-0000-0000-0000-000000000000', 20",
     "note_untold": (

@@ -155,6 +155,8 @@ class SubmissionStore:
         with self._prepared.reserve(len(contents)) as handed:
             # A delivery that is sent at once must be on disk first: see DeliveryStore.claim.
             database = self._database if handed else self._background
+            if links := distinct(one.links for one in prepared):  # as link_set_row_1
+                await database.run("keep_link_sets", links)
             rows = await _prepare(
                 database,
                 [row for p in prepared for row in _sandboxed(p)],
@@ -167,7 +169,6 @@ class SubmissionStore:
                 [event for p in prepared for event in _events(p)],
                 self._lease,
                 self._window,
-                distinct(one.links for one in prepared),  # as link_set_row_1
             )
             self._prepared.publish(
                 [_handed(row, *contents[row["id"]]) for row in rows if row["leased"]]
