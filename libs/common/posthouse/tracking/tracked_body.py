@@ -84,7 +84,7 @@ def track_body(
         leaves = tuple(mime_leaves(header, body))
     except TooManyParts:
         return Untracked("it has too many parts")
-    work = _Work(wanted, rules, longest)
+    work = _PartsSoFar(wanted, rules, longest)
     encoding, around = _rewritten(leaves, body, work)
     left = tuple(dict.fromkeys(work.left))
     if not work.parts:
@@ -95,7 +95,7 @@ def track_body(
 
 
 def _rewritten(
-    leaves: Sequence[MimeLeaf], body: bytes, work: "_Work"
+    leaves: Sequence[MimeLeaf], body: bytes, work: "_PartsSoFar"
 ) -> tuple[str, tuple[bytes, ...]]:
     """What stands around the parts with gaps, and how the message has to be encoded."""
     encoding, at = "", 0
@@ -122,7 +122,7 @@ def _nothing(wanted: Wanted) -> str:
 
 
 @dataclass(slots=True)
-class _Work:
+class _PartsSoFar:
     """What was found in the parts so far."""
 
     wanted: Wanted
