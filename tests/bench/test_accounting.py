@@ -43,7 +43,7 @@ async def test_a_program_is_counted_with_its_children(account: Account, tmp_path
     )
     try:
         assert await child.line() == {"done": 1}
-        assert account.cpu_seconds() >= 0.38  # in ticks, it may be one short for each process
+        assert account.cpu_seconds() >= 0.3  # two times 0.2, counted in ticks of each process
         assert len(account.pids()) == 1
         assert memory_octets(account.pids()) > 1 << 20
     finally:
