@@ -16,13 +16,14 @@ from prometheus_client import REGISTRY
 from bounces.notifier import NoticeLimits, Notifier
 from bounces.relay_identity import RelayIdentity
 from posthouse.mail.address import Address
-from posthouse.mail.alert import Alert, AlertKind, RateAlert
+from posthouse.mail.alert import Alert, AlertKind, AlertPace, RateAlert
 from posthouse.mail.due_results import OPERATOR
 from posthouse.mail.lane import Lane
 from posthouse.mail.rate_limit import Counted, Excess, LimitAction, Period, RateLimit
 from posthouse.mail.submission import Attributes
 from posthouse.running.event_reader import EventReader
 from posthouse.running.identity import new_id
+from posthouse.store.account_holds import RELAY, AccountHolds
 from posthouse.store.account_settings import AccountSettingsStore
 from posthouse.store.alert_store import AlertStore
 from posthouse.store.event_feed import EventFeed, EventPage
@@ -269,3 +270,95 @@ async def test_U24_an_account_hears_of_a_limit_that_was_exceeded(
     (text,) = await alerted.texts()
     assert "1000 messages an hour, the limit of the user: app-1" in text
     assert says in " ".join(text.split())
+
+
+ALL_AT_ONCE = dict.fromkeys(AlertKind, AlertPace.AT_ONCE)
+
+
+async def happened(alerted: Alerted, kind: str, *, old: str = "0 s", **detail: object) -> UUID:
+    """An event of a message that was accepted *old* ago; the message."""
+    row = await alerted.stores.sql(
+        "INSERT INTO events (id, account_id, submission_id, delivery_id, kind, detail)"
+        " SELECT new_id(), $1, first_id_of(now() - $2::text::interval), new_id(), $3, $4"
+        " RETURNING submission_id",
+        *(ACCOUNT, old, kind, {"recipient": "ann@dest.example", **detail}),
+    )
+    return UUID(str(row[0][0]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "subject"),
+    [
+        ("unsubscribed", "0 s", "recipients who unsubscribed"),
+        ("bounced", "0 s", "mail that bounced"),
+        ("expired", "0 s", "mail that was not sent"),
+        ("quarantined", "0 s", "mail that was not sent"),
+        ("delivered", "65 min", "mail that was delivered late"),
+    ],
+)
+async def test_U23_an_account_hears_of_what_it_chose(
+    alerted: Alerted, kind: str, old: str, subject: str
+) -> None:
+    await alerted.settings.set_alert_paces(ACCOUNT, ALL_AT_ONCE)
+    async with alerted.telling():
+        message_id = await happened(alerted, kind, old=old, reason="so it is")
+        await happened(alerted, "delivered", old="55 min")
+    (message,) = await alerted.messages()
+    assert f"Alert for shop: {subject}" == message["Subject"]
+    (text,) = await alerted.texts()
+    assert "  ann@dest.example" in text
+    assert f": {kind}: so it is" in " ".join(text.split())
+    assert f"message {message_id.hex}" in text
+
+
+async def test_U23_nobody_hears_of_single_recipients_who_has_not_chosen_that(
+    alerted: Alerted,
+) -> None:
+    async with alerted.telling():
+        for kind in ("unsubscribed", "bounced", "expired", "quarantined"):
+            await happened(alerted, kind)
+        await happened(alerted, "delivered", old="2 h")
+    assert [] == await alerted.messages()
+
+
+@pytest.mark.parametrize(
+    ("actor", "by_relay", "says"),
+    [(RELAY, True, "too many bounces"), ("boss", False, "the operator held it")],
+)
+async def test_U23_an_account_hears_that_it_is_blocked(
+    alerted: Alerted, actor: str, by_relay: bool, says: str
+) -> None:
+    """The operator's own words are for the operator."""
+    async with alerted.telling():
+        assert await AccountHolds(alerted.stores.database).hold(ACCOUNT, actor, "too many bounces")
+    (message,) = await alerted.messages()
+    assert "Alert for shop: its mail is held" == message["Subject"]
+    (text,) = await alerted.texts()
+    assert says in text
+    assert by_relay == ("too many bounces" in text)
+
+
+@pytest.mark.parametrize(
+    ("pace", "unit"),
+    [(AlertPace.HOURLY, "hour"), (AlertPace.DAILY, "day"), (AlertPace.WEEKLY, "week")],
+)
+async def test_U23_alerts_wait_for_the_end_of_their_hour_day_or_week(
+    alerted: Alerted, pace: AlertPace, unit: str
+) -> None:
+    """All of them are one message."""
+    await alerted.settings.set_alert_paces(ACCOUNT, {AlertKind.BOUNCED: pace})
+    async with alerted.telling():
+        for _ in range(3):
+            await happened(alerted, "bounced")
+        await alerted.record(unauthorized())
+        await alerted.all_read()
+        assert 1 == len(await alerted.messages())
+        assert await alerted.stores.value(
+            "SELECT bool_and(due_at = date_trunc($1, at, 'UTC') + ('1 ' || $1)::interval)"
+            " FROM untold_alerts WHERE alert = 'bounced'",
+            unit,
+        )
+        await alerted.stores.sql("UPDATE untold_alerts SET due_at = now()")
+        await alerted.have_sent(2)
+    _, message = await alerted.messages()
+    assert "Alert for shop: mail that bounced (3 times)" == message["Subject"]

@@ -1,9 +1,10 @@
 """What an account wants to hear of, beside what became of its mail (RULES U16, U17, U23)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from posthouse.mail.rate_limit import Excess
@@ -15,6 +16,35 @@ class AlertKind(StrEnum):
     UNAUTHORIZED_SENDER = "unauthorized_sender"  # a sender is not on the list of senders
     WEBHOOK_PAUSED = "webhook_paused"  # an endpoint of it failed for long
     RATE_LIMIT = "rate_limit"  # more was submitted than it, or one of its users, may send
+    ACCOUNT_HELD = "account_held"  # its mail waits until the operator releases it
+    UNSUBSCRIBED = "unsubscribed"  # a recipient wants no more of it
+    BOUNCED = "bounced"  # a recipient's server refused it for good
+    NOT_SENT = "not_sent"  # expired, put into quarantine, or refused by a rule of the relay
+    DELIVERED_LATE = "delivered_late"  # later after acceptance than the account allows
+
+
+class AlertPace(StrEnum):
+    """How often an account hears of one kind of alerts; stored and given as these words."""
+
+    NEVER = "never"
+    AT_ONCE = "at_once"  # within the limit of messages an hour
+    HOURLY = "hourly"  # what came in an hour of the clock (UTC) is one message
+    DAILY = "daily"
+    WEEKLY = "weekly"  # from Monday on
+
+
+# What bulk mail always has is told only where somebody asked for it.
+PACES: Final[Mapping[AlertKind, AlertPace]] = {
+    AlertKind.UNAUTHORIZED_SENDER: AlertPace.AT_ONCE,
+    AlertKind.WEBHOOK_PAUSED: AlertPace.AT_ONCE,
+    AlertKind.RATE_LIMIT: AlertPace.AT_ONCE,
+    AlertKind.ACCOUNT_HELD: AlertPace.AT_ONCE,
+    AlertKind.UNSUBSCRIBED: AlertPace.NEVER,
+    AlertKind.BOUNCED: AlertPace.NEVER,
+    AlertKind.NOT_SENT: AlertPace.NEVER,
+    AlertKind.DELIVERED_LATE: AlertPace.NEVER,
+}
+"""Of an account that has chosen none (RULES U23)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
 """The settings of an account: who hears of failures and alerts, and what may hold it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from posthouse.mail.address import Address
+from posthouse.mail.alert import AlertKind, AlertPace
 from posthouse.store.postgres import Postgres
 
 
@@ -16,6 +19,8 @@ class AccountSettings:
     automatic_hold: bool
     alerts: bool  # sent to its alert address
     alert_address: str | None
+    alert_paces: Mapping[str, str]  # by kinds of `AlertKind`, for those that it has chosen
+    late_after: timedelta  # from acceptance on: what is delivered later is late
 
 
 class AccountSettingsStore:
@@ -40,6 +45,15 @@ class AccountSettingsStore:
     async def set_alerts(self, account_id: UUID, *, on: bool) -> None:
         """Send alerts to the alert address, or do not."""
         await self._database.run("set_alerts", account_id, on)
+
+    async def set_alert_paces(
+        self,
+        account_id: UUID,
+        paces: Mapping[AlertKind, AlertPace],
+        late_after: timedelta | None = None,
+    ) -> None:
+        """Say how often it hears of those kinds, and *late_after* which time a delivery is late."""
+        await self._database.run("set_alert_paces", account_id, dict(paces), late_after)
 
     async def set_alert_address(self, account_id: UUID, address: Address | None) -> str | None:
         """Set or remove the alert address.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from posthouse.mail.alert import PACES
 from posthouse.mail.dsn_action import Action
 from posthouse.mail.dsn_request import DsnRequest
 from posthouse.mail.due_results import Digest, DueResults, Means, UntoldResult
@@ -24,7 +25,6 @@ _TOLD = (
     EventKind.BOUNCED,
     EventKind.EXPIRED,
     EventKind.SUPPRESSED,
-    EventKind.ALERTED,
     EventKind.DELAYED,
     EventKind.CONFIRMED,
 )
@@ -51,7 +51,7 @@ class NoticeStore:
             yield NoticeTurn(connection, self._window) if free else None
 
     async def note(self, page: EventPage, gather: timedelta) -> bool:
-        """Keep the results of *page* to be told after *gather*, its alerts to be told at once.
+        """Keep the results of *page* to be told after *gather*, its alerts as accounts chose.
 
         In the same transaction the reader moves past it.
 
@@ -64,6 +64,9 @@ class NoticeStore:
             await connection.fetch(
                 QUERIES["note_untold"],
                 *(gather, after.xid, after.id, last.xid, last.id, _TOLD),
+            )
+            await connection.fetch(
+                QUERIES["note_alerts"], after.xid, after.id, last.xid, last.id, PACES
             )
         return True
 

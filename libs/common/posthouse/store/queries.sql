@@ -689,11 +689,11 @@ RETURNING true AS moved;
 -- name: note_untold
 -- Those of the kinds $6 after ($2, $3) up to ($4, $5), and results for which we owe a report. Those of
 -- messages from the null reverse-path are told to nobody, so that no report answers another (RFC 5321
--- section 6.1). A recipient is told about once, by each means; an alert at once. What the sender asked
+-- section 6.1). A recipient is told about once, by each means. What the sender asked
 -- about a recipient decides what it hears (RFC 3461); failures, if it did not say. What it asked for comes
 -- after $1 as well, but an hour after it has had a report like that about another recipient.
 WITH happened AS (
-    SELECT t.*, a.dsn, a.bounce_address, a.alerts AND a.alert_address IS NOT NULL AS hears_alerts
+    SELECT t.*, a.dsn, a.bounce_address
     FROM witness w
     CROSS JOIN LATERAL (
         SELECT submission_id, delivery_id, account_id, kind, at, COALESCE(detail, '{}') AS detail
@@ -705,10 +705,6 @@ WITH happened AS (
         ORDER BY e.xid, e.id
     ) t
     JOIN accounts a ON a.id = t.account_id
-), alerts AS (
-    INSERT INTO untold_alerts (account_id, alert, submission_id, at, detail, due_at)
-    SELECT account_id, detail->>'alert', submission_id, at, detail, now()
-    FROM happened WHERE kind = 'alerted' AND hears_alerts AND detail ? 'alert'
 ), input AS (
     SELECT t.*, s.sender, r.told, s.asked->r.told->'notify' AS notify,
            t.kind IN ('bounced', 'expired', 'suppressed') AS failed
@@ -721,7 +717,6 @@ WITH happened AS (
         SELECT recipient FROM deliveries v WHERE v.id = t.delivery_id OFFSET 0
     ) v ON true
     CROSS JOIN LATERAL (SELECT COALESCE(t.detail->>'recipient', v.recipient) AS told) r
-    WHERE t.kind <> 'alerted'
 ), reports AS (
     INSERT INTO untold_reports (submission_id, recipient, action, account_id, delivery_id, kind, at,
                                 detail, due_at)
@@ -755,6 +750,41 @@ WHERE i.failed AND w.address IS NOT NULL AND i.told IS NOT NULL AND NOT EXISTS (
       AND e.detail->>'recipient' = i.told AND e.detail->>'means' = w.means
 )
 ON CONFLICT DO NOTHING;
+
+-- name: note_alerts
+-- What accounts want to hear of the events after ($1, $2) up to ($3, $4), due as often as each has chosen
+-- for its kind; $5: how often where it has not. An alert of a kind that is not known is told at once.
+INSERT INTO untold_alerts (account_id, alert, submission_id, at, detail, due_at)
+SELECT t.account_id, k.alert, t.submission_id, t.at,
+       CASE WHEN t.kind = 'alerted' THEN t.detail
+            ELSE t.detail || jsonb_build_object('alert', k.alert, 'kind', t.kind, 'recipient',
+                COALESCE(t.detail->>'recipient',
+                         (SELECT recipient FROM deliveries v WHERE v.id = t.delivery_id))) END,
+       CASE p.pace
+           WHEN 'hourly' THEN date_trunc('hour', t.at, 'UTC') + interval '1 hour'
+           WHEN 'daily' THEN date_trunc('day', t.at, 'UTC') + interval '1 day'
+           WHEN 'weekly' THEN date_trunc('week', t.at, 'UTC') + interval '7 days'
+           ELSE now() END
+FROM witness w
+CROSS JOIN LATERAL (
+    SELECT submission_id, delivery_id, account_id, kind, at, COALESCE(detail, '{}') AS detail
+    FROM events e
+    WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
+      AND (e.kind IN ('alerted', 'unsubscribed', 'bounced', 'expired', 'quarantined')
+           OR e.kind = 'delivered' AND e.submission_id < first_id_of(now() - interval '1 minute'))
+) t
+JOIN accounts a ON a.id = t.account_id AND a.alerts AND a.alert_address IS NOT NULL
+CROSS JOIN LATERAL (
+    SELECT CASE t.kind WHEN 'alerted' THEN t.detail->>'alert'
+                       WHEN 'unsubscribed' THEN 'unsubscribed'
+                       WHEN 'delivered' THEN 'delivered_late'
+                       -- Without an attempt it was a rule of ours.
+                       WHEN 'bounced' THEN CASE WHEN t.delivery_id IS NULL THEN 'not_sent' ELSE 'bounced' END
+                       ELSE 'not_sent' END AS alert
+) k
+CROSS JOIN LATERAL (SELECT COALESCE(a.alert_paces->>k.alert, $5::jsonb->>k.alert, 'at_once') AS pace) p
+WHERE k.alert IS NOT NULL AND p.pace <> 'never'
+  AND (t.kind <> 'delivered' OR t.at - time_of_id(t.submission_id) > a.late_after);
 
 -- name: due_failures
 -- The submission whose failures have been due longest, and the address to tell. The body comes where it
@@ -1105,8 +1135,13 @@ SELECT name FROM forbidden;
 -- name: set_alerts
 UPDATE accounts SET alerts = $2 WHERE id = $1;
 
+-- name: set_alert_paces
+-- What waits for the end of an hour, a day or a week is told as it was to be.
+UPDATE accounts SET alert_paces = alert_paces || $2, late_after = COALESCE($3, late_after) WHERE id = $1;
+
 -- name: read_account_settings
-SELECT dsn, bounce_address, automatic_hold, alerts, alert_address FROM accounts WHERE id = $1;
+SELECT dsn, bounce_address, automatic_hold, alerts, alert_address, alert_paces, late_after
+FROM accounts WHERE id = $1;
 
 -- name: set_automatic_hold
 UPDATE accounts SET automatic_hold = $2 WHERE id = $1;
@@ -1139,8 +1174,17 @@ SELECT id, name FROM accounts WHERE id = $1 OR parent_id = $1 ORDER BY name;
 SELECT pg_advisory_xact_lock($1::bigint);
 
 -- name: hold_account
-INSERT INTO account_holds (account_id, actor, by_relay, reason) VALUES ($1, $2, $3, $4)
-ON CONFLICT DO NOTHING RETURNING account_id;
+-- The account hears of it; of what the operator writes, only the operator.
+WITH held AS (
+    INSERT INTO account_holds (account_id, actor, by_relay, reason) VALUES ($1, $2, $3, $4)
+    ON CONFLICT DO NOTHING RETURNING account_id, by_relay, reason
+), told AS (
+    INSERT INTO events (id, account_id, submission_id, kind, detail)
+    SELECT new_id(), account_id, new_id(), 'alerted',
+           jsonb_build_object('alert', 'account_held', 'reason', CASE WHEN by_relay THEN reason END)
+    FROM held
+)
+SELECT account_id FROM held;
 
 -- name: release_account
 WITH released AS (
