@@ -6,6 +6,7 @@ from pathlib import Path
 
 from onebox.self_signed import self_signed
 from posthouse.running.certificate import Certificate
+from posthouse.running.certificate_expiry import CertificateUse
 
 
 def write_chain(folder: Path) -> Path:
@@ -19,4 +20,4 @@ def certificate() -> Certificate:
     """A new one, of which no file is left."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_chain(Path(folder))
-        return Certificate((path, path))
+        return Certificate((path, path), use=CertificateUse.SUBMISSION)

@@ -9,6 +9,7 @@ import os
 import pkgutil
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from command.commands.config import reference
 from posthouse.answers.rule_table import BY_CLASS, WORD_RULES
+from posthouse.running.loop_histogram import LoopHistogram
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
@@ -39,6 +41,7 @@ SHOWN_BY = {
     "posthouse.running": "all",
     "posthouse.broker": "all, with RabbitMQ",
     "posthouse.store.housekeeping": "all",
+    "posthouse.store.connections": "all",
     "posthouse.store.account_holds": "all",
     "posthouse.store.event_feed": "bounces, webhooks",
     "posthouse.authentication": "ingest, console",
@@ -60,19 +63,33 @@ def modules() -> Iterator[str]:
                 yield found.name
 
 
-def metrics() -> dict[str, tuple[MetricWrapperBase, str]]:
-    """Every metric by the name it is scraped under, with the programs that show it."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A metric as it is scraped."""
+
+    kind: str | None
+    labels: tuple[str, ...]
+    meaning: str
+    by: str  # the programs that show it
+
+
+def metrics() -> dict[str, Shown]:
+    """Every metric by the name it is scraped under."""
     return {
-        name_of(value): (value, shown_by(module))
+        name: shown
         for module in modules()
         for value in vars(import_module(module)).values()
-        if isinstance(value, MetricWrapperBase)
+        for name, shown in _shown(value, shown_by(module))
     }
 
 
-def name_of(metric: MetricWrapperBase) -> str:
-    suffix = {Counter: "_total", Info: "_info"}.get(type(metric), "")
-    return f"{metric._name}{suffix}"
+def _shown(value: object, by: str) -> Iterator[tuple[str, Shown]]:
+    if isinstance(value, LoopHistogram):
+        yield value.name, Shown("histogram", value.label_names, value.documentation, by)
+    elif isinstance(value, MetricWrapperBase):
+        suffix = {Counter: "_total", Info: "_info"}.get(type(value), "")
+        labels = tuple(value._labelnames)
+        yield f"{value._name}{suffix}", Shown(value._type, labels, value._documentation, by)
 
 
 def shown_by(module: str) -> str:
@@ -83,9 +100,9 @@ def shown_by(module: str) -> str:
 
 def metrics_table() -> str:
     rows = [
-        f"| `{name}` | {metric._type} | {', '.join(metric._labelnames)} | {who} "
-        f"| {metric._documentation.rstrip('.')} |"
-        for name, (metric, who) in sorted(metrics().items())
+        f"| `{name}` | {shown.kind} | {', '.join(shown.labels)} | {shown.by} "
+        f"| {shown.meaning.rstrip('.')} |"
+        for name, shown in sorted(metrics().items())
     ]
     head = "| Metric | Type | Labels | Shown by | Meaning |\n| --- | --- | --- | --- | --- |"
     return "\n".join([head, *rows]) + "\n"
@@ -127,7 +144,7 @@ def test_the_table_is_what_the_code_says(page: str, table: object) -> None:
 
 
 def test_every_label_is_explained_and_none_that_is_gone() -> None:
-    used = {label for metric, _ in metrics().values() for label in metric._labelnames}
+    used = {label for shown in metrics().values() for label in shown.labels}
     explained = set(
         re.findall(r"^\| `(\w+)` \|", (DOCS / "metrics.md").read_text().split(END)[1], re.MULTILINE)
     )
@@ -136,6 +153,6 @@ def test_every_label_is_explained_and_none_that_is_gone() -> None:
 
 
 def test_every_metric_has_our_prefix_and_says_what_it_counts() -> None:
-    for name, (metric, _) in metrics().items():
+    for name, shown in metrics().items():
         assert name.startswith("posthouse_")
-        assert metric._documentation
+        assert shown.meaning

@@ -3,18 +3,23 @@
 import asyncio
 import ssl
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
+from prometheus_client import REGISTRY
 
 from ingest.settings import IngestSettings
 from ingest.tls_channel import TlsChannel
 from posthouse.running.certificate import CannotUseCertificate, Certificate
+from posthouse.running.certificate_expiry import CertificateUse
 from posthouse.running.settings import SettingsError, load
 from servers.door import PLAIN, QUICK, Wire, running_door
 from servers.door import write_certificate as write
 from servers.patience import until
+
+NEXT_WEEK = datetime.now(UTC).replace(microsecond=0) + timedelta(days=7)
 
 GIVEN = {
     "POSTHOUSE_DATABASE_URL": "postgresql://x/y",
@@ -76,7 +81,7 @@ def several(authority: trustme.CA, tmp_path: Path) -> Certificate:
         place = folder(tmp_path, str(number))
         write(authority, place, *names)
         pairs.append((place / "chain.pem", place / "key.pem"))
-    return Certificate(*pairs)
+    return Certificate(*pairs, use=CertificateUse.SUBMISSION)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -112,6 +117,11 @@ def test_https_alone_names_its_protocol(
     assert greeted(several.context, authority, asked).selected_alpn_protocol() is None
 
 
+def shown_expiry() -> float:
+    name = "posthouse_certificate_expiry_timestamp_seconds"
+    return REGISTRY.get_sample_value(name, {"use": "submission"}) or 0.0
+
+
 async def test_a_change_is_used_without_a_restart_and_half_of_one_is_not(
     authority: trustme.CA, tmp_path: Path
 ) -> None:
@@ -119,15 +129,17 @@ async def test_a_change_is_used_without_a_restart_and_half_of_one_is_not(
     for place, name in ((first, "a.example"), (second, "b.example")):
         write(authority, place, name)
     pairs = [(place / "chain.pem", place / "key.pem") for place in (first, second)]
-    certificate = Certificate(*pairs)
+    certificate = Certificate(*pairs, use=CertificateUse.SUBMISSION)
+    shown_at_first = shown_expiry()
     watching = asyncio.create_task(certificate.run(asyncio.Event(), poll_seconds=0.01))
 
     async def seen() -> None:
         now = certificate._stamps()
         await until(lambda: certificate._seen == now)
 
-    write(authority, second, "c.example")
+    write(authority, second, "c.example", not_after=NEXT_WEEK)
     await seen()
+    assert NEXT_WEEK.timestamp() == shown_expiry() < shown_at_first
     assert names_shown(certificate, authority, "c.example") == {"c.example"}
     assert names_shown(certificate, authority, "b.example") == {"a.example"}
 
@@ -149,11 +161,11 @@ async def test_a_change_is_used_without_a_restart_and_half_of_one_is_not(
 
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotUseCertificate, match=r"chain\.pem: No such file"):
-        Certificate((tmp_path / "chain.pem", tmp_path / "key.pem"))
+        Certificate((tmp_path / "chain.pem", tmp_path / "key.pem"), use=CertificateUse.SUBMISSION)
     (tmp_path / "chain.pem").write_text("nonsense")
     (tmp_path / "key.pem").write_text("nonsense")
     with pytest.raises(CannotUseCertificate, match=r"chain\.pem with the key"):
-        Certificate((tmp_path / "chain.pem", tmp_path / "key.pem"))
+        Certificate((tmp_path / "chain.pem", tmp_path / "key.pem"), use=CertificateUse.SUBMISSION)
 
 
 def test_there_are_as_many_keys_as_certificates_or_none() -> None:
@@ -169,7 +181,9 @@ async def test_C02_a_relay_of_two_names_is_the_same_by_both(
     """A second name is a record in DNS, and a name in the certificate."""
     names = ("smtp.relay.example", "aws-smtp.relay.example")
     write(authority, tmp_path, *names)
-    certificate = Certificate((tmp_path / "chain.pem", tmp_path / "key.pem"))
+    certificate = Certificate(
+        (tmp_path / "chain.pem", tmp_path / "key.pem"), use=CertificateUse.SUBMISSION
+    )
     context = ssl.create_default_context()
     authority.configure_trust(context)
     content = b"From: jo@a.example\r\nTo: al@there.example\r\nSubject: x\r\n\r\nx\r\n.\r\n"

@@ -8,6 +8,7 @@ import trustme
 
 from ingest.tls_channel import TlsChannel
 from posthouse.running.certificate import Certificate
+from posthouse.running.certificate_expiry import CertificateUse
 
 AUTHORITY = trustme.CA()
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -17,7 +18,7 @@ VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 def server(tmp_path: Path) -> ssl.SSLContext:
     chain = tmp_path / "chain.pem"
     chain.write_bytes(AUTHORITY.issue_cert("localhost").private_key_and_cert_chain_pem.bytes())
-    return Certificate((chain, chain)).context
+    return Certificate((chain, chain), use=CertificateUse.SUBMISSION).context
 
 
 def client_context(version: ssl.TLSVersion) -> ssl.SSLContext:

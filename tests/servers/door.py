@@ -30,6 +30,7 @@ from posthouse.mail.secret import hash_secret
 from posthouse.mail.submission import Submission
 from posthouse.mail.terms import Acceptance, Committed
 from posthouse.running.certificate import Certificate
+from posthouse.running.certificate_expiry import CertificateUse
 from posthouse.running.identity import new_id
 from posthouse.running.tcp import Endpoint
 from posthouse.store.logins import AccountProfile, Login
@@ -342,10 +343,12 @@ async def running_door(
         await running.task
 
 
-def write_certificate(authority: trustme.CA, folder: Path, *names: str) -> Certificate:
+def write_certificate(
+    authority: trustme.CA, folder: Path, *names: str, not_after: datetime | None = None
+) -> Certificate:
     """A certificate for *names*, in files in *folder*."""
-    issued = authority.issue_cert(*(names or ("localhost",)))
+    issued = authority.issue_cert(*(names or ("localhost",)), not_after=not_after)
     issued.private_key_pem.write_to_path(folder / "key.pem")
     for number, blob in enumerate(issued.cert_chain_pems):
         blob.write_to_path(folder / "chain.pem", append=number > 0)
-    return Certificate((folder / "chain.pem", folder / "key.pem"))
+    return Certificate((folder / "chain.pem", folder / "key.pem"), use=CertificateUse.SUBMISSION)

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 
 from onebox.postgres_server import EmbeddedPostgres
 from posthouse.store.connections import Connections
@@ -74,4 +75,30 @@ async def test_connections_that_nobody_needs_are_closed_but_one(server: str) -> 
 
     await eventually(shrunk)
     await use(connections)
+    await connections.close(5)
+
+
+async def test_metrics_show_what_connections_do_and_who_waits(server: str) -> None:
+    connections = pool(server, 1)
+
+    def shown(state: str) -> float | None:
+        labels = {"pool": "service", "state": state}
+        return REGISTRY.get_sample_value("posthouse_database_connections", labels)
+
+    before = [shown(state) or 0 for state in ("lent", "free", "waiting")]
+    taken = await connections.take(5)
+    waiting = asyncio.create_task(use(connections))
+    await asyncio.sleep(0)
+    assert [shown(state) for state in ("lent", "free", "waiting")] == [
+        before[0] + 1,
+        before[1],
+        before[2] + 1,
+    ]
+    connections.give_back(taken, whole=True)
+    await waiting
+    assert [shown(state) for state in ("lent", "free", "waiting")] == [
+        before[0],
+        before[1] + 1,
+        before[2],
+    ]
     await connections.close(5)

@@ -26,6 +26,7 @@ from posthouse.mail.secret import Purpose, derive
 from posthouse.mail.submission import Delivery, Submission
 from posthouse.mail.subscription import UnsubscribeForm
 from posthouse.running.certificate import Certificate
+from posthouse.running.certificate_expiry import CertificateUse
 from posthouse.running.event_reader import EventReader
 from posthouse.running.program import Resources, Services
 from posthouse.store.database_watchdog import DatabaseWatchdog
@@ -115,14 +116,20 @@ class _Onward:
         self.mail.announce(lane)
 
 
+def _certificate(settings: BouncesSettings) -> Certificate | None:
+    chain, key = settings.bounces_tls_certificate, settings.bounces_tls_key
+    if chain is None:
+        return None
+    return Certificate((chain, key or chain), use=CertificateUse.BOUNCES)
+
+
 def build(settings: BouncesSettings, resources: Resources) -> Services:
     """The listener for returned mail."""
     watchdog = DatabaseWatchdog(resources.database.alone())
     returns = _Returns(ReturnStore(resources.database), watchdog)
     relay = _relay(settings, resources)
     keys = _keys(settings.secret_key.get_secret_value())
-    chain, key = settings.bounces_tls_certificate, settings.bounces_tls_key
-    certificate = None if chain is None else Certificate((chain, key or chain))
+    certificate = _certificate(settings)
     listener = ReturnListener(
         _addresses(settings, returns, keys),
         Bounces(

@@ -23,6 +23,7 @@ from posthouse.authentication.authenticator import Authenticator
 from posthouse.authentication.proofs import AuthKeys
 from posthouse.mail.secret import Purpose, derive
 from posthouse.running.certificate import Certificate
+from posthouse.running.certificate_expiry import CertificateUse
 from posthouse.running.http_server import HttpServer
 from posthouse.running.program import Resources, Services
 from posthouse.store.accounts import AccountStore
@@ -42,7 +43,9 @@ _DIRECTORY_SECONDS = 5.0
 
 def build(settings: ConsoleSettings, resources: Resources) -> Services:
     """The server that customers' programs call. Raises CannotListen."""
-    certificate = Certificate.told(settings.console_tls_certificate, settings.console_tls_key)
+    certificate = Certificate.told(
+        settings.console_tls_certificate, settings.console_tls_key, CertificateUse.CONSOLE
+    )
     server = HttpServer(
         "console",
         application(settings, resources),

@@ -21,6 +21,7 @@ from dispatcher.core.refused_logins import RefusedLogins
 from dispatcher.core.routes import Route, ServerAddress, TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
 from dispatcher.outbound_connection import OutboundConnection, TlsFailed, said
+from dispatcher.phases import CONNECT, OPENING, timed
 from dispatcher.timeouts import Timeouts
 from posthouse.answers import Stage, provider_of
 from posthouse.mail.outcome import Deferred, Outcome
@@ -122,15 +123,12 @@ class Connector:
             by_helo=by_helo,
             may_be_us=route.static,  # the operator may mean another server of this machine
         )
-        connection = OutboundConnection(server, client, self._timeouts)
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeouts.connect):
-                await loop.create_connection(lambda: connection, server.address, server.port)
-        except OSError as error:  # TimeoutError is one
-            return unreachable(f"connecting to {server}: {said(error)}")
+        connection = await self._connected(server, client)
+        if isinstance(connection, Deferred):
+            return connection
         context = self._trusted() if tls.checks_certificate else self._context
-        closed = await connection.until_ready(context, implicit_tls=tls is TlsPolicy.IMPLICIT)
+        with timed(OPENING):
+            closed = await connection.until_ready(context, implicit_tls=tls is TlsPolicy.IMPLICIT)
         if closed is None:
             OPENED.labels(connection.tls.partition(" ")[0] or "none").inc()
             return connection
@@ -139,6 +137,19 @@ class Connector:
         elif closed.at is Stage.EHLO and connection.hung_up and _may_go_without(tls, route):
             return await self._converse(server, route, tls, by_helo=True)
         return closed.reason
+
+    async def _connected(
+        self, server: ServerAddress, client: SmtpClient
+    ) -> OutboundConnection | Deferred:
+        connection = OutboundConnection(server, client, self._timeouts)
+        loop = asyncio.get_running_loop()
+        try:
+            with timed(CONNECT):
+                async with asyncio.timeout(self._timeouts.connect):
+                    await loop.create_connection(lambda: connection, server.address, server.port)
+        except OSError as error:  # TimeoutError is one
+            return unreachable(f"connecting to {server}: {said(error)}")
+        return connection
 
     def _refused(self, route: Route, host: str, reply: Reply) -> None:
         LOGINS_REFUSED.inc()

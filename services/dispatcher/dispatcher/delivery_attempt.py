@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Protocol, TypeAlias
 
-from prometheus_client import Histogram
-
 from dispatcher.core.classify import unsendable
 from dispatcher.core.envelope import Envelope, flaw
 from dispatcher.core.next_action import MINIMUM_TRIES, NextAction, expired_untried, next_action
@@ -25,9 +23,10 @@ from posthouse.mail.events import EventKind
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
+from posthouse.running.loop_histogram import LoopHistogram
 from posthouse.store.deliveries import Attempt, ClaimedDelivery, Settlement
 
-QUEUE_TIME = Histogram(
+QUEUE_TIME = LoopHistogram(
     "posthouse_queue_time_seconds",
     "From accepted to the start of the first attempt, in seconds.",
     ["lane"],

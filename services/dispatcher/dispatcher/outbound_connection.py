@@ -9,6 +9,7 @@ from dispatcher.core.actions import Action, Closed, Finished, Ready, Send, SendC
 from dispatcher.core.envelope import Envelope, Octets
 from dispatcher.core.routes import Route, ServerAddress
 from dispatcher.core.smtp_client import SmtpClient
+from dispatcher.phases import TLS, MessageTimes, timed
 from dispatcher.timeouts import Deadline, Timeouts
 from posthouse.answers import Stage
 from posthouse.running.tcp import bear_with, notice_loss
@@ -49,6 +50,7 @@ class OutboundConnection(asyncio.Protocol):
         self._paused = False
         self._flushed = True  # all output has left us
         self._unwritten = 0  # octets that the kernel had not taken when we last looked
+        self._times = MessageTimes()
 
     # For the connection pool
 
@@ -67,11 +69,14 @@ class OutboundConnection(asyncio.Protocol):
         self.messages += 1
         if envelope.size > _ANY_WINDOW and self._transport is not None:
             bear_with(self._transport.get_extra_info("socket"), self._timeouts.block)
+        self._times.begin()
         event = self._until(self._client.begin(envelope))
         if self.messages > 1:
             self._deadline.allow(self._timeouts.kept)
         end = await event
         assert isinstance(end, Finished)
+        if not end.untouched:
+            self._times.end()
         return end
 
     def keep(self, seconds: float, on_closed: Callable[["OutboundConnection"], None]) -> None:
@@ -103,7 +108,8 @@ class OutboundConnection(asyncio.Protocol):
         """
         event = StartTls() if implicit_tls else await self._wait()
         if isinstance(event, StartTls):
-            await self._encrypt(context)
+            with timed(TLS):
+                await self._encrypt(context)
             event = await self._until(self._client.tls_started())
         if not isinstance(event, Closed):
             return None
@@ -198,6 +204,7 @@ class OutboundConnection(asyncio.Protocol):
                     assert self._transport is not None
                     self._transport.write(octets)
                 case SendContent(portions):
+                    self._times.content()
                     self._portions = portions
                     self._write_on()
                 case Closed():

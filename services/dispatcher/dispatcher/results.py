@@ -8,16 +8,18 @@ from functools import cache
 from uuid import UUID
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from dispatcher.in_flight import Lease
+from dispatcher.provider_metrics import count_attempt
+from posthouse.running.loop_histogram import LoopHistogram
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.deliveries import Settlement
 
 SETTLE_AGAIN_SECONDS = 0.2
 
 ATTEMPTS = Counter("posthouse_delivery_attempts_total", "Attempts that ended.", ["lane", "result"])
-DURATION = Histogram(
+DURATION = LoopHistogram(
     "posthouse_delivery_duration_seconds", "One attempt from start to result, in seconds.", ["lane"]
 )
 
@@ -44,6 +46,7 @@ class Results:
         """Log and count the result of an attempt that has just ended."""
         delivery = result.claimed.delivery
         _attempts(delivery.lane.label, result.kind).inc()
+        count_attempt(result)
         if result.attempt is not None:
             elapsed = datetime.now(UTC) - result.attempt.started_at
             _duration(delivery.lane.label).observe(elapsed.total_seconds())

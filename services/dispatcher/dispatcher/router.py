@@ -31,6 +31,7 @@ from dispatcher.core.routes import (
     site_of,
 )
 from dispatcher.core.static_routes import NextHop, StaticRoutes
+from dispatcher.phases import DNS, timed
 from dispatcher.ttl_cache import TtlCache
 from posthouse.dns.resolver import LOOKUP_TIMEOUT, DnsClient, host_of_name
 from posthouse.mail.address import is_ip_address
@@ -68,7 +69,8 @@ class MxResolver:
 
     async def exchangers(self, domain: str) -> tuple[MxAnswer, float]:
         """The MX records of *domain* (ASCII), and for how many seconds they are valid."""
-        answer = await self._dns.answer(domain, dns.rdatatype.MX)
+        with timed(DNS):
+            answer = await self._dns.answer(domain, dns.rdatatype.MX)
         if not isinstance(answer, dns.resolver.Answer):
             return answer, FAILURE_TTL if isinstance(answer, LookupFailed) else NOTHING_TTL
         records = tuple(MailExchanger(mx.preference, host_of_name(mx.exchange)) for mx in answer)
@@ -85,9 +87,10 @@ class MxResolver:
         self._addresses.doubt(host, NOTHING_TTL)
 
     async def _ask_for_addresses(self, host: str) -> tuple[AddressAnswer, float]:
-        answers = await asyncio.gather(
-            self._dns.answer(host, dns.rdatatype.A), self._dns.answer(host, dns.rdatatype.AAAA)
-        )
+        with timed(DNS):
+            answers = await asyncio.gather(
+                self._dns.answer(host, dns.rdatatype.A), self._dns.answer(host, dns.rdatatype.AAAA)
+            )
         found = [answer for answer in answers if isinstance(answer, dns.resolver.Answer)]
         if found:
             addresses = tuple(record.address for answer in found for record in answer)
@@ -106,8 +109,9 @@ async def system_addresses(host: str) -> AddressAnswer:
     """
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(LOOKUP_TIMEOUT):
-            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        with timed(DNS):
+            async with asyncio.timeout(LOOKUP_TIMEOUT):
+                found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except TimeoutError:
         return LookupFailed("timed out")
     except (OSError, UnicodeError) as error:

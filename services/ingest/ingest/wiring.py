@@ -26,6 +26,7 @@ from posthouse.mail.rate_limit import Charge, Together
 from posthouse.mail.submission import Submission
 from posthouse.mail.terms import Acceptance, Committed
 from posthouse.running.certificate import Certificate
+from posthouse.running.certificate_expiry import CertificateUse
 from posthouse.running.identity import new_id
 from posthouse.running.program import Resources, Services
 from posthouse.store import StoreFull
@@ -131,7 +132,9 @@ def build(settings: IngestSettings, resources: Resources, sockets: Sockets = ())
 
     *sockets*: those of the listeners, where they are bound already.
     """
-    certificate = Certificate.told(settings.ingest_tls_certificate, settings.ingest_tls_key)
+    certificate = Certificate.told(
+        settings.ingest_tls_certificate, settings.ingest_tls_key, CertificateUse.SUBMISSION
+    )
     watchdog = DatabaseWatchdog(resources.database.alone())
     alerts = BlockedAlerts(AlertStore(resources.background), new_id)
     context = _context(settings, resources, watchdog, certificate, alerts)

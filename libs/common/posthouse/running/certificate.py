@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Self
 
 import structlog
 
+from posthouse.running.certificate_expiry import CertificateUse, show_expiry
 from posthouse.running.http_server import CannotListen
 from posthouse.running.waiting import wait_for_event
 
@@ -39,12 +41,14 @@ class Certificate:
     Kubernetes swaps.
     """
 
-    def __init__(self, *pairs: tuple[Path, Path]) -> None:
+    def __init__(self, *pairs: tuple[Path, Path], use: CertificateUse) -> None:
         """*pairs*: files of chain and key, at least one. Raises CannotUseCertificate."""
         self._pairs = pairs
+        self._use = use
         self._seen = self._stamps()
         # By the protocol that is spoken over TLS (RFC 7301); "" for none that has a name.
         self._chains = {protocol: self._load(protocol) for protocol in ("", HTTP_PROTOCOL)}
+        self._show_expiry()
         self.context, self.https = map(self._choosing, self._chains)
 
     def _choosing(self, protocol: str) -> ssl.SSLContext:
@@ -54,12 +58,12 @@ class Certificate:
         return context
 
     @classmethod
-    def told(cls, chains: Sequence[Path], keys: Sequence[Path]) -> Self | None:
+    def told(cls, chains: Sequence[Path], keys: Sequence[Path], use: CertificateUse) -> Self | None:
         """As settings give it: without *keys* they are in the files of the *chains*.
 
         None where there are no *chains*. Raises likewise.
         """
-        return cls(*zip_longest(chains, keys or chains)) if chains else None
+        return cls(*zip_longest(chains, keys or chains), use=use) if chains else None
 
     async def run(self, stopping: asyncio.Event, poll_seconds: float = _POLL_SECONDS) -> None:
         """Look for changes until *stopping*; a file that cannot be used changes nothing."""
@@ -84,10 +88,14 @@ class Certificate:
                 return
             self._seen = stamps
             self._chains = {protocol: self._load(protocol) for protocol in self._chains}
+            self._show_expiry()
         except CannotUseCertificate as error:
             log.warning("certificate_not_reloaded", reason=str(error))
         else:
             log.info("certificate_reloaded", paths=[str(chain) for chain, _ in self._pairs])
+
+    def _show_expiry(self) -> None:
+        show_expiry(self._use, [expiry_of(chain) for chain, _ in self._pairs])
 
     def _stamps(self) -> Sequence[int]:
         try:
@@ -138,3 +146,14 @@ def names_in(chain: Path) -> Sequence[str]:
     except (OSError, ValueError, x509.ExtensionNotFound) as error:
         raise CannotUseCertificate(f"{chain}: no names in it: {error}") from error
     return [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+
+
+def expiry_of(chain: Path) -> datetime:
+    """When the first of the certificates in *chain* expires. Raises CannotUseCertificate."""
+    from cryptography import x509  # noqa: PLC0415 -- many programs have no certificate
+
+    try:
+        certificates = x509.load_pem_x509_certificates(chain.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CannotUseCertificate(f"{chain}: no certificate in it: {error}") from error
+    return min(certificate.not_valid_after_utc for certificate in certificates)

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +12,12 @@ import structlog
 from posthouse.running.certificate import (
     HTTP_PROTOCOL,
     CannotUseCertificate,
+    expiry_of,
     loaded_chain,
     names_in,
     server_context,
 )
+from posthouse.running.certificate_expiry import CertificateUse, show_expiry
 from posthouse.running.waiting import wait_for_event
 
 log = structlog.get_logger()
@@ -27,7 +30,8 @@ class _HostChain(NamedTuple):
 
     stamp: int
     names: Sequence[str]
-    context: ssl.SSLContext | None  # None: it cannot be used
+    context: ssl.SSLContext | None = None  # None: it cannot be used
+    expires: datetime | None = None
 
 
 class CertificateFolder:
@@ -65,6 +69,8 @@ class CertificateFolder:
             for name in chain.names
             if chain.context is not None
         }
+        expiries = [chain.expires for chain in files.values() if chain.expires is not None]
+        show_expiry(CertificateUse.TRACKING, expiries)
         log.info("certificates_read", folder=str(self._folder), hosts=sorted(self._by_name))
 
     def _stamps(self) -> Iterator[tuple[Path, int]]:
@@ -79,10 +85,11 @@ class CertificateFolder:
         if before is not None and before.stamp == stamp:
             return before
         try:
-            return _HostChain(stamp, names_in(path), loaded_chain(path, path, HTTP_PROTOCOL))
+            context = loaded_chain(path, path, HTTP_PROTOCOL)
+            return _HostChain(stamp, names_in(path), context, expiry_of(path))
         except CannotUseCertificate as error:
             log.warning("certificate_not_used", path=str(path), reason=str(error))
-            return before._replace(stamp=stamp) if before else _HostChain(stamp, (), None)
+            return before._replace(stamp=stamp) if before else _HostChain(stamp, ())
 
     def _choose(self, tls: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
         """Give *tls* its certificate; asked at each handshake, without a name too."""

@@ -1,7 +1,6 @@
 """Run services until a signal or a failure ends them, then let them drain."""
 
 import asyncio
-import gc
 import resource
 import signal
 import socket
@@ -13,7 +12,9 @@ from typing import Any, Protocol
 import structlog
 import uvloop
 
+from posthouse.running.garbage import TIDY_SECONDS, freeze, tidy
 from posthouse.running.health import Health
+from posthouse.running.loop_lag import observe_lag
 
 log = structlog.get_logger()
 
@@ -23,16 +24,6 @@ _OPEN_FILES = 65_536
 # A terminal, systemd and timeout(1) may each signal a process and also its parent, which passes
 # the signal on: signals within this time of the first one mean the same stop.
 SAME_STOP_SECONDS = 1.0
-
-# Objects that refer to each other (a connection and its timer, an exception and its frames) end
-# only when the collector runs. It runs by the growth in the number of objects, and that of a
-# steady relay is small: for objects that survived the first rounds it would run every twenty
-# minutes or once in hours, with megabytes of garbage. When called, it takes some milliseconds: it
-# looks only at objects made since the start.
-_TIDY_SECONDS = 60.0
-# Between two rounds of its own, in objects. Mail in flight is a few thousand, not garbage: at
-# Python's 700 a busy relay scans it ten times a second, some 10 us for each message.
-_COLLECT_AFTER_OBJECTS = 10_000
 
 
 class Service(Protocol):
@@ -47,7 +38,7 @@ async def run(
     *,
     health: Health | None,
     grace: float,
-    tidy_every: float = _TIDY_SECONDS,
+    tidy_every: float = TIDY_SECONDS,
     break_off: signal.Signals | None = None,
 ) -> int:
     """Run *services* (by name) side by side; the exit status: 0, or 1 when one of them failed.
@@ -61,7 +52,7 @@ async def run(
     runs every *tidy_every* seconds.
     """
     work = _Work(services, health, grace, break_off)
-    _freeze()
+    freeze()
     async with AsyncExitStack() as stack:
         if health is not None:
             await stack.enter_async_context(health)
@@ -95,7 +86,8 @@ class _Work:
         async with asyncio.TaskGroup() as group:
             # The first to wait for `stopping`: "not ready" is said before any service stops.
             ending = group.create_task(self._end(), name="ending")
-            tidying = group.create_task(_tidy(tidy_every), name="tidying")
+            tidying = group.create_task(tidy(tidy_every), name="tidying")
+            lag = group.create_task(observe_lag(), name="loop-lag")
             self._tasks |= {
                 group.create_task(self._watch(name, service), name=name)
                 for name, service in self._services.items()
@@ -105,8 +97,8 @@ class _Work:
                 await asyncio.wait(self._tasks)
             finally:
                 self._leave_signals()
-            ending.cancel()
-            tidying.cancel()
+            for beside in (ending, tidying, lag):
+                beside.cancel()
 
     async def _watch(self, name: str, service: Service) -> None:
         """Run one service; whatever way it ends, the others are told to stop."""
@@ -226,24 +218,3 @@ def _on_unraisable(what: "sys.UnraisableHookArgs") -> None:
     A client causes one by asking for a server's name (SNI) in octets that are no text.
     """
     log.warning("unraisable", reason=ascii(what.exc_value), where=ascii(what.object))
-
-
-# The garbage collector: what stays for good, and how often it runs
-
-
-def _freeze() -> None:
-    """Keep all present objects (modules, settings, metrics) until the end.
-
-    A collector that scanned all of them each time would stop everything for some 50 ms each
-    time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER_OBJECTS)
-
-
-async def _tidy(every: float) -> None:
-    """Free objects that are no longer referred to, each *every* seconds, until cancelled."""
-    while True:
-        await asyncio.sleep(every)
-        gc.collect()

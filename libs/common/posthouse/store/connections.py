@@ -9,11 +9,28 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
+
+from prometheus_client import Counter, Gauge
 
 from posthouse.store.failure import TooManyConnections
 
+CONNECTIONS = Gauge(
+    "posthouse_database_connections",
+    "Connections to PostgreSQL by what they do, and statements that wait for one.",
+    ["pool", "state"],
+)
+WAITS = Counter(
+    "posthouse_database_connection_waits_total",
+    "Times that a statement had to wait for a connection.",
+    ["pool"],
+)
+
 _UNUSED_SECONDS = 30.0
 _RETRY_SECONDS = 0.1  # between two tries to connect to a server that has no connection left
+
+# All that this process has, by pool; several may share a name.
+_shown: dict[str, WeakSet["Connections"]] = {}
 
 
 class Connections:
@@ -28,6 +45,7 @@ class Connections:
         connect: Callable[[], Awaitable[Any]],
         most: int,
         *,
+        pool: str = "service",
         unused_seconds: float = _UNUSED_SECONDS,
     ) -> None:
         self._connect = connect
@@ -39,6 +57,23 @@ class Connections:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
+        self._waits = WAITS.labels(pool)
+        _show(pool, self)
+
+    @property
+    def lent(self) -> int:
+        """How many are in use, or being made."""
+        return self._open - len(self._free)
+
+    @property
+    def free(self) -> int:
+        """How many are open and not in use."""
+        return len(self._free)
+
+    @property
+    def waiting(self) -> int:
+        """How many statements wait for one."""
+        return len(self._waiting)
 
     async def take(self, seconds: float) -> Any:
         """A connection for one user; TimeoutError when none came free within *seconds*.
@@ -128,6 +163,7 @@ class Connections:
     async def _turn(self, seconds: float) -> None:
         """Return when a connection was given back; TimeoutError after *seconds*."""
         called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waits.inc()
         self._waiting.append(called)
         try:
             async with asyncio.timeout(seconds):
@@ -143,3 +179,15 @@ class Connections:
             if not called.done():
                 called.set_result(None)
                 return
+
+
+def _show(pool: str, connections: Connections) -> None:
+    """Count *connections* at each scrape, for as long as they are there."""
+    if pool not in _shown:
+        members: WeakSet[Connections] = WeakSet()
+        _shown[pool] = members
+        now = CONNECTIONS.labels
+        now(pool, "lent").set_function(lambda: sum(member.lent for member in members))
+        now(pool, "free").set_function(lambda: sum(member.free for member in members))
+        now(pool, "waiting").set_function(lambda: sum(member.waiting for member in members))
+    _shown[pool].add(connections)

@@ -98,16 +98,20 @@ async def _refuse_what_was_restored(connection: Any) -> None:
 class Postgres:
     """Runs named statements; every failure is one of `posthouse.store.failure`."""
 
-    def __init__(self, url: str, *, connections: int = 8, background: bool = False) -> None:
+    def __init__(
+        self, url: str, *, connections: int = 8, background: bool = False, pool: str = "service"
+    ) -> None:
         """Open nothing yet: a service can start while its database is away.
 
-        A crash of the server may undo *background* work; it is redone.
+        A crash of the server may undo *background* work; it is redone. *pool*: for metrics.
         """
         self._url = url
         self._settings = dict(_SERVER_SETTINGS)
         if background:
             self._settings["synchronous_commit"] = "off"
-        self._connections = Connections(self._connect, connections)
+        self._connections = Connections(
+            self._connect, connections, pool="background" if background else pool
+        )
         self.is_full = False  # it reported that it has no room; until there is some
         self._closed = False
 
@@ -180,7 +184,7 @@ class Postgres:
 
     def alone(self, *, connections: int = 1) -> "Postgres":
         """The same database over up to that many connections of its own."""
-        return Postgres(self._url, connections=connections)
+        return Postgres(self._url, connections=connections, pool="alone")
 
     async def first(self, query: str, *arguments: Any) -> Any | None:
         """The first row of the named statement, or None."""
