@@ -41,6 +41,7 @@ _COMMANDS = {
         "migrate_rehearse",
         "Run old mail through its old dialect and ours: what differs.",
     ),
+    "doctor": ("doctor", "Check the whole installation: what is wrong, and what mends it."),
     "config": ("config", "Check settings, and list all of them."),
     "ingest": ("services", "Run the service that accepts mail."),
     "policy": ("services", "Run the service that rewrites and signs."),

@@ -1,4 +1,4 @@
-"""The tables in docs/settings.md, docs/metrics.md and docs/answers.md say what the code says.
+"""The tables in docs/settings.md, metrics.md, answers.md and doctor.md say what the code says.
 
 When one of these tests fails, write the tables again and read what changed:
 
@@ -20,6 +20,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from command.commands.config import reference
 from posthouse.answers.rule_table import BY_CLASS, WORD_RULES
+from posthouse.doctor.check_result import WHY, CheckName
 from posthouse.running.loop_histogram import LoopHistogram
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -121,14 +122,20 @@ def answers_table() -> str:
     return "\n".join([head, *classes, "", second, *rules]) + "\n"
 
 
+def checks_table() -> str:
+    rows = [f"| `{check}` | {WHY[check]} |" for check in CheckName]
+    return "\n".join(["| Check | Why it matters |", "| --- | --- |", *rows]) + "\n"
+
+
 @pytest.mark.parametrize(
     ("page", "table"),
     [
         ("settings.md", settings_table),
         ("metrics.md", metrics_table),
         ("answers.md", answers_table),
+        ("doctor.md", checks_table),
     ],
-    ids=["settings", "metrics", "answers"],
+    ids=["settings", "metrics", "answers", "doctor"],
 )
 def test_the_table_is_what_the_code_says(page: str, table: object) -> None:
     assert callable(table)

@@ -10,11 +10,11 @@ from posthouse.running.common_settings import (
     Hosts,
     HostText,
     SecretKey,
-    WithNameservers,
+    WithDoctor,
 )
 
 
-class InstallationSettings(WithNameservers):
+class InstallationSettings(WithDoctor):
     """Settings by which a command finds its installation."""
 
     data: Path = Path("data")

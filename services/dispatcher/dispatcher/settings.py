@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from dispatcher.core.static_routes import InvalidRoute, StaticRoutes
 from dispatcher.in_flight import TO_A_SMARTHOST, TO_MANY, LaneLimits
-from posthouse.running.common_settings import Separated, WithNameservers
+from posthouse.running.common_settings import Separated, WithDoctor
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import UnquotedMistake
 
@@ -39,7 +39,7 @@ def _read_secret(path: str) -> str:
     return secret
 
 
-class DispatcherSettings(ProgramSettings, WithNameservers):
+class DispatcherSettings(ProgramSettings, WithDoctor):
     """Settings of delivery."""
 
     lane_limits: Annotated[LaneLimits, BeforeValidator(_limits), PlainSerializer(str)] | None = None

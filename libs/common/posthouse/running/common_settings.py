@@ -20,6 +20,8 @@ from posthouse.running.tcp import Endpoint
 from posthouse.tracking.token import KEY_NUMBERS
 
 _SHORTEST_KEY = 32
+# An empty variable counts as not set, so that no items are written as a word.
+_NOBODY = ("none",)
 
 
 class LogLevel(StrEnum):
@@ -232,3 +234,28 @@ class WithNameservers(Settings):
 
     nameservers: Annotated[tuple[str, ...], Separated] = ()
     """DNS servers to ask, as addresses; none: the system's own."""
+
+
+class WithDoctor(WithNameservers):
+    """For a program that looks at the whole installation."""
+
+    doctor_blocklists: Annotated[tuple[HostText, ...], Separated] = (
+        "zen.spamhaus.org",
+        "bl.spamcop.net",
+    )
+    """Zones of blocklists (DNSBL), with commas between them, that are asked about the addresses
+    mail leaves from; "none" asks nobody."""
+
+    doctor_probe_domains: Annotated[tuple[HostText, ...], Separated] = ("gmail.com", "outlook.com")
+    """Domains, with commas between them, whose mail exchangers are connected to, to see whether
+    port 25 is open outwards: they are sent QUIT and nothing else. "none" connects to nobody."""
+
+    @property
+    def blocklists(self) -> tuple[str, ...]:
+        """The zones to ask."""
+        return () if self.doctor_blocklists == _NOBODY else self.doctor_blocklists
+
+    @property
+    def probe_domains(self) -> tuple[str, ...]:
+        """The domains to connect to."""
+        return () if self.doctor_probe_domains == _NOBODY else self.doctor_probe_domains

@@ -1526,6 +1526,45 @@ SELECT program, hostname, return_path_host, tracking_host FROM relay_names
 WHERE seen_at > (SELECT max(seen_at) FROM relay_names) - $1::interval
 ORDER BY seen_at DESC, program, hostname;
 
+-- name: inspect_server
+-- What the relay's promises depend on. The age of transactions is that of those we may see.
+SELECT current_setting('server_version_num')::int / 10000 AS version,
+       current_setting('fsync') AS fsync,
+       current_setting('full_page_writes') AS full_page_writes,
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('autovacuum') AS autovacuum,
+       current_setting('track_counts') AS track_counts,
+       pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on' AS read_only,
+       current_setting('max_connections')::int
+           - current_setting('superuser_reserved_connections')::int
+           - COALESCE(current_setting('reserved_connections', true)::int, 0) AS connections,
+       a.connected,
+       (SELECT age(datfrozenxid)::int FROM pg_database WHERE datname = current_database())
+           AS transaction_ages,
+       a.oldest_transaction_seconds,
+       (SELECT count(*)::int FROM pg_prepared_xacts WHERE database = current_database())
+           AS prepared_transactions,
+       (SELECT COALESCE(max(pg_wal_lsn_diff(
+            CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
+            restart_lsn)), 0)::bigint
+        FROM pg_replication_slots WHERE NOT active) AS wal_kept,
+       clock_timestamp() AS clock
+FROM (
+    SELECT count(*)::int AS connected,
+           COALESCE(max(extract(epoch FROM clock_timestamp() - xact_start))
+               FILTER (WHERE datname = current_database() AND pid <> pg_backend_pid()), 0)::float8
+               AS oldest_transaction_seconds
+    FROM pg_stat_activity WHERE backend_type = 'client backend'
+) a;
+
+-- name: inspect_schema
+SELECT version, digest FROM schema_migrations;
+
+-- name: count_quarantined
+-- Messages that were quarantined for the reason $1.
+SELECT (SELECT count(*) FROM quarantined_submissions WHERE reason = $1)
+       + (SELECT count(*) FROM quarantined_deliveries WHERE reason = $1) AS messages;
+
 -- name: keep_secret_check
 INSERT INTO secret_check (value) VALUES ($1) ON CONFLICT DO NOTHING;
 

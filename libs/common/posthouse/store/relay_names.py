@@ -5,8 +5,10 @@ programs that run, perhaps on other hosts.
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -86,7 +88,11 @@ class RelayNames:
 
 async def relay_names(database: Postgres) -> RelayNames | None:
     """The names in use; None where no program has ever run."""
-    rows = await database.fetch("list_relay_names", _FRESH)
+    return names_of(await database.fetch("list_relay_names", _FRESH))
+
+
+def names_of(rows: Iterable[Any]) -> RelayNames | None:
+    """The names in rows of `list_relay_names`; None where there are none."""
     names = (
         RelayName(r["program"], r["hostname"], r["return_path_host"], r["tracking_host"])
         for r in rows

@@ -1,0 +1,1 @@
+"""Gathers the facts that `posthouse.doctor` judges: from database, broker, DNS, files, network."""
