@@ -17,6 +17,8 @@ _HELP = {
     MessageFlag.CLICK_TRACKING: "Whether clicks are tracked.",
     MessageFlag.CHECK_UNSUBSCRIBES: "Whether the unsubscribe list applies.",
     MessageFlag.CHECK_BOUNCES: "Whether the bounce list applies.",
+    MessageFlag.LIST_HEADER: "Whether the header of the list is put before its messages.",
+    MessageFlag.LIST_FOOTER: "Whether the footer of the list is put behind its messages.",
     MessageFlag.UNSUBSCRIBE: "Whether mail says how to unsubscribe from it (List-Unsubscribe).",
 }
 

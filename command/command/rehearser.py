@@ -44,6 +44,7 @@ from posthouse.store.confirmations import ConfirmationStore
 from posthouse.store.logins import Login
 from posthouse.store.past_submissions import PastSubmission, PastSubmissions
 from posthouse.store.postgres import Postgres
+from posthouse.store.streams import StreamStore
 from posthouse.store.suppressions import SuppressionStore
 
 T = TypeVar("T")
@@ -70,6 +71,7 @@ class Rehearser:
             derive(secret_key, Purpose.DKIM_KEYS),
             monotonic,
             confirmations=ConfirmationStore(database),
+            streams=StreamStore(database),
         )
 
     async def session(self, username: str) -> SessionFacts:

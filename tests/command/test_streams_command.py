@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -73,6 +74,37 @@ def test_what_cannot_be_a_stream_is_told_why(
     posthouse("stream", "create", "bills", "--code", "b1", "--account", "shop")
     refused = posthouse("stream", *arguments, "--account", "shop", status=status).stderr
     assert says in " ".join(refused.replace("│", " ").split())
+
+
+def test_U19_a_list_has_a_header_and_a_footer_and_new_lists_can_be_like_it(
+    posthouse: Command, tmp_path: Path
+) -> None:
+    of_shop = ("--account", "shop")
+    posthouse("stream", "create", "news", "--list-footer", "on", "--unsubscribe", "on", *of_shop)
+    shown = posthouse("stream", "frame", "news", *of_shop).stdout
+    assert "header html: none\nheader text: none\nfooter html: none\nfooter text: none\n" == shown
+    for name in ("footer.html", "footer.txt"):
+        (tmp_path / name).write_text("Sch\u00f6ne Gr\u00fc\u00dfe\n")
+    files = ("--footer-html", tmp_path / "footer.html", "--footer-text", tmp_path / "footer.txt")
+    posthouse("stream", "frame", "news", *map(str, files), *of_shop)
+    posthouse("stream", "create", "more", "--like", "news", "--unsubscribe", "off", *of_shop)
+    text = "Sch\u00f6ne Gr\u00fc\u00dfe"
+    expected = f"header html: none\nheader text: none\nfooter html:\n{text}\nfooter text:\n{text}\n"
+    assert expected == posthouse("stream", "frame", "more", *of_shop).stdout
+    listed = json.loads(posthouse("stream", "list", "--json", *of_shop).stdout)
+    said = [(one["list_footer"], one["unsubscribe"]) for one in listed]
+    assert [("on", "off"), ("on", "on")] == said
+    (tmp_path / "empty").write_text("")
+    none = ("--footer-html", str(tmp_path / "empty"))
+    assert "footer html: none\n" in posthouse("stream", "frame", "more", *none, *of_shop).stdout
+    (tmp_path / "footer.txt").write_bytes(b"\xff")
+    wrong = ("--footer-text", str(tmp_path / "footer.txt"))
+    assert (
+        "is not in UTF-8" in posthouse("stream", "frame", "more", *wrong, *of_shop, status=2).stderr
+    )
+    refused = posthouse("stream", "create", "x", "--like", "none", *of_shop, status=1).stderr
+    assert "the account shop has no stream 'none'" in refused
+    assert "no stream 'x'" in posthouse("stream", "frame", "x", *of_shop, status=1).stderr
 
 
 async def test_U26_who_hears_of_alerts_is_a_setting(posthouse: Command, database: str) -> None:

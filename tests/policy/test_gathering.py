@@ -21,6 +21,7 @@ from posthouse.running.keys import generate
 from posthouse.store import StoreUnavailable
 from posthouse.store.accounts import ProfileKey, SealedKey, SendingDomain
 from posthouse.store.logins import AccountProfile
+from posthouse.tracking.list_frame import ListFrame
 from servers.stores import a_submission
 
 ONE, OTHER, CREDENTIAL = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -63,6 +64,10 @@ class Store:
         await self._asked("confirmed", wanted)
         return [one for one in wanted if one[1].startswith("ann@")]
 
+    async def list_frames(self, wanted: Collection[Any]) -> dict[Any, ListFrame]:
+        await self._asked("frames", wanted)
+        return {one: ListFrame(footer_text=one[1]) for one in wanted}
+
     async def profiles(self, wanted: Collection[Any]) -> dict[Any, AccountProfile]:
         await self._asked("profiles", wanted)
         return {one: self.own[one] for one in wanted if one in self.own}
@@ -84,7 +89,7 @@ class Clock:
 
 
 def gatherer(store: Store, clock: Clock | None = None) -> Gatherer:
-    return Gatherer(store, store, RELAY, KEY, clock or Clock(), confirmations=store)
+    return Gatherer(store, store, RELAY, KEY, clock or Clock(), confirmations=store, streams=store)
 
 
 def request(account: UUID = ONE, domain: str = "sender.example", **changes: Any) -> Request:
@@ -240,3 +245,13 @@ async def test_who_is_confirmed_is_asked_only_for_what_is_sandboxed() -> None:
     store.asked.clear()
     await gatherer(store).facts([sent, request(ONE)])
     assert "confirmed" not in dict(store.asked)
+
+
+async def test_U19_lists_are_asked_about_only_where_a_message_is_to_have_their_frame() -> None:
+    store = Store()
+    some = gatherer(store)
+    await some.facts([request()])
+    assert "frames" not in [question for question, _ in store.asked]
+    asked = request(attributes=Attributes(stream="news", flags={"list_footer": True}))
+    (plain, framed) = await some.facts([request(), asked])
+    assert (None, ListFrame(footer_text="news")) == (plain.frame, framed.frame)

@@ -115,6 +115,10 @@ class Store:
         self._asked("confirmed")
         return wanted
 
+    async def list_frames(self, wanted: Collection[Any]) -> dict[Any, Any]:
+        self._asked("list_frames")
+        return dict.fromkeys(wanted)
+
     async def find(self, wanted: Collection[Any]) -> dict[Any, tuple[Suppression, ...]]:
         self._asked("find_suppressed")
         entry = Suppression(SuppressionList.BOUNCE, "")
@@ -148,6 +152,7 @@ async def running(store: Store, *, batch: int = 64, poll: float = 0.01) -> Any:
             SEALING_KEY,
             asyncio.get_running_loop().time,
             confirmations=store,
+            streams=store,
         ),
         Preparer(OneByOne(), SampleVerifier(one_in=1)),
         announce=lambda lane: announced.update([lane]),

@@ -23,6 +23,7 @@ from posthouse.profiles import resolve
 from posthouse.running.keys import generate
 from posthouse.tracking.host_state import HostState
 from posthouse.tracking.link_set import LinkSet
+from posthouse.tracking.list_frame import ListFrame
 from posthouse.tracking.token import ClickToken, OpenToken, Token, token_keys
 from posthouse.tracking.token import read as read_token
 from servers.stores import ACCOUNT, a_submission
@@ -262,3 +263,33 @@ def test_a_line_that_grows_is_encoded_and_the_header_says_so() -> None:
         shown.first("Content-Transfer-Encoding"),
         shown.first("MIME-Version"),
     )
+
+
+FRAME = ListFrame("<p>Head</p>", "Head", f'<a href="{TARGETS[0]}">Foot</a>', "Foot")
+
+
+@pytest.mark.parametrize("header", [False, True])
+@pytest.mark.parametrize("footer", [False, True])
+def test_U19_header_and_footer_of_a_list_are_there_where_the_message_is_to_have_them(
+    header: bool, footer: bool
+) -> None:
+    """Their links are tracked as those of the message are, and all of it is signed."""
+    flags = BOTH | {"list_header": header, "list_footer": footer}
+    plan = plan_of(request(to=(A, B), flags=flags), replace(FACTS, frame=FRAME))
+    assert {A: 4 if footer else 3, B: 4 if footer else 3} == {
+        to: len(tokens) for to, tokens in seen(plan).items()
+    }
+    for one in plan.renditions:
+        assert one.body is not None
+        assert header == (b"<p>Head</p>" in one.body)
+        assert footer == (b">Foot</a>" in one.body)
+    assert "note" not in plan.detail
+
+
+def test_U19_what_cannot_be_put_around_a_message_is_in_its_timeline() -> None:
+    asked = request(flags={"list_footer": True})
+    assert "its list has none" in plan_of(asked).detail["note"]
+    assert plan_of(asked).renditions[0].body is None
+    within_a_tag = request(flags={"list_footer": True}, body=b"x<!--")
+    plan = plan_of(within_a_tag, replace(FACTS, frame=FRAME))
+    assert "no footer can follow it" in plan.detail["note"]

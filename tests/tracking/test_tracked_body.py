@@ -52,7 +52,7 @@ def test_only_links_and_pixel_change(letter: Letter) -> None:
     body = filled(found)
     assert isinstance(found, TrackedBody)
     assert letter.targets == found.targets
-    assert (True, "", ()) == (found.has_pixel, found.transfer_encoding, found.left)
+    assert (True, "", ()) == (found.has_pixel, found.rewritten.transfer_encoding, found.left)
 
     before = message_from_bytes(letter.header + letter.body)
     after = message_from_bytes(letter.header + body)
@@ -281,7 +281,7 @@ def test_a_line_that_becomes_too_long_makes_the_part_quoted_printable() -> None:
     line = '<a href="https://a.example/">x</a>' * 28
     found = tracked(TYPE + b"\r\n", line.encode())
     assert isinstance(found, TrackedBody)
-    assert "quoted-printable" == found.transfer_encoding
+    assert "quoted-printable" == found.rewritten.transfer_encoding
     header = TYPE + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
     part = b"--b\r\n" + TYPE + b"Content-Transfer-Encoding: 7bit\r\n\r\n" + line.encode()
     outer = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from command.account_profiles import check_own_profile
-from command.commands.stream import stream_name
 from command.context import (
     actor,
     data_option,
@@ -28,6 +27,7 @@ from command.domain_setup import names_of_relay
 from command.provisioning import NameTaken, domain_name, random_code
 from command.record_display import Shown, asked, show, shown_as_json
 from command.secret_making import NewSecret, new_secret
+from command.stream_names import stream_name
 from posthouse.mail.address import Address
 from posthouse.mail.dkim_key import Algorithm
 from posthouse.mail.secret import Purpose, derive

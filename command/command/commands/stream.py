@@ -4,10 +4,12 @@ import re
 
 import click
 
+from command.commands.stream_frame import frame
 from command.commands.suppression_files import account_option
 from command.context import actor, data_option, json_option, print_json, with_store
 from command.message_flags import as_words, flag_options, said
 from command.provisioning import account_id, random_code
+from command.stream_names import name_argument
 from command.table import print_table
 from posthouse.mail.message_flag import Stream
 from posthouse.store.accounts import AccountStore
@@ -20,7 +22,6 @@ from posthouse.store.streams import (
 )
 
 _CODE = re.compile(r"[!-~]{1,64}")
-_MOST_CHARACTERS_OF_NAME = 100
 
 
 def _code(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -33,23 +34,6 @@ def _code(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     return value
 
 
-def stream_name(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    """*value*, if a stream may be called so: a callback of click."""
-    if (
-        not value.isprintable()
-        or value != value.strip()
-        or not 0 < len(value) <= (_MOST_CHARACTERS_OF_NAME)
-    ):
-        raise click.BadParameter(
-            f"{value!r} is not a name: 1 to {_MOST_CHARACTERS_OF_NAME} printable characters, "
-            "without spaces at the ends",
-            ctx,
-            param,
-        )
-    return value
-
-
-name_argument = click.argument("name", callback=stream_name)
 code_option = click.option(
     "--code", callback=_code, metavar="TEXT", help="By which messages name it, in any case."
 )
@@ -60,13 +44,22 @@ def stream() -> None:
     """Lists and mailings of an account: they group settings, statistics and billing."""
 
 
+stream.add_command(frame)
+
+
 @stream.command
 @name_argument
 @code_option
+@click.option(
+    "--like",
+    default="",
+    metavar="NAME",
+    help="Take what is not said here from that stream, its header and footer too.",
+)
 @flag_options
 @account_option
 @data_option
-def create(name: str, code: str | None, flags: FlagChanges, account: str) -> None:
+def create(name: str, code: str | None, flags: FlagChanges, account: str, like: str) -> None:
     """Make the stream NAME, and print the code by which messages name it.
 
     Without --code the code is random, so that nobody can guess it. What is not set for it is
@@ -76,13 +69,15 @@ def create(name: str, code: str | None, flags: FlagChanges, account: str) -> Non
 
     async def work(database: Postgres) -> NotMade | None:
         owner = await account_id(AccountStore(database), account)
-        return await StreamStore(database).create(owner, name, given, flags)
+        return await StreamStore(database).create(owner, name, given, flags, like=like)
 
     match with_store(work):
         case NotMade.TAKEN:
             raise click.ClickException(
                 f"the account {account} has a stream that is called {name!r} or {given!r} already"
             )
+        case NotMade.NOTHING_LIKE_IT:
+            raise click.ClickException(f"the account {account} has no stream {like!r}")
         case NotMade.TOO_MANY:
             raise click.ClickException(
                 f"the account {account} has {MOST_OF_AN_ACCOUNT} streams, which is the most"

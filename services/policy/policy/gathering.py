@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from policy.core.facts import DomainKeys, Facts, KnownDomain, Relay, SigningUnavailable
+from policy.core.framed_copies import wants_frame
 from policy.core.request import Request
 from posthouse.mail.dkim_key import BrokenKey, SigningKey
 from posthouse.mail.secret import UnsealError, unseal
@@ -14,7 +15,9 @@ from posthouse.mail.suppression_list import Suppression
 from posthouse.profiles import InvalidOverride, Profile, UnknownProfile, resolve
 from posthouse.store.accounts import Owned, ProfileKey, SendingDomain
 from posthouse.store.logins import AccountProfile
+from posthouse.store.streams import OfStream
 from posthouse.store.suppressions import Addressed
+from posthouse.tracking.list_frame import ListFrame
 
 _MOST_KEPT = 10_000  # domains, and profiles
 
@@ -47,6 +50,13 @@ class Confirmations(Protocol):
         """Those of *wanted* that are confirmed addresses. Raises StoreUnavailable."""
 
 
+class Streams(Protocol):
+    """Questions about streams."""
+
+    async def list_frames(self, wanted: Collection[OfStream]) -> Mapping[OfStream, ListFrame]:
+        """What those of *wanted* that are streams put around them. Raises StoreUnavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     until: float
@@ -69,12 +79,14 @@ class Gatherer:
         clock: Callable[[], float],
         *,
         confirmations: Confirmations,
+        streams: Streams,
         seconds: float = 10.0,
     ) -> None:
         """A change of a domain or its keys is seen within *seconds* of the *clock*."""
         self._accounts = accounts
         self._suppressions = suppressions
         self._confirmations = confirmations
+        self._streams = streams
         self._relay = relay
         self._sealing_key = sealing_key
         self._clock = clock
@@ -116,7 +128,8 @@ class Gatherer:
         ]
         suppressed = await self._ask(stale, addressed)
         confirmed = await self._confirmed(requests)
-        return [self._facts(request, suppressed, confirmed) for request in requests]
+        frames = await self._framed(requests)
+        return [self._facts(request, suppressed, confirmed, frames) for request in requests]
 
     async def _confirmed(self, requests: Sequence[Request]) -> Collection[Addressed]:
         """Who may get what is from the sandbox domain; usually nothing is."""
@@ -127,6 +140,11 @@ class Gatherer:
             for to in r.recipients
         }
         return await self._confirmations.confirmed(wanted) if wanted else ()
+
+    async def _framed(self, requests: Sequence[Request]) -> Mapping[OfStream, ListFrame]:
+        """What lists put around their messages; most put nothing."""
+        wanted = {_stream_of(r) for r in requests if wants_frame(r)}
+        return await self._streams.list_frames(wanted) if wanted else {}
 
     async def _ask(
         self, stale: Collection[Owned], addressed: Collection[Addressed]
@@ -173,6 +191,7 @@ class Gatherer:
         request: Request,
         suppressed: Mapping[Addressed, tuple[Suppression, ...]],
         confirmed: Collection[Addressed],
+        frames: Mapping[OfStream, ListFrame],
     ) -> Facts:
         account = request.submission.account_id
         domains = {
@@ -185,10 +204,15 @@ class Gatherer:
             for to in (request.recipients if suppressed else ())
             if (account, to.address) in suppressed
         }
+        frame = frames.get(_stream_of(request)) if frames else None
         if not _asks_who_confirmed(request):
-            return Facts(self._relay, domains, entries)
+            return Facts(self._relay, domains, entries, frame=frame)
         to = [address for owner, address in confirmed if owner == account]
-        return Facts(self._relay, domains, entries, to)
+        return Facts(self._relay, domains, entries, to, frame)
+
+
+def _stream_of(request: Request) -> OfStream:
+    return request.submission.credential_id, request.submission.attributes.stream
 
 
 def _asks_who_confirmed(request: Request) -> bool:

@@ -24,6 +24,7 @@ from posthouse.store.accounts import AccountStore
 from posthouse.store.confirmations import ConfirmationStore
 from posthouse.store.key_rotations import KeyRotations
 from posthouse.store.schedule import Schedule, ScheduleWatch
+from posthouse.store.streams import StreamStore
 from posthouse.store.submissions import SubmissionStore
 from posthouse.store.suppressions import SuppressionStore
 from posthouse.tracking.token import token_keys
@@ -76,6 +77,7 @@ def _gatherer(settings: PolicySettings, resources: Resources) -> Gatherer:
         derive(secret_key, Purpose.DKIM_KEYS),
         monotonic,
         confirmations=ConfirmationStore(resources.database),
+        streams=StreamStore(resources.database),
     )
 
 

@@ -13,6 +13,8 @@ class MessageFlag(StrEnum):
     CLICK_TRACKING = "click_tracking"
     CHECK_UNSUBSCRIBES = "check_unsubscribes"
     CHECK_BOUNCES = "check_bounces"
+    LIST_HEADER = "list_header"  # what its list puts before each message is there
+    LIST_FOOTER = "list_footer"  # and behind it
     UNSUBSCRIBE = "unsubscribe"  # the message says how to unsubscribe from it
 
 

@@ -1047,17 +1047,22 @@ WHERE NOT EXISTS (
 );
 
 -- name: create_stream
--- Unless account $1 has $5 of them, or one that is called by this name or code.
+-- Unless account $1 has $6 of them, or one that is called by this name or code. All but its flags $4, and
+-- those of $5, which are as the profile says, is as of the one that is called $7.
 WITH others AS (
-    SELECT count(*) >= $5 AS many,
+    SELECT count(*) >= $6 AS many, COALESCE(bool_or(name = $7), false) AS found,
            COALESCE(bool_or(name IN ($2, $3) OR code IN ($2, $3)), false) AS taken
     FROM streams WHERE account_id = $1
 ), made AS (
-    INSERT INTO streams (account_id, name, code, flags)
-    SELECT $1, $2, $3, $4 FROM others WHERE NOT many AND NOT taken
+    INSERT INTO streams (account_id, name, code, flags, header_html, header_text, footer_html, footer_text)
+    SELECT $1, $2, $3, (COALESCE(s.flags, '{}') - $5::text[]) || $4::jsonb,
+           COALESCE(s.header_html, ''), COALESCE(s.header_text, ''),
+           COALESCE(s.footer_html, ''), COALESCE(s.footer_text, '')
+    FROM others o LEFT JOIN streams s ON s.account_id = $1 AND s.name = $7
+    WHERE NOT o.many AND NOT o.taken AND (o.found OR $7 = '')
     ON CONFLICT DO NOTHING RETURNING name
 )
-SELECT EXISTS (SELECT FROM made) AS made, many FROM others;
+SELECT EXISTS (SELECT FROM made) AS made, many, found FROM others;
 
 -- name: set_stream
 -- A null code stays; the flags $4 are set, and those of $5 are as the profile says.
@@ -1070,6 +1075,20 @@ RETURNING name, code, flags;
 
 -- name: delete_stream
 DELETE FROM streams WHERE account_id = $1 AND name = $2 RETURNING name;
+
+-- name: read_list_frame
+SELECT header_html, header_text, footer_html, footer_text FROM streams WHERE account_id = $1 AND name = $2;
+
+-- name: set_list_frame
+UPDATE streams SET header_html = $3, header_text = $4, footer_html = $5, footer_text = $6
+WHERE account_id = $1 AND name = $2 RETURNING name;
+
+-- name: find_list_frames
+-- Of streams by name, each of the account that has the credential beside it.
+SELECT t.place, s.header_html, s.header_text, s.footer_html, s.footer_text
+FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS t(credential_id, name, place)
+JOIN credentials c ON c.id = t.credential_id
+JOIN streams s ON s.account_id = c.account_id AND s.name = t.name;
 
 -- name: list_streams
 SELECT name, code, flags FROM streams WHERE account_id = $1 ORDER BY name;

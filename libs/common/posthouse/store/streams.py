@@ -1,15 +1,16 @@
 """Streams of an account, and the settings of single addresses that it sends from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from posthouse.mail.address import normal_form
 from posthouse.mail.message_flag import Flags, MessageFlag, Stream
 from posthouse.store.audit_log import AuditLine, run_audited
 from posthouse.store.postgres import Postgres
+from posthouse.tracking.list_frame import ListFrame
 
 # Each login brings all of them, so there must not be any number.
 MOST_OF_AN_ACCOUNT = 1_000
@@ -23,6 +24,11 @@ class NotMade(StrEnum):
 
     TAKEN = "taken"  # the account has one that is called by this name or code
     TOO_MANY = "too_many"
+    NOTHING_LIKE_IT = "nothing_like_it"  # there is no stream that it is to be like
+
+
+OfStream: TypeAlias = tuple[UUID, str]
+"""A credential, and the name of a stream that its account may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +46,15 @@ class StreamStore:
         self._database = database
 
     async def create(
-        self, account_id: UUID, name: str, code: str, flags: FlagChanges
+        self, account_id: UUID, name: str, code: str, flags: FlagChanges, *, like: str = ""
     ) -> NotMade | None:
-        """Make a stream, or say why there is none."""
-        on_or_off = {flag.value: value for flag, value in flags.items() if value is not None}
+        """Make a stream, or say why there is none; what is not said is as of the one *like*."""
         (row,) = await self._database.fetch(
-            "create_stream", account_id, name, code.lower(), on_or_off, MOST_OF_AN_ACCOUNT
+            "create_stream",
+            *(account_id, name, code.lower(), *_changes(flags), MOST_OF_AN_ACCOUNT, like),
         )
+        if like and not row["found"]:
+            return NotMade.NOTHING_LIKE_IT
         if row["made"]:
             return None
         return NotMade.TOO_MANY if row["many"] else NotMade.TAKEN
@@ -69,6 +77,22 @@ class StreamStore:
         rows = await self._database.fetch("list_streams", account_id)
         return [Stream(row["name"], row["code"], row["flags"]) for row in rows]
 
+    async def frame(self, account_id: UUID, name: str) -> ListFrame | None:
+        """What a stream puts around its messages; None if there is none of that name."""
+        row = await self._database.first("read_list_frame", account_id, name)
+        return None if row is None else _frame(row)
+
+    async def set_frame(self, account_id: UUID, name: str, frame: ListFrame) -> bool:
+        """Change that; False if there is no stream of that name. Seen by the next message."""
+        return bool(await self._database.fetch("set_list_frame", account_id, name, *frame))
+
+    async def list_frames(self, wanted: Collection[OfStream]) -> dict[OfStream, ListFrame]:
+        """What those of *wanted* that are streams put around their messages."""
+        pairs = list(wanted)
+        ids, names = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        rows = await self._database.fetch("find_list_frames", ids, names)
+        return {pairs[row["place"] - 1]: _frame(row) for row in rows}
+
     async def set_sender(
         self, account_id: UUID, address: str, flags: FlagChanges
     ) -> SenderFlags | None:
@@ -90,6 +114,10 @@ class StreamStore:
         """What is set for addresses of an account."""
         rows = await self._database.fetch("list_senders", account_id)
         return [SenderFlags(row["address"], row["flags"]) for row in rows]
+
+
+def _frame(row: Any) -> ListFrame:
+    return ListFrame(*[row[name] for name in ListFrame._fields])
 
 
 def _changes(flags: FlagChanges) -> tuple[dict[str, bool], list[str]]:

@@ -38,13 +38,14 @@ _MARKUP = re.compile(
     rf"|{_LINK}{_QUICK_HREF}{_ORDINARY}>"
     rf"|{_LINK}{_BEFORE_HREF}(?:{_HREF}{_MORE})?>"
     rf"|(?P<raw>{_RAW}){_ATTRIBUTES}>"
-    rf"|(?P<end>/(?:body|html)){_ATTRIBUTES}>"
+    rf"|(?P<end>/(?:body|html)|body){_ATTRIBUTES}>"
     rf"|/?[a-z](?:{_ORDINARY}|[^{_S}/>]*+{_ATTRIBUTES})>"
     r"|(?P<comment>!--)|[!?][^>]*+>|/(?![a-z])[^>]*+>|(?P<broken>/?[a-z]))",
     re.IGNORECASE | re.ASCII,
 )
 _READ_ATTRIBUTE = re.compile(rf"({_NAME})(?:[{_S}]*+=[{_S}]*+({_VALUE}))?", re.ASCII)
 _TAG_NAME = re.compile(rf"<[^{_S}/>]++", re.ASCII)
+_HEAD = re.compile(r"<(?:!doctype|html|head|body)", re.IGNORECASE)
 _COMMENT_END = re.compile(r"--!?>")
 _EMPTY_COMMENT = re.compile(r"-?>")
 _FOR_OUTLOOK = re.compile(r"\[if [^\]>]*+\]>", re.IGNORECASE)
@@ -66,6 +67,7 @@ class HtmlScan(NamedTuple):
     """The places of an HTML text where something may be put in."""
 
     links: tuple[LinkPlace, ...]  # in their order
+    start: int | None  # of what is shown, behind the tag; None where that cannot be said
     end: int | None  # of what is shown, before the end tags; None where nothing can follow
 
 
@@ -74,8 +76,9 @@ def scan_html(text: str) -> HtmlScan:
     links: list[LinkPlace] = []
     ends: dict[str, int] = {}
     is_open = _scan(text, 0, len(text), links, ends)
+    start = ends.get("body", None if _HEAD.search(text) else 0)
     end = ends.get("/body", ends.get("/html", len(text) if is_open else None))
-    return HtmlScan(tuple(links), end)
+    return HtmlScan(tuple(links), start, end)
 
 
 def _scan(text: str, at: int, end: int, links: list[LinkPlace], ends: dict[str, int]) -> bool:
@@ -91,7 +94,11 @@ def _scan(text: str, at: int, end: int, links: list[LinkPlace], ends: dict[str, 
                 marked = may_be_marked and _is_marked(match[0])
                 links.append(LinkPlace(first, last, _content(text, match.end(), end), marked))
             elif kind == "end":
-                ends[match["end"].lower()] = match.start()
+                name = match["end"].lower()
+                if name.startswith("/"):
+                    ends[name] = match.start()
+                else:
+                    ends.setdefault(name, match.end())
             else:
                 after = None if kind == "broken" else _after(text, match, end, links)
                 if after is None:

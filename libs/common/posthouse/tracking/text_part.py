@@ -71,6 +71,18 @@ class TextPart:
         except UnicodeDecodeError:
             return ""
 
+    def written(self, piece: str) -> str:
+        """A piece that a reader sees so, as it stands in the text.
+
+        Raises UnsafePart where the charset of the part lacks a character.
+        """
+        if self.codec != _BY_OCTET or piece.isascii():
+            return piece
+        try:
+            return piece.encode(self.charset).decode(_BY_OCTET)
+        except UnicodeEncodeError as error:
+            raise UnsafePart(f"{piece[error.start]!a} is not in {self.charset}") from error
+
 
 class PartTemplate(NamedTuple):
     """A part with gaps, to be filled for each recipient."""

@@ -10,19 +10,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple, TypeAlias
 
-from posthouse.mail.long_lines import has_long_line
 from posthouse.mail.message import Header
 from posthouse.mail.mime_leaves import MimeLeaf, TooManyParts, mime_leaves
 from posthouse.tracking.html_scan import LinkPlace, scan_html
 from posthouse.tracking.link_rules import LinkRules, unescape_attribute
-from posthouse.tracking.text_part import (
-    TRANSFER_ENCODING,
-    PartTemplate,
-    TextPart,
-    Transfer,
-    UnsafePart,
-    read_part,
-)
+from posthouse.tracking.part_rewriting import RewrittenParts, fit, rewrite_parts
+from posthouse.tracking.text_part import PartTemplate, TextPart, UnsafePart, read_part
 from posthouse.tracking.token import MOST_LINKS
 
 _PIXEL = 0  # the number of its gap; those of links follow
@@ -60,20 +53,14 @@ class Untracked:
 class TrackedBody:
     """A body with gaps for links and the pixel."""
 
-    transfer_encoding: str  # that the header of the message has to name; "" for the one it has
-    around: tuple[bytes, ...]  # before, between and after the parts
-    parts: tuple[PartTemplate, ...]
+    rewritten: RewrittenParts
     targets: tuple[str, ...]  # of the links, by their number
     has_pixel: bool
     left: tuple[str, ...]  # why something else in it is not tracked
 
     def filled(self, pixel: str, links: Sequence[str]) -> bytes:
         """The body with *pixel*, a tag, and *links*, a URL for each target."""
-        fillings = (pixel, *links)
-        pieces = [self.around[0]]
-        for part, after in zip(self.parts, self.around[1:], strict=True):
-            pieces += (part.filled(fillings), after)
-        return b"".join(pieces)
+        return self.rewritten.filled((pixel, *links))
 
 
 def track_body(
@@ -85,36 +72,11 @@ def track_body(
     except TooManyParts:
         return Untracked("it has too many parts")
     work = _PartsSoFar(wanted, rules, longest)
-    encoding, around = _rewritten(leaves, body, work)
+    made = rewrite_parts(leaves, body, lambda leaf: work.rewritten(leaf, body))
     left = tuple(dict.fromkeys(work.left))
-    if not work.parts:
+    if not made.parts:
         return Untracked("; ".join(left) or _nothing(wanted))
-    return TrackedBody(
-        encoding, around, tuple(work.parts), tuple(work.targets), work.has_pixel, left
-    )
-
-
-def _rewritten(
-    leaves: Sequence[MimeLeaf], body: bytes, work: "_PartsSoFar"
-) -> tuple[str, tuple[bytes, ...]]:
-    """What stands around the parts with gaps, and how the message has to be encoded."""
-    encoding, at = "", 0
-    around: list[bytes] = []
-    for leaf in leaves:
-        found = work.rewritten(leaf, body)
-        if found is None:
-            continue
-        own, template = found
-        if own is leaf.header:
-            around.append(body[at : leaf.start])
-        elif leaf.boundaries:
-            around.append(body[at : leaf.header_start] + bytes(own))
-        else:
-            encoding = "quoted-printable"
-            around.append(b"")
-        work.parts.append(template)
-        at = leaf.end
-    return encoding, (*around, body[at:])
+    return TrackedBody(made, tuple(work.targets), work.has_pixel, left)
 
 
 def _nothing(wanted: Wanted) -> str:
@@ -128,7 +90,6 @@ class _PartsSoFar:
     wanted: Wanted
     rules: LinkRules
     longest: tuple[str, str]
-    parts: list[PartTemplate] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     has_pixel: bool = False
@@ -154,7 +115,7 @@ class _PartsSoFar:
             raise UnsafePart(_SEALED_STAYS)
         pixel_at: int | None = None
         if leaf.media_type == _HTML:
-            links, pixel_at = scan_html(part.text)
+            links, _, pixel_at = scan_html(part.text)
         else:
             links = _links_in_text(part.text)
         gaps, targets = self._numbered(links, part, leaf)
@@ -167,10 +128,12 @@ class _PartsSoFar:
             gaps = sorted([*gaps, (pixel_at, pixel_at, _PIXEL)])
         if not gaps:
             return None
-        fit = self._fit(_template(part, gaps), part, leaf)
+        pixel, link = self.longest
+        fillings = [pixel] + [link] * max(number for _, _, number in gaps)
+        found = fit(_template(part, gaps), part, leaf, fillings)
         self.targets += targets
         self.has_pixel |= wants_pixel and pixel_at is not None
-        return fit
+        return found
 
     def _numbered(
         self, links: Sequence[LinkPlace], part: TextPart, leaf: MimeLeaf
@@ -185,21 +148,6 @@ class _PartsSoFar:
         numbers = count(len(self.targets) + 1)
         return [(link.start, link.end, next(numbers)) for link in tracked], targets
 
-    def _fit(
-        self, template: PartTemplate, part: TextPart, leaf: MimeLeaf
-    ) -> tuple[Header, PartTemplate]:
-        """*template* in an encoding that it fits, and the header that says so."""
-        header = leaf.header
-        if template.transfer is Transfer.PLAIN:
-            if not _outgrows(template, part, self.longest):
-                return header, template
-            template = template._replace(transfer=Transfer.QUOTED_PRINTABLE)
-            header = header.replace(TRANSFER_ENCODING, "quoted-printable")
-        # Lines end elsewhere than they did.
-        if any(f"--{boundary.decode('latin-1')}" in part.text for boundary in leaf.boundaries):
-            raise UnsafePart("a part has in it what looks like its end")
-        return header, template
-
 
 def _template(part: TextPart, gaps: Sequence[_Gap]) -> PartTemplate:
     pieces, at = [], 0
@@ -209,13 +157,6 @@ def _template(part: TextPart, gaps: Sequence[_Gap]) -> PartTemplate:
     pieces.append(part.text[at:])
     numbers = tuple([number for _, _, number in gaps])
     return PartTemplate(tuple(pieces), numbers, part.codec, part.transfer, part.ends_line)
-
-
-def _outgrows(template: PartTemplate, part: TextPart, longest: tuple[str, str]) -> bool:
-    """Whether a line becomes too long that was not (RFC 5322 section 2.1.1)."""
-    pixel, link = longest
-    filled = template.filled([pixel] + [link] * max(template.gaps))
-    return has_long_line(filled) and not has_long_line(part.text.encode(part.codec))
 
 
 def _links_in_text(text: str) -> tuple[LinkPlace, ...]:

@@ -23,7 +23,10 @@ _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TYPE_NAMES = {bool: "boolean", str: "string", list: "array", dict: "object"}
 
-_FLAGS = ("open_tracking", "click_tracking", "transactional", "inline_css")
+_FLAGS = (
+    *("open_tracking", "click_tracking", "list_header", "list_footer"),
+    *("transactional", "inline_css"),
+)
 _CHOICES = ("ip_pool", "dkim_key")
 _CHECKS = ("check_bounces", "check_unsubscribes")  # of complaints is never skipped
 

@@ -167,7 +167,8 @@ def _recipient_and_control_rules(profile: Profile) -> Iterator[Rule]:
 
 
 def _decided_by_headers(profile: Profile) -> Iterator[MessageFlag]:
-    """The flags that control headers of a message may set (X08, X19)."""
+    """The flags that control headers of a message may set (X08, X19, U19)."""
+    yield from (MessageFlag.LIST_HEADER, MessageFlag.LIST_FOOTER)
     if profile.tracking.header_overrides:
         yield from (MessageFlag.OPEN_TRACKING, MessageFlag.CLICK_TRACKING)
     if profile.suppression.override_allowed:

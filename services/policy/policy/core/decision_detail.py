@@ -24,6 +24,8 @@ def detail_of(
         detail["tracked"] = {"opens": body.has_pixel, "links": len(body.targets)}
         if tracking.host.note:
             notes[tracking.host.note] = None
+    if draft.unframed:
+        notes[f"no header or footer of its list: {draft.unframed}"] = None
     if draft.untracked:
         notes[f"untracked: {draft.untracked}"] = None
     if draft.without_unsubscribe:

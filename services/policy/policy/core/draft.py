@@ -46,6 +46,7 @@ class Draft(NamedTuple):
     copies: tuple[Copy, ...]
     suppressed: tuple[SuppressedRecipient, ...] = ()
     untracked: str = ""  # why something that is to be tracked is not
+    unframed: str = ""  # why what its list puts around its messages is not around this one
     without_unsubscribe: str = ""  # why it does not say how to unsubscribe
 
     @classmethod

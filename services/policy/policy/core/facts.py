@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.suppression_list import Suppression
 from posthouse.tracking.host_state import HostState
+from posthouse.tracking.list_frame import ListFrame
 from posthouse.tracking.token import TokenKey
 
 
@@ -63,6 +64,7 @@ class Facts:
     suppressions: Mapping[str, tuple[Suppression, ...]]  # of recipients, as the request spells them
     # Those recipients of a message from the sandbox domain that may get it.
     confirmed: Collection[str] = ()
+    frame: ListFrame | None = None  # of the stream, where the message is to have it
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from policy.core.draft import Draft, Rejection, Step
 from policy.core.facts import Facts
+from policy.core.framed_copies import frame
 from policy.core.hidden_fields import (
     HideNamed,
     control_fields_of,
@@ -54,6 +55,7 @@ def steps_for(profile: Profile) -> Iterable[Step]:
         yield show_own_bcc  # what hides Bcc came before
     if profile.control.attributes.name:
         yield require_named_key
+    yield frame
     yield track  # what follows changes no body
     yield offer_unsubscribe  # the last one: each recipient has a copy of its own
 

@@ -17,7 +17,7 @@ from posthouse.mail.submission import RecipientKind
 from posthouse.profiles.choices import BccTracking
 from posthouse.tracking.link_rules import LinkRules, urls_in
 from posthouse.tracking.link_set import LinkSet
-from posthouse.tracking.text_part import TRANSFER_ENCODING
+from posthouse.tracking.part_rewriting import encoded_as
 from posthouse.tracking.token import CLICK_LETTERS, SHORT_LETTERS, OpenToken, sign, sign_links
 from posthouse.tracking.tracked_body import TrackedBody, Untracked, Wanted, track_body
 
@@ -120,11 +120,7 @@ def _named(to: Recipient, bcc: BccTracking, first: str) -> str:
 
 
 def _with_gaps(copy: Copy, body: TrackedBody, tracking: Tracking) -> Copy:
-    header = copy.header
-    if body.transfer_encoding:
-        header = header.replace(TRANSFER_ENCODING, body.transfer_encoding)
-        if not header.first("MIME-Version"):
-            header = header.replace("MIME-Version", "1.0")
+    header = encoded_as(copy.header, body.rewritten.transfer_encoding)
     return copy._replace(header=header, tracking=tracking)
 
 
