@@ -38,11 +38,14 @@ LABEL org.opencontainers.image.title="Posthouse" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 # A new named volume takes its owner from here.
-RUN install -d -o 10001 -g 10001 -m 700 /var/lib/posthouse
+RUN install -d -o 10001 -g 10001 -m 700 /var/lib/posthouse \
+    && install -d -o 10001 -g 10001 /run/posthouse/database /run/posthouse/broker /run/posthouse/dashboard
+COPY --chmod=755 deploy/compose/make_secrets.sh /usr/local/bin/
 ENV PATH=/opt/posthouse/bin:$PATH PYTHONUNBUFFERED=1 POSTHOUSE_LOG_FORMAT=json
 USER 10001:10001
 STOPSIGNAL SIGTERM
 EXPOSE 2525 2587 2465 2526 2581 2582 9180
+HEALTHCHECK --start-period=30s CMD ["python3", "-m", "posthouse.running.probe"]
 ENTRYPOINT ["posthouse"]
 CMD ["--help"]
 

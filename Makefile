@@ -96,10 +96,13 @@ bench: setup-dev ## Everything measured: beside its peers, and against its own l
 # Where the Python of .venv was built without optimisation, and this machine has a better one.
 SETUP_BENCH = $(MAKE) --no-print-directory setup-dev VENV=.venv-bench VENV_CHECK=bench/interpreter.py
 
-demo-compose: setup ## The demo against the containers of docker-compose.yml
-	docker compose up --build --wait
-	@$(BIN)/posthouse demo --compose --submission "$$(docker compose port ingest 2587)" \
-		--report "$$(docker compose port sink 2680)" $(ARGS)
+demo-compose: setup ## The demo against a stack of docker-compose.yml of its own, which it removes again
+	$(DEMO_STACK) up --build --detach --wait
+	@$(BIN)/posthouse demo --compose --submission "$$($(DEMO_STACK) port ingest 2587)" \
+		--report "$$($(DEMO_STACK) port sink 2680)" $(ARGS)
+	$(DEMO_STACK) down --volumes
+
+DEMO_STACK = docker compose --env-file deploy/compose/demo.env
 
 UV ?= $(firstword $(shell command -v uv) $(wildcard $(BIN)/uv) uv)
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -10,6 +10,7 @@ _COMMANDS = {
     "up": ("up", "Run the whole relay on this machine until it is stopped."),
     "init": ("setup", "Make the data folder, secret key, certificate and database."),
     "migrate": ("setup", "Bring the database to the schema of this version."),
+    "certificate": ("certificate_commands", "Make or replace the certificate in the data folder."),
     "account": ("account", "Create, list, hold and release accounts; what each hears of failures."),
     "stream": ("stream", "Lists and mailings: settings, statistics and billing of their mail."),
     "webhook": ("webhook", "Endpoints that are told of events over HTTP."),

@@ -21,7 +21,7 @@ from posthouse.running.tcp import Endpoint
 
 @click.command
 @click.option(
-    "--compose", is_flag=True, help="Use the running stack of docker-compose.yml instead."
+    "--compose", is_flag=True, help="Use the running stack of deploy/compose/demo.env instead."
 )
 @click.option(
     "--submission", default="127.0.0.1:2587", show_default=True, help="With --compose: STARTTLS."

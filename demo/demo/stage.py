@@ -117,8 +117,9 @@ def _relay(data: Path, sink: Endpoint, bounces: str) -> list[str]:
 
 
 def compose_stage(submission: Endpoint, report: Endpoint) -> DemoStage:
-    """The running stack of docker-compose.yml."""
-    return DemoStage(submission, report, ("docker", "compose", "exec", "-T", "ingest", "posthouse"))
+    """The stack that deploy/compose/demo.env describes, which is running."""
+    stack = ("docker", "compose", "--env-file", "deploy/compose/demo.env")
+    return DemoStage(submission, report, (*stack, "exec", "-T", "ingest", "posthouse"))
 
 
 @contextmanager

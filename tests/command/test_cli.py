@@ -311,6 +311,18 @@ def test_a_lost_secret_key_is_told_before_anything_is_made(
         assert not (tmp_path / "data").exists()
 
 
+def test_init_does_not_wait_for_a_password_to_become_right(
+    posthouse: Command, database: str, tmp_path: Path
+) -> None:
+    posthouse("init")
+    stranger = database.replace("posthouse@", "stranger@", 1)
+    environ = {"POSTHOUSE_DATABASE_URL": stranger, "POSTHOUSE_DATA": str(tmp_path / "data")}
+    refused = call("init", **environ)
+    assert refused.returncode == 1
+    assert 'role "stranger" does not exist' in refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_new_database_elsewhere_gets_a_new_key(empty_database: str, tmp_path: Path) -> None:
     environ = {"POSTHOUSE_DATABASE_URL": empty_database, "POSTHOUSE_DATA": str(tmp_path / "data")}
     for _ in range(2):

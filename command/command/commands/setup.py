@@ -9,8 +9,11 @@ from typing import TypeVar
 import click
 
 from command.context import data_option, friendly_errors, installation, run, settings
+from onebox.certificate_files import other_names
 from onebox.installation import Installation
+from posthouse.running.certificate import CannotUseCertificate
 from posthouse.store import StoreUnavailable
+from posthouse.store.failure import LoginRefused
 from posthouse.store.migrate import NEEDED_VERSION, Migration
 from posthouse.store.migrate import migrate as apply_migrations
 from posthouse.store.postgres import Postgres
@@ -32,6 +35,7 @@ def init() -> None:
         made = where.ensure(settings().hostname)
     for path in made:
         click.echo(f"made {path}")
+    _warn_of_other_name(where)
     run(_answered(partial(_migrate, where, keep_key=True), _WAIT_SECONDS))
     click.echo(f"the database has schema {NEEDED_VERSION}")
     if where.given_key is None:
@@ -59,6 +63,21 @@ def migrate(seconds: float) -> None:
     click.echo(f"the database has schema {NEEDED_VERSION}")
 
 
+def _warn_of_other_name(where: Installation) -> None:
+    hostname = settings().hostname
+    try:
+        others = other_names(where.certificate_file, hostname)
+    except CannotUseCertificate as error:
+        click.echo(str(error), err=True)
+        return
+    if others:
+        click.echo(
+            f"{where.certificate_file} is for {others}, and not for {hostname}: `posthouse "
+            "certificate make` makes another, `certificate take` uses one that you have",
+            err=True,
+        )
+
+
 async def _migrate(where: Installation, *, keep_key: bool = False) -> list[Migration]:
     async with where.open_database() as (url, _):
         done = await apply_migrations(url)
@@ -69,11 +88,16 @@ async def _migrate(where: Installation, *, keep_key: bool = False) -> list[Migra
 
 
 async def _answered(work: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """The result of *work*, which is tried for *seconds* while the database does not answer."""
+    """The result of *work*, which is tried for *seconds* while the database does not answer.
+
+    A wrong password does not become right.
+    """
     end = time.monotonic() + seconds
     while True:
         try:
             return await work()
+        except LoginRefused:
+            raise
         except StoreUnavailable:
             if time.monotonic() > end:
                 raise

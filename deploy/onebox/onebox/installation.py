@@ -18,6 +18,7 @@ from onebox.installation_settings import InstallationSettings
 from onebox.postgres_data import data_of
 from onebox.postgres_folder import FolderInUse, dsn
 from onebox.postgres_server import EmbeddedPostgres
+from onebox.written_file import write_file
 from posthouse.mail.secret import KEY_OCTETS
 from posthouse.store.migrate import NEEDED_VERSION, migrate
 from posthouse.store.postgres import Postgres
@@ -135,14 +136,16 @@ class Installation:
                     f"{self.secret_key_file} is missing, and the database in {self.folder} was "
                     "set up with it: put your copy back"
                 )
-            _write(self.secret_key_file, base64.b64encode(secrets.token_bytes(KEY_OCTETS)) + b"\n")
+            write_file(
+                self.secret_key_file, base64.b64encode(secrets.token_bytes(KEY_OCTETS)) + b"\n"
+            )
             yield self.secret_key_file
         if not (self.certificate_file.exists() and self.certificate_key_file.exists()):
             from onebox.self_signed import self_signed  # noqa: PLC0415 -- X.509: once in a folder
 
             certificate, key = self_signed(hostname, datetime.now(UTC))
-            _write(self.certificate_key_file, key)
-            _write(self.certificate_file, certificate, mode=0o644)
+            write_file(self.certificate_key_file, key)
+            write_file(self.certificate_file, certificate, mode=0o644)
             yield self.certificate_file
             yield self.certificate_key_file
 
@@ -247,15 +250,3 @@ async def _guests_have_left(lock: int) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         await asyncio.sleep(_POLL_SECONDS)
-
-
-def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write *path* so that it is complete or missing, and never readable for other users."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

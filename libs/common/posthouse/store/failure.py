@@ -19,6 +19,10 @@ class TooManyConnections(StoreUnavailable):
     """The server has no connection left; nothing was changed."""
 
 
+class LoginRefused(StoreUnavailable):
+    """The server does not know us by this user and password; nothing was changed."""
+
+
 class StoreRefused(Exception):
     """The store will never take this data."""
 
@@ -30,6 +34,8 @@ def store_failures() -> Iterator[None]:
         yield
     except asyncpg.TooManyConnectionsError as error:
         raise TooManyConnections(str(error)) from error
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise LoginRefused(str(error)) from error
     except asyncpg.DiskFullError as error:
         raise StoreFull(_said(error)) from error
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
