@@ -33,7 +33,7 @@ DEVELOPMENT := $(VENV)/.development-$(call digest,requirements-dev.lock)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo up check format test verify integrations fuzz fuzz-sessions api chaos soak bench demo-compose lock clean
+.PHONY: help setup setup-dev demo up check format test verify integrations fuzz fuzz-sessions api chaos soak bench demo-compose manifests lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -103,6 +103,9 @@ demo-compose: setup ## The demo against a stack of docker-compose.yml of its own
 	$(DEMO_STACK) down --volumes
 
 DEMO_STACK = docker compose --env-file deploy/compose/demo.env
+
+manifests: setup-dev ## Write deploy/kubernetes/base from the Helm chart
+	PYTHONPATH=tests $(BIN)/python -m charting.kustomize
 
 UV ?= $(firstword $(shell command -v uv) $(wildcard $(BIN)/uv) uv)
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
