@@ -40,6 +40,7 @@ PACKAGES = (
 # Who shows what the common library counts; the longest prefix of the module's name decides.
 SHOWN_BY = {
     "posthouse.running": "all",
+    "posthouse.inspection": "dispatcher",
     "posthouse.broker": "all, with RabbitMQ",
     "posthouse.store.housekeeping": "all",
     "posthouse.store.connections": "all",

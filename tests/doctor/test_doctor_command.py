@@ -187,6 +187,15 @@ def test_faults_of_the_database_are_found(checkup: Checkup) -> None:
     assert [] == checkup()
 
 
+def test_a_new_timeline_waits_for_the_word_of_the_operator(checkup: Checkup) -> None:
+    checkup.sql("UPDATE witness SET timeline = 99")
+    assert [("restored", "timeline")] == checkup()
+    assert "counts as known from now on" in checkup.run("--accept-timeline").stderr
+    assert [] == checkup()
+    lines = json.loads(call("audit", "--json", **checkup.environ).stdout)
+    assert 1 == [line["action"] for line in lines].count("timeline accept")
+
+
 def test_where_there_is_no_installation_it_says_so(tmp_path: Path) -> None:
     done = call("doctor", "--local", POSTHOUSE_DATA=str(tmp_path))
     assert (1, "") == (done.returncode, done.stdout)

@@ -220,6 +220,12 @@ WRONG = [
         "mail of a backup", schema(waiting_since_restore=3), CheckName.RESTORED, "3 messages wait"
     ),
     broken(
+        "a point in time",
+        schema(known_timeline=1, timeline=2),
+        CheckName.RESTORED,
+        "timeline 2, and was on 1",
+    ),
+    broken(
         "no broker",
         replace(HEALTHY, brokers=(BrokerFacts("mq:5672", trouble="refused"),)),
         CheckName.BROKER,
@@ -345,6 +351,9 @@ def test_what_is_no_fault_is_told_as_what_it_is(
         place(files=(replace(KEY_FILE, mode=0o640),)),
         hosts(sends_by_smarthost=True, addresses=NoSuchName(), egress=()),
         returned(mx=NoRecords()),  # its own address counts (RFC 5321 section 5.1)
+        schema(known_timeline=2, timeline=2),
+        schema(known_timeline=2, timeline=None),  # a standby
+        schema(known_timeline=None, timeline=2),
         InstallationFacts(NAME),
     ],
 )

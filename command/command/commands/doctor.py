@@ -9,27 +9,36 @@ from typing import Any
 
 import click
 
-from command.context import data_option, json_option, print_json, run
+from command.context import actor, data_option, json_option, print_json, run, with_store
 from posthouse.doctor.check_result import CheckResult, worst
 from posthouse.doctor.outward_judges import judge_settings
 from posthouse.domains.findings import FindingState
 from posthouse.running.settings import SettingsError
+from posthouse.store.examinations import ExaminationStore
 
 _STATUS = {FindingState.WRONG: 1, FindingState.UNKNOWN: 3}
 
 
 @click.command
 @click.option("--local", is_flag=True, help="Ask neither DNS nor any server of the world.")
+@click.option(
+    "--accept-timeline",
+    is_flag=True,
+    help="First, take the timeline that PostgreSQL is on as known: see the check `restored`.",
+)
 @click.option("--all", "show_all", is_flag=True, help="Show what is right, too.")
 @json_option
 @data_option
-def doctor(*, local: bool, show_all: bool, as_json: bool) -> None:
+def doctor(*, local: bool, accept_timeline: bool, show_all: bool, as_json: bool) -> None:
     """Check the whole installation: what is wrong, why it matters, and what mends it.
 
-    It looks at what the environment of this command names, and changes nothing. Exit status: 0
+    It looks at what the environment of this command names, and changes nothing (but for
+    --accept-timeline). Exit status: 0
     nothing is wrong, 1 something is wrong, 3 something could not be looked at and nothing else is
     wrong.
     """
+    if accept_timeline and with_store(lambda db: ExaminationStore(db).accept_timeline(actor())):
+        click.echo("the timeline that PostgreSQL is on counts as known from now on", err=True)
     results = run(_examine(asks_world=not local))
     if as_json:
         print_json([_as_json(one) for one in results])
@@ -40,7 +49,7 @@ def doctor(*, local: bool, show_all: bool, as_json: bool) -> None:
 
 
 async def _examine(*, asks_world: bool) -> Sequence[CheckResult]:
-    from command.installation_plan import opened_plan  # noqa: PLC0415 -- brings every service
+    from onebox.installation_plan import opened_plan  # noqa: PLC0415 -- brings every service
     from posthouse.doctor.examination import examine  # noqa: PLC0415
     from posthouse.inspection.inspection import gather_facts  # noqa: PLC0415
 

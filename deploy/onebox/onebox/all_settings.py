@@ -73,7 +73,7 @@ class UpSettings:
     """The settings of each part."""
 
     installation: Installation
-    workers: int
+    own: OneboxSettings
     broker_url: BrokerUrls | None  # None: the broker is in this process
     ingest: IngestSettings
     policy: PolicySettings
@@ -82,6 +82,11 @@ class UpSettings:
     tracking: TrackingSettings
     webhooks: WebhooksSettings
     console: ConsoleSettings
+
+    @property
+    def workers(self) -> int:
+        """Processes that do the work."""
+        return self.own.workers
 
 
 def configure_logs(settings: UpSettings) -> None:
@@ -115,7 +120,7 @@ def read_settings(environ: Mapping[str, str]) -> UpSettings:
     given = _completed(installation, environ)
     found = UpSettings(
         installation,
-        own.workers,
+        own,
         read(OtherBroker, environ).broker_url,
         read(IngestSettings, given),
         read(PolicySettings, given),

@@ -16,16 +16,18 @@ from pydantic import SecretStr
 
 from bounces.wiring import build as build_bounces
 from console.wiring import build as build_console
-from dispatcher.wiring import build as build_dispatcher
+from dispatcher.wiring import build_sending
 from ingest.listening_sockets import Sockets, join
 from ingest.wiring import build as build_ingest
 from onebox.all_settings import UpSettings, configure_logs, read_settings
 from onebox.channel import Channel, PeerGone
+from onebox.installation_plan import installation_plan, with_services
 from onebox.postgres_data import data_of
 from onebox.worker_process import BREAK_OFF, ParentLink, spawned
 from policy.wiring import build as build_policy
 from posthouse.broker import Broker
 from posthouse.broker.embedded import EmbeddedBroker
+from posthouse.inspection.installation_watch import InstallationWatch
 from posthouse.running.health import Health
 from posthouse.running.http_server import CannotListen
 from posthouse.running.program import (
@@ -39,6 +41,7 @@ from posthouse.running.program import (
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError
 from posthouse.running.tcp import Endpoint
+from posthouse.store.examinations import ExaminationStore
 from tracking.wiring import build as build_tracking
 from webhooks.wiring import build as build_webhooks
 
@@ -61,8 +64,8 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sockets) -> int:
             built = [
                 build_ingest(settings.ingest, resources, sockets),
                 build_policy(settings.policy, resources),
-                build_dispatcher(settings.dispatcher, resources),
-                *(await _only_once(settings, resources) if link.number == 1 else ()),
+                build_sending(settings.dispatcher, resources),
+                *(await _only_once(settings, resources, url) if link.number == 1 else ()),
             ]
             services: dict[str, Service] = {"broker": broker}
             services |= {n: s for b in built for n, s in b.by_name.items()}
@@ -85,7 +88,13 @@ def _broker(settings: UpSettings) -> Broker:
     return rabbitmq(urls) if urls else EmbeddedBroker()
 
 
-async def _only_once(settings: UpSettings, resources: Resources) -> Sequence[Services]:
+def _doctor(settings: UpSettings, resources: Resources, url: str) -> Service:
+    plan = installation_plan(settings.own, settings.installation, os.environ, url)
+    store = ExaminationStore(resources.database)
+    return InstallationWatch(store, "up", with_services(plan, settings))
+
+
+async def _only_once(settings: UpSettings, resources: Resources, url: str) -> Sequence[Services]:
     """What runs in one worker, for all of them."""
     called = name_on_record("up", settings.policy, resources)
     await called.say()
@@ -95,7 +104,7 @@ async def _only_once(settings: UpSettings, resources: Resources) -> Sequence[Ser
         # Where nobody takes the events, mail is taken all the same.
         Services(build_webhooks(settings.webhooks, resources).by_name, {}),
         build_console(settings.console, resources),
-        Services({"relay-name": called}, {}),
+        Services({"relay-name": called, "doctor": _doctor(settings, resources, url)}, {}),
     )
 
 

@@ -9,6 +9,7 @@ from console.account_routes import AccountRoutes
 from console.api import api
 from console.call import ConsoleRoute
 from console.console_door import ConsoleDoor
+from console.doctor_routes import DoctorRoutes
 from console.event_routes import EventRoutes
 from console.key_callers import KeyCallers
 from console.key_limits import KeyLimits
@@ -28,6 +29,7 @@ from posthouse.running.http_server import HttpServer
 from posthouse.running.program import Resources, Services
 from posthouse.store.accounts import AccountStore
 from posthouse.store.event_pages import EventPages
+from posthouse.store.examinations import ExaminationStore
 from posthouse.store.message_reports import MessageReports
 from posthouse.store.message_search import MessageSearch
 from posthouse.store.postgres import Postgres
@@ -76,6 +78,7 @@ def routes(settings: ConsoleSettings, resources: Resources) -> Iterator[ConsoleR
     yield from QueueRoutes(WaitingMail(database), search).routes()
     yield from EventRoutes(EventPages(database)).routes()
     yield from _webhooks(settings, database)
+    yield from DoctorRoutes(ExaminationStore(database)).routes()
     yield from AccountRoutes(
         database, settings.console_smtp_ports, settings.console_smtp_host
     ).routes()

@@ -7,14 +7,18 @@ from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.isolation import ProcessIsolation
 from dispatcher.kept_connections import ReusePolicy
+from dispatcher.route_facts import route_facts
 from dispatcher.router import MxResolver, Router
 from dispatcher.service import Dispatcher
 from dispatcher.settings import DispatcherSettings
 from dispatcher.sites import Sites
 from posthouse.broker import Topic
+from posthouse.inspection.inspection import InspectionPlan
+from posthouse.inspection.installation_watch import InstallationWatch
 from posthouse.running.program import Resources, Services, broker_check
 from posthouse.store.clock import ClockWatch
 from posthouse.store.deliveries import DeliveryStore
+from posthouse.store.examinations import ExaminationStore
 
 
 def delivery_attempts(settings: DispatcherSettings, sites: Sites | None = None) -> DeliveryAttempts:
@@ -34,6 +38,25 @@ def delivery_attempts(settings: DispatcherSettings, sites: Sites | None = None) 
 
 
 def build(settings: DispatcherSettings, resources: Resources) -> Services:
+    """A program of its own, which looks at the installation from where mail leaves."""
+    sending = build_sending(settings, resources)
+    return Services({**sending.by_name, "doctor": _watch(settings, resources)}, sending.checks)
+
+
+def _watch(settings: DispatcherSettings, resources: Resources) -> InstallationWatch:
+    plan = InspectionPlan(
+        hostname=settings.hostname,
+        database_url=settings.database_url.get_secret_value(),
+        broker_urls=tuple(url.get_secret_value() for url in settings.broker_url),
+        routes=route_facts(settings.routes),
+        nameservers=settings.nameservers,
+        blocklists=settings.blocklists,
+        probe_domains=settings.probe_domains,
+    )
+    return InstallationWatch(ExaminationStore(resources.database), "dispatcher", plan)
+
+
+def build_sending(settings: DispatcherSettings, resources: Resources) -> Services:
     """The dispatcher, what wakes it, and the watch over the clock of the database."""
     sites = Sites(settings.site_limit)
     dispatcher = Dispatcher(

@@ -40,6 +40,8 @@ class SchemaFacts:
     changed: tuple[str, ...] = ()  # migrations whose files are not those that were applied
     restored: bool = False  # a copy whose open mail has not been quarantined
     waiting_since_restore: int = 0  # messages that a restore quarantined
+    known_timeline: int | None = None  # that the operator, or the relay, has seen before
+    timeline: int | None = None  # that the server is on; None: it does not say
     key_matches: bool = True  # the secret key is the one that it was set up with
 
 
@@ -58,6 +60,7 @@ def judge_schema(facts: SchemaFacts) -> Iterator[CheckResult]:
     """All about what is in it."""
     yield _schema(facts)
     yield _restored(facts)
+    yield _timeline(facts)
     if facts.key_matches:
         yield right(CheckName.SECRET_KEY, "database", "the key that it was set up with")
     else:
@@ -178,3 +181,18 @@ def _restored(facts: SchemaFacts) -> CheckResult:
         mend = "posthouse queue quarantined; then release or cancel them with --reason restored"
         return wrong(CheckName.RESTORED, "backup", seen, mend)
     return right(CheckName.RESTORED, "backup", "nothing waits for a decision")
+
+
+def _timeline(facts: SchemaFacts) -> CheckResult:
+    known, found = facts.known_timeline, facts.timeline
+    if found is None or known in {None, found}:
+        return right(CheckName.RESTORED, "timeline", "the server goes on where it was")
+    seen = (
+        f"the server is on timeline {found}, and was on {known}: it was recovered to a point "
+        "in time, or a standby took over"
+    )
+    mend = (
+        "after a recovery: posthouse queue quarantine --reason restored; after a standby with all "
+        "commits took over nothing; then posthouse doctor --accept-timeline"
+    )
+    return wrong(CheckName.RESTORED, "timeline", seen, mend)

@@ -92,6 +92,7 @@ async def _schema(connection: Any, secret_key: bytes | None) -> SchemaFacts:
         if one.version in applied and applied[one.version] != one.digest
     )
     known = await connection.fetchrow(QUERIES["read_secret_check"])
+    timeline = await connection.fetchrow(QUERIES["compare_timeline"])
     matches = True
     if known is not None and secret_key is not None:
         matches = hmac.compare_digest(known["value"], derive(secret_key, Purpose.CHECK))
@@ -100,6 +101,8 @@ async def _schema(connection: Any, secret_key: bytes | None) -> SchemaFacts:
         NEEDED_VERSION,
         changed,
         restored=bool(await connection.fetchval(QUERIES["was_restored"])),
+        known_timeline=timeline["known"],
+        timeline=timeline["seen"],
         waiting_since_restore=await connection.fetchval(QUERIES["count_quarantined"], REASON),
         key_matches=matches,
     )

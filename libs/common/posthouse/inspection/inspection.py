@@ -10,11 +10,11 @@ from posthouse.dns.resolver import DnsClient, UntilDeadline
 from posthouse.doctor.examination import InstallationFacts
 from posthouse.doctor.host_judges import HostFacts
 from posthouse.doctor.outward_judges import PortFacts, RouteFacts
-from posthouse.doctor.place_judges import PlaceFacts
+from posthouse.doctor.place_judges import BrokerFacts, PlaceFacts
 from posthouse.domains.setup_records import RelayHosts
 from posthouse.inspection.database_facts import DatabaseInspection, inspect_database
 from posthouse.inspection.host_facts import HostInspection
-from posthouse.inspection.network_facts import broker_facts, greetings, port_25_facts
+from posthouse.inspection.network_facts import greetings, port_25_facts
 from posthouse.inspection.place_facts import certificate_facts, file_facts, place_facts
 from posthouse.running.tcp import Endpoint
 from posthouse.store.failure import StoreUnavailable
@@ -64,7 +64,7 @@ async def gather_facts(plan: InspectionPlan) -> InstallationFacts:
     database, trouble = await _database(plan)
     names = database.names if database else None
     brokers, place, (hosts, port) = await asyncio.gather(
-        asyncio.gather(*map(broker_facts, plan.broker_urls)),
+        _brokers(plan.broker_urls),
         asyncio.to_thread(_place, plan, names.submission if names else plan.hostname),
         _world(plan, names),
     )
@@ -79,7 +79,7 @@ async def gather_facts(plan: InspectionPlan) -> InstallationFacts:
         database_trouble=trouble,
         schema=database.schema if database else None,
         programs=frozenset(name.program for name in names.names) if names else None,
-        brokers=tuple(brokers),
+        brokers=brokers,
         hosts=hosts,
         port_25=port,
     )
@@ -92,6 +92,14 @@ async def _database(plan: InspectionPlan) -> tuple[DatabaseInspection | None, st
         return await inspect_database(plan.database_url, plan.secret_key), ""
     except StoreUnavailable as error:
         return None, str(error)
+
+
+async def _brokers(urls: Sequence[str]) -> tuple[BrokerFacts, ...]:
+    if not urls:
+        return ()
+    from posthouse.inspection.rabbitmq_facts import broker_facts  # noqa: PLC0415 -- as in `program`
+
+    return tuple(await asyncio.gather(*map(broker_facts, urls)))
 
 
 def _place(plan: InspectionPlan, hostname: str) -> PlaceFacts:

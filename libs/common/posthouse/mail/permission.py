@@ -15,3 +15,5 @@ class Permission(StrEnum):
     MANAGE_WEBHOOKS = "manage_webhooks"
     MANAGE_SUPPRESSIONS = "manage_suppressions"
     MANAGE_QUEUE = "manage_queue"  # acts on mail that waits
+    # As a key of the operator: it is about the whole relay, and not about accounts.
+    READ_INSTALLATION = "read_installation"

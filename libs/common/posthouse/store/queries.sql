@@ -1579,6 +1579,25 @@ FROM (
 -- name: inspect_schema
 SELECT version, digest FROM schema_migrations;
 
+-- name: compare_timeline
+SELECT timeline AS known, this_timeline() AS seen FROM witness;
+
+-- name: accept_timeline
+UPDATE witness SET timeline = this_timeline()
+WHERE timeline IS DISTINCT FROM this_timeline() AND this_timeline() IS NOT NULL
+RETURNING timeline;
+
+-- name: record_examination
+WITH forgotten AS (
+    DELETE FROM examinations
+    WHERE examined_at < now() - $4::interval AND (program, host) <> ($1, $2)
+)
+INSERT INTO examinations (program, host, results) VALUES ($1, $2, $3)
+ON CONFLICT (program, host) DO UPDATE SET examined_at = now(), results = excluded.results;
+
+-- name: list_examinations
+SELECT program, host, examined_at, results FROM examinations ORDER BY program, host;
+
 -- name: count_quarantined
 -- Messages that were quarantined for the reason $1.
 SELECT (SELECT count(*) FROM quarantined_submissions WHERE reason = $1)
@@ -2760,7 +2779,8 @@ SELECT begin_incarnation();
 SELECT database = this_database() AS same, folder FROM witness FOR UPDATE;
 
 -- name: stamp_database_identity
-UPDATE witness SET database = this_database(), folder = COALESCE($1, folder);
+UPDATE witness SET database = this_database(), folder = COALESCE($1, folder),
+                   timeline = COALESCE(this_timeline(), timeline);
 
 -- name: was_restored
 SELECT database <> this_database() AS restored FROM witness;

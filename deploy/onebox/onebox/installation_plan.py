@@ -1,21 +1,49 @@
-"""What `posthouse doctor` looks at: all that the environment of the command names."""
+"""What the doctor looks at: all that the settings of the whole relay name."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
-from dispatcher.core.static_routes import StaticRoutes
+from dispatcher.route_facts import route_facts
 from onebox.all_settings import UpSettings, known_names, read_settings
 from onebox.installation import Installation, NoInstallation
 from onebox.installation_settings import InstallationSettings
 from onebox.postgres_binaries import PostgresError
 from onebox.postgres_data import data_of
 from onebox.postgres_folder import dsn
-from posthouse.doctor.outward_judges import RouteFacts
 from posthouse.inspection.inspection import InspectionPlan, SecretPath
 from posthouse.running.settings import PREFIX, SettingsError, load
 from posthouse.store import StoreUnavailable
+
+
+def installation_plan(
+    own: InstallationSettings, where: Installation, environ: Mapping[str, str], url: str
+) -> InspectionPlan:
+    """What can be looked at even where the settings of services cannot be used."""
+    return InspectionPlan(
+        hostname=own.hostname,
+        database_url=url,
+        secret_key=_secret_key(where),
+        secrets=tuple(_secrets(where, environ)),
+        disks=tuple(path for path in (where.folder,) if path.exists()),
+        nameservers=own.nameservers,
+        blocklists=own.blocklists,
+        probe_domains=own.probe_domains,
+        spf_include=own.spf_include,
+    )
+
+
+def with_services(plan: InspectionPlan, told: UpSettings) -> InspectionPlan:
+    """The same with what the settings of the services name."""
+    return replace(
+        plan,
+        hostname=told.dispatcher.hostname,
+        broker_urls=tuple(one.get_secret_value() for one in told.broker_url or ()),
+        routes=route_facts(told.dispatcher.routes),
+        certificates=tuple(dict.fromkeys(_certificates(told))),
+    )
 
 
 @asynccontextmanager
@@ -29,38 +57,20 @@ async def opened_plan(
     """
     own = load(InstallationSettings, environ, also_known=known_names)
     where = Installation.from_settings(own, data)
-    told, mistakes = _read({**environ, f"{PREFIX}DATA": str(where.folder)})
     if where.database_url is None and not data_of(where.postgres_folder).exists():
         raise NoInstallation(f"there is no Posthouse in {where.folder.absolute()}")
     async with AsyncExitStack() as stack:
         url = await _database_url(where, stack)
-        urls = told.broker_url if told else None
-        yield InspectionPlan(
-            hostname=own.hostname,
-            mistakes=mistakes,
-            database_url=url,
-            secret_key=_secret_key(where),
-            broker_urls=tuple(one.get_secret_value() for one in urls or ()),
-            routes=tuple(_routes(told.dispatcher.routes)) if told else None,
-            secrets=tuple(_secrets(where, environ)),
-            certificates=tuple(dict.fromkeys(_certificates(told, where))) if told else (),
-            disks=tuple(path for path in (where.folder,) if path.exists()),
-            asks_world=asks_world,
-            nameservers=own.nameservers,
-            blocklists=own.blocklists,
-            probe_domains=own.probe_domains,
-            spf_include=own.spf_include,
-        )
+        plan = replace(installation_plan(own, where, environ, url), asks_world=asks_world)
+        try:
+            told = read_settings({**environ, f"{PREFIX}DATA": str(where.folder)})
+        except SettingsError as error:
+            yield replace(plan, mistakes=tuple(error.mistakes))
+        else:
+            yield replace(with_services(plan, told), mistakes=())
 
 
-def _read(environ: Mapping[str, str]) -> tuple[UpSettings | None, tuple[str, ...]]:
-    try:
-        return read_settings(environ), ()
-    except SettingsError as error:
-        return None, tuple(error.mistakes)
-
-
-async def _database_url(where: Installation, stack: AsyncExitStack) -> str | None:
+async def _database_url(where: Installation, stack: AsyncExitStack) -> str:
     """Of the database, started if need be, whether it can be or not."""
     if where.database_url is not None:
         return where.database_url
@@ -78,13 +88,6 @@ def _secret_key(where: Installation) -> bytes | None:
         return None  # its file is looked at, too
 
 
-def _routes(routes: StaticRoutes) -> Iterator[RouteFacts]:
-    if routes.smarthost is not None:
-        yield RouteFacts(routes.smarthost.name, routes.smarthost.port)
-    for domain, hop in routes.by_domain.items():
-        yield RouteFacts(hop.name, hop.port, domain)
-
-
 def _secrets(where: Installation, environ: Mapping[str, str]) -> Iterator[SecretPath]:
     """Every file with a secret in it that a setting names, and the folder."""
     if where.folder.exists():
@@ -98,7 +101,7 @@ def _secrets(where: Installation, environ: Mapping[str, str]) -> Iterator[Secret
         yield SecretPath(where.certificate_key_file)
 
 
-def _certificates(told: UpSettings, where: Installation) -> Iterator[tuple[Path, Path]]:
+def _certificates(told: UpSettings) -> Iterator[tuple[Path, Path]]:
     """Those that settings name; the one in the folder only where it is."""
     chains, keys = told.ingest.ingest_tls_certificate, told.ingest.ingest_tls_key
     pairs = list(zip_longest(chains, keys or chains))
@@ -106,5 +109,5 @@ def _certificates(told: UpSettings, where: Installation) -> Iterator[tuple[Path,
     if own is not None:
         pairs.append((own, told.bounces.bounces_tls_key or own))
     for chain, key in pairs:
-        if chain != where.certificate_file or chain.exists():
+        if chain != told.installation.certificate_file or chain.exists():
             yield chain, key
