@@ -12,6 +12,8 @@ from charting.rendering import ROOT, Document, render
 
 BASE = ROOT / "deploy/kubernetes/base/posthouse.yaml"
 _HEAD = "# Made from deploy/helm/posthouse by `make manifests`; a test compares them.\n"
+# Writes the same value twice rather than a reference to it.
+_Plain = type("_Plain", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
 _OF_HELM = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 
 
@@ -24,14 +26,6 @@ def base() -> str:
         width=110,
     )
     return _HEAD + text
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes the same value twice rather than a reference to it."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        del data
-        return True
 
 
 def _without_helm(document: Document) -> Document:
