@@ -6,37 +6,19 @@ When one of these tests fails, write the tables again and read what changed:
 """
 
 import os
-import pkgutil
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from prometheus_client import Counter, Info
-from prometheus_client.metrics import MetricWrapperBase
 
 from command.commands.config import reference
+from monitoring.known_metrics import metrics
 from posthouse.answers.rule_table import BY_CLASS, WORD_RULES
 from posthouse.doctor.check_result import WHY, CheckName
-from posthouse.running.loop_histogram import LoopHistogram
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
-PACKAGES = (
-    "posthouse",
-    "ingest",
-    "policy",
-    "dispatcher",
-    "bounces",
-    "tracking",
-    "webhooks",
-    "console",
-    "onebox",
-)
-
 # Who shows what the common library counts; the longest prefix of the module's name decides.
 SHOWN_BY = {
     "posthouse.running": "all",
@@ -56,44 +38,6 @@ def settings_table() -> str:
     return CliRunner().invoke(reference, catch_exceptions=False).output
 
 
-def modules() -> Iterator[str]:
-    """Every module of the library and the services, programs' entry points left out."""
-    for package in PACKAGES:
-        path = import_module(package).__path__
-        for found in pkgutil.walk_packages(path, f"{package}."):
-            if not found.name.endswith(".__main__"):
-                yield found.name
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A metric as it is scraped."""
-
-    kind: str | None
-    labels: tuple[str, ...]
-    meaning: str
-    by: str  # the programs that show it
-
-
-def metrics() -> dict[str, Shown]:
-    """Every metric by the name it is scraped under."""
-    return {
-        name: shown
-        for module in modules()
-        for value in vars(import_module(module)).values()
-        for name, shown in _shown(value, shown_by(module))
-    }
-
-
-def _shown(value: object, by: str) -> Iterator[tuple[str, Shown]]:
-    if isinstance(value, LoopHistogram):
-        yield value.name, Shown("histogram", value.label_names, value.documentation, by)
-    elif isinstance(value, MetricWrapperBase):
-        suffix = {Counter: "_total", Info: "_info"}.get(type(value), "")
-        labels = tuple(value._labelnames)
-        yield f"{value._name}{suffix}", Shown(value._type, labels, value._documentation, by)
-
-
 def shown_by(module: str) -> str:
     service = module.partition(".")[0]
     known = [who for prefix, who in SHOWN_BY.items() if module.startswith(prefix)]
@@ -102,7 +46,7 @@ def shown_by(module: str) -> str:
 
 def metrics_table() -> str:
     rows = [
-        f"| `{name}` | {shown.kind} | {', '.join(shown.labels)} | {shown.by} "
+        f"| `{name}` | {shown.kind} | {', '.join(shown.labels)} | {shown_by(shown.module)} "
         f"| {shown.meaning.rstrip('.')} |"
         for name, shown in sorted(metrics().items())
     ]

@@ -1,0 +1,92 @@
+"""Rules and alerts: valid, tested by promtool, explained, and of metrics that there are."""
+
+import re
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from monitoring.known_metrics import series_names
+from monitoring.promtool import need_prometheus
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy/prometheus"
+RUNBOOKS = ROOT / "docs/runbooks"
+TESTS = sorted((RULES / "tests").glob("*.yml"))
+SECTIONS = ["Symptom", "First look", "Cause", "Mend", "How to be sure"]
+
+ALERTS = (RULES / "alerts.yml").read_text().split("      - alert: ")[1:]
+NAMES = sorted({alert.split("\n", 1)[0] for alert in ALERTS})
+# What the expressions take from others.
+FOREIGN = {"up"}
+
+
+def promtool(*arguments: str | Path) -> None:
+    done = subprocess.run(
+        ["promtool", *arguments], cwd=RULES, capture_output=True, text=True, check=False
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+
+
+def test_promtool_understands_configuration_and_rules() -> None:
+    need_prometheus()
+    promtool("check", "config", "prometheus.yml")  # and its rules
+    promtool("check", "rules", "--lint-fatal", "recording.yml", "alerts.yml")
+
+
+@pytest.mark.parametrize("page", TESTS, ids=lambda page: page.stem)
+def test_alerts_fire_when_they_should_and_not_otherwise(page: Path) -> None:
+    need_prometheus()
+    promtool("test", "rules", page)
+
+
+def test_every_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    fires: dict[str, set[bool]] = defaultdict(set)
+    for case in (case for page in TESTS for case in page.read_text().split("  - name: ")[1:]):
+        found = re.search(r'ALERTS\{alertname="(\w+)"', case)
+        assert found is not None, case
+        fires[found[1]].add("exp_samples: []" not in case)
+    assert {name: {True, False} for name in NAMES} == dict(fires)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.split("\n", 1)[0])
+def test_an_alert_says_how_bad_it_is_and_what_to_do(alert: str) -> None:
+    name = alert.split("\n", 1)[0]
+    assert re.search(r"^        for: \d+[mh]$", alert, re.MULTILINE)
+    assert re.search(r"severity: (critical|warning)\}", alert)
+    assert re.search(r"summary: >-\n\s+\S+", alert)
+    assert f"runbook_url: docs/runbooks/{name}.md\n" in alert
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_alert_has_a_runbook(name: str) -> None:
+    title, *sections = (RUNBOOKS / f"{name}.md").read_text().split("\n## ")
+    assert f"# {name}\n" == title
+    assert SECTIONS == [section.split("\n", 1)[0] for section in sections]
+    assert all(section.split("\n", 1)[1].strip() for section in sections)
+
+
+def test_no_runbook_is_left_of_an_alert_that_is_gone() -> None:
+    assert NAMES == sorted(page.stem for page in RUNBOOKS.glob("*.md"))
+
+
+@pytest.mark.parametrize(
+    "page", ["recording.yml", "alerts.yml", *(f"tests/{page.name}" for page in TESTS)]
+)
+def test_rules_ask_for_metrics_that_there_are(page: str) -> None:
+    """Each recorded name, too, is recorded."""
+    recorded = set(re.findall(r"record: (\S+)", (RULES / "recording.yml").read_text()))
+    asked = set(re.findall(r"\bposthouse[_:][a-z0-9_:]+", (RULES / page).read_text()))
+    assert asked
+    assert set() == asked - recorded - series_names()
+
+
+def test_recorded_rules_are_used() -> None:
+    recorded = set(re.findall(r"record: (\S+)", (RULES / "recording.yml").read_text()))
+    text = "".join(page.read_text() for page in (RULES / "alerts.yml", *dashboards()))
+    assert set() == {name for name in recorded if name not in text}
+
+
+def dashboards() -> list[Path]:
+    return sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
