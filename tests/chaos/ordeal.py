@@ -89,9 +89,9 @@ async def ordeal(case: Case, relay: Relay, strikes: int, seed: int, running: Run
 async def told_ordeal(
     case: Case, relay: Relay, strikes: int, seed: int, running: Running
 ) -> Result:
-    """An ordeal, while an endpoint that fails at random is told of all events."""
+    """An ordeal, while an endpoint that fails now and then is told of all events."""
     assert isinstance(relay, Onebox)
-    async with failing_endpoint(relay.database_url, seed) as endpoint:
+    async with failing_endpoint(relay.database_url) as endpoint:
         await relay.tell(endpoint)
         result = await ordeal(case, relay, strikes, seed, running)
         told = await endpoint.all_told(60 + running.messages / 100)

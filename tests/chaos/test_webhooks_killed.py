@@ -28,7 +28,7 @@ async def test_webhooks_killed(database: str, tmp_path: Path) -> None:
     }
     program = Program((POSTHOUSE, "webhooks"), env, tmp_path / "webhooks.log", health)
     async with open_stores(database) as stores, webhook_sink() as sink:
-        endpoint = FailingEndpoint(sink, database, seed=1)
+        endpoint = FailingEndpoint(sink, database)
         await endpoint.become_known(ACCOUNT, key)
         hooked = Webhooked(stores, sink)
         try:

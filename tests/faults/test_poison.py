@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest_asyncio
 
 from chaos.flow import flowing
@@ -42,15 +43,20 @@ class Deadly(Split):
     async def supervise(self) -> None:
         """Start ended programs again, and make time go faster for mail that none works on."""
         tables = {"policy": "due_submissions", "dispatcher 1": "due_deliveries"}
-        while True:
-            await asyncio.sleep(0.1)
-            for name, table in tables.items():
-                program = self.programs[name]
-                if program.has_ended:
-                    self.deaths[name] += 1
-                    await command(self.database_url, LEASES_END.format(table))
-                    program.launch()
-            await command(self.database_url, POSTPONED, PUT_OFF)
+        database = await asyncpg.connect(self.database_url)
+        try:
+            while True:
+                await asyncio.sleep(0.2)
+                for name, table in tables.items():
+                    program = self.programs[name]
+                    if program.has_ended:
+                        self.deaths[name] += 1
+                        await database.execute(LEASES_END.format(table))
+                        program.launch()
+                await database.execute(POSTPONED)
+                await database.execute(PUT_OFF)
+        finally:
+            await database.close()
 
 
 @pytest_asyncio.fixture

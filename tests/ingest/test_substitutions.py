@@ -48,7 +48,8 @@ def test_the_longest_tags_are_found_first_and_nothing_else_is_changed(
             return rest
         return values[tags[0]].join(slowly(part, tags[1:]) for part in rest.split(tags[0]))
 
-    assert slowly(text, sorted(values, key=len, reverse=True)) == filled(text, values)
+    longest_first = sorted(values, key=lambda tag: (-len(tag), tag))
+    assert slowly(text, longest_first) == filled(text, values)
 
 
 def test_texts_of_many_recipients_are_filled_alike_whatever_came_before() -> None:

@@ -25,6 +25,7 @@ _FAST = {
     "max_connections": "200",
     "max_wal_size": "256MB",
     "min_wal_size": "32MB",
+    "file_copy_method": "clone",  # a database in a tenth of the time
 }
 
 
