@@ -33,7 +33,7 @@ DEVELOPMENT := $(VENV)/.development-$(call digest,requirements-dev.lock)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo up check format test verify integrations fuzz fuzz-sessions api chaos soak bench demo-compose manifests lock clean
+.PHONY: help setup setup-dev demo up check format test verify integrations fuzz fuzz-sessions api chaos soak bench demo-compose chart manifests lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,12 @@ fuzz: setup-dev ## 100,000 damaged reports and replies: none raises, none takes 
 
 fuzz-sessions: setup-dev ## 100,000 damaged SMTP sessions, without sockets: some minutes
 	PYTHONPATH=tests $(BIN)/python -m fuzz.sessions $(ARGS)
+
+chart: setup-dev ## The Helm chart's policies by Checkov; its containers carry a message (Docker): minutes
+	@PYTHON="$(PYTHON)" deploy/venv.sh .venv-chart
+	@.venv-chart/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-chart.lock
+	$(BIN)/pytest -m long tests/deploy $(ARGS)
 
 api: setup-dev ## What schemathesis makes of the HTTP API's description, against a real relay: a minute
 	@PYTHON="$(PYTHON)" deploy/venv.sh .venv-api
@@ -116,9 +122,10 @@ lock: ## Choose the newest versions that fit requirements*.in
 	$(COMPILE) requirements-build.in --output-file requirements-build.lock
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.lock
 	$(COMPILE) requirements-api.in --output-file requirements-api.lock
+	$(COMPILE) requirements-chart.in --output-file requirements-chart.lock
 
 clean: ## Remove virtual environments and every cache; data stays
-	rm -rf .venv .venv-bench .venv-api .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	rm -rf .venv .venv-bench .venv-api .venv-chart .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find $(CHECKED) -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

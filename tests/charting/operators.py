@@ -37,6 +37,7 @@ _ENDPOINT = _closed(
                     "action": {"enum": ["replace", "keep", "drop", "labelmap"]},
                     "sourceLabels": {"type": "array", "items": _TEXT},
                     "targetLabel": _TEXT,
+                    "replacement": _TEXT,
                 },
                 "targetLabel",
             ),
