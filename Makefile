@@ -110,8 +110,9 @@ demo-compose: setup ## The demo against a stack of docker-compose.yml of its own
 
 DEMO_STACK = docker compose --env-file deploy/compose/demo.env
 
-manifests: setup-dev ## Write deploy/kubernetes/base from the Helm chart
+manifests: setup-dev ## Write deploy/kubernetes/base from the Helm chart, and the dashboards of deploy/grafana
 	PYTHONPATH=tests $(BIN)/python -m charting.kustomize
+	PYTHONPATH=tests $(BIN)/python -m monitoring.dashboards
 
 UV ?= $(firstword $(shell command -v uv) $(wildcard $(BIN)/uv) uv)
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \

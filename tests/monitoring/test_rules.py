@@ -11,20 +11,21 @@ from monitoring.known_metrics import series_names
 from monitoring.promtool import need_prometheus
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "deploy/prometheus"
+PROMETHEUS = ROOT / "deploy/prometheus"
+RULES = PROMETHEUS / "rules"
 RUNBOOKS = ROOT / "docs/runbooks"
-TESTS = sorted((RULES / "tests").glob("*.yml"))
+TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
 SECTIONS = ["Symptom", "First look", "Cause", "Mend", "How to be sure"]
 
 ALERTS = (RULES / "alerts.yml").read_text().split("      - alert: ")[1:]
 NAMES = sorted({alert.split("\n", 1)[0] for alert in ALERTS})
-# What the expressions take from others.
-FOREIGN = {"up"}
+RECORDED = set(re.findall(r"record: (\S+)", (RULES / "recording.yml").read_text()))
+DASHBOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
 
 
 def promtool(*arguments: str | Path) -> None:
     done = subprocess.run(
-        ["promtool", *arguments], cwd=RULES, capture_output=True, text=True, check=False
+        ["promtool", *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False
     )
     assert 0 == done.returncode, done.stdout + done.stderr
 
@@ -32,7 +33,7 @@ def promtool(*arguments: str | Path) -> None:
 def test_promtool_understands_configuration_and_rules() -> None:
     need_prometheus()
     promtool("check", "config", "prometheus.yml")  # and its rules
-    promtool("check", "rules", "--lint-fatal", "recording.yml", "alerts.yml")
+    promtool("check", "rules", "--lint-fatal", *RULES.glob("*.yml"))
 
 
 @pytest.mark.parametrize("page", TESTS, ids=lambda page: page.stem)
@@ -71,22 +72,14 @@ def test_no_runbook_is_left_of_an_alert_that_is_gone() -> None:
     assert NAMES == sorted(page.stem for page in RUNBOOKS.glob("*.md"))
 
 
-@pytest.mark.parametrize(
-    "page", ["recording.yml", "alerts.yml", *(f"tests/{page.name}" for page in TESTS)]
-)
-def test_rules_ask_for_metrics_that_there_are(page: str) -> None:
+@pytest.mark.parametrize("page", [*RULES.glob("*.yml"), *TESTS, *DASHBOARDS], ids=lambda p: p.name)
+def test_rules_and_dashboards_ask_for_metrics_that_there_are(page: Path) -> None:
     """Each recorded name, too, is recorded."""
-    recorded = set(re.findall(r"record: (\S+)", (RULES / "recording.yml").read_text()))
-    asked = set(re.findall(r"\bposthouse[_:][a-z0-9_:]+", (RULES / page).read_text()))
+    asked = set(re.findall(r"\bposthouse[_:][a-z0-9_:]+", page.read_text()))
     assert asked
-    assert set() == asked - recorded - series_names()
+    assert set() == asked - RECORDED - series_names()
 
 
 def test_recorded_rules_are_used() -> None:
-    recorded = set(re.findall(r"record: (\S+)", (RULES / "recording.yml").read_text()))
-    text = "".join(page.read_text() for page in (RULES / "alerts.yml", *dashboards()))
-    assert set() == {name for name in recorded if name not in text}
-
-
-def dashboards() -> list[Path]:
-    return sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
+    text = "".join(page.read_text() for page in (RULES / "alerts.yml", *DASHBOARDS))
+    assert set() == {name for name in RECORDED if name not in text}
