@@ -45,8 +45,8 @@ SECRETS = {
     .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     .decode(),
 }
-# There are no rules and no dashboards yet.
-NOTHING_YET = {"metrics.rules.enabled", "metrics.dashboards.enabled"}
+# There are no dashboards yet.
+NOTHING_YET = {"metrics.dashboards.enabled"}
 
 
 @cache

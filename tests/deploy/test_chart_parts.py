@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import helm_python
 import pytest
+import yaml
 
 from charting.kustomize import BASE, base
 from charting.rendering import (
@@ -297,6 +298,8 @@ def test_the_package_has_the_files_that_lie_elsewhere_in_the_repository(tmp_path
     packed = helm_python.package(CHART, destination=tmp_path)
     with tarfile.open(packed) as archive:
         members = {m.name.removeprefix("posthouse/"): m for m in archive.getmembers()}
+        assert len(_linked()) >= 4
+        assert not [name for name in members if "tests/" in name]
         for path in _linked():
             member = members[str(path.relative_to(CHART))]
             content = archive.extractfile(member)
@@ -305,7 +308,29 @@ def test_the_package_has_the_files_that_lie_elsewhere_in_the_repository(tmp_path
 
 
 def _linked() -> list[Path]:
-    return [file for folder in (CHART / "files").iterdir() for file in folder.iterdir()]
+    """Those that the chart's templates read."""
+    folders = ("rabbitmq/*.conf", "prometheus/alerts.yml", "prometheus/recording.yml")
+    return [file for pattern in folders for file in (CHART / "files").glob(pattern)]
+
+
+def test_the_rules_for_prometheus_are_those_of_the_repository() -> None:
+    runbooks = "https://example.com/runbooks/"
+    documents = render({"metrics": {"rules": {"enabled": True, "runbooks": runbooks}}})
+    found = {d["metadata"]["name"]: d["spec"] for d in of_kind(documents, "PrometheusRule")}
+    for name in ("alerts", "recording"):
+        text = (ROOT / f"deploy/prometheus/{name}.yml").read_text()
+        ours = yaml.safe_load(text.replace("docs/runbooks/", runbooks))
+        assert ours == found.pop(f"posthouse-{name}")
+    assert found == {}
+
+
+def test_targets_are_named_as_the_rules_name_them() -> None:
+    (absent,) = re.findall(r'job=~"([^"]+)"', (ROOT / "deploy/prometheus/alerts.yml").read_text())
+    for monitor, key in (("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")):
+        (found,) = of_kind(render({"metrics": {"monitor": monitor}}), monitor)
+        (endpoint,) = found["spec"][key]
+        labels = {r["targetLabel"]: r.get("replacement") for r in endpoint["relabelings"]}
+        assert re.fullmatch(absent, labels["job"])
 
 
 def test_the_kustomize_base_is_what_the_chart_renders() -> None:
