@@ -70,7 +70,7 @@ async def provision(database: Postgres, client: NewClient, actor: str) -> None:
         )
         for name, code in client.streams:
             await connection.execute(
-                QUERIES["create_stream"], owner, name, code, {}, MOST_OF_AN_ACCOUNT
+                QUERIES["create_stream"], owner, name, code, {}, [], MOST_OF_AN_ACCOUNT, ""
             )
         await write_audit(connection, actor, "account onboard", owner, domain=client.domain.name)
 
