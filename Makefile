@@ -33,7 +33,7 @@ DEVELOPMENT := $(VENV)/.development-$(call digest,requirements-dev.lock)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo up check format test verify integrations fuzz fuzz-sessions api chaos soak bench demo-compose chart manifests lock clean
+.PHONY: help setup setup-dev demo up check format test test-long verify integrations fuzz fuzz-sessions api chaos soak bench demo-compose chart manifests lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,9 @@ format: setup-dev ## Format the code
 test: setup-dev ## All tests, with real servers: at most ten minutes on two cores
 	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
 		-m "not long" $(ARGS)
+
+test-long: setup-dev ## The long forms of tests: clusters, partitions, floods, half an hour of lanes: an hour
+	$(BIN)/pytest -m long tests/bounces tests/e2e tests/faults tests/store $(ARGS)
 
 verify: setup-dev ## 200 messages of each profile, verified by programs of others: some minutes
 	$(BIN)/pytest -m long tests/verifiers $(ARGS)

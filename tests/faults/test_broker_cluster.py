@@ -20,7 +20,7 @@ from servers.missing import missing
 from servers.rabbitmq_cluster import Cluster, Member, cluster
 from servers.rabbitmq_private import NoRabbitMq
 
-pytestmark = pytest.mark.rabbitmq
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.long]
 
 MESSAGES = 400
 AGAIN = 10.0  # seconds until delivery flows
@@ -124,7 +124,7 @@ async def ordeal(
     await all_flows(relay, flow.sink, number + 500, within=AGAIN)
 
 
-@pytest.mark.parametrize("loss", [Loss.KILL, pytest.param(Loss.CUT, marks=pytest.mark.long)])
+@pytest.mark.parametrize("loss", [Loss.KILL, Loss.CUT])
 async def test_a_lost_node_stops_neither_intake_nor_delivery(place: Place, loss: Loss) -> None:
     """No client hears a 4yz for it, mail and hints flow on within ten seconds, all of it once."""
     async with flowing_in_parts(place.relay, MESSAGES) as flow:
@@ -135,7 +135,6 @@ async def test_a_lost_node_stops_neither_intake_nor_delivery(place: Place, loss:
     nothing_lost(MESSAGES, count)
 
 
-@pytest.mark.long
 @pytest.mark.timeout(120 + 90 * ROUNDS)
 async def test_nodes_lost_again_and_again(place: Place) -> None:
     """In turn by kill, by cut, and by a cut that leaves clients at a node that is alone."""

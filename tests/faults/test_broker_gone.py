@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.usefixtures("rabbitmq_node")]
 MESSAGES = 300
 
 
-@pytest.mark.parametrize("how", How)
+@pytest.mark.parametrize("how", [How.KILL, pytest.param(How.STOP, marks=pytest.mark.long)])
 async def test_mail_moves_on_without_it_and_hints_flow_as_soon_as_it_is_back(
     split: Split, how: How
 ) -> None:
