@@ -41,12 +41,13 @@ class Arrived:
     id: str
     started: float  # its MAIL command
     at: float  # its final dot
+    size: int = 0  # octets
 
     @classmethod
     def read(cls, line: str) -> Self:
         """Read a line of the sink's log."""
         row = line.split("\t")
-        return cls(row[3], float(row[0]), float(row[1]))
+        return cls(row[3], float(row[0]), float(row[1]), int(row[4]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from pathlib import Path
 from bench.load_http import Form, HttpSession, as_sendgrid, described
 from bench.load_session import CannotConnect, Door, Session, SessionLost, any_certificate
 from bench.load_summary import Sent, log_line, summary
+from bench.newsletter import FIELDS, NAME, newsletter
 
 _LINE = b"x" * 76 + b"\r\n"
 _HEADER_OCTETS = 230
@@ -47,6 +48,7 @@ class Plan:
     recipient: str = "user{n}@dest.example"  # {n} is the message's number
     recipients: int = 1  # of each message: this one, and more with names made from it
     lanes: Sequence[tuple[int, int]] = ()  # X-Priority and its weight; none: no such field
+    newsletter: bool = False  # HTML with links, in place of lines of one letter
     fields: Sequence[str] = ()  # more of the header, each without its line end
     pipelining: bool = True  # if the server offers it
     http: Form | None = None  # by our HTTP API; JSON is another text, without lanes and fields
@@ -70,8 +72,10 @@ class Load:
         if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"{host} is not a loopback address")
         lines = max(round((self.plan.size - _HEADER_OCTETS) / len(_LINE)), 1)
-        self._body = b"\r\n" + _LINE * lines + b".\r\n"
-        self._fields = "".join(f"{line}\r\n" for line in self.plan.fields).encode()
+        content = newsletter(self.plan.size) if self.plan.newsletter else _LINE * lines
+        more = FIELDS if self.plan.newsletter else ()
+        self._body = b"\r\n" + content + b".\r\n"
+        self._fields = "".join(f"{line}\r\n" for line in (*self.plan.fields, *more)).encode()
         self._jobs = self._all_jobs()
         self._began = time.time()
 
@@ -182,7 +186,7 @@ class Load:
             f"Date: {formatdate(self._began)}\r\nMessage-ID: <{number}.{self._began}@load>\r\n"
             f"X-Bench-Id: {number}\r\n{priority}"
         )
-        return header.encode() + self._fields + self._body
+        return header.encode() + self._fields + self._body.replace(NAME, recipient.encode())
 
 
 def lanes(text: str) -> tuple[tuple[int, int], ...]:
@@ -205,6 +209,7 @@ def main(arguments: Sequence[str]) -> int:
         recipient=given.recipient,
         recipients=given.recipients,
         lanes=given.lanes,
+        newsletter=given.newsletter,
         fields=given.field,
         pipelining=not given.no_pipelining,
         http=given.http,
@@ -257,6 +262,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--http", type=Form, choices=list(Form), help="post to our HTTP API, and not by SMTP")
     add("--once", action="store_true", help="a connection for each message")
     add("--field", action="append", default=[], metavar="NAME: VALUE", help="more of the header")
+    add("--newsletter", action="store_true", help="HTML with twenty links")
     add("--no-pipelining", action="store_true", help="wait for each reply")
     add("--rate", type=float, default=0.0, help="messages a second; default: as fast as taken")
     add("--first", type=int, default=0, help="number of the first message")

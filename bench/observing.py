@@ -143,7 +143,11 @@ def load_command(plan: Plan) -> Iterator[str]:
         "--auth": f"{door.user}:{door.secret}" if door.user else "",
         "--http": plan.http or "",
     }
-    flags = {"--tls": door.tls is not None, "--once": plan.once}
+    flags = {
+        "--tls": door.tls is not None,
+        "--once": plan.once,
+        "--newsletter": plan.newsletter,
+    }
     words = (
         *((name, str(value)) for name, value in options.items() if value),
         *(("--field", field) for field in plan.fields),

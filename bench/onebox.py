@@ -9,6 +9,9 @@ from bench.children import POSTHOUSE, Child, stop_all
 from bench.load_session import Door
 from bench.systems import fresh_folder, make_customer, our_version
 
+# Profiles say what is tracked; the usual one tracks nothing.
+_TRACKING = {"POSTHOUSE_TRACKING_URL": "http://t.bench.example"}
+
 
 class Onebox:
     """`posthouse up`, as in the README."""
@@ -55,7 +58,7 @@ class Onebox:
             *("--health-listen", "127.0.0.1:0", "--hostname", "relay.bench.example"),
         ]
         log = self._folder / "onebox.log"
-        child = await Child.start(command, log, self.account, speaks=True)
+        child = await Child.start(command, log, self.account, env=_TRACKING, speaks=True)
         self._children.append(child)
         return await child.line()
 

@@ -15,12 +15,15 @@ from bench.scenarios.profiles import Profiles
 from bench.scenarios.recipients import Recipients
 from bench.scenarios.stage import Scenario, Stage
 from bench.scenarios.start import Start
+from bench.scenarios.tracking import Tracking
 from bench.systems import NotMeasured, Ours
 
 Build = Callable[[Path, int], Ours]
 SCENARIOS: Mapping[str, type[Scenario]] = {
     scenario.name: scenario
-    for scenario in (Lanes, Neighbours, Backlog, Recipients, Octets, Events, Profiles, Start)
+    for scenario in (
+        *(Lanes, Neighbours, Backlog, Recipients, Octets, Events, Profiles, Tracking, Start),
+    )
 }
 
 

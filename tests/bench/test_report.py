@@ -140,7 +140,7 @@ def test_a_message_is_to_come_once_for_each_of_its_recipients() -> None:
 def test_logs_of_the_sink_and_the_load_generator_are_read() -> None:
     assert Sent("7", 1.5, 2.5, accepted=True) == Sent.read("1.5\t2.5\t250\t7\t0\t1\ta@b.example")
     assert not Sent.read("1.5\t2.5\t451\t7\t0\t1\ta@b.example").accepted
-    assert Arrived("7", 1.5, 2.5) == Arrived.read("1.5\t2.5\ttaken\t7\t10240\ta@b.example")
+    assert Arrived("7", 1.5, 2.5, 10240) == Arrived.read("1.5\t2.5\ttaken\t7\t10240\ta@b.example")
 
 
 def test_ratios_are_of_medians() -> None:

@@ -15,6 +15,7 @@ from policy.core.decision import Plan, decide, sign, unsigned
 from policy.core.facts import DomainKeys, Facts, Relay, TrackingHost
 from policy.core.request import Request, read
 from policy.signing import OneByOne
+from posthouse.mail.body_edits import with_packed
 from posthouse.mail.dkim_key import Algorithm, SigningKey, record
 from posthouse.mail.message import Header
 from posthouse.mail.submission import OWN_CREDENTIAL, Attributes, RecipientKind
@@ -121,6 +122,17 @@ def test_each_kind_is_turned_on_by_the_message_or_else_by_its_profile(
         *links, pixel = tokens_for(plan, A)
         assert (*(links if clicks else ()), *([pixel] if opens else ())) == seen(plan)[A]
         assert clicks == bool(plan.links and plan.links.targets)
+
+
+def test_of_a_tracked_body_only_what_it_differs_in_is_stored() -> None:
+    """What is sent is what was signed: who reads it makes the same octets of the submission's."""
+    asked = request(to=(A, B), body=BODY + b"<p>words</p>\r\n" * 200)
+    for one in plan_of(asked).renditions:
+        assert one.edits is not None
+        assert len(one.edits) < 600
+        assert one.body == with_packed(asked.submission.body, one.edits)
+    short = plan_of(request(body=BODY))
+    assert short.renditions[0].edits is None
 
 
 def test_M14_the_blind_copy_has_no_links_of_ours_and_no_pixel() -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
+from posthouse.mail.body_edits import BodyEdit, edited, packed
 from posthouse.mail.lane import Lane
 from posthouse.store.deliveries import LARGE_OCTETS
 from servers.stores import (
@@ -17,6 +19,7 @@ from servers.stores import (
     fill,
     ids,
     open_stores,
+    prepared,
 )
 
 LATER = timedelta(hours=1)
@@ -246,3 +249,25 @@ async def test_settling_beside_claiming_and_renewing_loses_nothing(emptied: str)
         assert await stores.value("SELECT count(*) FROM attempts") == 400
         assert await stores.value("SELECT count(*) FROM due_deliveries WHERE leased") == 0
     assert set(ended.values()) == {1}
+
+
+@pytest.mark.parametrize("size", [30, LARGE_OCTETS])
+async def test_a_body_is_made_of_that_of_its_submission_by_what_it_differs_in(
+    stores: Stores, size: int
+) -> None:
+    """By a claim, and where a large one is read by itself."""
+    body = b"x" * size
+    edits = [BodyEdit(3, 5, b"here"), BodyEdit(9, 9, b"there")]
+    await stores.submissions.accept(a_submission(recipients=("ann@dest.example",), body=body))
+    (claimed,) = (await stores.submissions.claim(1)).submissions
+    one = prepared(claimed)
+    changed = edited(body, edits)
+    (rendition,) = one.renditions
+    rendition = replace(rendition, body=changed, edits=packed(edits))
+    await stores.submissions.prepare([replace(one, renditions=(rendition,))])
+    assert await stores.value("SELECT body IS NULL FROM renditions")
+    found = await stores.claim_one()
+    if size >= LARGE_OCTETS:
+        assert b"" == found.body
+        found = await stores.deliveries.read_message(found)
+    assert changed == found.body

@@ -134,7 +134,7 @@ ROWS = {
             "true, now(), 'deferred', NULL, '', '', '', 450, NULL, ''"
         ),
     ),
-    "renditions": ("rendition_row_1", "'{new}', '{id}', '', ''"),
+    "renditions": ("rendition_row_2", "'{new}', '{id}', '', '', ''"),
     "deliveries": (
         "delivery_row_1",
         "'{new}', '{id}', '{new}', 'r@dest.example', 'to', 'b@x', '', 1, true",

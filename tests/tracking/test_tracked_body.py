@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from turbohtml import Token, TokenType, tokenize
 
+from posthouse.mail.body_edits import edited, packed, with_packed
 from posthouse.mail.message import Header
 from posthouse.tracking.link_rules import LinkRules, urls_in
 from posthouse.tracking.tracked_body import TrackedBody, Untracked, Wanted, track_body
@@ -30,9 +31,13 @@ def tracked(
     return track_body(read, body, wanted, LinkRules(**known), LONGEST)  # type: ignore[arg-type]
 
 
-def filled(found: TrackedBody | Untracked) -> bytes:
+def filled(found: TrackedBody | Untracked, body: bytes) -> bytes:
+    """*body* as it is sent, and as whoever reads what is stored makes it."""
     assert isinstance(found, TrackedBody), found
-    return found.filled(PIXEL, [LINK.format(n) for n in range(len(found.targets))])
+    edits = found.edits(PIXEL, [LINK.format(n) for n in range(len(found.targets))])
+    made = edited(body, edits)
+    assert made == with_packed(body, packed(edits))
+    return made
 
 
 def html_of(html: str, wanted: Wanted = BOTH, **rules: object) -> tuple[str, tuple[str, ...]]:
@@ -40,7 +45,7 @@ def html_of(html: str, wanted: Wanted = BOTH, **rules: object) -> tuple[str, tup
     found = tracked(TYPE + b"\r\n", html.encode(), wanted, **rules)
     if isinstance(found, Untracked):
         return html, ()
-    return filled(found).decode(), found.targets
+    return filled(found, html.encode()).decode(), found.targets
 
 
 # The corpus: another tokenizer, the one of WHATWG, sees the same tokens but for what was put in.
@@ -49,7 +54,7 @@ def html_of(html: str, wanted: Wanted = BOTH, **rules: object) -> tuple[str, tup
 @pytest.mark.parametrize("letter", LETTERS, ids=[letter.name for letter in LETTERS])
 def test_only_links_and_pixel_change(letter: Letter) -> None:
     found = tracked(letter.header, letter.body, no_track_hosts=frozenset({"free.example"}))
-    body = filled(found)
+    body = filled(found, letter.body)
     assert isinstance(found, TrackedBody)
     assert letter.targets == found.targets
     assert (True, "", ()) == (found.has_pixel, found.rewritten.transfer_encoding, found.left)
@@ -259,7 +264,7 @@ def test_a_signed_part_stays_and_another_part_is_tracked() -> None:
     found = tracked(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n", signed + html)
     assert isinstance(found, TrackedBody)
     assert ("what is signed or encrypted stays as it is",) == found.left
-    assert signed + html.replace(b"<p>", b"<p>" + PIXEL.encode()) == filled(found)
+    assert signed + html.replace(b"<p>", b"<p>" + PIXEL.encode()) == filled(found, signed + html)
 
 
 def test_links_in_text_are_tracked_where_the_account_wants_that() -> None:
@@ -270,7 +275,7 @@ def test_links_in_text_are_tracked_where_the_account_wants_that() -> None:
     found = tracked(header, text, Wanted(opens=True, clicks=True, text_links=True))
     assert isinstance(found, TrackedBody)
     assert ("https://a.example/x?y=1", "http://b.example/") == found.targets
-    assert filled(found) == (
+    assert filled(found, text) == (
         b"See https://t.example/c/0, and <https://t.example/c/1>.\r\n"
         b"Unsubscribe: https://a.example/u"
     )
@@ -286,7 +291,8 @@ def test_a_line_that_becomes_too_long_makes_the_part_quoted_printable() -> None:
     part = b"--b\r\n" + TYPE + b"Content-Transfer-Encoding: 7bit\r\n\r\n" + line.encode()
     outer = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
     inner = tracked(outer, part + b"\r\n--b--\r\n")
-    for message in (header + filled(found), outer + filled(inner)):
+    whole = part + b"\r\n--b--\r\n"
+    for message in (header + filled(found, line.encode()), outer + filled(inner, whole)):
         assert max(map(len, message.split(b"\r\n"))) < 100
         text = text_of(html_part(message_from_bytes(message)))
         assert [LINK.format(n) for n in range(28)] == re.findall(r'href="([^"]*)"', text)
@@ -302,7 +308,7 @@ def test_another_charset_is_read_for_the_targets_only() -> None:
         found = tracked(header, encoded)
         assert isinstance(found, TrackedBody), charset
         assert 1 == len(found.targets)
-        now = filled(found).decode(charset)
+        now = filled(found, encoded).decode(charset)
         assert re.sub('href="[^"]*"', "", page) == re.sub('href="[^"]*"', "", now).replace(
             PIXEL, ""
         )
@@ -348,9 +354,9 @@ def test_no_octets_make_it_fail(octets: bytes, encoding: str) -> None:
         b"Content-Type: multipart/mixed; boundary=b\r\n\r\n", body % (encoding.encode(), octets)
     )
     if isinstance(found, TrackedBody):
-        begin, _, _ = (body % (encoding.encode(), octets)).partition(b"\r\n\r\n")
-        assert filled(found).startswith(begin)
-        assert filled(found).endswith(b"\r\n--b--\r\n")
+        whole = body % (encoding.encode(), octets)
+        assert filled(found, whole).startswith(whole.partition(b"\r\n\r\n")[0])
+        assert filled(found, whole).endswith(b"\r\n--b--\r\n")
 
 
 def test_a_hostile_text_takes_time_by_its_length_only() -> None:

@@ -131,7 +131,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """A message as recipients get it: a new header over the body as it came.
+    """A message as recipients get it: a new header over the body, mostly as it came.
 
     One rendition serves every delivery that looks the same, so the signature is made once.
     """
@@ -140,6 +140,8 @@ class Rendition:
     submission_id: UUID
     header: bytes  # complete, signed, with the empty line that ends it
     body: bytes | None = None  # None: the submission's own body, unchanged
+    # What makes *body* of the submission's own, where it is shorter: `posthouse.mail.body_edits`.
+    edits: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

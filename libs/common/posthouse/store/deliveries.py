@@ -8,6 +8,7 @@ from uuid import UUID
 
 from posthouse.mail.address import normal_form
 from posthouse.mail.address_failure import AddressFailure
+from posthouse.mail.body_edits import with_packed
 from posthouse.mail.dsn_request import DsnRequest
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
@@ -167,7 +168,8 @@ class DeliveryStore:
         rows = await self._background.fetch("read_message", claimed.delivery.rendition_id)
         if not rows:
             return claimed
-        return replace(claimed, header=rows[0]["header"], body=rows[0]["body"])
+        body = with_packed(rows[0]["body"], rows[0]["edits"])
+        return replace(claimed, header=rows[0]["header"], body=body)
 
     async def park(self, parked: Sequence[tuple[ClaimedDelivery, str]]) -> None:
         """Put each back until the limit named with it has room; they pause no lane meanwhile."""
@@ -266,7 +268,8 @@ def _claimed(rows: Sequence[Any]) -> tuple[ClaimedDelivery, ...]:
 
 
 def _message(row: Any) -> tuple[bytes, bytes, DsnRequest | None]:
-    return row["header"] or b"", row["body"] or b"", DsnRequest.from_json(row["dsn"])
+    body = with_packed(row["body"] or b"", row["edits"])
+    return row["header"] or b"", body, DsnRequest.from_json(row["dsn"])
 
 
 def _row(s: Settlement, failure: tuple[Any, ...] | None) -> tuple[Any, ...]:

@@ -232,8 +232,8 @@ WITH free AS (
     RETURNING d.id, d.account_id, d.lane, d.received_at, d.expires_at, d.hold_reason,
               d.held OR d.account_id = ANY(ARRAY(SELECT account_id FROM account_holds)) AS held
 ), rendered AS (
-    INSERT INTO renditions (id, submission_id, header, body)
-    SELECT t.* FROM unnest($2::rendition_row_1[]) AS t JOIN done ON done.id = t.submission_id
+    INSERT INTO renditions (id, submission_id, header, body, edits)
+    SELECT t.* FROM unnest($2::rendition_row_2[]) AS t JOIN done ON done.id = t.submission_id
 ), delivering AS (
     INSERT INTO deliveries (id, submission_id, account_id, rendition_id, lane, recipient,
                             return_path, kind, site)
@@ -453,7 +453,8 @@ SELECT due.lanes AS due_lanes, preempting.by AS preempted_by, found.*, message.*
 FROM due CROSS JOIN preempting LEFT JOIN found ON true
 LEFT JOIN LATERAL (
     SELECT CASE WHEN found.size <= $5 THEN r.header END AS header,
-           CASE WHEN found.size <= $5 THEN COALESCE(r.body, c.body) END AS body, c.dsn
+           CASE WHEN found.size <= $5 THEN COALESCE(r.body, c.body) END AS body,
+           CASE WHEN found.size <= $5 THEN r.edits END AS edits, c.dsn
     FROM renditions r
     CROSS JOIN LATERAL (SELECT body, dsn FROM contents WHERE id = r.submission_id OFFSET 0) c
     WHERE found.first AND r.id = found.rendition_id OFFSET 0
@@ -486,7 +487,8 @@ WITH busiest AS (
 SELECT found.*, message.* FROM found
 LEFT JOIN LATERAL (
     SELECT CASE WHEN found.size <= $4 THEN r.header END AS header,
-           CASE WHEN found.size <= $4 THEN COALESCE(r.body, c.body) END AS body, c.dsn
+           CASE WHEN found.size <= $4 THEN COALESCE(r.body, c.body) END AS body,
+           CASE WHEN found.size <= $4 THEN r.edits END AS edits, c.dsn
     FROM renditions r
     CROSS JOIN LATERAL (SELECT body, dsn FROM contents WHERE id = r.submission_id OFFSET 0) c
     WHERE found.first AND r.id = found.rendition_id OFFSET 0
@@ -495,7 +497,7 @@ ORDER BY found.lane, found.received_at;
 
 -- name: read_message
 -- The text of a large message, which claims leave out.
-SELECT r.header, COALESCE(r.body, c.body) AS body
+SELECT r.header, COALESCE(r.body, c.body) AS body, r.edits
 FROM renditions r
 CROSS JOIN LATERAL (SELECT body FROM contents WHERE id = r.submission_id OFFSET 0) c
 WHERE r.id = $1;

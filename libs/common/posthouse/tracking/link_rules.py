@@ -7,8 +7,10 @@ unsubscribe by: it must work where nothing of ours does.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import unescape
 from html.entities import html5
+from typing import NamedTuple
 
 import idna
 
@@ -21,6 +23,7 @@ _ON_THE_WEB = re.compile(
     re.IGNORECASE | re.ASCII,  # else U+017F would be an "s"
 )
 _MOST_CHARACTERS = 8_192
+_MOST_KNOWN_CHARACTERS = 256  # of a link that is kept, so that all of them are 2 MB
 # In a link, or in what is clicked on, in lower case: parts of words, so that they are few.
 _UNSUBSCRIBING = (
     "unsub", "optout", "opt-out", "opt_out", "opt out", "list-remove", "abmeld", "abbestell",
@@ -57,18 +60,37 @@ class LinkRules:
         return [self._target(link, exempt) if link else "" for link in links]
 
     def _target(self, link: str, exempt: tuple[str, ...]) -> str:
-        url = _as_read(link)
-        found = _ON_THE_WEB.match(url)
-        if found is None or len(url) > _MOST_CHARACTERS or url in self.untracked:
+        # Messages of one mailing have the same links.
+        found = _known(link) if len(link) <= _MOST_KNOWN_CHARACTERS else _read(link)
+        if found is None or found.url in self.untracked or found.host.endswith(exempt):
             return ""
-        scheme, host, port = found.groups()
-        if not host.isascii():
-            host = _a_labels(host)
-        if not host or f".{host.lower()}".endswith(exempt):
-            return ""
-        if not url.isascii() or _UNSAFE.search(url, found.end()):
-            url = f"{scheme}{host}{port}{_UNSAFE.sub(_percent, url[found.end() :])}"
-        return with_source(url, self.source) if self.source else url
+        return with_source(found.target, self.source) if self.source else found.target
+
+
+class _WebLink(NamedTuple):
+    url: str  # as a browser reads it
+    host: str  # in lower case, behind a dot
+    target: str  # in ASCII
+
+
+def _read(link: str) -> _WebLink | None:
+    """What *link* says; None for one that is not on the web."""
+    url = _as_read(link)
+    found = _ON_THE_WEB.match(url)
+    if found is None or len(url) > _MOST_CHARACTERS:
+        return None
+    scheme, host, port = found.groups()
+    if not host.isascii():
+        host = _a_labels(host)
+    if not host:
+        return None
+    target = url
+    if not url.isascii() or _UNSAFE.search(url, found.end()):
+        target = f"{scheme}{host}{port}{_UNSAFE.sub(_percent, url[found.end() :])}"
+    return _WebLink(url, f".{host.lower()}", target)
+
+
+_known = lru_cache(maxsize=2_048)(_read)
 
 
 def _has_one_of(words: Sequence[str], text: str) -> bool:

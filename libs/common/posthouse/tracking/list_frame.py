@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from posthouse.mail.body_edits import edited
 from posthouse.mail.content_type import parameter
 from posthouse.mail.message import Header
 from posthouse.mail.mime_leaves import MimeLeaf, TooManyParts, mime_leaves
@@ -51,11 +52,11 @@ def frame_body(header: Header, body: bytes, frame: ListFrame) -> FramedBody:
     except TooManyParts:
         return FramedBody(None, "", ("it has too many parts",))
     work = _Framing(frame)
-    made = rewrite_parts(leaves, body, lambda leaf: work.rewritten(leaf, body))
+    made = rewrite_parts(leaves, lambda leaf: work.rewritten(leaf, body))
     left = tuple(dict.fromkeys(work.left))
     if not made.parts:
         return FramedBody(None, "", left or ("it has no text to put it into",))
-    return FramedBody(made.filled(()), made.transfer_encoding, left)
+    return FramedBody(edited(body, made.edits(())), made.transfer_encoding, left)
 
 
 @dataclass(slots=True)

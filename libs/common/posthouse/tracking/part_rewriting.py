@@ -1,8 +1,9 @@
 """Parts of a body written again, and everything around them left byte for byte."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
+from posthouse.mail.body_edits import BodyEdit
 from posthouse.mail.long_lines import has_long_line
 from posthouse.mail.message import Header
 from posthouse.mail.mime_leaves import MimeLeaf
@@ -18,41 +19,53 @@ Rewrite: TypeAlias = Callable[[MimeLeaf], "tuple[Header, PartTemplate] | None"]
 """What a part becomes, with its header; None for one that stays as it is."""
 
 
+class RewrittenPart(NamedTuple):
+    """A part that is written again, and its place in the body."""
+
+    start: int  # of its content, or of its header where that changes
+    end: int
+    header: bytes  # b"" for the one it has
+    template: PartTemplate
+    is_in_place: bool  # only what is in its gaps changes
+
+    def edits(self, fillings: Sequence[str]) -> Iterator[BodyEdit]:
+        """What of the body changes, with the filling of each gap's number."""
+        if not self.is_in_place:
+            content = self.template.filled(fillings)
+            yield BodyEdit(self.start, self.end, self.header + content)
+            return
+        for (start, end), number in zip(self.template.places, self.template.gaps, strict=True):
+            yield BodyEdit(self.start + start, self.start + end, fillings[number].encode())
+
+
 class RewrittenParts(NamedTuple):
-    """The parts that are written again, and what stands around them."""
+    """The parts of a body that are written again."""
 
     transfer_encoding: str  # that the header of the message has to name; "" for the one it has
-    around: tuple[bytes, ...]  # before, between and after the parts
-    parts: tuple[PartTemplate, ...]
+    parts: tuple[RewrittenPart, ...]
 
-    def filled(self, fillings: Sequence[str]) -> bytes:
-        """The whole body, with the filling of each gap's number."""
-        pieces = [self.around[0]]
-        for part, after in zip(self.parts, self.around[1:], strict=True):
-            pieces += (part.filled(fillings), after)
-        return b"".join(pieces)
+    def edits(self, fillings: Sequence[str]) -> list[BodyEdit]:
+        """What of the body changes, with the filling of each gap's number."""
+        return [edit for part in self.parts for edit in part.edits(fillings)]
 
 
-def rewrite_parts(leaves: Sequence[MimeLeaf], body: bytes, rewrite: Rewrite) -> RewrittenParts:
-    """*body* with those of its *leaves* written again that *rewrite* has something else for."""
-    encoding, at = "", 0
-    around: list[bytes] = []
-    parts: list[PartTemplate] = []
+def rewrite_parts(leaves: Sequence[MimeLeaf], rewrite: Rewrite) -> RewrittenParts:
+    """Those of *leaves* that *rewrite* has something else for."""
+    encoding = ""
+    parts: list[RewrittenPart] = []
     for leaf in leaves:
         found = rewrite(leaf)
         if found is None:
             continue
         own, template = found
-        if own is leaf.header:
-            around.append(body[at : leaf.start])
-        elif leaf.boundaries:
-            around.append(body[at : leaf.header_start] + bytes(own))
-        else:
+        start, header = leaf.start, b""
+        if own is not leaf.header and leaf.boundaries:
+            start, header = leaf.header_start, bytes(own)
+        elif own is not leaf.header:
             encoding = "quoted-printable"
-            around.append(b"")
-        parts.append(template)
-        at = leaf.end
-    return RewrittenParts(encoding, (*around, body[at:]), tuple(parts))
+        is_in_place = own is leaf.header and template.is_in_place
+        parts.append(RewrittenPart(start, leaf.end, header, template, is_in_place))
+    return RewrittenParts(encoding, tuple(parts))
 
 
 def fit(

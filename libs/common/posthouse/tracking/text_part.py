@@ -92,6 +92,12 @@ class PartTemplate(NamedTuple):
     codec: str
     transfer: Transfer
     ends_line: bool
+    places: tuple[tuple[int, int], ...] = ()  # of the gaps in the text as it was
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether octets of the part are characters of the text, so that gaps are octets too."""
+        return self.transfer is Transfer.PLAIN and self.codec == _BY_OCTET and bool(self.places)
 
     def filled(self, fillings: Sequence[str]) -> bytes:
         """The part as it is sent, with the filling of each gap's number."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple, TypeAlias
 
+from posthouse.mail.body_edits import BodyEdit
 from posthouse.mail.message import Header
 from posthouse.mail.mime_leaves import MimeLeaf, TooManyParts, mime_leaves
 from posthouse.tracking.html_scan import LinkPlace, scan_html
@@ -58,9 +59,9 @@ class TrackedBody:
     has_pixel: bool
     left: tuple[str, ...]  # why something else in it is not tracked
 
-    def filled(self, pixel: str, links: Sequence[str]) -> bytes:
-        """The body with *pixel*, a tag, and *links*, a URL for each target."""
-        return self.rewritten.filled((pixel, *links))
+    def edits(self, pixel: str, links: Sequence[str]) -> list[BodyEdit]:
+        """What makes it of the body: *pixel*, a tag, and *links*, a URL for each target."""
+        return self.rewritten.edits((pixel, *links))
 
 
 def track_body(
@@ -72,7 +73,7 @@ def track_body(
     except TooManyParts:
         return Untracked("it has too many parts")
     work = _PartsSoFar(wanted, rules, longest)
-    made = rewrite_parts(leaves, body, lambda leaf: work.rewritten(leaf, body))
+    made = rewrite_parts(leaves, lambda leaf: work.rewritten(leaf, body))
     left = tuple(dict.fromkeys(work.left))
     if not made.parts:
         return Untracked("; ".join(left) or _nothing(wanted))
@@ -156,7 +157,8 @@ def _template(part: TextPart, gaps: Sequence[_Gap]) -> PartTemplate:
         at = end
     pieces.append(part.text[at:])
     numbers = tuple([number for _, _, number in gaps])
-    return PartTemplate(tuple(pieces), numbers, part.codec, part.transfer, part.ends_line)
+    places = tuple([(start, end) for start, end, _ in gaps])
+    return PartTemplate(tuple(pieces), numbers, part.codec, part.transfer, part.ends_line, places)
 
 
 def _links_in_text(text: str) -> tuple[LinkPlace, ...]:

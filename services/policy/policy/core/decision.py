@@ -13,9 +13,10 @@ from policy.core.draft import Copy, Draft, Rejection, from_domains
 from policy.core.facts import Facts, SigningIdentity, SigningUnavailable, signing_identity
 from policy.core.request import Recipient, Request
 from policy.core.steps import run_steps, steps_for
-from policy.core.tracked_copies import filled
+from policy.core.tracked_copies import link_edits
 from policy.core.unsubscribe_fields import with_unsubscribe_fields
 from posthouse.mail import return_path, signed_id
+from posthouse.mail.body_edits import edited, packed
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Header
 from posthouse.mail.sandboxed_copy import SandboxedCopy
@@ -31,6 +32,7 @@ class PlannedRendition:
     id: UUID
     header: Header
     body: bytes | None  # None: as it came
+    edits: bytes | None  # what makes *body* of it, where that is shorter
     keys: tuple[SigningKey, ...]  # of its signing identity, chosen by its final From
 
 
@@ -145,7 +147,12 @@ def _planned(
     header = _offering(copy, deliveries, identity, facts)
     header = _identified(header, request.submission, id_, facts, today)
     return _PlannedCopy(
-        PlannedRendition(id_, header, _body(copy, deliveries, named), identity.keys),
+        PlannedRendition(
+            id_,
+            header,
+            *_body(copy, deliveries, named, request.submission.body),
+            identity.keys,
+        ),
         deliveries,
         identity,
         _sandboxed(id_, copy.recipients, to) if is_sandboxed else None,
@@ -170,12 +177,21 @@ def _offering(
     return with_unsubscribe_fields(copy.header, deliveries[0], facts, domain=domain, host=host)
 
 
-def _body(copy: Copy, deliveries: Sequence[Delivery], named: dict[str, UUID]) -> bytes | None:
-    """The body of *copy*, with its links; *named* learns whose *deliveries* these are."""
+def _body(
+    copy: Copy, deliveries: Sequence[Delivery], named: dict[str, UUID], own: bytes
+) -> tuple[bytes | None, bytes | None]:
+    """The body of *copy*, with its links, and what makes it of the submission's *own*.
+
+    *named* learns whose *deliveries* these are.
+    """
     if copy.tracking is None:
-        return copy.body
+        return copy.body, None
     named |= {delivery.recipient: delivery.id for delivery in deliveries}
-    return filled(copy.tracking, named.get(copy.tracking.named, deliveries[0].id))
+    edits = link_edits(copy.tracking, named.get(copy.tracking.named, deliveries[0].id))
+    if copy.body is not None:
+        return edited(copy.body, edits), None
+    stored = packed(edits)
+    return edited(own, edits), stored if len(stored) < len(own) // 2 else None
 
 
 def _sandboxed(
@@ -247,6 +263,7 @@ def sign(some: Sequence[UnsignedRendition], make: Sign) -> list[Rendition]:
             submission_id,
             bytes(dkim.signed(planned.header, [(field, next(signatures)) for field in fields])),
             planned.body,
+            planned.edits,
         )
         for submission_id, planned, fields in some
     ]

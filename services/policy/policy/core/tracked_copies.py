@@ -12,6 +12,7 @@ from policy.core.draft import Copy, Draft, Tracking, from_domains
 from policy.core.facts import Facts, TrackingHost
 from policy.core.request import Recipient, Request
 from policy.core.tracking_host import hosts_of_links, tracking_host
+from posthouse.mail.body_edits import BodyEdit
 from posthouse.mail.message_flag import MessageFlag
 from posthouse.mail.submission import RecipientKind
 from posthouse.profiles.choices import BccTracking
@@ -124,14 +125,14 @@ def _with_gaps(copy: Copy, body: TrackedBody, tracking: Tracking) -> Copy:
     return copy._replace(header=header, tracking=tracking)
 
 
-def filled(tracking: Tracking, delivery: UUID) -> bytes:
-    """The body of a copy whose links name *delivery*."""
+def link_edits(tracking: Tracking, delivery: UUID) -> list[BodyEdit]:
+    """What makes the body of a copy whose links name *delivery*."""
     url, key, _ = tracking.host
     tokens = sign_links(delivery, tracking.links.id, len(tracking.links.targets), key)
     pixel = ""
     if tracking.body.has_pixel:
         pixel = _pixel(tracking.host, sign(OpenToken(delivery), key))
-    return tracking.body.filled(pixel, [f"{url}/c/{token}" for token in tokens])
+    return tracking.body.edits(pixel, [f"{url}/c/{token}" for token in tokens])
 
 
 def _link(host: TrackingHost, token: str) -> str:
