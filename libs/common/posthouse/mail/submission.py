@@ -143,6 +143,11 @@ class Rendition:
     # What makes *body* of the submission's own, where it is shorter: `posthouse.mail.body_edits`.
     edits: bytes | None = None
 
+    def row(self) -> tuple[UUID, UUID, bytes, bytes | None, bytes | None]:
+        """A rendition_row_2: its edits, or its body."""
+        body = self.body if self.edits is None else None
+        return self.id, self.submission_id, self.header, body, self.edits
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

@@ -161,7 +161,7 @@ class SubmissionStore:
                 database,
                 [row for p in prepared for row in _sandboxed(p)],
                 [(p.claimed.submission.id, p.claimed.claims) for p in prepared],
-                [_rendition(r) for p in prepared for r in p.renditions],
+                [r.row() for p in prepared for r in p.renditions],
                 [
                     _delivery(d, len(header) + len(body), handed=place < handed)
                     for place, (d, header, body, _) in enumerate(contents.values())
@@ -211,11 +211,6 @@ def _sandboxed(prepared: Prepared) -> Iterator[tuple[Any, ...]]:
             copy.recipients, copy.delivered_to, rendition.header,
             submission.body if rendition.body is None else rendition.body,
         )  # fmt: skip
-
-
-def _rendition(r: Rendition) -> tuple[Any, ...]:
-    """A rendition_row_2."""
-    return r.id, r.submission_id, r.header, r.body if r.edits is None else None, r.edits
 
 
 def _delivery(d: Delivery, size: int, *, handed: bool) -> tuple[Any, ...]:

@@ -13,10 +13,9 @@ from policy.core.draft import Copy, Draft, Rejection, from_domains
 from policy.core.facts import Facts, SigningIdentity, SigningUnavailable, signing_identity
 from policy.core.request import Recipient, Request
 from policy.core.steps import run_steps, steps_for
-from policy.core.tracked_copies import link_edits
+from policy.core.tracked_copies import body_and_edits
 from policy.core.unsubscribe_fields import with_unsubscribe_fields
 from posthouse.mail import return_path, signed_id
-from posthouse.mail.body_edits import edited, packed
 from posthouse.mail.dkim_key import SigningKey
 from posthouse.mail.message import Header
 from posthouse.mail.sandboxed_copy import SandboxedCopy
@@ -132,8 +131,7 @@ def _planned(
     named: dict[str, UUID],  # the deliveries of tracked copies so far, by recipient
 ) -> "_PlannedCopy | Rejection | SigningUnavailable":
     is_sandboxed = request.submission.attributes.sandboxed
-    # The sandbox domain is the relay's own.
-    candidates = () if is_sandboxed else from_domains(copy.header, request)
+    candidates = () if is_sandboxed else from_domains(copy.header, request)  # it is our own
     identity = signing_identity(candidates, facts)
     if isinstance(identity, SigningUnavailable):
         return identity
@@ -146,13 +144,9 @@ def _planned(
     deliveries = tuple(_deliveries(request, to, id_, to_host, ids))
     header = _offering(copy, deliveries, identity, facts)
     header = _identified(header, request.submission, id_, facts, today)
+    body = body_and_edits(copy, deliveries, named, request.submission.body)
     return _PlannedCopy(
-        PlannedRendition(
-            id_,
-            header,
-            *_body(copy, deliveries, named, request.submission.body),
-            identity.keys,
-        ),
+        PlannedRendition(id_, header, *body, identity.keys),
         deliveries,
         identity,
         _sandboxed(id_, copy.recipients, to) if is_sandboxed else None,
@@ -175,23 +169,6 @@ def _offering(
         return copy.header
     domain, host = identity.domain, identity.return_path_host
     return with_unsubscribe_fields(copy.header, deliveries[0], facts, domain=domain, host=host)
-
-
-def _body(
-    copy: Copy, deliveries: Sequence[Delivery], named: dict[str, UUID], own: bytes
-) -> tuple[bytes | None, bytes | None]:
-    """The body of *copy*, with its links, and what makes it of the submission's *own*.
-
-    *named* learns whose *deliveries* these are.
-    """
-    if copy.tracking is None:
-        return copy.body, None
-    named |= {delivery.recipient: delivery.id for delivery in deliveries}
-    edits = link_edits(copy.tracking, named.get(copy.tracking.named, deliveries[0].id))
-    if copy.body is not None:
-        return edited(copy.body, edits), None
-    stored = packed(edits)
-    return edited(own, edits), stored if len(stored) < len(own) // 2 else None
 
 
 def _sandboxed(

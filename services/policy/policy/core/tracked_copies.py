@@ -2,19 +2,19 @@
 
 What is tracked, message, stream, sender and profile have said when it was accepted. Each recipient
 that is tracked gets a copy of its own, since links name its delivery; what the copies have in
-common is made once, and `filled` in when deliveries have ids.
+common is made once, and filled in when deliveries have ids.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from policy.core.draft import Copy, Draft, Tracking, from_domains
 from policy.core.facts import Facts, TrackingHost
 from policy.core.request import Recipient, Request
 from policy.core.tracking_host import hosts_of_links, tracking_host
-from posthouse.mail.body_edits import BodyEdit
+from posthouse.mail.body_edits import BodyEdit, edited, packed
 from posthouse.mail.message_flag import MessageFlag
-from posthouse.mail.submission import RecipientKind
+from posthouse.mail.submission import Delivery, RecipientKind
 from posthouse.profiles.choices import BccTracking
 from posthouse.tracking.link_rules import LinkRules, urls_in
 from posthouse.tracking.link_set import LinkSet
@@ -125,7 +125,24 @@ def _with_gaps(copy: Copy, body: TrackedBody, tracking: Tracking) -> Copy:
     return copy._replace(header=header, tracking=tracking)
 
 
-def link_edits(tracking: Tracking, delivery: UUID) -> list[BodyEdit]:
+def body_and_edits(
+    copy: Copy, deliveries: Sequence[Delivery], named: dict[str, UUID], own: bytes
+) -> tuple[bytes | None, bytes | None]:
+    """The body of *copy*, with its links, and what makes it of the submission's *own*, if shorter.
+
+    *named* learns whose *deliveries* these are.
+    """
+    if copy.tracking is None:
+        return copy.body, None
+    named |= {delivery.recipient: delivery.id for delivery in deliveries}
+    edits = _edits(copy.tracking, named.get(copy.tracking.named, deliveries[0].id))
+    if copy.body is not None:
+        return edited(copy.body, edits), None
+    stored = packed(edits)
+    return edited(own, edits), stored if len(stored) < len(own) // 2 else None
+
+
+def _edits(tracking: Tracking, delivery: UUID) -> list[BodyEdit]:
     """What makes the body of a copy whose links name *delivery*."""
     url, key, _ = tracking.host
     tokens = sign_links(delivery, tracking.links.id, len(tracking.links.targets), key)
