@@ -43,7 +43,7 @@ _COMMANDS = {
         "Run old mail through its old dialect and ours: what differs.",
     ),
     "doctor": ("doctor", "Check the whole installation: what is wrong, and what mends it."),
-    "config": ("config", "Check settings, and list all of them."),
+    "config": ("config", "Check settings, list them; move what was set to another database."),
     "ingest": ("services", "Run the service that accepts mail."),
     "policy": ("services", "Run the service that rewrites and signs."),
     "dispatcher": ("services", "Run the service that delivers."),

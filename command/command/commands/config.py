@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import click
 
+from command.commands.moving import export, import_
 from command.context import json_option, print_json
 from onebox.all_settings import SERVICES, OneboxSettings, known_names, read_settings
 from posthouse.running.settings import (
@@ -23,7 +24,7 @@ _BROKER = "POSTHOUSE_BROKER_URL"
 
 @click.group
 def config() -> None:
-    """Check settings, show those in force, list all of them."""
+    """Check settings, show those in force, list all of them; move what was set in the database."""
 
 
 @config.command("check")
@@ -70,6 +71,10 @@ def _read(program: str, environ: Mapping[str, str]) -> Mapping[str, str]:
 
 def _is_given(name: str, environ: Mapping[str, str]) -> bool:
     return any(environ.get(f"{name}{form}") for form in ("", "_FILE"))
+
+
+config.add_command(export)
+config.add_command(import_)
 
 
 @config.command

@@ -2964,3 +2964,114 @@ CROSS JOIN LATERAL (
 ) e
 CROSS JOIN LATERAL (SELECT recipient FROM deliveries v WHERE v.id = e.delivery_id OFFSET 0) v
 GROUP BY 1, 2, 3, 4;
+
+-- name: has_accounts
+SELECT EXISTS (SELECT FROM accounts) AS found;
+
+-- name: copy_out_accounts
+SELECT to_jsonb(t) AS row FROM accounts t;
+
+-- name: copy_in_accounts
+INSERT INTO accounts SELECT * FROM jsonb_populate_recordset(NULL::accounts, $1);
+
+-- name: copy_out_profiles
+SELECT to_jsonb(t) AS row FROM profiles t;
+
+-- name: copy_in_profiles
+INSERT INTO profiles SELECT * FROM jsonb_populate_recordset(NULL::profiles, $1);
+
+-- name: copy_out_credentials
+SELECT to_jsonb(t) AS row FROM credentials t;
+
+-- name: copy_in_credentials
+INSERT INTO credentials SELECT * FROM jsonb_populate_recordset(NULL::credentials, $1);
+
+-- name: copy_out_sending_domains
+SELECT to_jsonb(t) AS row FROM sending_domains t;
+
+-- name: copy_in_sending_domains
+INSERT INTO sending_domains SELECT * FROM jsonb_populate_recordset(NULL::sending_domains, $1);
+
+-- name: copy_out_domain_accounts
+SELECT to_jsonb(t) AS row FROM domain_accounts t;
+
+-- name: copy_in_domain_accounts
+INSERT INTO domain_accounts SELECT * FROM jsonb_populate_recordset(NULL::domain_accounts, $1);
+
+-- name: copy_out_dkim_keys
+SELECT to_jsonb(t) AS row FROM dkim_keys t;
+
+-- name: copy_in_dkim_keys
+INSERT INTO dkim_keys SELECT * FROM jsonb_populate_recordset(NULL::dkim_keys, $1);
+
+-- name: copy_out_key_rotations
+SELECT to_jsonb(t) AS row FROM key_rotations t;
+
+-- name: copy_in_key_rotations
+INSERT INTO key_rotations SELECT * FROM jsonb_populate_recordset(NULL::key_rotations, $1);
+
+-- name: copy_out_tracking_hosts
+SELECT to_jsonb(t) AS row FROM tracking_hosts t;
+
+-- name: copy_in_tracking_hosts
+INSERT INTO tracking_hosts SELECT * FROM jsonb_populate_recordset(NULL::tracking_hosts, $1);
+
+-- name: copy_out_streams
+SELECT to_jsonb(t) AS row FROM streams t;
+
+-- name: copy_in_streams
+INSERT INTO streams SELECT * FROM jsonb_populate_recordset(NULL::streams, $1);
+
+-- name: copy_out_sender_settings
+SELECT to_jsonb(t) AS row FROM sender_settings t;
+
+-- name: copy_in_sender_settings
+INSERT INTO sender_settings SELECT * FROM jsonb_populate_recordset(NULL::sender_settings, $1);
+
+-- name: copy_out_rate_limits
+SELECT to_jsonb(t) AS row FROM rate_limits t;
+
+-- name: copy_in_rate_limits
+INSERT INTO rate_limits SELECT * FROM jsonb_populate_recordset(NULL::rate_limits, $1);
+
+-- name: copy_out_account_holds
+SELECT to_jsonb(t) AS row FROM account_holds t;
+
+-- name: copy_in_account_holds
+INSERT INTO account_holds SELECT * FROM jsonb_populate_recordset(NULL::account_holds, $1);
+
+-- name: copy_out_sandbox_counts
+SELECT to_jsonb(t) AS row FROM sandbox_counts t;
+
+-- name: copy_in_sandbox_counts
+INSERT INTO sandbox_counts SELECT * FROM jsonb_populate_recordset(NULL::sandbox_counts, $1);
+
+-- name: copy_out_confirmed_addresses
+SELECT to_jsonb(t) AS row FROM confirmed_addresses t;
+
+-- name: copy_in_confirmed_addresses
+INSERT INTO confirmed_addresses SELECT * FROM jsonb_populate_recordset(NULL::confirmed_addresses, $1);
+
+-- name: copy_out_webhook_endpoints
+SELECT to_jsonb(t) AS row FROM webhook_endpoints t;
+
+-- name: copy_in_webhook_endpoints
+INSERT INTO webhook_endpoints SELECT * FROM jsonb_populate_recordset(NULL::webhook_endpoints, $1);
+
+-- name: copy_out_suppressions
+SELECT to_jsonb(t) AS row FROM suppressions t;
+
+-- name: copy_in_suppressions
+INSERT INTO suppressions SELECT * FROM jsonb_populate_recordset(NULL::suppressions, $1);
+
+-- name: copy_out_link_sets
+SELECT to_jsonb(t) AS row FROM link_sets t;
+
+-- name: copy_in_link_sets
+INSERT INTO link_sets SELECT * FROM jsonb_populate_recordset(NULL::link_sets, $1);
+
+-- name: copy_out_audit
+SELECT to_jsonb(t) AS row FROM audit t;
+
+-- name: copy_in_audit
+INSERT INTO audit SELECT * FROM jsonb_populate_recordset(NULL::audit, $1);
