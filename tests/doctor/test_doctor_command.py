@@ -146,7 +146,7 @@ def test_faults_of_DNS_are_found(checkup: Checkup) -> None:
 
 def test_faults_of_files_are_found(checkup: Checkup) -> None:
     key = checkup.data / "secret.key"
-    key.chmod(0o644)
+    key.chmod(0o666)  # to be written by others, which is a fault in a container, too
     try:
         assert [("file_mode", str(key))] == checkup()
     finally:

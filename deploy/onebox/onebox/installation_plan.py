@@ -90,11 +90,12 @@ def _secret_key(where: Installation) -> bytes | None:
 
 def _secrets(where: Installation, environ: Mapping[str, str]) -> Iterator[SecretPath]:
     """Every file with a secret in it that a setting names, and the folder."""
+    named = {n: v for n, v in environ.items() if n.startswith(PREFIX) and n.endswith("_FILE") and v}
     if where.folder.exists():
         yield SecretPath(where.folder, folder=True)
-    named = {n: v for n, v in environ.items() if n.startswith(PREFIX) and n.endswith("_FILE") and v}
-    if where.given_key is None and f"{PREFIX}SECRET_KEY_FILE" not in named:
-        yield SecretPath(where.secret_key_file)
+        # Where there is no folder, a program has the key by its settings or needs none.
+        if where.given_key is None and f"{PREFIX}SECRET_KEY_FILE" not in named:
+            yield SecretPath(where.secret_key_file)
     for path in dict.fromkeys(named.values()):
         yield SecretPath(Path(path))
     if where.certificate_key_file.exists():

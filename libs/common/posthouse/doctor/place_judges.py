@@ -23,6 +23,7 @@ class FileFacts:
     needed: bool = True  # the relay cannot do without it
     trouble: str = ""  # why it cannot be looked at
     folder: bool = False
+    alone: bool = False  # in a container, where no other user is who could read it
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,9 @@ def _file(facts: FileFacts) -> CheckResult:
             return wrong(
                 check, facts.path, f"{shown}: others may write", f"chmod go-w {facts.path}"
             )
-    elif facts.mode & (_OTHERS_READ | _OTHERS_WRITE):
-        mend = f"chmod 600 {facts.path}; of a secret in Kubernetes: defaultMode: 0440"
-        return wrong(check, facts.path, f"{shown}: others may read or write it", mend)
+    elif facts.mode & (_OTHERS_WRITE if facts.alone else _OTHERS_READ | _OTHERS_WRITE):
+        seen, mend = f"{shown}: others may read or write it", f"chmod 600 {facts.path}"
+        return wrong(check, facts.path, seen, mend)
     return right(check, facts.path, shown)
 
 

@@ -40,7 +40,7 @@ def file_facts(path: Path, *, needed: bool = True, folder: bool = False) -> File
             return FileFacts(str(path), None, needed, "this user may not read it")
     except OSError as error:
         return FileFacts(str(path), None, needed, error.strerror or str(error))
-    return FileFacts(str(path), mode, needed, folder=folder)
+    return FileFacts(str(path), mode, needed, folder=folder, alone=_in_container())
 
 
 def certificate_facts(chain: Path, key: Path, hostname: str) -> CertificateFacts:
@@ -65,6 +65,12 @@ def certificate_facts(chain: Path, key: Path, hostname: str) -> CertificateFacts
         self_signed=found.issuer == found.subject,
         hostname=hostname,
     )
+
+
+def _in_container() -> bool:
+    """Files of secrets are mounted for all to read there: by Kubernetes unless told otherwise."""
+    marks = (Path("/.dockerenv"), Path("/run/.containerenv"))
+    return "KUBERNETES_SERVICE_HOST" in os.environ or any(mark.exists() for mark in marks)
 
 
 def _disk(path: Path) -> DiskFacts:
