@@ -67,6 +67,8 @@ class SharedRelay:
     database: Any
     records: list[dict[str, str]]  # of its own name
     tracking: Endpoint  # where links and pixels are asked for
+    bounces: Endpoint
+    health: Endpoint  # has the metrics
 
     @property
     def port(self) -> int:
@@ -177,12 +179,15 @@ async def submit(
 
 @asynccontextmanager
 async def shared_relay(
-    folder: Path, modes: Sequence[str] = ("opportunistic",), **settings: str
+    folder: Path,
+    modes: Sequence[str] = ("opportunistic",),
+    manners: Manners | None = None,
+    **settings: str,
 ) -> AsyncIterator[SharedRelay]:
     """A relay that sends everything to the sink, with a listener of each of *modes*.
 
     It has a certificate and a DKIM key of its own. *folder* has to be open to other users;
-    *settings*: more of the environment.
+    *manners* are those of the sink, *settings* more of the environment.
     """
     data, key = folder / "data", generate(Algorithm.RSA)
     put_first_data(data / "postgres")
@@ -195,7 +200,7 @@ async def shared_relay(
         "POSTHOUSE_RELAY_DKIM_KEY": _PEM.format(base64.encodebytes(key).decode()),
         **settings,
     }
-    async with Sink(Manners(keep=True)) as sink, AsyncExitStack() as stack:
+    async with Sink(manners or Manners(keep=True)) as sink, AsyncExitStack() as stack:
         program = running(
             *("up", "--route", f"127.0.0.1:{sink.port}"),
             *(word for mode in modes for word in ("--listen", f"{ANY}/{mode}")),
@@ -211,8 +216,8 @@ async def shared_relay(
         stack.push_async_callback(database.close)
         ports = {at["tls"]: at["port"] for at in ready["submission"]}
         records = _records(check(Algorithm.RSA, key))
-        tracking = Endpoint(**ready["tracking"])
-        yield SharedRelay(environ, ports, sink, database, records, tracking)
+        places = (Endpoint(**ready[name]) for name in ("tracking", "bounces", "health"))
+        yield SharedRelay(environ, ports, sink, database, records, *places)
 
 
 def _records(key: PublicKey) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Gauge
 
+from posthouse.mail.lane import Lane
 from posthouse.running.waiting import wait_for_event
 from posthouse.store.account_holds import HELD, AccountHolds
 from posthouse.store.failure import StoreRefused, StoreUnavailable, store_failures
@@ -54,6 +55,18 @@ _DISK_SECONDS = 1.0
 log = structlog.get_logger()
 
 
+# Shown as zero where there is none, so that a graph or an alert of it is not without data.
+_USUAL = frozenset(
+    (stage, lane.label, state)
+    for stage, states in (
+        ("policy", ("ready", "inflight", "quarantined")),
+        ("delivery", ("ready", "inflight", "deferred", "parked", "quarantined")),
+    )
+    for state in states
+    for lane in Lane
+)
+
+
 class QueueGauges:
     """The queue as last seen; the age of the oldest message never stands still."""
 
@@ -65,7 +78,7 @@ class QueueGauges:
         """Show the queue as it is now; a line that is gone is shown as zero."""
         self._seen = time.monotonic()
         now = {(line.stage, line.lane.label, line.state): line for line in lines}
-        for labels in self._ages.keys() | now.keys():
+        for labels in _USUAL | self._ages.keys() | now.keys():
             line = now.get(labels)
             self._ages[labels] = line.oldest_seconds if line else 0
             QUEUE_MESSAGES.labels(*labels).set(line.messages if line else 0)
