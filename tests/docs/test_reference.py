@@ -25,6 +25,7 @@ SHOWN_BY = {
     "posthouse.inspection": "dispatcher",
     "posthouse.broker": "all, with RabbitMQ",
     "posthouse.store.housekeeping": "all",
+    "posthouse.store.queue_gauges": "all",
     "posthouse.store.connections": "all",
     "posthouse.store.account_holds": "all",
     "posthouse.store.event_feed": "bounces, webhooks",

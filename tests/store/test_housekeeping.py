@@ -13,8 +13,9 @@ import structlog
 from prometheus_client import REGISTRY
 
 from posthouse.mail.lane import Lane
-from posthouse.store.housekeeping import _LOCK, QUEUE_MESSAGES, QUEUE_OLDEST, Duty, Housekeeping
+from posthouse.store.housekeeping import _LOCK, Duty, Housekeeping
 from posthouse.store.postgres import _SERVER_SETTINGS, Postgres
+from posthouse.store.queue_gauges import QUEUE_MESSAGES, QUEUE_OLDEST
 from posthouse.store.retention import Retention
 from servers.patience import until
 from servers.stores import Stores, a_submission, open_stores

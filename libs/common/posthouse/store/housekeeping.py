@@ -11,22 +11,16 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Gauge
 
-from posthouse.mail.lane import Lane
 from posthouse.running.waiting import wait_for_event
 from posthouse.store.account_holds import HELD, AccountHolds
 from posthouse.store.failure import StoreRefused, StoreUnavailable, store_failures
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
+from posthouse.store.queue_gauges import QueueGauges
 from posthouse.store.retention import BODIES, HISTORY, Partitions, Retention
 from posthouse.store.sandbox import SandboxStore
-from posthouse.store.timeline import QueueLine, TimelineStore
+from posthouse.store.timeline import TimelineStore
 
-QUEUE_MESSAGES = Gauge("posthouse_queue_messages", "Open messages.", ["stage", "lane", "state"])
-QUEUE_OLDEST = Gauge(
-    "posthouse_queue_oldest_seconds",
-    "Age of the oldest open message since it was accepted, in seconds.",
-    ["stage", "lane", "state"],
-)
 LAST_SUCCESS = Gauge(
     "posthouse_housekeeping_last_success_timestamp_seconds",
     "When this process last finished the duty without failure, in seconds since 1970.",
@@ -53,51 +47,6 @@ _NEARLY_FULL = 512 << 20
 _DISK_SECONDS = 1.0
 
 log = structlog.get_logger()
-
-
-# Shown as zero where there is none, so that a graph or an alert of it is not without data.
-_USUAL = frozenset(
-    (stage, lane.label, state)
-    for stage, states in (
-        ("policy", ("ready", "inflight", "quarantined")),
-        ("delivery", ("ready", "inflight", "deferred", "parked", "quarantined")),
-    )
-    for state in states
-    for lane in Lane
-)
-
-
-class QueueGauges:
-    """The queue as last seen; the age of the oldest message never stands still."""
-
-    def __init__(self) -> None:
-        self._ages: dict[tuple[str, str, str], float] = {}
-        self._seen = time.monotonic()
-
-    def show(self, lines: list[QueueLine]) -> None:
-        """Show the queue as it is now; a line that is gone is shown as zero."""
-        self._seen = time.monotonic()
-        now = {(line.stage, line.lane.label, line.state): line for line in lines}
-        for labels in _USUAL | self._ages.keys() | now.keys():
-            line = now.get(labels)
-            self._ages[labels] = line.oldest_seconds if line else 0
-            QUEUE_MESSAGES.labels(*labels).set(line.messages if line else 0)
-            QUEUE_OLDEST.labels(*labels).set(self._ages[labels])
-
-    def age(self, *, overdue: float) -> None:
-        """Add the time since the queue was last seen, if that is more than *overdue* seconds."""
-        since = time.monotonic() - self._seen
-        if since > overdue:
-            for labels, seconds in self._ages.items():
-                if seconds:
-                    QUEUE_OLDEST.labels(*labels).set(seconds + since)
-
-    def clear(self) -> None:
-        """Show nothing: another process shows the queue."""
-        if self._ages:
-            self._ages.clear()
-            QUEUE_MESSAGES.clear()
-            QUEUE_OLDEST.clear()
 
 
 @dataclass(frozen=True, slots=True)
