@@ -80,12 +80,14 @@ def services(
 
 
 def environment(service: Service, given: Mapping[str, str]) -> dict[str, str]:
-    """The variables in the container of *service*: those of its file, then those of its own."""
-    of_file = given if service.get("env_file") else {}
-    return {
-        **of_file,
-        **{name: str(value) for name, value in service.get("environment", {}).items()},
-    }
+    """The variables in the container of *service*: handed on, of its files, and its own."""
+    found: dict[str, str] = {}
+    if base := service.get("extends"):
+        names = _loaded(base["file"])["services"][base["service"]]["environment"]
+        found |= {name: given[name] for name in names if name in given}
+    if any(isinstance(file, dict) for file in service.get("env_file", ())):
+        found |= given
+    return found | {name: str(value) for name, value in service.get("environment", {}).items()}
 
 
 def _filled(value: Any, given: Mapping[str, str]) -> Any:

@@ -13,6 +13,7 @@ from dispatcher.core.failed_hosts import FailedHosts, Shuffle
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, ServerAddress
 from dispatcher.core.sent import Sent
+from dispatcher.core.source_addresses import SourceAddresses
 from dispatcher.kept_connections import KeptConnections, ReusePolicy
 from dispatcher.outbound_connection import OutboundConnection
 from dispatcher.router import MxResolver, system_addresses
@@ -36,13 +37,15 @@ class ConnectionPool:
         trusted: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         timeouts: Timeouts | None = None,
         reuse: ReusePolicy | None = None,
+        source: SourceAddresses | None = None,
         shuffle: Shuffle = random.shuffle,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """*trusted* makes the TLS context for routes that check certificates."""
         self._resolver = resolver
         self._refused = refused
-        self._connector = Connector(helo, timeouts or Timeouts(), clock, trusted)
+        self._source = source or SourceAddresses()
+        self._connector = Connector(helo, timeouts or Timeouts(), clock, trusted, self._source)
         self._kept = KeptConnections(reuse or ReusePolicy())
         self._failed = FailedHosts(shuffle)
         self._shuffle = shuffle
@@ -132,7 +135,9 @@ class ConnectionPool:
         if isinstance(found, Deferred):
             self._resolver.doubt(host)
             return found
-        addresses = list(found)
+        addresses = self._source.reached(found)
+        if not addresses:
+            return unreachable(f"{host} has no address of the kind that mail leaves from")
         self._shuffle(addresses)
         return sorted(addresses, key=lambda address: ":" in address)
 

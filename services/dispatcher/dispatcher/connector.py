@@ -20,6 +20,7 @@ from dispatcher.core.classify import (
 from dispatcher.core.refused_logins import RefusedLogins
 from dispatcher.core.routes import Route, ServerAddress, TlsPolicy
 from dispatcher.core.smtp_client import SmtpClient
+from dispatcher.core.source_addresses import SourceAddresses
 from dispatcher.outbound_connection import OutboundConnection, TlsFailed, said
 from dispatcher.phases import CONNECT, OPENING, timed
 from dispatcher.timeouts import Timeouts
@@ -66,8 +67,10 @@ class Connector:
         timeouts: Timeouts,
         clock: Callable[[], float],
         trusted: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        source: SourceAddresses | None = None,
     ) -> None:
         """*trusted* makes the TLS context for routes that check certificates."""
+        self._source = source or SourceAddresses()
         self._helo = helo
         self._timeouts = timeouts
         self._clock = clock
@@ -146,7 +149,12 @@ class Connector:
         try:
             with timed(CONNECT):
                 async with asyncio.timeout(self._timeouts.connect):
-                    await loop.create_connection(lambda: connection, server.address, server.port)
+                    await loop.create_connection(
+                        lambda: connection,
+                        server.address,
+                        server.port,
+                        local_addr=self._source.towards(server.address),
+                    )
         except OSError as error:  # TimeoutError is one
             return unreachable(f"connecting to {server}: {said(error)}")
         return connection

@@ -1,11 +1,12 @@
 """The settings of the dispatcher."""
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
+from dispatcher.core.source_addresses import SourceAddresses
 from dispatcher.core.static_routes import InvalidRoute, StaticRoutes
 from dispatcher.in_flight import TO_A_SMARTHOST, TO_MANY, LaneLimits
 from posthouse.running.common_settings import Separated, WithDoctor
@@ -26,6 +27,12 @@ def _routes(given: object) -> object:
         if ";" in given:  # its options may hold a secret that was to be in a file
             raise UnquotedMistake(str(error)) from None
         raise
+
+
+def _sources(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    return SourceAddresses(tuple(ip_address(part.strip()) for part in given.split(",")))
 
 
 def _read_secret(path: str) -> str:
@@ -60,6 +67,13 @@ class DispatcherSettings(ProgramSettings, WithDoctor):
     private_networks_allowed: Annotated[tuple[IPv4Network | IPv6Network, ...], Separated] = ()
     """Private networks that mail is delivered to all the same, such as "10.20.0.0/16"; separated by
     commas. Otherwise no domain and no address in brackets leads into one; static routes may."""
+
+    source_addresses: Annotated[
+        SourceAddresses, BeforeValidator(_sources), PlainSerializer(str)
+    ] = SourceAddresses()
+    """Addresses of this machine that mail leaves from, one of IPv4, one of IPv6, or both with a
+    comma between them; destinations without an address of that kind wait. Each should resolve to
+    the host name of this dispatcher, and back. Default: the system chooses."""
 
     messages_per_connection: Annotated[int, Field(ge=1)] = 100
     """A connection to a destination is closed after this many messages."""

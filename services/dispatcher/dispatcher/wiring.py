@@ -32,6 +32,7 @@ def delivery_attempts(settings: DispatcherSettings, sites: Sites | None = None) 
         resolver,
         refused,
         reuse=ReusePolicy(messages_per_connection=settings.messages_per_connection),
+        source=settings.source_addresses,
     )
     router = Router(resolver, refused, static=settings.routes)
     return DeliveryAttempts(router, connections, sites or Sites(settings.site_limit))
