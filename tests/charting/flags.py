@@ -38,6 +38,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "ingest.proxyNetworks": (["10.0.0.0/8", "fd00::/8"],),
     "ingest.service.type": ("LoadBalancer", "NodePort"),
     "ingest.service.annotations": ({"example.com/a": "b"},),
+    "bounces.proxyNetworks": (["10.0.0.0/8"],),
     "bounces.service.type": ("ClusterIP", "NodePort"),
     "bounces.service.externalTrafficPolicy": ("Cluster",),
     "bounces.service.loadBalancerClass": ("example.com/lb",),

@@ -187,6 +187,9 @@ def test_listeners_behind_proxies_say_so_and_their_clients_keep_their_address() 
     assert listeners == (
         "0.0.0.0:2587/starttls_required+proxy=10.0.0.0/8,0.0.0.0:2465/implicit+proxy=10.0.0.0/8"
     )
+    bounces = render({"bounces": {"proxyNetworks": ["10.0.0.0/8", "fd00::/8"]}})
+    variables = environment_of(named(bounces, "Deployment", "posthouse-bounces"))
+    assert variables["POSTHOUSE_BOUNCES_PROXIES"] == "10.0.0.0/8,fd00::/8"
     for name in ("ingest", "bounces"):
         service = named(documents, "Service", f"posthouse-{name}")
         assert service["spec"]["externalTrafficPolicy"] == "Local"

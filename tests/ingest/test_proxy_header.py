@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from ingest.core.proxy_header import BadProxyHeader, ProxyHeader, read_proxy_header
+from posthouse.smtp.proxy_header import BadProxyHeader, ProxyHeader, read_proxy_header
 from servers.door import PLAIN, OpenDoor, Running, Wire
 from servers.patience import on_this_machine, until
 

@@ -28,6 +28,8 @@ class ClientLimits:
     connections_per_client: int = 20
     messages_per_minute: int = 1_000  # from one client
     idle_seconds: float = 300.0  # without an octet from it (RFC 5321 section 4.5.3.2.7)
+    # Networks of the proxies that pass all connections on, and say whose they are. Empty: none do.
+    proxies: tuple[str, ...] = ()
 
 
 class OpenConnection(Protocol):
@@ -76,6 +78,10 @@ class OpenConnections:
         self._by_client[client] += 1
         self._empty.clear()
         return True
+
+    def is_proxied(self, peer: tuple[Any, ...]) -> bool:
+        """Whether a connection from *peer* has to say whose it is; our own check has not."""
+        return bool(self.limits.proxies) and peer[:2] not in self._checks
 
     def leave(self, connection: OpenConnection) -> None:
         """Count *connection* no longer, if it was counted."""

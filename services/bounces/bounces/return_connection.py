@@ -18,6 +18,7 @@ from prometheus_client import Counter
 from bounces.message_text import MessageText, NoRoom, TextMemory
 from bounces.open_connections import CLOSING_DOWN, OpenConnections
 from bounces.own_addresses import NotOurs, OwnAddress, OwnAddresses
+from bounces.proxy_introduction import Peer, ProxyIntroduction
 from bounces.service import Bounces, ReturnedMail
 from posthouse.store import StoreRefused, StoreUnavailable
 
@@ -163,12 +164,37 @@ class ReturnConnection(SMTP):
         self._admitted = False
         self._in_text = False
         self._idle: asyncio.TimerHandle | None = None
+        self._client: Peer = ("",)
+        self._introduction: ProxyIntroduction | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start, if there is room; aiosmtpd calls this a second time after STARTTLS."""
+        """Start, if there is room; aiosmtpd calls this a second time after STARTTLS.
+
+        Behind proxies it starts when the header has said whose connection it is.
+        """
+        peer = transport.get_extra_info("peername") or ("",)
+        if self._admitted or not self._connections.is_proxied(peer):
+            self._start(transport, peer)
+            return
+
+        def introduced(client: Peer, behind: bytes) -> None:
+            self._start(transport, client)
+            if self._admitted and behind:
+                self.data_received(behind)
+
+        def refused() -> None:
+            REFUSED.labels(reason="no_proxy_header").inc()
+            cast("asyncio.Transport", transport).close()
+
+        proxies = self._connections.limits.proxies
+        self._introduction = ProxyIntroduction(
+            peer, proxies, introduced=introduced, refused=refused
+        )
+
+    def _start(self, transport: asyncio.BaseTransport, client: Peer) -> None:
         if not self._admitted:
-            peer = transport.get_extra_info("peername") or ("",)
-            self._admitted = self._connections.admit(self, peer)
+            self._client = client
+            self._admitted = self._connections.admit(self, client)
             if not self._admitted:
                 REFUSED.labels(reason="too_many_connections").inc()
                 refused = cast("asyncio.Transport", transport)
@@ -177,14 +203,26 @@ class ReturnConnection(SMTP):
                 return
             self._close_if_idle()
         super().connection_made(transport)
+        assert self.session is not None
+        # A socket address, as aiosmtpd itself puts there.
+        self.session.peer = self._client  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         """Note when the client sent something."""
         self.heard_at = self.loop.time()
-        super().data_received(data)
+        if self._admitted:
+            super().data_received(data)
+        elif self._introduction is not None:
+            self._introduction.take(data)
+
+    def eof_received(self) -> bool | None:
+        """Close, if nothing has begun yet."""
+        return super().eof_received() if self._admitted else False
 
     def connection_lost(self, error: Exception | None) -> None:
         """Make room for another connection."""
+        if self._introduction is not None:
+            self._introduction.end()
         self._connections.leave(self)
         if self._idle is not None:
             self._idle.cancel()

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from posthouse.mail.address import Address
 from posthouse.running.common_settings import (
     EndpointSetting,
+    Networks,
     Separated,
     WithReturnPathHost,
     WithSecretKey,
@@ -49,6 +50,11 @@ class WithBounces(WithReturnPathHost):
     bounces_messages_per_minute: Annotated[int, Field(ge=1)] = 1_000
     """Most returned messages a minute from one IPv4 address or one IPv6 network of 64 bits; one
     more is answered 451, and its sender tries again."""
+
+    bounces_proxies: Networks = ()
+    """Networks of load balancers, with commas between them, that pass on all connections to the
+    bounce port, each with a header of the PROXY protocol. Nobody else can connect then. Default:
+    clients connect themselves."""
 
     complaint_addresses: Annotated[tuple[MailAddress, ...], Separated] = ()
     """Addresses that are registered for feedback loops, with commas between them: mail to them is

@@ -223,6 +223,7 @@ def _client_limits(settings: BouncesSettings) -> ClientLimits:
         connections=settings.bounces_connections,
         connections_per_client=settings.bounces_connections_per_client,
         messages_per_minute=settings.bounces_messages_per_minute,
+        proxies=settings.bounces_proxies,
     )
 
 

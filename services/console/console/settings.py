@@ -1,26 +1,20 @@
 """Settings of the console service."""
 
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from posthouse.running.common_settings import (
     EndpointSetting,
     HostText,
+    Networks,
     Separated,
     WithSecretKey,
     WithWebhookUrls,
 )
 from posthouse.running.program import ProgramSettings
 from posthouse.running.tcp import Endpoint
-
-
-def _networks(given: object) -> object:
-    if not isinstance(given, str):
-        return given
-    return tuple(str(ip_network(part)) for part in given.replace(",", " ").split())
 
 
 class WithConsole(WithWebhookUrls):
@@ -37,7 +31,7 @@ class WithConsole(WithWebhookUrls):
     """PEM files with the certificates' keys, in the same order, if the certificates' own files do
     not hold them."""
 
-    console_proxies: Annotated[tuple[str, ...], BeforeValidator(_networks)] = ()
+    console_proxies: Networks = ()
     """Networks of proxies, with commas between them, whose X-Forwarded-For and X-Forwarded-Proto
     say who calls. Default: none."""
 

@@ -5,10 +5,10 @@ from ipaddress import ip_address
 import structlog
 from prometheus_client import Counter
 
-from ingest.core.proxy_header import BadProxyHeader
 from ingest.listeners import Listener
 from ingest.smtp_wire import ClientGone, SmtpWire
 from posthouse.authentication.client_networks import client_address
+from posthouse.smtp.proxy_header import BadProxyHeader
 
 log = structlog.get_logger()
 

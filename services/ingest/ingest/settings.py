@@ -1,7 +1,6 @@
 """The settings of ingest."""
 
 from enum import StrEnum
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -10,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from ingest.listeners import LEAST_SECONDS, Listener, collisions
 from posthouse.running.common_settings import (
     HostText,
+    Networks,
     Separated,
     WithRelayDkimDomain,
     WithReturnPathHost,
@@ -33,12 +33,6 @@ def _mechanisms(given: object) -> object:
         if name not in MECHANISMS:
             raise ValueError(f"{name!r} is not one of: {', '.join(MECHANISMS)}")
     return names
-
-
-def _networks(given: object) -> object:
-    if not isinstance(given, str):
-        return given
-    return tuple(str(ip_network(part)) for part in given.replace(",", " ").split())
 
 
 class UnverifiedSenders(StrEnum):
@@ -84,7 +78,7 @@ class IngestSettings(ProgramSettings, WithSecretKey, WithRelayDkimDomain, WithRe
     CRAM-MD5. The last works only for users whose secret is kept sealed (`posthouse credential
     create --sealed`); clients that prefer it do not try another for the others."""
 
-    ingest_unlimited_networks: Annotated[tuple[str, ...], BeforeValidator(_networks)] = ()
+    ingest_unlimited_networks: Networks = ()
     """Networks of clients, with commas between them, in which no wrong login counts, and whose
     addresses may have any number of connections: say of a proxy or a gateway behind which all your
     programs have one address. Default: none."""

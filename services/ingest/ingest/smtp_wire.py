@@ -12,10 +12,10 @@ from typing import cast
 
 import structlog
 
-from ingest.core.proxy_header import ProxyHeader, read_proxy_header
 from ingest.tls_channel import TlsChannel
 from posthouse.authentication.client_networks import client_address
 from posthouse.mail.reply import Reply
+from posthouse.smtp.proxy_header import ProxyHeader, read_proxy_header
 from posthouse.smtp.server import SmtpServer
 
 log = structlog.get_logger()

@@ -1,13 +1,13 @@
 """Settings of the tracking service."""
 
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from posthouse.running.common_settings import (
     EndpointSetting,
+    Networks,
     WithNameservers,
     WithSecretKey,
     WithTokens,
@@ -15,12 +15,6 @@ from posthouse.running.common_settings import (
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import Settings
 from posthouse.running.tcp import Endpoint
-
-
-def _networks(given: object) -> object:
-    if not isinstance(given, str):
-        return given
-    return tuple(str(ip_network(part)) for part in given.replace(",", " ").split())
 
 
 class WithTracking(Settings):
@@ -34,7 +28,7 @@ class WithTracking(Settings):
     """How many days after it unsubscribed a recipient may take that back on the same page, with 0
     never. That removes only what was listed through the same message."""
 
-    tracking_proxies: Annotated[tuple[str, ...], BeforeValidator(_networks)] = ()
+    tracking_proxies: Networks = ()
     """Networks of proxies before the tracking service, with commas between them: only these are
     believed what X-Forwarded-For says of a client's address."""
 

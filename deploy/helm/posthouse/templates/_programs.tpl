@@ -43,6 +43,7 @@
 {{- end }}
 {{- else if eq .name "bounces" }}
 {{- $_ := set $e "POSTHOUSE_BOUNCES_LISTEN" "0.0.0.0:2526" }}
+{{- with .program.proxyNetworks }}{{ $_ := set $e "POSTHOUSE_BOUNCES_PROXIES" (join "," .) }}{{ end }}
 {{- $_ := set $e "POSTHOUSE_BOUNCES_TLS_CERTIFICATE" "/etc/posthouse/tls/tls.crt" }}
 {{- $_ := set $e "POSTHOUSE_BOUNCES_TLS_KEY" "/etc/posthouse/tls/tls.key" }}
 {{- else if eq .name "tracking" }}

@@ -4,6 +4,7 @@ import base64
 import binascii
 import socket
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import (
@@ -60,6 +61,12 @@ def _separated(given: object) -> object:
     return tuple(item for item in (part.strip() for part in given.split(",")) if item)
 
 
+def _networks(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    return tuple(str(ip_network(part)) for part in given.replace(",", " ").split())
+
+
 def _key(given: object) -> object:
     """Decode a base64 key; never quotes it in a complaint."""
     if not isinstance(given, str):
@@ -93,6 +100,9 @@ Separated = BeforeValidator(_separated)
 
 HostText = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+$", max_length=200)]
 """The name of a host or zone, in lower case."""
+
+Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
+"""Networks such as 10.0.0.0/8, with commas between them."""
 
 Hosts = Annotated[tuple[HostText, ...], Separated]
 """Several of them."""
