@@ -45,8 +45,6 @@ SECRETS = {
     .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     .decode(),
 }
-# There are no dashboards yet.
-NOTHING_YET = {"metrics.dashboards.enabled"}
 
 
 @cache
@@ -66,7 +64,7 @@ def test_no_policy_is_broken_but_by_the_option_that_says_so(case: str) -> None:
     assert all("dispatcher" in text for text in findings(rendered(case)) if "hostNetwork" in text)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case not in NOTHING_YET])
+@EACH
 def test_each_value_changes_something(case: str) -> None:
     assert (case == "defaults") == (rendered("defaults") == rendered(case))
 

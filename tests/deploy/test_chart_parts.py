@@ -1,5 +1,6 @@
 """What is particular to single parts of the chart."""
 
+import json
 import re
 import tarfile
 from pathlib import Path
@@ -302,7 +303,6 @@ def test_the_package_has_the_files_that_lie_elsewhere_in_the_repository(tmp_path
     with tarfile.open(packed) as archive:
         members = {m.name.removeprefix("posthouse/"): m for m in archive.getmembers()}
         assert len(_linked()) >= 4
-        assert not [name for name in members if "tests/" in name]
         for path in _linked():
             member = members[str(path.relative_to(CHART))]
             content = archive.extractfile(member)
@@ -311,9 +311,7 @@ def test_the_package_has_the_files_that_lie_elsewhere_in_the_repository(tmp_path
 
 
 def _linked() -> list[Path]:
-    """Those that the chart's templates read."""
-    folders = ("rabbitmq/*.conf", "prometheus/alerts.yml", "prometheus/recording.yml")
-    return [file for pattern in folders for file in (CHART / "files").glob(pattern)]
+    return [file for folder in (CHART / "files").iterdir() for file in folder.iterdir()]
 
 
 def test_the_rules_for_prometheus_are_those_of_the_repository() -> None:
@@ -321,14 +319,32 @@ def test_the_rules_for_prometheus_are_those_of_the_repository() -> None:
     documents = render({"metrics": {"rules": {"enabled": True, "runbooks": runbooks}}})
     found = {d["metadata"]["name"]: d["spec"] for d in of_kind(documents, "PrometheusRule")}
     for name in ("alerts", "recording"):
-        text = (ROOT / f"deploy/prometheus/{name}.yml").read_text()
+        text = (ROOT / f"deploy/prometheus/rules/{name}.yml").read_text()
         ours = yaml.safe_load(text.replace("docs/runbooks/", runbooks))
         assert ours == found.pop(f"posthouse-{name}")
     assert found == {}
 
 
+def test_the_dashboards_are_those_of_the_repository() -> None:
+    documents = render({"metrics": {"dashboards": {"enabled": True, "labels": {"a": "b"}}}})
+    found = [d for d in of_kind(documents, "ConfigMap") if d["metadata"]["labels"].get("a") == "b"]
+    given = {name: json.loads(text) for d in found for name, text in d["data"].items()}
+    ours = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
+    assert {path.name: json.loads(path.read_text()) for path in ours} == given
+    assert len(given) >= 5
+    assert all(len(json.dumps(d)) < 1 << 20 for d in found), "more than a ConfigMap holds"
+
+
+def test_a_release_fits_into_its_secret(tmp_path: Path) -> None:
+    packed = Path(helm_python.package(CHART, destination=tmp_path))
+    # Helm keeps chart and rendering, packed and in base64, in one Secret of a megabyte.
+    assert packed.stat().st_size < 256 << 10
+
+
 def test_targets_are_named_as_the_rules_name_them() -> None:
-    (absent,) = re.findall(r'job=~"([^"]+)"', (ROOT / "deploy/prometheus/alerts.yml").read_text())
+    (absent,) = re.findall(
+        r'job=~"([^"]+)"', (ROOT / "deploy/prometheus/rules/alerts.yml").read_text()
+    )
     for monitor, key in (("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")):
         (found,) = of_kind(render({"metrics": {"monitor": monitor}}), monitor)
         (endpoint,) = found["spec"][key]
