@@ -19,6 +19,7 @@ from servers.returned_mail import RememberedReturns, service_of
 SIGNATURES = {
     "connection_made": "(self, transport)",
     "data_received": "(self, data)",
+    "eof_received": "(self)",
     "connection_lost": "(self, error)",
     "push": "(self, status)",
     "smtp_AUTH": "(self, arg)",
@@ -56,6 +57,7 @@ def test_the_options_that_we_set_are_there() -> None:
 
 async def test_our_attributes_are_none_of_its_own() -> None:
     ours = {"transaction", "heard_at", "_handler", "_connections", "_admitted", "_in_text", "_idle"}
+    ours |= {"_client", "_introduction"}
     connections = OpenConnections(ClientLimits(), lambda: 0.0)
     handler = ReturnHandler(*service_of(RememberedReturns(), (), date(2026, 3, 3)), connections)
     made = ReturnConnection(handler, connections, hostname="mx.example", tls=None)

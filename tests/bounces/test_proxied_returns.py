@@ -88,17 +88,19 @@ async def test_a_connection_without_a_good_header_is_closed_in_silence(
 
 
 async def test_a_header_that_does_not_come_whole_is_not_waited_for() -> None:
-    refused = asyncio.Event()
-    introduction = ProxyIntroduction(
-        ("127.0.0.1", 40000),
-        LOOPBACK,
-        introduced=lambda *_: pytest.fail("nobody was named"),
-        refused=refused.set,
-        seconds=0.01,
-    )
-    introduction.take(V1[:9])
-    await asyncio.wait_for(refused.wait(), on_this_machine(10))
-    introduction.take(V1[9:])
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert isinstance(writer.transport, asyncio.Transport)
+        introduction = ProxyIntroduction(
+            writer.transport, LOOPBACK, lambda *_: named.append(1), seconds=0.01
+        )
+        introduction.take(await reader.readexactly(9))
+
+    named: list[object] = []
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        client = Client(*await asyncio.open_connection(*server.sockets[0].getsockname()))
+        client.writer.write(V1[:9])
+        assert await asyncio.wait_for(client.reader.read(), on_this_machine(10)) == b""
+    assert named == []
 
 
 async def test_who_leaves_within_the_header_is_forgotten() -> None:

@@ -79,9 +79,9 @@ class OpenConnections:
         self._empty.clear()
         return True
 
-    def is_proxied(self, peer: tuple[Any, ...]) -> bool:
-        """Whether a connection from *peer* has to say whose it is; our own check has not."""
-        return bool(self.limits.proxies) and peer[:2] not in self._checks
+    def proxies_before(self, peer: tuple[Any, ...]) -> tuple[str, ...]:
+        """Networks, one of which *peer* has to be in, as a proxy; none for our own check."""
+        return () if peer[:2] in self._checks else self.limits.proxies
 
     def leave(self, connection: OpenConnection) -> None:
         """Count *connection* no longer, if it was counted."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from bounces.return_metrics import REFUSED
 from posthouse.authentication.client_networks import client_address, is_within
 from posthouse.smtp.proxy_header import BadProxyHeader, read_proxy_header
 
@@ -20,30 +21,29 @@ Peer = tuple[Any, ...]
 class ProxyIntroduction:
     """Takes what comes on one connection until its header is whole.
 
-    Then calls *introduced* with the client's address, or that of the proxy where the header names
-    none, and with the octets behind the header. A connection of no proxy, and one without a good
-    header in time, calls *refused* with the reason instead, once; nothing is answered.
+    Then calls *introduced* with the connection, the client's address, or that of the proxy where
+    the header names none, and the octets behind the header. A connection of no proxy, and one
+    without a good header in time, is closed; nothing is answered.
     """
 
     def __init__(
         self,
-        peer: Peer,
+        transport: asyncio.Transport,
         proxies: tuple[str, ...],
+        introduced: Callable[[asyncio.Transport, Peer, bytes], None],
         *,
-        introduced: Callable[[Peer, bytes], None],
-        refused: Callable[[], None],
         seconds: float = _SECONDS,
     ) -> None:
-        """*peer*: the other side of the connection; *proxies*: networks."""
-        self._peer = peer
+        """*proxies*: networks; *seconds*: for the header."""
+        self._transport = transport
+        self._peer: Peer = transport.get_extra_info("peername") or ("",)
         self._introduced = introduced
-        self._refused = refused
         self._received = b""
         self._over = False
         self._timer = asyncio.get_running_loop().call_later(
             seconds, self._refuse, f"not complete within {seconds:g} seconds"
         )
-        if not is_within(client_address(str(peer[0])), proxies):
+        if not is_within(client_address(str(self._peer[0])), proxies):
             self._refuse("its address is in no network of POSTHOUSE_BOUNCES_PROXIES")
 
     def take(self, octets: bytes) -> None:
@@ -59,7 +59,7 @@ class ProxyIntroduction:
         if header is not None:
             self.end()
             client = self._peer if header.client is None else (client_address(header.client), 0)
-            self._introduced(client, self._received[header.octets :])
+            self._introduced(self._transport, client, self._received[header.octets :])
 
     def end(self) -> None:
         """Wait no longer."""
@@ -69,4 +69,5 @@ class ProxyIntroduction:
     def _refuse(self, reason: str) -> None:
         self.end()
         log.info("proxy_header_refused", client=str(self._peer[0]), reason=reason)
-        self._refused()
+        REFUSED.labels(reason="no_proxy_header").inc()
+        self._transport.close()

@@ -13,22 +13,16 @@ from typing import cast
 
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException, syntax
-from prometheus_client import Counter
 
 from bounces.message_text import MessageText, NoRoom, TextMemory
 from bounces.open_connections import CLOSING_DOWN, OpenConnections
 from bounces.own_addresses import NotOurs, OwnAddress, OwnAddresses
 from bounces.proxy_introduction import Peer, ProxyIntroduction
+from bounces.return_metrics import REFUSED
 from bounces.service import Bounces, ReturnedMail
 from posthouse.store import StoreRefused, StoreUnavailable
 
 log = structlog.get_logger()
-
-REFUSED = Counter(
-    "posthouse_returns_refused_total",
-    "Returned messages refused at the bounce port, by reason",
-    ["reason"],
-)
 
 # A report may carry a whole message of ours back: those have 25 MiB at most.
 _MOST_OCTETS_OF_A_MESSAGE = 40 * 1024 * 1024
@@ -172,34 +166,26 @@ class ReturnConnection(SMTP):
 
         Behind proxies it starts when the header has said whose connection it is.
         """
-        peer = transport.get_extra_info("peername") or ("",)
-        if self._admitted or not self._connections.is_proxied(peer):
-            self._start(transport, peer)
-            return
+        connection = cast("asyncio.Transport", transport)
+        peer = connection.get_extra_info("peername") or ("",)
+        proxies = self._connections.proxies_before(peer)
+        if self._admitted or not proxies:
+            self._start(connection, peer)
+        else:
+            self._introduction = ProxyIntroduction(connection, proxies, self._introduced)
 
-        def introduced(client: Peer, behind: bytes) -> None:
-            self._start(transport, client)
-            if self._admitted and behind:
-                self.data_received(behind)
+    def _introduced(self, transport: asyncio.Transport, client: Peer, behind: bytes) -> None:
+        self._start(transport, client)
+        self.data_received(behind)
 
-        def refused() -> None:
-            REFUSED.labels(reason="no_proxy_header").inc()
-            cast("asyncio.Transport", transport).close()
-
-        proxies = self._connections.limits.proxies
-        self._introduction = ProxyIntroduction(
-            peer, proxies, introduced=introduced, refused=refused
-        )
-
-    def _start(self, transport: asyncio.BaseTransport, client: Peer) -> None:
+    def _start(self, transport: asyncio.Transport, client: Peer) -> None:
         if not self._admitted:
             self._client = client
             self._admitted = self._connections.admit(self, client)
             if not self._admitted:
                 REFUSED.labels(reason="too_many_connections").inc()
-                refused = cast("asyncio.Transport", transport)
-                refused.write(f"{_TOO_MANY_CONNECTIONS}\r\n".encode())
-                refused.close()
+                transport.write(f"{_TOO_MANY_CONNECTIONS}\r\n".encode())
+                transport.close()
                 return
             self._close_if_idle()
         super().connection_made(transport)
@@ -241,9 +227,8 @@ class ReturnConnection(SMTP):
         if self.transport is not None:
             cast("asyncio.Transport", self.transport).abort()
 
-    async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802
+    async def smtp_AUTH(self, _: str) -> None:  # noqa: N802
         """Refuse: mail is returned without a login."""
-        _ = arg
         await self.push("502 5.5.1 AUTH is not offered here")
 
     @syntax("RCPT TO: <address>")
