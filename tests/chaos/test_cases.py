@@ -21,8 +21,11 @@ SHORT = {
     "wiped": (500, 1),
     "split-cut": (600, 0),
 }
-# What strikes here has a test in tests/faults or tests/dispatcher too, by itself and without load.
-ALONE = {"onebox-database", "onebox-cut", "servers-stop", "all-at-once", "wiped", "split-cut"}
+# What strikes here has a test in tests/faults, tests/onebox or tests/dispatcher too, by itself.
+ALONE = {
+    *("onebox-worker", "onebox-database", "onebox-stop", "onebox-cut"),
+    *("servers-stop", "all-at-once", "wiped", "split-cut"),
+}
 
 
 def short(*, split: bool) -> list[object]:

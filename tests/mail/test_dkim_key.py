@@ -29,8 +29,9 @@ from posthouse.mail.dkim_key import (
     zone_text,
 )
 from posthouse.running.keys import generate
+from servers.rsa_keys import rsa_key
 
-RSA, ED25519 = generate(Algorithm.RSA), generate(Algorithm.ED25519)
+RSA, ED25519 = rsa_key(), generate(Algorithm.ED25519)
 
 
 def pkcs8(key: object, encoding: Encoding = Encoding.DER) -> bytes:

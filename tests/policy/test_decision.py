@@ -22,11 +22,11 @@ from posthouse.mail.sandboxed_copy import SandboxedCopy
 from posthouse.mail.submission import Attributes, RecipientKind, Submission
 from posthouse.mail.suppression_list import Suppression, SuppressionList
 from posthouse.profiles import resolve
-from posthouse.running.keys import generate
+from servers.rsa_keys import rsa_key
 from servers.stores import a_submission
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
-KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, generate(Algorithm.RSA))
+KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, rsa_key())
 SENDER = DomainKeys("sender.example", "bounce.sender.example", (KEY,))
 RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
 BOUNCED = (Suppression(SuppressionList.BOUNCE, ""),)

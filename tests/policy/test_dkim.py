@@ -24,9 +24,10 @@ from policy.core.dkim import (
 from posthouse.mail.dkim_key import Algorithm, SigningKey, record
 from posthouse.mail.message import Field, Header, split
 from posthouse.running.keys import generate
+from servers.rsa_keys import rsa_key
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-RSA = SigningKey.load("sender.example", "r1", Algorithm.RSA, generate(Algorithm.RSA))
+RSA = SigningKey.load("sender.example", "r1", Algorithm.RSA, rsa_key())
 ED25519 = SigningKey.load("sender.example", "e1", Algorithm.ED25519, generate(Algorithm.ED25519))
 KEYS = {key.selector: key for key in (RSA, ED25519)}
 PLAIN = b"From: a@sender.example\r\nTo: b@there.example\r\nSubject: Hi\r\n\r\nHello\r\n"

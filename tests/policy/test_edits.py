@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.core import (
+    framed_copies,
     hidden_fields,
     named_key,
     priority_fields,
@@ -53,6 +54,7 @@ OWN: Mapping[Step, frozenset[bytes] | set[bytes]] = {
     suppressed.drop_suppressed: NOTHING,
     named_key.require_named_key: NOTHING,
     unsubscribe_fields.offer_unsubscribe: NOTHING,  # it marks copies: fields come last of all
+    framed_copies.frame: {b"mime-version", b"content-transfer-encoding"},
     tracked_copies.track: {b"mime-version", b"content-transfer-encoding"},
 }
 ALL_ON = {

@@ -16,7 +16,7 @@ from policy.verifying import SampleVerifier
 from posthouse.mail.dkim_key import Algorithm, SigningKey
 from posthouse.mail.submission import Attributes, RecipientKind
 from posthouse.profiles import resolve
-from posthouse.running.keys import generate
+from servers.rsa_keys import rsa_key
 from servers.stores import a_submission
 
 FACTS = Facts(Relay("relay.example", DomainKeys("relay.example", None, ()), b"k", b"i"), {}, {})
@@ -60,7 +60,7 @@ async def test_a_message_in_a_thousand_copies_is_decided_while_others_have_their
 
 
 async def test_a_large_body_is_hashed_while_others_have_their_turns() -> None:
-    key = SigningKey.load("relay.example", "r1", Algorithm.RSA, generate(Algorithm.RSA))
+    key = SigningKey.load("relay.example", "r1", Algorithm.RSA, rsa_key())
     relay = Relay("relay.example", DomainKeys("relay.example", None, (key,)), b"k", b"i")
     sent = a_submission(
         header=b"From: jo@shop.example\r\n\r\n", body=b"some words in a line\r\n" * 50_000

@@ -23,22 +23,21 @@ from policy.preparing import Preparer
 from policy.service import ClaimPace, PolicyService, is_suspect
 from policy.signing import OneByOne
 from policy.verifying import SampleVerifier
-from posthouse.mail.dkim_key import Algorithm
 from posthouse.mail.lane import Lane
 from posthouse.mail.secret import seal
 from posthouse.mail.submission import Submission
 from posthouse.mail.suppression_list import Suppression, SuppressionList
-from posthouse.running.keys import generate
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.accounts import SealedKey, SendingDomain
 from posthouse.store.logins import AccountProfile
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
 from servers.patience import on_this_machine, until
+from servers.rsa_keys import rsa_key
 from servers.stores import a_submission
 
 ACCOUNT = UUID(int=1)
 SEALING_KEY = b"s" * 32
-RSA = generate(Algorithm.RSA)
+RSA = rsa_key()
 RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
 
 

@@ -16,9 +16,10 @@ from policy.core.dkim import Unsigned
 from policy.signing import OneByOne, SideBySide, Signer, best
 from posthouse.mail.dkim_key import Algorithm, SigningKey
 from posthouse.running.keys import generate
+from servers.rsa_keys import rsa_key
 
 
-def rsa_key(bits: int, exponent: int = 65537) -> bytes:
+def of_size(bits: int, exponent: int = 65537) -> bytes:
     private = rsa.generate_private_key(exponent, bits)
     return private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
@@ -27,9 +28,9 @@ def key(pkcs8: bytes, algorithm: Algorithm = Algorithm.RSA) -> SigningKey:
     return SigningKey.load("sender.example", "s1", algorithm, pkcs8)
 
 
-RSA = [key(generate(Algorithm.RSA)) for _ in range(3)]
+RSA = [key(rsa_key(number)) for number in range(3)]
 ED25519 = key(generate(Algorithm.ED25519), Algorithm.ED25519)
-OTHERS = [ED25519, key(rsa_key(1024)), key(rsa_key(3072)), key(rsa_key(2048, 3))]
+OTHERS = [ED25519, key(of_size(1024)), key(of_size(3072)), key(of_size(2048, 3))]
 PROCESSOR = re.search(r"\b(avx512ifma|avx_ifma)\b", Path("/proc/cpuinfo").read_text("utf-8"))
 
 

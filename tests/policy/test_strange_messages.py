@@ -30,12 +30,12 @@ from posthouse.mail.message_id import is_message_id
 from posthouse.mail.repeated_fields import without_copies
 from posthouse.mail.submission import Rendition
 from posthouse.profiles import Profile, resolve
-from posthouse.running.keys import generate
 from servers.admitting import facts_for
+from servers.rsa_keys import rsa_key
 from servers.stores import a_submission
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
-KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, generate(Algorithm.RSA))
+KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, rsa_key())
 SENDER = DomainKeys("sender.example", None, (KEY,))
 RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
 FACTS = Facts(RELAY, {SENDER.domain: SENDER}, {})

@@ -10,8 +10,9 @@ from policy.verifying import SampleVerifier
 from posthouse.mail.dkim_key import Algorithm, SigningKey
 from posthouse.mail.message import Header
 from posthouse.running.keys import generate
+from servers.rsa_keys import rsa_key
 
-RSA = SigningKey.load("sender.example", "r1", Algorithm.RSA, generate(Algorithm.RSA))
+RSA = SigningKey.load("sender.example", "r1", Algorithm.RSA, rsa_key())
 ED25519 = SigningKey.load("sender.example", "e1", Algorithm.ED25519, generate(Algorithm.ED25519))
 BODY = b"Hello\r\n"
 

@@ -22,17 +22,17 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.secret import Purpose, derive, seal
 from posthouse.mail.submission import Submission
 from posthouse.profiles import resolve
-from posthouse.running.keys import generate
 from posthouse.running.program import Resources
 from posthouse.store.accounts import AccountStore, NewKey
 from posthouse.store.postgres import Postgres
 from posthouse.store.submissions import SubmissionStore
 from posthouse.store.suppressions import SuppressionStore
 from servers.patience import eventually, on_this_machine, until
+from servers.rsa_keys import rsa_key
 from servers.stores import a_submission
 
 SECRET_KEY = b"k" * 32
-KEY = generate(Algorithm.RSA)
+KEY = rsa_key()
 DNS = record(check(Algorithm.RSA, KEY)).encode()
 
 

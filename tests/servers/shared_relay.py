@@ -20,11 +20,11 @@ from bench.sink_session import Arrival, Manners
 from onebox.postgres_server import dsn
 from posthouse.mail.dkim_key import Algorithm, PublicKey, check, record
 from posthouse.mail.secret import KEY_OCTETS
-from posthouse.running.keys import generate
 from posthouse.running.tcp import Endpoint
 from servers.first_data import put_first_data
 from servers.patience import eventually
 from servers.posthouse_command import call
+from servers.rsa_keys import rsa_key
 from servers.whole_relay import ANY, running
 
 HOST = "relay.example"  # the relay's own name
@@ -189,7 +189,7 @@ async def shared_relay(
     It has a certificate and a DKIM key of its own. *folder* has to be open to other users;
     *manners* are those of the sink, *settings* more of the environment.
     """
-    data, key = folder / "data", generate(Algorithm.RSA)
+    data, key = folder / "data", rsa_key()
     put_first_data(data / "postgres")
     environ = {
         "POSTHOUSE_DATA": str(data),
