@@ -85,7 +85,15 @@ ALL: dict[str, Any] = {
         "listeners": {"smtp": {"enabled": True}, "https": {"enabled": True}},
     },
     "dispatcher": {
-        "pools": [{"name": "a", "hostname": "a.relay.example"}, {"name": "b"}, {"name": "c"}],
+        "pools": [
+            {
+                "name": "a",
+                "hostname": "a.relay.example",
+                "sourceAddresses": ["192.0.2.1", "2001:db8::1"],
+            },
+            {"name": "b"},
+            {"name": "c"},
+        ],
         "siteLimit": 20,
         "hostNetwork": True,
         "routeSecrets": {"existingSecret": "routes"},

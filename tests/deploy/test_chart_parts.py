@@ -72,6 +72,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "dispatcher.siteLimit is 3, fewer than the 4 dispatchers that share it",
     ),
     (
+        {"dispatcher": {"pools": [{"name": "a", "sourceAddresses": ["192.0.2.1"]}]}},
+        'sourceAddresses of "a" are the node\'s: they need dispatcher.hostNetwork',
+    ),
+    (
         {"cloudnativePg": {"enabled": True}, "migrate": {"hook": True}},
         "migrate.hook needs a database that is there before the release",
     ),
@@ -164,6 +168,15 @@ def test_a_pool_of_dispatchers_has_a_name_and_a_place_of_its_own() -> None:
     assert environment_of(b)["POSTHOUSE_HOSTNAME"] == "b.relay.example"
     assert environment_of(b)["POSTHOUSE_SITE_LIMIT"] == "3"
     assert pod_of(b)["metadata"]["labels"]["pool"] == "b"
+
+
+def test_a_pool_in_the_network_of_its_node_leaves_from_the_addresses_that_it_names() -> None:
+    addresses = ["192.0.2.1", "2001:db8::1"]
+    pool = {"name": "a", "sourceAddresses": addresses}
+    documents = render({"dispatcher": {"hostNetwork": True, "pools": [pool]}})
+    (found,) = of_kind(documents, "StatefulSet")
+    assert pod_of(found)["spec"]["hostNetwork"] is True
+    assert environment_of(found)["POSTHOUSE_SOURCE_ADDRESSES"] == ",".join(addresses)
 
 
 @pytest.mark.parametrize(
