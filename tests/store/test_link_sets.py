@@ -1,5 +1,6 @@
 """Where tracked links lead: stored once, and for as long as mail with them may be read."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ from posthouse.store.queries import QUERIES
 from posthouse.store.retention import Retention
 from posthouse.store.submissions import ClaimedSubmission
 from posthouse.tracking.link_set import LinkSet
+from servers.patience import eventually
 from servers.stores import ACCOUNT, Stores, a_submission, prepared
 
 LINKS = LinkSet.of(ACCOUNT, ["https://shop.example/a", "https://shop.example/b?c=d"])
@@ -65,3 +67,30 @@ async def test_a_set_is_kept_for_some_time_after_its_last_use(stores: Stores) ->
         assert await duty.run_once()
         assert left == len(await rows(stores))
     await keeping._own.close()
+
+
+async def test_a_set_that_is_swept_while_it_is_used_again_is_there_in_the_end(
+    stores: Stores,
+) -> None:
+    """It is old; whoever sweeps has its row and deletes it when the new use waits for that row."""
+    await stores.database.run("keep_link_sets", [LINKS])
+    await stores.sql(AGE, timedelta(days=500))
+
+    async def waits() -> bool:
+        return bool(
+            await stores.value(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND query LIKE '%link_sets%'"
+            )
+        )
+
+    async with (
+        asyncio.TaskGroup() as tasks,
+        stores.database.connection() as sweeping,
+        sweeping.transaction(),
+    ):
+        await sweeping.fetch("SELECT FROM link_sets FOR UPDATE")
+        tasks.create_task(stores.database.run("keep_link_sets", [LINKS]))
+        await eventually(waits)
+        await sweeping.execute("DELETE FROM link_sets")
+    assert [LINKS.id] == list(await rows(stores))

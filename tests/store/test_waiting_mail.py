@@ -17,6 +17,7 @@ from posthouse.mail.terms import Terms
 from posthouse.store.account_holds import AccountHolds
 from posthouse.store.audit_log import AuditStore
 from posthouse.store.deliveries import ClaimedDelivery
+from posthouse.store.queries import QUERIES
 from posthouse.store.schedule import Schedule
 from posthouse.store.waiting_mail import WaitingMail
 from servers.patience import eventually
@@ -182,6 +183,31 @@ async def test_wherever_it_waits_it_is_cancelled(stores: Stores) -> None:
     assert [] == await stores.timeline.queue()
     for id_ in (with_policy.submission.id, refused.submission.id, scheduled.id, ann.submission_id):
         assert "cancelled" == (await stores.kinds(id_))[-1]
+
+
+@pytest.mark.parametrize("statement", ["end_submissions", "release_submissions"])
+async def test_two_who_end_the_same_mail_in_quarantine_never_wait_for_each_other(
+    stores: Stores, statement: str
+) -> None:
+    """Each has one of two that both want: what the other has is left to that one."""
+    for _ in range(2):
+        await stores.submissions.accept(a_submission())
+    one, other = (await stores.submissions.claim(2)).submissions
+    for claimed in (one, other):
+        await stores.submissions.quarantine(claimed, "no From field")
+    first, second = one.submission.id, other.submission.id
+    more: tuple[object, ...] = ("cancelled", {}) if statement == "end_submissions" else ()
+    async with (
+        stores.database.connection() as a,
+        stores.database.connection() as b,
+        a.transaction(),
+        b.transaction(),
+    ):
+        assert [first] == [r["id"] for r in await a.fetch(QUERIES[statement], [first], *more)]
+        both = [second, first]
+        assert [second] == [r["id"] for r in await b.fetch(QUERIES[statement], both, *more)]
+        assert [] == await a.fetch(QUERIES[statement], both, *more)
+    assert 0 == await stores.value("SELECT count(*) FROM quarantined_submissions")
 
 
 async def test_a_bounce_names_recipient_and_reason(stores: Stores) -> None:

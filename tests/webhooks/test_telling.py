@@ -9,6 +9,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from posthouse.mail.events import EventKind
 from posthouse.mail.submission import Attributes
+from posthouse.store.webhook_batches import WebhookBatches
 from posthouse.webhooks.webhook_signature import secret_text
 from servers.patience import eventually
 from servers.stores import ACCOUNT
@@ -148,3 +149,27 @@ async def test_a_request_that_is_refused_for_what_it_is_holds_up_no_other(
         await hooked.retry_now()
         await hooked.nothing_waits()
     assert refused in [request.events for request in hooked.sink.taken()]
+
+
+async def test_a_change_of_the_dialect_mixes_no_forms_in_a_request(hooked: Webhooked) -> None:
+    """What was written in one form is sent in that form, and never beside another."""
+    hook = await hooked.endpoint()
+    hooked.sink.answer = lambda _number, _path: 503
+    async with hooked.telling():
+        await hooked.send()
+        await hooked.all_queued()
+    await hooked.stores.sql("UPDATE webhook_endpoints SET dialect = 'sparkpost'")
+    await hooked.stores.sql("UPDATE webhook_batches SET claim = 0, tries = 0, due_at = now()")
+    await hooked.stores.sql("UPDATE webhook_endpoints SET retry_at = NULL, failing_since = NULL")
+    async with hooked.telling():
+        await hooked.send()
+        await hooked.all_queued()
+    batches = WebhookBatches(hooked.stores.database)
+    await hooked.stores.sql("UPDATE webhook_batches SET claim = 0, leased = false, due_at = now()")
+    await hooked.stores.sql("UPDATE webhook_endpoints SET retry_at = NULL, failing_since = NULL")
+    seen: dict[str, list[bytes]] = {}
+    while (batch := await batches.claim(hook.id, 1000, 1 << 20)) is not None:
+        seen.setdefault(batch.dialect, []).append(batch.body)
+    assert {"native", "sparkpost"} == set(seen)
+    assert all(b'"sequence"' in body and b'"msys"' not in body for body in seen["native"])
+    assert all(b'"sequence"' not in body for body in seen["sparkpost"])

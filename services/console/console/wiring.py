@@ -23,6 +23,7 @@ from console.webhook_routes import WebhookRoutes
 from posthouse.authentication.authenticator import Authenticator
 from posthouse.authentication.proofs import AuthKeys
 from posthouse.mail.secret import Purpose, derive
+from posthouse.running.bounded_http import ClientConnections
 from posthouse.running.certificate import Certificate
 from posthouse.running.certificate_expiry import CertificateUse
 from posthouse.running.http_server import HttpServer
@@ -41,6 +42,7 @@ from posthouse.store.waiting_mail import WaitingMail
 from posthouse.store.webhook_endpoints import WebhookStore
 
 _DIRECTORY_SECONDS = 5.0
+_CONNECTIONS_OF_A_CLIENT = 200  # an address, or 64 bits of one of IPv6
 
 
 def build(settings: ConsoleSettings, resources: Resources) -> Services:
@@ -53,6 +55,7 @@ def build(settings: ConsoleSettings, resources: Resources) -> Services:
         application(settings, resources),
         settings.console_listen,
         tls=certificate.https if certificate else None,
+        connections=ClientConnections(_CONNECTIONS_OF_A_CLIENT, exempt=settings.console_proxies),
     )
     return Services(
         by_name={

@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from posthouse.running.bounded_http import HEAD_SECONDS, BoundedHttp
+from posthouse.running.bounded_http import HEAD_SECONDS, BoundedHttp, ClientConnections
 from posthouse.running.tcp import Endpoint
 
 log = structlog.get_logger()
@@ -38,18 +38,20 @@ class HttpServer:
         tls: ssl.SSLContext | None = None,
         shutdown_seconds: int = _SHUTDOWN_SECONDS,
         head_seconds: float = HEAD_SECONDS,
+        connections: ClientConnections | None = None,
     ) -> None:
         """*name* is for logs; *tls* as it is when a client connects.
 
         Requests that are being answered at the end have *shutdown_seconds*, and a client has
-        *head_seconds* to say what it wants (`posthouse.running.bounded_http`).
+        *head_seconds* to say what it wants, and as many *connections* as that says, or any number
+        (`posthouse.running.bounded_http`).
         """
         self._name = name
         self._application = application
         self._listen = listen
         self._tls = tls
         self._shutdown_seconds = shutdown_seconds
-        self._protocol = partial(BoundedHttp, head_seconds=head_seconds)
+        self._protocol = partial(BoundedHttp, head_seconds=head_seconds, connections=connections)
         self._address: asyncio.Future[Endpoint] | None = None
 
     async def address(self) -> Endpoint:

@@ -267,9 +267,12 @@ WITH kept AS (
     UPDATE link_sets l SET used_at = now()
     WHERE l.id = ANY(ARRAY(SELECT id FROM unnest($1::link_set_row_1[])))
       AND l.used_at < now() - interval '30 days'
+    RETURNING 1
 )
 INSERT INTO link_sets (id, account_id, targets)
 SELECT id, account_id, targets FROM unnest($1::link_set_row_1[])
+-- After the update: one that is old is ours then, or was forgotten and is written again.
+WHERE (SELECT count(*) FROM kept) >= 0
 ON CONFLICT (id) DO NOTHING;
 
 -- name: keep_in_sandbox
@@ -1804,12 +1807,12 @@ ORDER BY n.incarnation, n.xid, n.id;
 
 -- name: add_webhook_batches
 -- They are given up after $2. Those of an endpoint that gathers are due at the next multiple of its time.
-INSERT INTO webhook_batches (endpoint_id, due_at, expires_at, oldest_at, ids, kinds, body)
+INSERT INTO webhook_batches (endpoint_id, due_at, expires_at, oldest_at, ids, kinds, body, dialect)
 SELECT endpoint_id,
        CASE WHEN gather > interval '0' AND NOT is_replay
             THEN date_bin(gather, now(), '2000-01-01 00:00:00+00') + gather ELSE now() END,
-       now() + $2::interval, oldest_at, ids, kinds, body
-FROM unnest($1::webhook_batch_row_1[]);
+       now() + $2::interval, oldest_at, ids, kinds, body, dialect
+FROM unnest($1::webhook_batch_row_2[]);
 
 -- name: find_due_webhooks
 -- Endpoints that something may be sent to now. Only a test is due since ever.
@@ -1821,12 +1824,13 @@ WHERE e.paused_at IS NULL AND COALESCE(e.retry_at <= now(), true)
 
 -- name: claim_webhook_batch
 -- The batch of the endpoint $1 that has been due for longest, leased for $2. Those behind it come along,
--- if none of them was ever sent, while they have no more than $3 events and $4 octets together. While the
+-- if none of them was ever sent and all are in one form, while they have no more than $3 events and $4 octets together. While the
 -- endpoint fails, one at a time is sent to it: processes claim one after the other.
 WITH endpoint AS (
     SELECT * FROM webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE
 ), due AS (
-    SELECT b.id, b.claim, b.is_test, b.due_at, cardinality(b.ids) AS events, octet_length(b.body) AS octets
+    SELECT b.id, b.claim, b.is_test, b.due_at, cardinality(b.ids) AS events, octet_length(b.body) AS octets,
+           COALESCE(b.dialect, e.dialect) AS dialect
     FROM endpoint e
     CROSS JOIN LATERAL (
         SELECT * FROM webhook_batches b
@@ -1839,6 +1843,7 @@ WITH endpoint AS (
 ), fitting AS (
     SELECT d.id, sum(d.events) OVER line AS events, sum(d.octets) OVER line AS octets
     FROM due d, next n WHERE d.claim = 0 AND n.claim = 0 AND NOT d.is_test AND NOT n.is_test
+      AND d.dialect = n.dialect
     WINDOW line AS (ORDER BY d.due_at, d.id)
 ), others AS (
     DELETE FROM webhook_batches b
@@ -1865,7 +1870,7 @@ SET claim = b.claim + 1, leased = true, due_at = now() + $2::interval,
 FROM next n, together t, endpoint e
 WHERE b.id = ANY(ARRAY(SELECT id FROM next))
 RETURNING b.id, b.claim, b.tries, b.made_at, b.is_test, cardinality(b.ids) AS events, b.body,
-          e.url, e.dialect, e.sealed, CASE WHEN e.old_until > now() THEN e.old_sealed END AS old_sealed,
+          e.url, n.dialect, e.sealed, CASE WHEN e.old_until > now() THEN e.old_sealed END AS old_sealed,
           e.sealed_fields, e.failures, e.failing_since IS NOT NULL AS failing, e.account_id;
 
 -- name: end_webhook_batch
@@ -1925,8 +1930,8 @@ WITH gone AS (
                            ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))
     RETURNING b.*
 ), buried AS (
-    INSERT INTO webhook_dead_letters (id, endpoint_id, oldest_at, ids, kinds, body)
-    SELECT g.id, g.endpoint_id, g.oldest_at, g.ids, g.kinds, g.body
+    INSERT INTO webhook_dead_letters (id, endpoint_id, oldest_at, ids, kinds, body, dialect)
+    SELECT g.id, g.endpoint_id, g.oldest_at, g.ids, g.kinds, g.body, g.dialect
     FROM gone g JOIN webhook_endpoints e ON e.id = g.endpoint_id WHERE NOT g.is_test
 )
 SELECT endpoint_id, cardinality(ids) AS events FROM gone;
@@ -2058,8 +2063,8 @@ WITH gone AS (
         ORDER BY id LIMIT $6
     )) RETURNING *
 )
-INSERT INTO webhook_batches (id, endpoint_id, due_at, expires_at, claim, oldest_at, ids, kinds, body)
-SELECT id, endpoint_id, now(), now() + $7::interval, 1, oldest_at, ids, kinds, body FROM gone
+INSERT INTO webhook_batches (id, endpoint_id, due_at, expires_at, claim, oldest_at, ids, kinds, body, dialect)
+SELECT id, endpoint_id, now(), now() + $7::interval, 1, oldest_at, ids, kinds, body, dialect FROM gone
 RETURNING cardinality(ids) AS events;
 
 -- name: ask_for_webhook_replay
@@ -2415,10 +2420,12 @@ WITH free AS (
         held = EXISTS (SELECT FROM account_holds h WHERE h.account_id = d.account_id)
     WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id
 ), later AS (
-    UPDATE scheduled_submissions SET hold_reason = NULL
-    WHERE id = ANY($1) AND hold_reason IS NOT NULL RETURNING id
+    UPDATE scheduled_submissions SET hold_reason = NULL WHERE id = ANY(ARRAY(
+        SELECT id FROM scheduled_submissions WHERE id = ANY($1) AND hold_reason IS NOT NULL
+        FOR UPDATE SKIP LOCKED)) RETURNING id
 ), gone AS (
-    DELETE FROM quarantined_submissions WHERE id = ANY($1)
+    DELETE FROM quarantined_submissions WHERE id = ANY(ARRAY(
+        SELECT id FROM quarantined_submissions WHERE id = ANY($1) FOR UPDATE SKIP LOCKED))
     RETURNING id, account_id, lane, size, received_at, send_at, COALESCE(send_at > now(), false) AS waits,
               expires_at - COALESCE(send_at, received_at) AS keep_trying
 ), told AS (
@@ -2444,7 +2451,8 @@ WITH free AS (
         held = EXISTS (SELECT FROM account_holds h WHERE h.account_id = d.account_id)
     WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id
 ), gone AS (
-    DELETE FROM quarantined_deliveries WHERE id = ANY($1) RETURNING *
+    DELETE FROM quarantined_deliveries WHERE id = ANY(ARRAY(
+        SELECT id FROM quarantined_deliveries WHERE id = ANY($1) FOR UPDATE SKIP LOCKED)) RETURNING *
 ), told AS (
     INSERT INTO events (id, account_id, submission_id, delivery_id, kind)
     SELECT new_id(), account_id, submission_id, id, 'unquarantined' FROM gone
@@ -2459,6 +2467,7 @@ WITH free AS (
 SELECT id FROM released UNION ALL SELECT id FROM gone;
 
 -- name: end_submissions
+-- What somebody else ends at this moment is left to them: nobody waits, so no two wait for each other.
 -- With an event of the kind $2 and the detail $3: one, or a bounce for each recipient. Under a claim of
 -- policy nothing comes of them any more: it does not find them.
 WITH free AS (
@@ -2466,9 +2475,11 @@ WITH free AS (
 ), gone AS (
     DELETE FROM due_submissions WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id, account_id
 ), later AS (
-    DELETE FROM scheduled_submissions WHERE id = ANY($1) RETURNING id, account_id
+    DELETE FROM scheduled_submissions WHERE id = ANY(ARRAY(
+        SELECT id FROM scheduled_submissions WHERE id = ANY($1) FOR UPDATE SKIP LOCKED)) RETURNING id, account_id
 ), quarantined AS (
-    DELETE FROM quarantined_submissions WHERE id = ANY($1) RETURNING id, account_id
+    DELETE FROM quarantined_submissions WHERE id = ANY(ARRAY(
+        SELECT id FROM quarantined_submissions WHERE id = ANY($1) FOR UPDATE SKIP LOCKED)) RETURNING id, account_id
 ), ended AS (
     SELECT * FROM gone UNION ALL SELECT * FROM later UNION ALL SELECT * FROM quarantined
 ), told AS (
@@ -2494,7 +2505,8 @@ WITH free AS (
     RETURNING id, account_id, claim, leased,
               (SELECT submission_id FROM deliveries v WHERE v.id = d.id) AS submission_id
 ), quarantined AS (
-    DELETE FROM quarantined_deliveries WHERE id = ANY($1)
+    DELETE FROM quarantined_deliveries WHERE id = ANY(ARRAY(
+        SELECT id FROM quarantined_deliveries WHERE id = ANY($1) FOR UPDATE SKIP LOCKED))
     RETURNING id, account_id, claim, false AS leased, submission_id
 ), ended AS (
     SELECT * FROM gone UNION ALL SELECT * FROM quarantined

@@ -141,6 +141,7 @@ def _row(batch: NewBatch) -> tuple[Any, ...]:
     return (
         *(batch.wish.endpoint_id, batch.wish.gather, batch.is_replay),
         *(batch.oldest_at, list(batch.ids), list(batch.kinds), batch.body),
+        batch.wish.dialect,
     )
 
 
