@@ -54,12 +54,6 @@ def _endpoint(given: object) -> object:
     return Endpoint.parse(given) if isinstance(given, str) else given
 
 
-def _networks(given: object) -> object:
-    if not isinstance(given, str):
-        return given
-    return tuple(str(ip_network(part)) for part in given.replace(",", " ").split())
-
-
 def _separated(given: object) -> object:
     """Split "a, b,c" into its items."""
     if not isinstance(given, str):
@@ -103,9 +97,6 @@ EndpointSetting = Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerialize
 
 Separated = BeforeValidator(_separated)
 """For `Annotated[tuple[X, ...], Separated]`: items with commas between them."""
-
-Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
-"""Networks such as 192.0.2.0/24, with commas or blanks between them."""
 
 HostText = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+$", max_length=200)]
 """The name of a host or zone, in lower case."""
