@@ -1,5 +1,6 @@
 """The page to unsubscribe in a browser: used by keys, without scripts, and checked by axe-core."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,17 +19,18 @@ from posthouse.store.subscriptions import SubscriptionStore
 from posthouse.tracking.token import UnsubscribeToken, sign, token_keys
 from servers.chromium import axe_core, browsing
 from servers.ports import lasting_ports
-from servers.shared_relay import shared_relay
+from servers.shared_relay import SharedRelay, shared_relay
 from servers.stores import Stores, open_stores
+from servers.webhook_sink import webhook_sink
 from tracking.core.language import Language
 from tracking.pages import pages
 from tracking.unsubscribing import Unsubscribing
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 ANN, SHOP = "ann@dest.example", "shop@sender.example"
-LETTER = (
-    f"From: The Shop <{SHOP}>\r\nTo: {ANN}\r\nSubject: News\r\nX-Tag: news\r\n\r\nHello\r\n"
-).encode()
+HEADER = f"From: The Shop <{SHOP}>\r\nTo: {ANN}\r\nSubject: News\r\nX-Tag: news\r\n"
+LETTER = f"{HEADER}\r\nHello\r\n".encode()
+HTML = "MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
 KEYS = token_keys(b"m" * 32, [0])
 VIOLATIONS = "axe.run().then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html)))"
 
@@ -40,18 +42,52 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+async def test_a_mail_is_opened_clicked_and_unsubscribed_from_and_all_of_it_is_told(
+    folder: Path,
+) -> None:
+    """As the recipient does it in a browser; then the timeline, the webhook and the report."""
+    async with shop_with_pages(folder) as relay, browsing() as tab, webhook_sink() as sink:
+        login = await relay.login("shop", "ours")
+        kinds = ("opened", "clicked", "unsubscribed", "suppressed")
+        chosen = [word for kind in kinds for word in ("--kind", kind)]
+        await relay.command("webhook", "add", sink.url(), "--account", "shop", *chosen)
+        target = f"http://localhost:{sink.port}/sale?a=1"
+        page = f'<html><body><h1>News</h1><a href="{target}">Sale</a></body></html>\r\n'
+        first = await relay.submit(login, SHOP, [ANN], f"{HEADER}{HTML}{page}".encode())
+        arrived = (await relay.arrived(first))[ANN].content.decode()
+        (leave,) = re.findall(r"List-Unsubscribe: <(http://\S+)>", arrived)
+        (folder / "mail.html").write_text(arrived.partition("\r\n\r\n")[2])
+
+        await tab.visit((folder / "mail.html").as_uri())
+        await tab.press("Tab")
+        await tab.submit_by_enter()
+        assert target == await tab.value("location.href")
+        await tab.visit(leave)
+        await tab.press("Tab", "Tab")
+        await tab.submit_by_enter()
+        second = await relay.submit(login, SHOP, [ANN], LETTER)
+        assert {} == await relay.arrived(second)
+
+        await sink.has(4)
+        told = {event["type"]: event for event in sink.events()}
+        assert {f"message.{kind}" for kind in kinds} == told.keys()
+        assert [first.id.hex] * 3 + [second.id.hex] == [
+            told[f"message.{kind}"]["message"] for kind in kinds
+        ]
+        timeline = {event["kind"]: event["detail"] for event in await relay.events(first)}
+        assert target == timeline["clicked"]["target"]
+        assert {"opened", "unsubscribed"} < timeline.keys()
+        assert "suppressed" in {event["kind"] for event in await relay.events(second)}
+        reported = await relay.command("report", "message", "--json", first.id.hex)
+        (row,) = json.loads(reported)
+        assert ANN == row["recipient"]
+        reads = {kind: sum(row[n] for n in row if n.startswith(kind)) for kind in kinds[:2]}
+        assert {"opened": 1, "clicked": 1} == reads
+
+
 async def test_a_recipient_unsubscribes_and_the_next_mail_is_suppressed(folder: Path) -> None:
     """By the link in the message that arrived, with keys alone and JavaScript turned off."""
-    (port,) = lasting_ports(1)
-    at = f"127.0.0.1:{port}"
-    async with (
-        shared_relay(
-            folder, POSTHOUSE_TRACKING_LISTEN=at, POSTHOUSE_TRACKING_URL=f"http://{at}"
-        ) as relay,
-        browsing() as tab,
-    ):
-        await relay.domain("shop", "sender.example")
-        await relay.profile("shop", "ours", "critsend", "suppression.unsubscribe_fields=true")
+    async with shop_with_pages(folder) as relay, browsing() as tab:
         login = await relay.login("shop", "ours")
         first = await relay.submit(login, SHOP, [ANN], LETTER)
         arrived = (await relay.arrived(first))[ANN].content.decode()
@@ -80,6 +116,29 @@ async def test_a_recipient_unsubscribes_and_the_next_mail_is_suppressed(folder: 
         third = await relay.submit(login, SHOP, [ANN], LETTER)
         assert {ANN} == (await relay.arrived(third)).keys()
         assert "resubscribed" in {event["kind"] for event in await relay.events(first)}
+
+
+@asynccontextmanager
+async def shop_with_pages(folder: Path) -> AsyncIterator[SharedRelay]:
+    """A relay whose links lead to itself; its account `shop` tracks, and offers to unsubscribe."""
+    (port,) = lasting_ports(1)
+    at = f"127.0.0.1:{port}"
+    async with shared_relay(
+        folder,
+        POSTHOUSE_TRACKING_LISTEN=at,
+        POSTHOUSE_TRACKING_URL=f"http://{at}",
+        POSTHOUSE_WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8",
+        POSTHOUSE_WEBHOOK_ALLOW_HTTP="true",
+    ) as relay:
+        await relay.domain("shop", "sender.example")
+        await relay.profile(
+            "shop",
+            "ours",
+            "critsend",
+            *("suppression.unsubscribe_fields=true", "tracking.opens=true"),
+            *("tracking.clicks=true", "tracking.traffic_source="),
+        )
+        yield relay
 
 
 @asynccontextmanager
