@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from posthouse.doctor.database_judges import DatabaseFacts, SchemaFacts
 from posthouse.doctor.examination import InstallationFacts
 from posthouse.doctor.host_judges import AddressFacts, HostFacts, ReturnPathFacts
+from posthouse.doctor.key_judges import SigningKey
 from posthouse.doctor.outward_judges import PortFacts
 from posthouse.doctor.place_judges import (
     BrokerFacts,
@@ -75,6 +76,7 @@ RETURN_PATH = ReturnPathFacts(
     texts=(SPF,),
     expected_spf=SPF,
 )
+KEY = SigningKey("sender.example.com", "ph1", "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvP=")
 HOSTS = HostFacts(
     NAME,
     made_up=NoSuchName(),
@@ -82,6 +84,7 @@ HOSTS = HostFacts(
     egress=(EGRESS,),
     return_path=RETURN_PATH,
     asked=("127.0.0.1",),
+    keys=((KEY, Found((KEY.text,))),),
 )
 HEALTHY = InstallationFacts(
     hostname=NAME,

@@ -200,3 +200,18 @@ def test_where_there_is_no_installation_it_says_so(tmp_path: Path) -> None:
     done = call("doctor", "--local", POSTHOUSE_DATA=str(tmp_path))
     assert (1, "") == (done.returncode, done.stdout)
     assert "there is no Posthouse in" in done.stderr
+
+
+def test_keys_that_sign_and_are_not_in_dns_are_found(checkup: Checkup) -> None:
+    add = ("domain", "add", "sender.example.com", "--account", "shop", "--no-ed25519")
+    made = call(*add, "--json", "--published-spf", "", **checkup.environ)
+    assert 0 == made.returncode, made.stderr
+    assert [] == checkup()  # it may not send yet
+    verify = ("domain", "verify", "sender.example.com", "--account", "shop")
+    assert 0 == call(*verify, **checkup.environ).returncode
+    ((check, name),) = checkup()
+    assert ("domain_keys", True) == (check, name.endswith("._domainkey.sender.example.com"))
+    record = next(r for r in json.loads(made.stdout)["records"] if r["name"] == name)
+    with checkup.zone() as zone:
+        zone[name, "TXT"] = (record["zone_line"].partition(" TXT ")[2],)
+        assert [] == checkup()

@@ -16,6 +16,7 @@ from doctor.healthy import (
     EGRESS,
     HEALTHY,
     HOSTS,
+    KEY,
     KEY_FILE,
     NAME,
     NOW,
@@ -272,6 +273,13 @@ WRONG = [
         "elsewhere",
     ),
     broken("SPF of others", returned(spf=spf("v=spf1 -all")), CheckName.SPF, ADDRESS),
+    broken("a key that is gone", hosts(keys=((KEY, NoSuchName()),)), CheckName.DOMAIN_KEYS, ""),
+    broken(
+        "a key of before",
+        hosts(keys=((KEY, Found(("v=DKIM1; k=ed25519; p=AAAA",))),)),
+        CheckName.DOMAIN_KEYS,
+        "",
+    ),
     broken("port 25 shut", replace(HEALTHY, port_25=BLOCKED), CheckName.PORT_25, "no answer"),
     broken(
         "a smarthost that is away",
@@ -330,6 +338,7 @@ def test_every_check_has_a_planted_fault() -> None:
             CheckName.BLOCKLIST,
             FindingState.UNKNOWN,
         ),
+        (hosts(keys=((KEY, LookupFailed("x")),)), CheckName.DOMAIN_KEYS, FindingState.UNKNOWN),
         (address(reverse=LookupFailed("late")), CheckName.REVERSE_NAME, FindingState.UNKNOWN),
         (replace(HEALTHY, port_25=PortFacts({}, {})), CheckName.PORT_25, FindingState.UNKNOWN),
     ],
@@ -355,6 +364,7 @@ def test_what_is_no_fault_is_told_as_what_it_is(
         schema(known_timeline=2, timeline=2),
         schema(known_timeline=2, timeline=None),  # a standby
         schema(known_timeline=None, timeline=2),
+        hosts(keys=()),
         InstallationFacts(NAME),
     ],
 )

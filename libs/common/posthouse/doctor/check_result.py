@@ -37,6 +37,7 @@ class CheckName(StrEnum):
     RETURN_PATH = "return_path"
     SPF = "spf"
     BLOCKLIST = "blocklist"
+    DOMAIN_KEYS = "domain_keys"
     PORT_25 = "port_25"
 
 
@@ -73,6 +74,8 @@ WHY: Mapping[CheckName, str] = {
     "mailed again and again",
     CheckName.SPF: "receivers check the return path's host by SPF, and DMARC may depend on it",
     CheckName.BLOCKLIST: "receivers that use the list refuse our mail",
+    CheckName.DOMAIN_KEYS: "mail of the domain is signed by a key that nobody finds: DKIM fails, "
+    "and DMARC with it",
     CheckName.PORT_25: "mail leaves by port 25; many providers of machines block it until asked",
 }
 

@@ -1,7 +1,7 @@
 """How the world sees the hosts of this relay: names, addresses, SPF, blocklists."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from posthouse.doctor.check_result import (
@@ -12,6 +12,7 @@ from posthouse.doctor.check_result import (
     unknown,
     wrong,
 )
+from posthouse.doctor.key_judges import SigningKey, judge_keys
 from posthouse.domains.findings import Finding, FindingState, judge_mx
 from posthouse.domains.setup_records import RecordPurpose
 from posthouse.domains.spf_findings import judge_spf
@@ -68,7 +69,8 @@ class HostFacts:
     egress: Sequence[AddressFacts] = ()
     return_path: ReturnPathFacts | None = None
     sends_by_smarthost: bool = False  # then the world sees the smarthost, and not us
-    asked: tuple[str, ...] = field(default=())  # name servers
+    asked: tuple[str, ...] = ()  # name servers
+    keys: Sequence[tuple[SigningKey, DnsAnswer]] = ()
 
 
 def judge_hostname(hostname: str, differing: str) -> Iterator[CheckResult]:
@@ -100,6 +102,7 @@ def judge_hosts(facts: HostFacts) -> Iterator[CheckResult]:
             yield from _listed(one)
     if facts.return_path is not None:
         yield from _return_path(facts, facts.return_path)
+    yield from judge_keys(facts.keys)
 
 
 def _resolver(facts: HostFacts) -> CheckResult:

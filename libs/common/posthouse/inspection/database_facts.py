@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from posthouse.doctor.database_judges import DatabaseFacts, SchemaFacts
+from posthouse.doctor.key_judges import SigningKey
 from posthouse.mail.secret import Purpose, derive
 from posthouse.store.failure import connection_failures, store_failures
 from posthouse.store.migrate import MIGRATIONS, NEEDED_VERSION
@@ -18,6 +19,7 @@ from posthouse.store.restored import REASON
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 10.0
+_MOST_KEYS = 100  # that DNS is asked about: others at the next look
 # A name that was not said for so long is that of a program that has ended.
 _FRESH = timedelta(hours=1)
 
@@ -29,6 +31,7 @@ class DatabaseInspection:
     server: DatabaseFacts
     schema: SchemaFacts
     names: RelayNames | None  # what its programs call themselves; None: none has ever run
+    keys: tuple[SigningKey, ...]  # some of those that sign
 
 
 async def inspect_database(url: str, secret_key: bytes | None) -> DatabaseInspection:
@@ -45,10 +48,12 @@ async def inspect_database(url: str, secret_key: bytes | None) -> DatabaseInspec
         try:
             server = await _server(connection)
             schema = await _schema(connection, secret_key)
-            rows = []
+            rows, keys = [], []
             if schema.version is not None and schema.version >= NEEDED_VERSION:
                 rows = await connection.fetch(QUERIES["list_relay_names"], _FRESH)
-            return DatabaseInspection(server, schema, names_of(rows))
+                keys = await connection.fetch(QUERIES["some_signing_keys"], _MOST_KEYS)
+            signing = tuple(SigningKey(*row) for row in keys)
+            return DatabaseInspection(server, schema, names_of(rows), signing)
         finally:
             await connection.close(timeout=_CONNECT_SECONDS)
 

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from posthouse.dns.resolver import Questions
 from posthouse.dns.spf_tree import spf_tree
 from posthouse.doctor.host_judges import AddressFacts, HostFacts, ReturnPathFacts
+from posthouse.doctor.key_judges import SigningKey
 from posthouse.domains.setup_records import RelayHosts
 from posthouse.domains.spf_record import VERSION
 from posthouse.mail.dns_answer import DnsAnswer, values_of
@@ -26,12 +27,15 @@ class HostInspection:
     blocklists: Sequence[str] = ()  # zones
     nameservers: Sequence[str] = ()  # that *dns* asks, to be shown
 
-    async def facts(self, relay: RelayHosts, *, sends_by_smarthost: bool) -> HostFacts:
-        """All that is judged; a few dozen questions at most."""
+    async def facts(
+        self, relay: RelayHosts, keys: Sequence[SigningKey] = (), *, sends_by_smarthost: bool
+    ) -> HostFacts:
+        """All that is judged; some dozen questions, and one for each of *keys*."""
         made_up = await self.dns.ask(_NO_NAME, "A")
         addresses = await self.dns.addresses(relay.sending)
         ours = () if sends_by_smarthost else values_of(addresses)[:_MOST_ADDRESSES]
         egress = await asyncio.gather(*map(self._address, ours))
+        answers = await asyncio.gather(*(self.dns.ask(key.name, "TXT") for key in keys))
         return HostFacts(
             relay.sending,
             made_up,
@@ -40,6 +44,7 @@ class HostInspection:
             await self._return_path(relay),
             sends_by_smarthost,
             tuple(self.nameservers),
+            tuple(zip(keys, answers, strict=True)),
         )
 
     async def _address(self, address: str) -> AddressFacts:

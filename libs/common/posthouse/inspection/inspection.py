@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from posthouse.dns.resolver import DnsClient, UntilDeadline
 from posthouse.doctor.examination import InstallationFacts
 from posthouse.doctor.host_judges import HostFacts
+from posthouse.doctor.key_judges import SigningKey
 from posthouse.doctor.outward_judges import PortFacts, RouteFacts
 from posthouse.doctor.place_judges import BrokerFacts, PlaceFacts
 from posthouse.domains.setup_records import RelayHosts
@@ -66,7 +67,7 @@ async def gather_facts(plan: InspectionPlan) -> InstallationFacts:
     brokers, place, (hosts, port) = await asyncio.gather(
         _brokers(plan.broker_urls),
         asyncio.to_thread(_place, plan, names.submission if names else plan.hostname),
-        _world(plan, names),
+        _world(plan, names, database.keys if database else ()),
     )
     return InstallationFacts(
         hostname=names.sending if names else plan.hostname,
@@ -111,7 +112,7 @@ def _place(plan: InspectionPlan, hostname: str) -> PlaceFacts:
 
 
 async def _world(
-    plan: InspectionPlan, names: RelayNames | None
+    plan: InspectionPlan, names: RelayNames | None, keys: Sequence[SigningKey]
 ) -> tuple[HostFacts | None, PortFacts | None]:
     if not plan.asks_world:
         return None, None
@@ -126,7 +127,7 @@ async def _world(
     inspection = HostInspection(dns, plan.blocklists, plan.nameservers)
     by_smarthost = plan.smarthost is not None
     hosts, port = await asyncio.gather(
-        inspection.facts(relay, sends_by_smarthost=by_smarthost), _port_25(plan, dns)
+        inspection.facts(relay, keys, sends_by_smarthost=by_smarthost), _port_25(plan, dns)
     )
     return hosts, port
 

@@ -1584,6 +1584,13 @@ FROM (
 -- name: inspect_schema
 SELECT version, digest FROM schema_migrations;
 
+-- name: some_signing_keys
+-- Up to $1 active keys of domains that may send, others each time.
+SELECT d.name, k.selector, k.record
+FROM sending_domains d JOIN dkim_keys k ON k.domain_id = d.id
+WHERE d.verified_at IS NOT NULL AND k.state = 'active'
+ORDER BY random() LIMIT $1;
+
 -- name: compare_timeline
 SELECT timeline AS known, this_timeline() AS seen FROM witness;
 
