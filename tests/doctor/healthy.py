@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from posthouse.doctor.database_judges import DatabaseFacts, SchemaFacts
 from posthouse.doctor.examination import InstallationFacts
 from posthouse.doctor.host_judges import AddressFacts, HostFacts, ReturnPathFacts
-from posthouse.doctor.key_judges import SigningKey
+from posthouse.doctor.key_judges import ActiveKey
 from posthouse.doctor.outward_judges import PortFacts
 from posthouse.doctor.place_judges import (
     BrokerFacts,
@@ -76,7 +76,7 @@ RETURN_PATH = ReturnPathFacts(
     texts=(SPF,),
     expected_spf=SPF,
 )
-KEY = SigningKey("sender.example.com", "ph1", "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvP=")
+KEY = ActiveKey("sender.example.com", "ph1", "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvP=")
 HOSTS = HostFacts(
     NAME,
     made_up=NoSuchName(),

@@ -12,7 +12,7 @@ from posthouse.doctor.check_result import (
     unknown,
     wrong,
 )
-from posthouse.doctor.key_judges import SigningKey, judge_keys
+from posthouse.doctor.key_judges import ActiveKey, judge_keys
 from posthouse.domains.findings import Finding, FindingState, judge_mx
 from posthouse.domains.setup_records import RecordPurpose
 from posthouse.domains.spf_findings import judge_spf
@@ -70,7 +70,7 @@ class HostFacts:
     return_path: ReturnPathFacts | None = None
     sends_by_smarthost: bool = False  # then the world sees the smarthost, and not us
     asked: tuple[str, ...] = ()  # name servers
-    keys: Sequence[tuple[SigningKey, DnsAnswer]] = ()
+    keys: Sequence[tuple[ActiveKey, DnsAnswer]] = ()
 
 
 def judge_hostname(hostname: str, differing: str) -> Iterator[CheckResult]:

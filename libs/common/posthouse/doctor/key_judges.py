@@ -9,7 +9,7 @@ from posthouse.mail.dns_answer import DnsAnswer, LookupFailed, values_of
 
 
 @dataclass(frozen=True, slots=True)
-class SigningKey:
+class ActiveKey:
     """An active DKIM key of a domain that may send."""
 
     domain: str
@@ -22,7 +22,7 @@ class SigningKey:
         return f"{self.selector}._domainkey.{self.domain}"
 
 
-def judge_keys(keys: Sequence[tuple[SigningKey, DnsAnswer]]) -> Iterator[CheckResult]:
+def judge_keys(keys: Sequence[tuple[ActiveKey, DnsAnswer]]) -> Iterator[CheckResult]:
     """A result for each key that is not as it should be, and one for all others."""
     found = silent = 0
     for key, answer in keys:

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from posthouse.doctor.database_judges import DatabaseFacts, SchemaFacts
-from posthouse.doctor.key_judges import SigningKey
+from posthouse.doctor.key_judges import ActiveKey
 from posthouse.mail.secret import Purpose, derive
 from posthouse.store.failure import connection_failures, store_failures
 from posthouse.store.migrate import MIGRATIONS, NEEDED_VERSION
@@ -31,7 +31,7 @@ class DatabaseInspection:
     server: DatabaseFacts
     schema: SchemaFacts
     names: RelayNames | None  # what its programs call themselves; None: none has ever run
-    keys: tuple[SigningKey, ...]  # some of those that sign
+    keys: tuple[ActiveKey, ...]  # some of those that sign
 
 
 async def inspect_database(url: str, secret_key: bytes | None) -> DatabaseInspection:
@@ -52,7 +52,7 @@ async def inspect_database(url: str, secret_key: bytes | None) -> DatabaseInspec
             if schema.version is not None and schema.version >= NEEDED_VERSION:
                 rows = await connection.fetch(QUERIES["list_relay_names"], _FRESH)
                 keys = await connection.fetch(QUERIES["some_signing_keys"], _MOST_KEYS)
-            signing = tuple(SigningKey(*row) for row in keys)
+            signing = tuple(ActiveKey(*row) for row in keys)
             return DatabaseInspection(server, schema, names_of(rows), signing)
         finally:
             await connection.close(timeout=_CONNECT_SECONDS)

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from posthouse.dns.resolver import Questions
 from posthouse.dns.spf_tree import spf_tree
 from posthouse.doctor.host_judges import AddressFacts, HostFacts, ReturnPathFacts
-from posthouse.doctor.key_judges import SigningKey
+from posthouse.doctor.key_judges import ActiveKey
 from posthouse.domains.setup_records import RelayHosts
 from posthouse.domains.spf_record import VERSION
 from posthouse.mail.dns_answer import DnsAnswer, values_of
@@ -28,7 +28,7 @@ class HostInspection:
     nameservers: Sequence[str] = ()  # that *dns* asks, to be shown
 
     async def facts(
-        self, relay: RelayHosts, keys: Sequence[SigningKey] = (), *, sends_by_smarthost: bool
+        self, relay: RelayHosts, keys: Sequence[ActiveKey] = (), *, sends_by_smarthost: bool
     ) -> HostFacts:
         """All that is judged; some dozen questions, and one for each of *keys*."""
         made_up = await self.dns.ask(_NO_NAME, "A")

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from posthouse.dns.resolver import DnsClient, UntilDeadline
 from posthouse.doctor.examination import InstallationFacts
 from posthouse.doctor.host_judges import HostFacts
-from posthouse.doctor.key_judges import SigningKey
+from posthouse.doctor.key_judges import ActiveKey
 from posthouse.doctor.outward_judges import PortFacts, RouteFacts
 from posthouse.doctor.place_judges import BrokerFacts, PlaceFacts
 from posthouse.domains.setup_records import RelayHosts
@@ -112,7 +112,7 @@ def _place(plan: InspectionPlan, hostname: str) -> PlaceFacts:
 
 
 async def _world(
-    plan: InspectionPlan, names: RelayNames | None, keys: Sequence[SigningKey]
+    plan: InspectionPlan, names: RelayNames | None, keys: Sequence[ActiveKey]
 ) -> tuple[HostFacts | None, PortFacts | None]:
     if not plan.asks_world:
         return None, None
