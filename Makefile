@@ -28,6 +28,7 @@ endif
 digest = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 LOCKS := requirements.lock requirements-build.lock
 RUNTIME := $(VENV)/.runtime-$(call digest,$(LOCKS) $(MEMBERS:%=%/pyproject.toml))
+CHART_TOOLS := .venv-chart/.tools-$(call digest,requirements-chart.lock)
 DEVELOPMENT := $(VENV)/.development-$(call digest,requirements-dev.lock)
 
 .DEFAULT_GOAL := help
@@ -78,11 +79,14 @@ fuzz: setup-dev ## 100,000 damaged reports and replies: none raises, none takes 
 fuzz-sessions: setup-dev ## 100,000 damaged SMTP sessions, without sockets: some minutes
 	PYTHONPATH=tests $(BIN)/python -m fuzz.sessions $(ARGS)
 
-chart: setup-dev ## The Helm chart's policies by Checkov; its containers carry a message (Docker): minutes
+chart: setup-dev $(CHART_TOOLS) ## The Helm chart's policies by Checkov; its containers carry a message (Docker): minutes
+	$(BIN)/pytest -m long tests/deploy $(ARGS)
+
+$(CHART_TOOLS):
 	@PYTHON="$(PYTHON)" deploy/venv.sh .venv-chart
 	@.venv-chart/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements-chart.lock
-	$(BIN)/pytest -m long tests/deploy $(ARGS)
+	@touch $@
 
 api: setup-dev ## What schemathesis makes of the HTTP API's description, against a real relay: a minute
 	@PYTHON="$(PYTHON)" deploy/venv.sh .venv-api
