@@ -40,9 +40,10 @@ def test_a_name_leads_to_something(page: Path, name: str) -> None:
 
 
 def is_value(name: str) -> bool:
-    """Whether there is a value of the chart at this path."""
-    at = VALUES
-    for step in name.split("."):
+    """Whether there is a value of the chart at this path; each service has the defaults, too."""
+    first, *steps = name.split(".")
+    at = {**VALUES["defaults"], **VALUES.get(first, {})}
+    for step in steps:
         if not isinstance(at, dict) or step not in at:
             return False
         at = at[step]
