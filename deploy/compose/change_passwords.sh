@@ -13,5 +13,5 @@ docker compose exec -T rabbitmq rabbitmqctl -q import_definitions /run/posthouse
 
 # Connections that are open stay; each service reads the new passwords at its start.
 for service in ingest policy dispatcher bounces tracking webhooks console; do
-    docker compose up -d --wait --no-deps --force-recreate "$service"
+    docker compose up -d --wait --force-recreate "$service"
 done

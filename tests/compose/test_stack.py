@@ -74,7 +74,7 @@ def test_a_setting_of_the_file_is_in_force(stack: Stack) -> None:
 def test_what_is_no_setting_is_refused(stack: Stack) -> None:
     stack.set(POSTHOUSE_SITE_LIMITS="10")
     assert stack.up(check=False).returncode != 0
-    assert "is POSTHOUSE_SITE_LIMIT meant?" in stack.run("logs", "migrate").stdout
+    assert "is POSTHOUSE_SITE_LIMIT meant?" in stack.run("logs", "webhooks").stdout
     del stack.settings["POSTHOUSE_SITE_LIMITS"]
     stack.set()
     stack.up()
