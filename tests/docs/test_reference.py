@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from command.commands.config import reference
+from onebox.all_settings import known_names
 from monitoring.known_metrics import metrics
 from posthouse.answers.rule_table import BY_CLASS, WORD_RULES
 from posthouse.doctor.check_result import WHY, CheckName
@@ -94,6 +95,15 @@ def test_the_table_is_what_the_code_says(page: str, table: object) -> None:
         (DOCS / page).write_text(f"{before}{begin}{wanted}{end}{after}")
         return
     assert wanted == written
+
+
+def test_every_setting_is_handed_on_by_compose() -> None:
+    file = DOCS.parent / "deploy/compose/settings.yml"
+    head = file.read_text().partition("      - ")[0]
+    wanted = head + "".join(f"      - {name}\n" for name in sorted(known_names()))
+    if os.environ.get("POSTHOUSE_TEST_WRITE_REFERENCE"):
+        file.write_text(wanted)
+    assert wanted == file.read_text()
 
 
 def test_every_label_is_explained_and_none_that_is_gone() -> None:
