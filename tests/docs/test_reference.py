@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from command.commands.config import reference
-from onebox.all_settings import known_names
 from monitoring.known_metrics import metrics
+from onebox.all_settings import known_names
 from posthouse.answers.rule_table import BY_CLASS, WORD_RULES
 from posthouse.doctor.check_result import WHY, CheckName
 
