@@ -9,8 +9,12 @@ from bench.children import POSTHOUSE, Child, stop_all
 from bench.load_session import Door
 from bench.systems import fresh_folder, make_customer, our_version
 
-# Profiles say what is tracked; the usual one tracks nothing.
-_TRACKING = {"POSTHOUSE_TRACKING_URL": "http://t.bench.example"}
+# Profiles say what is tracked, and accounts where they are told; the usual ones nothing.
+_SETTINGS = {
+    "POSTHOUSE_TRACKING_URL": "http://t.bench.example",
+    "POSTHOUSE_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    "POSTHOUSE_WEBHOOK_ALLOW_HTTP": "true",
+}
 
 
 class Onebox:
@@ -58,14 +62,14 @@ class Onebox:
             *("--health-listen", "127.0.0.1:0", "--hostname", "relay.bench.example"),
         ]
         log = self._folder / "onebox.log"
-        child = await Child.start(command, log, self.account, env=_TRACKING, speaks=True)
+        child = await Child.start(command, log, self.account, env=_SETTINGS, speaks=True)
         self._children.append(child)
         return await child.line()
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The environment by which commands find this installation."""
-        return {"POSTHOUSE_DATA": str(self._folder / "data")}
+        return {**_SETTINGS, "POSTHOUSE_DATA": str(self._folder / "data")}
 
     async def stop(self) -> None:
         """See System."""

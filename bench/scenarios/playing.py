@@ -16,13 +16,15 @@ from bench.scenarios.recipients import Recipients
 from bench.scenarios.stage import Scenario, Stage
 from bench.scenarios.start import Start
 from bench.scenarios.tracking import Tracking
+from bench.scenarios.webhooks import Webhooks
 from bench.systems import NotMeasured, Ours
 
 Build = Callable[[Path, int], Ours]
 SCENARIOS: Mapping[str, type[Scenario]] = {
     scenario.name: scenario
     for scenario in (
-        *(Lanes, Neighbours, Backlog, Recipients, Octets, Events, Profiles, Tracking, Start),
+        *(Lanes, Neighbours, Backlog, Recipients, Octets, Events, Profiles, Tracking, Webhooks),
+        Start,
     )
 }
 
