@@ -34,7 +34,7 @@ DEVELOPMENT := $(VENV)/.development-$(call digest,requirements-dev.lock)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo up check format test test-long verify integrations fuzz fuzz-sessions api compose chaos soak bench demo-compose chart manifests lock clean
+.PHONY: help setup setup-dev demo up check format test test-long verify integrations fuzz fuzz-sessions api alerts compose chaos soak bench demo-compose chart manifests lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -93,6 +93,9 @@ api: setup-dev ## What schemathesis makes of the HTTP API's description, against
 	@.venv-api/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements-api.lock
 	PYTHONPATH=tests $(BIN)/python -m api_schema .venv-api/bin/schemathesis $(ARGS)
+
+alerts: setup-dev ## Break a real relay until the most important alerts fire: some minutes
+	$(BIN)/pytest -m long tests/monitoring $(ARGS)
 
 compose: setup-dev ## Every form of the stack in containers, broken and mended: half an hour, with a Docker engine
 	$(DEMO_STACK) build

@@ -50,10 +50,6 @@ class PrometheusServer:
             for sample in await self.ask('ALERTS{alertstate="firing"}')
         }
 
-    async def pending(self) -> set[str]:
-        """The alerts whose expression holds."""
-        return {sample["metric"]["alertname"] for sample in await self.ask("ALERTS")}
-
     async def has_scraped_again(self, times: int = 3) -> None:
         """Wait until it has scraped what there is now, and evaluated its rules since."""
         count = f"count_over_time(up{{job='posthouse'}}[1h]) >= {await self._scrapes() + times}"
@@ -75,12 +71,14 @@ class PrometheusServer:
 
 
 @asynccontextmanager
-async def prometheus(folder: Path, target: Endpoint) -> AsyncIterator[PrometheusServer]:
-    """One that watches *target*, with its data in *folder*."""
+async def prometheus(
+    folder: Path, target: Endpoint, *, rules: Path = RULES
+) -> AsyncIterator[PrometheusServer]:
+    """One that watches *target* by the *rules* of a folder, with its data in *folder*."""
     await asyncio.to_thread(need_prometheus)
     (port,) = lasting_ports(1)
     configuration = folder / "prometheus.yml"
-    configuration.write_text(_CONFIGURATION.format(rules=RULES, target=target))
+    configuration.write_text(_CONFIGURATION.format(rules=rules, target=target))
     command = (
         *("prometheus", f"--config.file={configuration}", f"--storage.tsdb.path={folder}/tsdb"),
         f"--web.listen-address=127.0.0.1:{port}",
