@@ -103,7 +103,7 @@ async def test_a_hold_waits_for_what_policy_is_writing(stores: Stores, holds: Ac
         await policy.fetch(
             QUERIES["prepare_submissions"],
             [(claimed.submission.id, 1)],
-            [(r.id, r.submission_id, r.header, r.body) for r in one.renditions],
+            [rendition.row() for rendition in one.renditions],
             [
                 (
                     d.id,
