@@ -1,8 +1,10 @@
 """Schemas of the fields that we use in resources of other people's operators.
 
 Short on purpose, and closed: a field that is not written here is a mistake until somebody has
-looked it up. Sources: the operators' API references (prometheus-operator v1, KEDA 2 `ScaledObject`,
-CloudNativePG 1.25 `Cluster`, RabbitMQ Cluster Operator v1beta1).
+looked it up. Names, types and enumerations are those of the operators' definitions: Prometheus
+Operator 0.93.0, KEDA 2.20.2 (metadata of triggers: its scalers' sources), CloudNativePG 1.25.0,
+1.27.0 and 1.30.0, RabbitMQ Cluster Operator 2.11.0 and 2.22.3. We are stricter in what is required
+and in least values: several would take an object that then does nothing, or less than is meant.
 """
 
 from typing import Any
@@ -19,22 +21,27 @@ def _closed(properties: dict[str, Any], *required: str) -> dict[str, Any]:
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _NUMBER_AS_TEXT = {"type": "string", "pattern": "^[0-9]+$"}
+# KEDA refuses 0 as the target of a query to PostgreSQL; asked of Prometheus it means no more.
+_TARGET_AS_TEXT = {"type": "string", "pattern": "^[1-9][0-9]*$"}
 _TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
-_SECONDS = {"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"}
-_QUANTITY = {"type": "string", "pattern": "^[0-9]+([KMGT]i)?$"}
+_UNITS = "".join(f"([0-9]+{unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms"))
+_DURATION = {"type": "string", "minLength": 1, "pattern": f"^(0|{_UNITS})$"}
+_NUMBER, _SUFFIX = r"([0-9]+([.][0-9]*)?|[.][0-9]+)", "([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?"
+_QUANTITY_AS_TEXT = {"type": "string", "pattern": f"^{_NUMBER}{_SUFFIX}$"}
+_QUANTITY = {**_QUANTITY_AS_TEXT, "type": ["string", "integer"]}
+_QUANTITIES = {"type": "object", "additionalProperties": _QUANTITY}
 _SELECTOR = _closed({"matchLabels": _TEXTS}, "matchLabels")
-_RESOURCES = _closed({"requests": _TEXTS, "limits": _TEXTS})
+_RESOURCES = _closed({"requests": _QUANTITIES, "limits": _QUANTITIES})
 
 _ENDPOINT = _closed(
     {
         "port": _TEXT,
         "path": {"type": "string", "pattern": "^/"},
-        "interval": _SECONDS,
+        "interval": _DURATION,
         "relabelings": {
             "type": "array",
             "items": _closed(
                 {
-                    "action": {"enum": ["replace", "keep", "drop", "labelmap"]},
                     "sourceLabels": {"type": "array", "items": _TEXT},
                     "targetLabel": _TEXT,
                     "replacement": _TEXT,
@@ -51,8 +58,8 @@ _RULE = {
             "alert": _TEXT,
             "record": _TEXT,
             "expr": {"type": ["string", "integer"]},
-            "for": _SECONDS,
-            "keep_firing_for": _SECONDS,
+            "for": _DURATION,
+            "keep_firing_for": _DURATION,
             "labels": _TEXTS,
             "annotations": _TEXTS,
         },
@@ -61,7 +68,7 @@ _RULE = {
     "oneOf": [{"required": ["alert"]}, {"required": ["record"]}],
 }
 _GROUP = _closed(
-    {"name": _TEXT, "interval": _SECONDS, "rules": {"type": "array", "items": _RULE}},
+    {"name": _TEXT, "interval": _DURATION, "rules": {"type": "array", "items": _RULE}},
     "name",
     "rules",
 )
@@ -72,7 +79,7 @@ _PROMETHEUS_TRIGGER = _closed(
             {
                 "serverAddress": {"type": "string", "pattern": "^https?://"},
                 "query": _TEXT,
-                "threshold": _NUMBER_AS_TEXT,
+                "threshold": _TARGET_AS_TEXT,
                 "activationThreshold": _NUMBER_AS_TEXT,
             },
             "serverAddress",
@@ -89,7 +96,7 @@ _POSTGRESQL_TRIGGER = _closed(
         "metadata": _closed(
             {
                 "query": _TEXT,
-                "targetQueryValue": _NUMBER_AS_TEXT,
+                "targetQueryValue": _TARGET_AS_TEXT,
                 "activationTargetQueryValue": _NUMBER_AS_TEXT,
             },
             "query",
@@ -155,7 +162,7 @@ SPECS: dict[tuple[str, str], dict[str, Any]] = {
     ("postgresql.cnpg.io/v1", "Cluster"): _closed(
         {
             "instances": {"type": "integer", "minimum": 1},
-            "storage": _closed({"size": _QUANTITY, "storageClass": _TEXT}, "size"),
+            "storage": _closed({"size": _QUANTITY_AS_TEXT, "storageClass": _TEXT}, "size"),
             "resources": _RESOURCES,
             "bootstrap": _closed(
                 {"initdb": _closed({"database": _TEXT, "owner": _TEXT}, "database", "owner")}

@@ -27,6 +27,7 @@ from charting.rendering import (
     selects,
     workloads,
 )
+from charting.validation import mistakes
 from command.cli import posthouse
 
 TWO_POOLS = {
@@ -65,6 +66,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"dispatcher": {"pools": [{"hostname": "a.example"}]}}, "missing property 'name'"),
     ({"console": {"ingress": {"enabled": True}}}, "at '/console/ingress/hosts': minItems"),
     ({"relayDkim": {"existingSecret": "dkim"}}, "at '/relayDkim/domain': minLength"),
+    ({"cloudnativePg": {"storage": {"size": "50ki"}}}, "at '/cloudnativePg/storage/size'"),
     ({"metrics": {"monitor": "both"}}, "must be one of 'none', 'PodMonitor', 'ServiceMonitor'"),
     # What no schema can say:
     (
@@ -220,6 +222,21 @@ def test_with_the_operators_their_secrets_are_read() -> None:
     cluster = named(documents, "RabbitmqCluster", "posthouse-rabbitmq")
     for path in (ROOT / "deploy/rabbitmq").glob("*.conf"):
         assert path.read_text().strip() in cluster["spec"]["rabbitmq"]["additionalConfig"]
+
+
+def test_operators_get_quantities_as_text() -> None:
+    values = {
+        "enabled": True,
+        "storage": {"size": 53687091200},
+        "resources": {"requests": {"cpu": 0.5, "memory": "524288Ki"}, "limits": {}},
+    }
+    documents = render({"cloudnativePg": values, "rabbitmqCluster": values})
+    assert [] == [text for document in documents for text in mistakes(document)]
+    database = named(documents, "Cluster", "posthouse-database")["spec"]
+    broker = named(documents, "RabbitmqCluster", "posthouse-rabbitmq")["spec"]
+    assert float(database["storage"]["size"]) == float(broker["persistence"]["storage"]) == 50 << 30
+    assert database["resources"]["requests"] == {"cpu": "0.5", "memory": "524288Ki"}
+    assert broker["resources"]["requests"] == {"cpu": "0.5", "memory": "524288Ki"}
 
 
 # Networks

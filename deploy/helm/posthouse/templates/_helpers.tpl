@@ -67,6 +67,16 @@ ingest policy bounces tracking webhooks console
 {{- end -}}
 {{- end }}
 
+{{/* Resources as text: Kubernetes takes 0.5 of a core as a number, definitions of operators do not. */}}
+{{- define "posthouse.quantities" -}}
+{{- $texts := dict }}
+{{- range $kind, $amounts := . }}
+{{- $of := dict }}{{ range $name, $amount := $amounts }}{{ $_ := set $of $name (toString $amount) }}{{ end }}
+{{- $_ := set $texts $kind $of }}
+{{- end }}
+{{- toJson $texts -}}
+{{- end }}
+
 {{/* Processes of all pools. */}}
 {{- define "posthouse.dispatchers" -}}
 {{- $n := 0 }}{{ range .Values.dispatcher.pools }}{{ $n = add $n (default 1 .replicas) }}{{ end }}{{ $n -}}
