@@ -17,7 +17,7 @@ before=${name%:*}:before
 
 replace() {
     for service in policy dispatcher bounces tracking webhooks console ingest; do
-        docker compose up -d --wait "$service"
+        docker compose up -d --wait --no-deps "$service" # else compose makes PostgreSQL anew, too
     done
 }
 
