@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ingest.core.message_head import _MBOX_LINE, head_and_body
@@ -33,6 +33,7 @@ def test_a_header_is_read_as_it_is_split_and_parsed(lines: list[bytes]) -> None:
     assert b"".join(field.raw for field in header.fields) == content[:end]
 
 
+@example([], b" ", 0)
 @given(CONTENT, st.binary(max_size=20), st.integers(0, 20))
 def test_a_message_is_divided_alike_in_pieces_and_whole(
     lines: list[bytes], body: bytes, cut: int

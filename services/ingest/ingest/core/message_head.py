@@ -86,7 +86,8 @@ def head_and_body(pieces: Sequence[bytes], limit: int) -> tuple[MessageHead, byt
         return refusal
     header, end = Header.read(front)
     ends_well = first.startswith(b"\r\n", end)
-    if end + 2 > limit or (not ends_well and _CUT_FIELD.match(front, end)):
+    is_cut = len(first) > limit and not ends_well and _CUT_FIELD.match(front, end)
+    if end + 2 > limit or is_cut:
         return refusals.header_too_big(limit)
     if end > _MOST_OTHER_OCTETS and _other_octets(header) > _MOST_OTHER_OCTETS:
         return refusals.other_fields_too_big(_MOST_OTHER_OCTETS)
