@@ -26,6 +26,9 @@ PACKAGES = (
     "services/policy/policy",
     "services/dispatcher/dispatcher",
     "services/bounces/bounces",
+    "services/tracking/tracking",
+    "services/webhooks/webhooks",
+    "services/console/console",
     "deploy/onebox/onebox",
     "command/command",
 )
