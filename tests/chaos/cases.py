@@ -27,7 +27,7 @@ class Case:
     how: How = How.KILL
     together: bool = False  # all at the same moment, as seldom as servers
     manners: Manners = SLOW
-    told: bool = False  # an endpoint of the customer, which fails at random, is told of the events
+    told: bool = False  # a customer's endpoint, which fails now and then, is told of the events
 
     def blows(self, strikes: int) -> list[Blow]:
         """What is hit, in order, when each service is to be hit *strikes* times."""
@@ -70,7 +70,7 @@ CASES = (
     Case("onebox-worker", "one process of posthouse up killed", split=False, services=("worker",)),
     Case(
         "webhooks",
-        "one process of posthouse up killed while it tells an endpoint that fails at random",
+        "one process of posthouse up killed while it tells an endpoint that fails now and then",
         split=False,
         services=("worker",),
         told=True,

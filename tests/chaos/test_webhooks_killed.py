@@ -1,4 +1,4 @@
-"""The webhooks program is killed while events flow to an endpoint that fails at random."""
+"""The webhooks program is killed while events flow to an endpoint that fails now and then."""
 
 import os
 from pathlib import Path

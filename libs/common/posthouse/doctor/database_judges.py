@@ -81,14 +81,18 @@ def _version(facts: DatabaseFacts) -> CheckResult:
 
 
 def _durability(facts: DatabaseFacts) -> Iterator[CheckResult]:
-    for name, value in facts.durable.items():
-        # With a synchronous standby "remote_write" survives a crash of either, and "remote_apply"
-        # and "on" of both; "local" survives that of the machine, not its loss.
+    # With a synchronous standby "remote_write" survives a crash of either, and "remote_apply" and
+    # "on" of both; "local" survives that of the machine, not its loss.
+    yield from _switched_on(CheckName.DURABILITY, facts.durable)
+
+
+def _switched_on(check: CheckName, settings: Mapping[str, str]) -> Iterator[CheckResult]:
+    for name, value in settings.items():
         if value == "off":
             mend = f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();"
-            yield wrong(CheckName.DURABILITY, name, f"{name} is {value}", mend)
+            yield wrong(check, name, f"{name} is off", mend)
         else:
-            yield right(CheckName.DURABILITY, name, f"{name} is {value}")
+            yield right(check, name, f"{name} is {value}")
 
 
 def _connections(facts: DatabaseFacts) -> CheckResult:
@@ -106,12 +110,7 @@ def _connections(facts: DatabaseFacts) -> CheckResult:
 
 
 def _vacuum(facts: DatabaseFacts) -> Iterator[CheckResult]:
-    for name, value in facts.vacuuming.items():
-        if value == "off":
-            mend = f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();"
-            yield wrong(CheckName.VACUUM, name, f"{name} is off", mend)
-        else:
-            yield right(CheckName.VACUUM, name, f"{name} is {value}")
+    yield from _switched_on(CheckName.VACUUM, facts.vacuuming)
     seen = f"the oldest row is {facts.transaction_ages:,} transactions old"
     mend = "VACUUM (FREEZE); and see what keeps autovacuum from it"
     if facts.transaction_ages > _MOST_XIDS:
