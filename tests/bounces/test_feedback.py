@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import aiosmtplib
@@ -35,9 +35,12 @@ ENVIRON = {
     "POSTHOUSE_COMPLAINT_ADDRESSES": "fbl@loops.example, fbl@sender.example",
     "POSTHOUSE_BOUNCES_MESSAGES_PER_MINUTE": "1000000",
 }
-TODAY = datetime.now(UTC).date()
 OTHER_ACCOUNT = UUID(int=9)
 REPORT = {path.stem: path.read_bytes() for path in REPORTS}
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 def id_of(delivery: Delivery, *, master: bytes = MASTER, days: int = 0) -> str:
@@ -47,14 +50,14 @@ def id_of(delivery: Delivery, *, master: bytes = MASTER, days: int = 0) -> str:
         delivery.submission_id,
         delivery.rendition_id,
         derive(master, Purpose.SIGNED_IDS),
-        TODAY - timedelta(days),
+        today() - timedelta(days),
     )
     return field.raw.decode().replace("\r", "")
 
 
 def path_of(delivery_id: UUID, *, master: bytes = MASTER, days: int = 0) -> str:
     key = derive(master, Purpose.RETURN_PATHS)
-    return return_path.sign(delivery_id, "mx.sender.example", key, TODAY - timedelta(days))
+    return return_path.sign(delivery_id, "mx.sender.example", key, today() - timedelta(days))
 
 
 @dataclass
@@ -126,7 +129,7 @@ async def test_a_complaint_with_our_id_lists_the_recipient_of_our_own_row(
 ) -> None:
     (ann,) = await relay.send("ann@dest.example")
     (theirs,) = await relay.send("ann@dest.example", account=OTHER_ACCOUNT)
-    await relay.give(feedback_report(id_of(ann, days=90), kind=kind), to=to)
+    await relay.give(feedback_report(id_of(ann, days=89), kind=kind), to=to)
     assert [("complaint", "ann@dest.example")] == await relay.lists()
     assert [("complained", ann.id)] == await relay.events()
     (entry,) = await relay.stores.sql("SELECT * FROM suppressions")
