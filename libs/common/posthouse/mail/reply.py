@@ -1,14 +1,16 @@
 """An SMTP reply: code, enhanced status code and text (RFC 5321 section 4.2, RFC 3463)."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What one side of an SMTP conversation answered; severity derives from the code alone."""
+class Reply(NamedTuple):
+    """What one side of an SMTP conversation answered; severity derives from the code alone.
+
+    A tuple, because it is hashed in C: each reply that is sent is looked up.
+    """
 
     code: int
     text: str

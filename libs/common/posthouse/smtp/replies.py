@@ -55,6 +55,7 @@ TOO_MANY_IDLE_COMMANDS = Reply(421, "Too many commands without a message", "4.7.
 _NOT_TAKEN = 550  # says something of a mailbox or a message, not of the protocol
 _SHOWN = 80  # characters of what a client gave that are quoted back
 CLOSING = 421  # the code of a reply with which the server leaves (RFC 5321 section 3.8)
+_SHORT = 256  # characters that fit into one line with any code
 _LINE_LIMIT = 512  # octets of a line of a reply with its end (RFC 5321 section 4.5.3.1.5)
 
 
@@ -143,6 +144,8 @@ def ehlo(
 def written(reply: Reply) -> bytes:
     """*reply* as it is sent: ASCII, a line of at most 512 octets for each line of its text."""
     code = f"{reply.enhanced} " if reply.enhanced else ""
+    if len(reply.text) <= _SHORT and reply.text.isascii() and "\n" not in reply.text:
+        return f"{reply.code} {code}{reply.text}\r\n".encode("ascii")
     room = _LINE_LIMIT - len(f"{reply.code} {code}\r\n")
     *lines, last = _lines(reply.text.encode("ascii", "backslashreplace").decode("ascii"), room)
     text = "".join([f"{reply.code}-{code}{line}\r\n" for line in lines])

@@ -188,7 +188,7 @@ class SmtpClient:
             self._break_off(_OUT_OF_STEP, flushed=False)
             return
         if self._login is not None and not reply.is_intermediate:
-            reply = replace(reply, text=self._login.hide(reply.text))
+            reply = reply._replace(text=self._login.hide(reply.text))
         if not self._awaited:
             self._turned_away(reply, Stage.QUIT)
             return

@@ -6,7 +6,6 @@ that was brought along. Behind the name may be which child of the account it is 
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from ingest.core import login_replies
@@ -30,7 +29,7 @@ def _shared_names() -> Mapping[str, SharedName]:
     sessions = [preset.session for preset in newest_presets()]
     return {
         name.lower(): SharedName(
-            name.lower(), replace(login_replies.AUTH_FAILED, text=session.shared_login_failed)
+            name.lower(), login_replies.AUTH_FAILED._replace(text=session.shared_login_failed)
         )
         for session in sessions
         for name in session.shared_usernames
