@@ -3,9 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
-from uuid import UUID
 
 import pytest
 
@@ -18,10 +16,8 @@ from dispatcher.router import MxResolver, Router
 from dispatcher.sites import Sites
 from posthouse.mail.address_failure import FailureWeight
 from posthouse.mail.events import EventKind
-from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
-from posthouse.running.identity import new_id
-from posthouse.store.deliveries import ClaimedDelivery, Settlement
+from posthouse.store.deliveries import Settlement
+from servers.claimed_delivery import claimed_delivery
 from servers.clocks import Clock
 from servers.dns_stub import DnsStub, Zone, dns_stub
 from servers.mx import Mx, mx
@@ -94,25 +90,6 @@ async def ourselves() -> AsyncIterator[Mx]:
         yield server
 
 
-def a_delivery_to(domain: str) -> ClaimedDelivery:
-    delivery = Delivery(
-        new_id(), new_id(), UUID(int=1), new_id(), Lane.NORMAL, f"x@{domain}", "s@relay.example"
-    )
-    now = datetime.now(UTC)
-    return ClaimedDelivery(
-        delivery,
-        claim=1,
-        tries=0,
-        abandoned=0,
-        expired=False,
-        received_at=now,
-        expires_at=now + timedelta(days=5),
-        size=21,
-        header=b"Subject: hi\r\n\r\n",
-        body=b"text\r\n",
-    )
-
-
 @dataclass
 class Attempting:
     """Attempts as a dispatcher makes them, at times that a test decides."""
@@ -124,7 +101,7 @@ class Attempting:
     async def at(self, now: float, domain: str) -> Settlement:
         """What becomes of a delivery that is tried then."""
         self.clock.now = now
-        settlement = await self.attempts.run(a_delivery_to(domain))
+        settlement = await self.attempts.run(claimed_delivery(f"x@{domain}"))
         assert isinstance(settlement, Settlement)
         return settlement
 

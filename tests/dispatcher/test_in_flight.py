@@ -9,9 +9,7 @@ import pytest
 from dispatcher import in_flight as in_flight_module
 from dispatcher.in_flight import InFlight, LaneLimits, Lease
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
-from posthouse.running.identity import new_id
-from posthouse.store.deliveries import ClaimedDelivery
+from servers.claimed_delivery import claimed_delivery
 
 NOBODY = UUID(int=0)
 NOW = datetime.now(UTC)
@@ -19,17 +17,7 @@ NOW = datetime.now(UTC)
 
 def lease(lane: Lane = Lane.BULK, *, abandoned: int = 0) -> Lease:
     """A claimed delivery of that lane."""
-    delivery = Delivery(new_id(), NOBODY, NOBODY, NOBODY, lane, "a@b.example", "r@h.example")
-    claimed = ClaimedDelivery(
-        delivery,
-        claim=1,
-        tries=0,
-        abandoned=abandoned,
-        expired=False,
-        received_at=NOW,
-        expires_at=NOW,
-        size=0,
-    )
+    claimed = claimed_delivery(lane=lane, abandoned=abandoned)
     return Lease(claimed, start_before=1.0)
 
 

@@ -5,9 +5,7 @@ import os
 import pickle
 import signal
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 
@@ -15,10 +13,8 @@ from dispatcher import isolation as module
 from dispatcher.isolation import ProcessIsolation
 from dispatcher.settings import DispatcherSettings
 from posthouse.mail.events import EventKind
-from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
-from posthouse.running.identity import new_id
 from posthouse.store.deliveries import ClaimedDelivery
+from servers.claimed_delivery import claimed_delivery
 from servers.mx import Peer, mx
 from servers.patience import until
 
@@ -28,14 +24,7 @@ HEADER = b"Subject: suspected\r\n\r\n"
 
 def a_suspect() -> ClaimedDelivery:
     """A large message to a static route."""
-    nobody, now = UUID(int=1), datetime.now(UTC)
-    delivery = Delivery(
-        new_id(), nobody, nobody, nobody, Lane.BULK, "r@dest.example", "b@sender.example"
-    )
-    return ClaimedDelivery(
-        delivery, claim=3, tries=1, abandoned=2, expired=False, received_at=now,
-        expires_at=now + timedelta(days=1), size=len(HEADER) + len(BODY), header=HEADER, body=BODY,
-    )  # fmt: skip
+    return claimed_delivery(claim=3, tries=1, abandoned=2, header=HEADER, body=BODY)
 
 
 def isolated(port: int) -> ProcessIsolation:

@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
 
@@ -16,10 +14,8 @@ from dispatcher.router import MxResolver, Router
 from dispatcher.sites import Sites
 from posthouse.mail.dsn_request import DsnRequest, Notify, RecipientRequest
 from posthouse.mail.events import EventKind
-from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
-from posthouse.running.identity import new_id
 from posthouse.store.deliveries import ClaimedDelivery, Settlement
+from servers.claimed_delivery import claimed_delivery
 from servers.clocks import Clock
 from servers.dns_stub import DnsStub, dns_stub
 from servers.mx import Manners, Mx, Peer, mx
@@ -53,22 +49,7 @@ async def hangs_up(_: Peer) -> None:
 
 
 def a_delivery(header: bytes, body: bytes) -> ClaimedDelivery:
-    delivery = Delivery(
-        new_id(), new_id(), UUID(int=1), new_id(), Lane.NORMAL, "x@dest.example", "s@relay.example"
-    )
-    now = datetime.now(UTC)
-    return ClaimedDelivery(
-        delivery,
-        claim=1,
-        tries=0,
-        abandoned=0,
-        expired=False,
-        received_at=now,
-        expires_at=now + timedelta(days=5),
-        size=len(header) + len(body),
-        header=header,
-        body=body,
-    )
+    return claimed_delivery(header=header, body=body)
 
 
 @dataclass

@@ -2,27 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from uuid import UUID
 
 import pytest
 
 from dispatcher import sites as sites_module
 from dispatcher.sites import Parking, Sites
-from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
-from posthouse.running.identity import new_id
 from posthouse.store.deliveries import ClaimedDelivery
+from servers.claimed_delivery import claimed_delivery
 from servers.patience import until
-
-
-def a_claimed() -> ClaimedDelivery:
-    nobody, now = UUID(int=0), datetime.now(UTC)
-    delivery = Delivery(new_id(), nobody, nobody, nobody, Lane.BULK, "a@b.example", "r@h.example")
-    return ClaimedDelivery(
-        delivery, claim=1, tries=0, abandoned=0, expired=False,
-        received_at=now, expires_at=now, size=1,
-    )  # fmt: skip
 
 
 class Store:
@@ -40,7 +27,7 @@ class Store:
     async def claim_parked(self, waits_for: str, limit: int) -> Sequence[ClaimedDelivery]:
         """See `posthouse.store.deliveries`: as many as are asked for."""
         self.claims.append((waits_for, limit))
-        return [a_claimed() for _ in range(limit)]
+        return [claimed_delivery() for _ in range(limit)]
 
     async def parked_sites(self) -> list[str]:
         """See `posthouse.store.deliveries`."""
@@ -52,7 +39,7 @@ async def test_what_is_parked_at_the_same_time_is_one_statement() -> None:
     """A burst for a full site costs no statement for each."""
     store = Store()
     parking = Parking(store, Sites(10), lambda *_: None, lambda: 0)
-    await asyncio.gather(*(parking.park(a_claimed(), "full.example") for _ in range(150)))
+    await asyncio.gather(*(parking.park(claimed_delivery(), "full.example") for _ in range(150)))
     assert [150] == store.parks
 
 
@@ -83,7 +70,7 @@ async def test_what_is_parked_during_a_claim_that_misses_it_is_claimed_next() ->
     class Misses(Store):
         async def claim_parked(self, waits_for: str, limit: int) -> Sequence[ClaimedDelivery]:
             self.claims.append((waits_for, limit))
-            await parking.park(a_claimed(), waits_for)
+            await parking.park(claimed_delivery(), waits_for)
             return []
 
     sites = Sites(10)
@@ -138,7 +125,7 @@ async def test_what_others_have_parked_is_looked_for_while_there_is_always_somet
 
     async def claim_parked(_: str, limit: int) -> Sequence[ClaimedDelivery]:
         await asyncio.sleep(0)
-        return [a_claimed() for _ in range(limit)]
+        return [claimed_delivery() for _ in range(limit)]
 
     monkeypatch.setattr(store, "claim_parked", claim_parked)
     parking = Parking(store, sites, admit, lambda: 10)

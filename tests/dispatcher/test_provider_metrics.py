@@ -8,33 +8,14 @@ from prometheus_client import REGISTRY
 from dispatcher.provider_metrics import ATTEMPTS, FAILURES, count_attempt, provider_label
 from posthouse.mail.events import EventKind
 from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
-from posthouse.running.identity import new_id
-from posthouse.store.deliveries import Attempt, ClaimedDelivery, Settlement
+from posthouse.store.deliveries import Attempt, Settlement
+from servers.claimed_delivery import claimed_delivery
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def settled(recipient: str, kind: EventKind, site: str = "", **detail: str) -> Settlement:
-    delivery = Delivery(
-        id=new_id(),
-        submission_id=new_id(),
-        account_id=new_id(),
-        rendition_id=new_id(),
-        lane=Lane.BULK,
-        recipient=recipient,
-        return_path="r@bounces.example",
-    )
-    claimed = ClaimedDelivery(
-        delivery=delivery,
-        claim=1,
-        tries=0,
-        abandoned=0,
-        expired=False,
-        received_at=NOW,
-        expires_at=NOW,
-        size=0,
-    )
+    claimed = claimed_delivery(recipient, Lane.BULK)
     attempt = Attempt(
         started_at=NOW,
         outcome=kind.value,

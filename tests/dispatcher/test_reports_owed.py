@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
 
@@ -13,12 +12,11 @@ from dispatcher.core.sent import Sent
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.sites import Sites
 from posthouse.mail.dsn_request import DsnRequest, Notify, RecipientRequest
-from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Bounced, Deferred, Delivered, Outcome, Uncertain
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
-from posthouse.mail.submission import Delivery
 from posthouse.store.deliveries import ClaimedDelivery, Settlement
+from servers.claimed_delivery import claimed_delivery
 
 S, F, D = Notify.SUCCESS, Notify.FAILURE, Notify.DELAY
 ALL = (S, F, D)
@@ -86,18 +84,8 @@ class Hosts:
 
 
 def claimed(dsn: DsnRequest | None, accepted_at: datetime = NOW) -> ClaimedDelivery:
-    nobody = UUID(int=0)
-    return ClaimedDelivery(
-        Delivery(nobody, nobody, nobody, nobody, Lane.NORMAL, ANN, "r@x.example"),
-        claim=1,
-        tries=0,
-        abandoned=0,
-        expired=False,
-        received_at=accepted_at,
-        expires_at=NOW + timedelta(days=5),
-        size=10,
-        header=b"Subject: hi\r\n\r\n",
-        dsn=dsn,
+    return claimed_delivery(
+        ANN, received_at=accepted_at, expires_at=NOW + timedelta(days=5), dsn=dsn
     )
 
 

@@ -10,36 +10,15 @@ from dispatcher import results
 from dispatcher.in_flight import Lease
 from dispatcher.results import Results
 from posthouse.mail.events import EventKind
-from posthouse.mail.lane import Lane
-from posthouse.mail.submission import Delivery
-from posthouse.running.identity import new_id
 from posthouse.store import StoreRefused, StoreUnavailable
-from posthouse.store.deliveries import ClaimedDelivery, Settlement
+from posthouse.store.deliveries import Settlement
+from servers.claimed_delivery import claimed_delivery
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def lease() -> Lease:
-    delivery = Delivery(
-        id=new_id(),
-        submission_id=new_id(),
-        account_id=new_id(),
-        rendition_id=new_id(),
-        lane=Lane.BULK,
-        recipient="someone@example.net",
-        return_path="r@bounces.example",
-    )
-    claimed = ClaimedDelivery(
-        delivery=delivery,
-        claim=1,
-        tries=0,
-        abandoned=0,
-        expired=False,
-        received_at=NOW,
-        expires_at=NOW,
-        size=0,
-    )
-    return Lease(claimed, start_before=1.0)
+    return Lease(claimed_delivery(), start_before=1.0)
 
 
 def delivered(one: Lease) -> Settlement:

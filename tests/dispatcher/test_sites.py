@@ -1,9 +1,7 @@
 """Limits of destinations."""
 
 from collections import defaultdict
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -13,9 +11,8 @@ from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Deferred, Delivered, Outcome
 from posthouse.mail.reply import Reply
 from posthouse.mail.scope import Scope
-from posthouse.mail.submission import Delivery
-from posthouse.running.identity import new_id
 from posthouse.store.deliveries import ClaimedDelivery
+from servers.claimed_delivery import claimed_delivery
 
 TAKEN = Delivered(Reply(250, "taken"))
 SILENT = Deferred(Reply(451, "timed out"), Scope.HOST)
@@ -29,13 +26,7 @@ def route(site: str, *, static: bool = False) -> Route:
 
 def delivery(size: int = 1_000, lane: Lane = Lane.BULK) -> ClaimedDelivery:
     """A claimed delivery of a message of *size* octets."""
-    nobody = UUID(int=0)
-    now = datetime.now(UTC)
-    made = Delivery(new_id(), nobody, nobody, nobody, lane, "a@b.example", "r@h.example")
-    return ClaimedDelivery(
-        made, claim=1, tries=0, abandoned=0, expired=False,
-        received_at=now, expires_at=now, size=size,
-    )  # fmt: skip
+    return claimed_delivery(lane=lane, size=size)
 
 
 class Destinations(Sites):

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
 
 import pytest
 import structlog
@@ -26,11 +25,10 @@ from dispatcher.kept_connections import ReusePolicy
 from dispatcher.router import MxResolver, Router
 from dispatcher.sites import Sites
 from dispatcher.timeouts import Timeouts
-from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Deferred, Delivered
 from posthouse.mail.scope import Scope
-from posthouse.mail.submission import Delivery
-from posthouse.store.deliveries import ClaimedDelivery, Settlement
+from posthouse.store.deliveries import Settlement
+from servers.claimed_delivery import claimed_delivery
 from servers.mx import Manners, Mx, Peer, mx, polite
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -289,11 +287,7 @@ async def test_a_refused_login_counts_against_no_address(
     relay: Relay, kind: str, *, expired: bool
 ) -> None:
     """Not even when the message has expired over it."""
-    nobody = UUID(int=0)
-    delivery = Delivery(uuid4(), nobody, nobody, nobody, Lane.NORMAL, "x@dest.example", "b@r.ex")
-    claimed = ClaimedDelivery(
-        delivery, 1, 4, 0, expired, NOW, NOW, 100, MESSAGE.header, MESSAGE.body
-    )
+    claimed = claimed_delivery(tries=4, expired=expired, header=MESSAGE.header, body=MESSAGE.body)
     async with mx(submission(relay.context, "535 5.1.1 user unknown")) as server:
         hop = NextHop("localhost", server.port, False, TlsPolicy.VERIFIED, LOGIN)  # noqa: FBT003
         async with pool(relay) as sender:

@@ -4,18 +4,16 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
 
 from dispatcher.core.envelope import Envelope
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.sent import Sent
 from dispatcher.delivery_attempt import DeliveryAttempts
 from dispatcher.sites import Sites
-from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Delivered
 from posthouse.mail.reply import Reply
-from posthouse.mail.submission import Delivery
 from posthouse.store.deliveries import LARGE_OCTETS, ClaimedDelivery, Settlement
+from servers.claimed_delivery import claimed_delivery
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HEADER = b"Subject: hi\r\n\r\n"
@@ -56,11 +54,7 @@ class Hosts:
 
 
 def claimed(header: bytes, body: bytes, size: int = 100) -> ClaimedDelivery:
-    nobody = UUID(int=0)
-    delivery = Delivery(
-        uuid4(), nobody, nobody, nobody, Lane.NORMAL, "x@dest.example", "back@relay.example"
-    )
-    return ClaimedDelivery(delivery, 1, 0, 0, False, NOW, NOW, size, header, body)  # noqa: FBT003
+    return claimed_delivery(header=header, body=body, size=size)
 
 
 async def attempt(hosts: Hosts, *some: ClaimedDelivery) -> list[str]:

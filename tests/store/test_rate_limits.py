@@ -198,9 +198,7 @@ async def test_U24_excess_waits_in_the_schedule_and_comes_due_in_order(
         assert isinstance(granted, Granted)
         messages.append(a_submission(terms=Terms(send_at=granted.send_at)))
     accepted = await asyncio.gather(*(stores.submissions.accept(m) for m in messages))
-    assert [True, True, False, False] == [
-        isinstance(a, Committed) and a.is_due for a in accepted
-    ]
+    assert [True, True, False, False] == [isinstance(a, Committed) and a.is_due for a in accepted]
     waits = [one.id for one in await Schedule(stores.database).first(10)]
     assert [m.id for m in messages[2:]] == waits
     claimed = (await stores.submissions.claim(9)).submissions
