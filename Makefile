@@ -135,6 +135,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 lock: ## Choose the newest versions that fit requirements*.in
 	$(COMPILE) requirements.in --output-file requirements.lock
 	$(COMPILE) requirements-build.in --output-file requirements-build.lock
+	$(COMPILE) requirements-otel.in --output-file requirements-otel.lock
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.lock
 	$(COMPILE) requirements-api.in --output-file requirements-api.lock
 	$(COMPILE) requirements-chart.in --output-file requirements-chart.lock

@@ -23,6 +23,7 @@ from posthouse.running import logs
 from posthouse.running.common_settings import BrokerUrls
 from posthouse.running.program import ProgramSettings
 from posthouse.running.settings import PREFIX, Settings, SettingsError, load, names
+from posthouse.running.traces import sample_of
 from tracking.settings import TrackingSettings
 from webhooks.settings import WebhooksSettings
 
@@ -98,6 +99,7 @@ def configure_logs(settings: UpSettings) -> None:
         form=common.log_format,
         addresses=common.log_addresses,
         stream=sys.stderr,
+        traced=sample_of(common),
     )
 
 

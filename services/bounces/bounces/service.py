@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Protocol
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from posthouse.mail.address_failure import AgainstAddress
 from posthouse.mail.events import Event
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Delivery, Submission
+from posthouse.running.traces import MessageSpan, SpanName, Traces
 
 log = structlog.get_logger()
 
@@ -101,17 +103,20 @@ class Bounces:
         feedback: FeedbackSubjects,
         onward: Onward,
         unsubscribes: Unsubscribes,
+        traces: Traces | None = None,
     ) -> None:
         self._returns = returns
         self._feedback = feedback
         self._onward = onward
         self._unsubscribes = unsubscribes
+        self._traces = traces
 
     async def take(self, owner: OwnAddress, mail: ReturnedMail) -> None:
         """Read *mail*, which came to the address of *owner*.
 
         Returns when the result is committed. Raises StoreUnavailable or StoreRefused.
         """
+        began = perf_counter()
         delivery = owner if isinstance(owner, Delivery) else None
         report, verdict = await _report_and_verdict(mail.content, delivery)
         found, unrecorded = None, "ignored"
@@ -130,6 +135,8 @@ class Bounces:
         result = await self._record(found, mail) if found else unrecorded
         RETURNS.labels(kind=report.kind, verdict=result).inc()
         _tell(owner, report, found, result, mail)
+        if self._traces is not None and found is not None:
+            _trace(self._traces, began, found.event, report.kind, result)
 
     async def _unsubscribed(
         self, owner: UnsubscribeAddress, report: Report, mail: ReturnedMail
@@ -196,6 +203,18 @@ def _decided(report: Report, delivery: Delivery | None) -> tuple[Report, Verdict
     if delivery is None:
         return report, None
     return report, decide(report, delivery)
+
+
+def _trace(traces: Traces, began: float, event: Event, kind: ReportKind, result: str) -> None:
+    """Tell of the report that *event* is about, as a part of the trace of what it is about."""
+    if not traces.takes(event.submission_id):
+        return
+    about = {
+        "posthouse.delivery": event.delivery_id.hex if event.delivery_id else "",
+        "posthouse.report": str(kind),
+        "posthouse.result": result,
+    }
+    traces.tell(event.submission_id, MessageSpan(SpanName.RETURN, began, perf_counter(), about))
 
 
 def _tell(

@@ -137,6 +137,7 @@ def build(settings: BouncesSettings, resources: Resources) -> Services:
             FeedbackSubjects(returns, keys, _today),
             _Onward(_onward(settings, resources, relay), watchdog),
             _Unsubscribes(SubscriptionStore(resources.database), watchdog),
+            resources.traces,
         ),
         settings.bounces_listen,
         hostname=settings.hostname,

@@ -7,6 +7,7 @@ from itertools import count
 from uuid import UUID
 
 from dispatcher.core.next_action import is_suspect
+from dispatcher.phases import NotedAttempt
 from posthouse.mail.lane import Lane
 from posthouse.store.deliveries import ClaimedDelivery
 
@@ -71,6 +72,8 @@ class Lease:
 
     claimed: ClaimedDelivery
     start_before: float  # loop time
+    since: float = 0.0  # when it came in, as `time.perf_counter` reads
+    noted: NotedAttempt | None = None  # the attempt, where its trace is kept
     parked: bool = False  # not tried; the store may have put it back before we hear that it has
 
     @property

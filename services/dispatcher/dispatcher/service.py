@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import Protocol
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Gauge
 
+from dispatcher.attempt_traces import AttemptTraces
 from dispatcher.claiming import MOST_AHEAD, ClaimDeliveries, Claiming
 from dispatcher.core.next_action import is_last_fault, should_quarantine
 from dispatcher.delivery_attempt import AttemptResult, DeliveryAttempts, Parked
@@ -72,8 +74,10 @@ class Dispatcher:
         sites: Sites,
         *,
         lease_seconds: float,
+        traces: AttemptTraces | None = None,
     ) -> None:
         self._deliveries = deliveries
+        self._traces = traces
         self._attempts = attempts
         self._isolation = isolation
         self._lease_seconds = lease_seconds
@@ -138,10 +142,11 @@ class Dispatcher:
         if not claimed or self._cancelled:
             return
         start_before = asked + self._lease_seconds - LEASE_MARGIN_SECONDS
+        since = perf_counter()
         for c in claimed:
             if c.abandoned:
                 ABANDONED.inc()
-            lease = Lease(c, start_before)
+            lease = Lease(c, start_before, since)
             if (result := self._results.recall(lease.id)) is not None:
                 self._tasks.create_task(self._results.commit(lease, result))
             elif (reason := should_quarantine(c.abandoned)) and c not in self._in_flight:
@@ -167,6 +172,8 @@ class Dispatcher:
                 case Settlement():
                     self._results.announce(result)
                     await self._results.commit(lease, result)
+                    if self._traces is not None:
+                        self._traces.tell(lease, result)
                 case Parked(waits_for):
                     lease.parked = True
                     await self._parking.park(lease.claimed, waits_for)
@@ -199,7 +206,10 @@ class Dispatcher:
         # A lease that ran out while it waited is no longer ours; the row comes due by itself.
         if _now() >= lease.start_before:
             return None
-        return await self._attempts.run(lease.claimed, self._read)
+        if self._traces is None:
+            return await self._attempts.run(lease.claimed, self._read)
+        with self._traces.noting(lease):
+            return await self._attempts.run(lease.claimed, self._read)
 
     async def _isolated(self, lease: Lease) -> Settlement | None:
         """A suspect's result; None if its process died: then its lease is to run out."""

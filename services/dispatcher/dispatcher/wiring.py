@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from dispatcher.attempt_traces import AttemptTraces
 from dispatcher.connection_pool import ConnectionPool
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.delivery_attempt import DeliveryAttempts
@@ -72,6 +73,7 @@ def build_sending(settings: DispatcherSettings, resources: Resources) -> Service
         settings.limits,
         sites,
         lease_seconds=settings.lease_seconds,
+        traces=AttemptTraces(resources.traces) if resources.traces else None,
     )
     resources.broker.listen(Topic.DELIVERIES, dispatcher.wake)
     return Services(

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias, assert_never
 
 import structlog
 
+from ingest.accepted_trace import trace_accepted
 from ingest.core import refusals
 from ingest.core.admission import Admission, Incoming, SessionFacts, admit
 from ingest.core.domains_of_others import domains_to_ask
@@ -47,13 +48,15 @@ class Given(NamedTuple):
     dsn: DsnRequest | None = None  # the parameters of RFC 3461
     options: Options = NO_OPTIONS
     cleaned: tuple[str, ...] = ()  # what had to be, see `posthouse.mail.line_ends`
+    began: float = 0.0  # when it began to come in, as `time.perf_counter` reads
+    caller: str = ""  # the `traceparent` of its request
 
 
 class Admitted(NamedTuple):
     """A message that the rules of its profile let in."""
 
     message: Submission
-    cleaned: tuple[str, ...]
+    given: Given  # without its content
 
 
 class Taken(NamedTuple):
@@ -89,7 +92,7 @@ class MessageIntake:
         given.content.clear()  # while it is committed, a message is in memory once
         if isinstance(found, Refusal):
             return self.notes.refusal(found, facts, client)
-        return Admitted(found, given.cleaned)
+        return Admitted(found, given)
 
     async def _admitted(self, given: Given, facts: SessionFacts) -> Submission | Refusal:
         thread = self._context.header_thread if has_slow_header(given.content) else None
@@ -139,8 +142,8 @@ class MessageIntake:
             return self.notes.failure(refusals.FAULT, error, client)
         self._context.store_backoff.succeeded()
         taken = []
-        for (_, cleaned), message, acceptance in zip(admitted, messages, acceptances, strict=True):
-            outcome = self._outcome(message, acceptance, facts, cleaned)
+        for (_, given), message, acceptance in zip(admitted, messages, acceptances, strict=True):
+            outcome = self._outcome(message, acceptance, facts, given)
             if isinstance(outcome, Refusal):  # then it is that of all
                 return outcome
             taken.append(outcome)
@@ -151,11 +154,13 @@ class MessageIntake:
         message: Submission,
         acceptance: Acceptance,
         facts: SessionFacts,
-        cleaned: tuple[str, ...],
+        given: Given,
     ) -> Taken | Refusal:
         match acceptance:
             case Committed(first=first):
-                self.notes.accepted(message, facts, cleaned)
+                self.notes.accepted(message, facts, given.cleaned)
+                if (traces := self._context.traces) is not None and traces.takes(message.id):
+                    trace_accepted(traces, message, given.began, given.caller)
                 if first is not None:
                     self.notes.repeated(message, first, facts)
                 return Taken(message.id.hex)

@@ -110,6 +110,7 @@ class MessageReceiver:
             client,
             dsn=envelope.request,
             cleaned=message.cleaned,
+            began=self._began,
         )
         taken = await self._intake.take(given, facts)
         if isinstance(taken, Refusal):

@@ -18,6 +18,7 @@ from posthouse.authentication.proofs import AuthKeys
 from posthouse.mail.submission import Submission
 from posthouse.mail.terms import Acceptance
 from posthouse.running.certificate import Certificate
+from posthouse.running.traces import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class SessionContext:
     tls: Certificate | None  # None: only listeners without TLS
     operator: OperatorRules
     facts: KnownFacts
+    traces: Traces | None
     store_backoff: StoreBackoff = field(default_factory=StoreBackoff)
     header_thread: HeaderThread = field(default_factory=HeaderThread)
 
@@ -111,6 +113,7 @@ class SessionContext:
         note_alert: Callable[[UUID, Mapping[str, Any]], None] = lambda *_: None,
         limits: Limits = Limits(),
         operator: OperatorRules = NO_RULES,
+        traces: Traces | None = None,
     ) -> "SessionContext":
         """The context of a service that starts; *keys* are those of secrets."""
         return cls(
@@ -128,6 +131,7 @@ class SessionContext:
             tls=tls,
             operator=operator,
             facts=KnownFacts(limits.message_octets, limits.header_octets, operator),
+            traces=traces,
         )
 
 

@@ -188,6 +188,7 @@ def _context(
         note_alert=alerts.note,
         limits=limits,
         operator=operator_rules(settings),
+        traces=resources.traces,
     )
 
 

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 import prometheus_client
 import structlog
 
 from posthouse.mail.events import EventKind
+from posthouse.running.traces import MessageSpan, SpanName, Traces
 from posthouse.store.submissions import ClaimedSubmission, Prepared
 
 MESSAGES = prometheus_client.Counter(
@@ -26,13 +28,17 @@ log = structlog.get_logger()
 
 
 class Reporter:
-    """One log line for each submission, and one a minute for each unknown profile."""
+    """One log line for each submission, and one a minute for each unknown profile.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    *began*: when the batch did, as `time.perf_counter` reads.
+    """
+
+    def __init__(self, clock: Callable[[], float], traces: Traces | None = None) -> None:
         self._clock = clock
+        self._traces = traces
         self._unknown: dict[tuple[str, int], float] = {}  # name and revision, and when logged
 
-    def prepared(self, prepared: Prepared) -> None:
+    def prepared(self, prepared: Prepared, began: float) -> None:
         """It is committed."""
         _PREPARED.inc()
         fields = _fields(prepared.claimed)
@@ -42,17 +48,37 @@ class Reporter:
         for recipient in prepared.suppressed:
             SUPPRESSED.inc()
             log.info(EventKind.SUPPRESSED.value, **fields, **recipient.detail())
+        if self._traces is not None:
+            self._trace(prepared.claimed, began, len(prepared.deliveries))
 
-    def quarantined(self, claimed: ClaimedSubmission, reason: str) -> None:
+    def quarantined(self, claimed: ClaimedSubmission, reason: str, began: float) -> None:
         """It is quarantined with the *reason*."""
         MESSAGES.labels(EventKind.QUARANTINED.value).inc()
         fields = _fields(claimed)
         log.warning(EventKind.QUARANTINED.value, **fields, reason=reason, claims=claimed.claims)
+        if self._traces is not None:
+            self._trace(claimed, began, error="quarantined")
 
-    def postponed(self, claimed: ClaimedSubmission, reason: str) -> None:
+    def postponed(self, claimed: ClaimedSubmission, reason: str, began: float) -> None:
         """It comes due again when its lease runs out."""
         MESSAGES.labels("postponed").inc()
         log.warning("postponed", **_fields(claimed), reason=reason, claims=claimed.claims)
+        if self._traces is not None:
+            self._trace(claimed, began, error="postponed")
+
+    def _trace(
+        self, claimed: ClaimedSubmission, began: float, deliveries: int = 0, error: str = ""
+    ) -> None:
+        submission = claimed.submission
+        if self._traces is None or not self._traces.takes(submission.id):
+            return
+        about: dict[str, str | int] = {
+            "posthouse.lane": submission.lane.label,
+            "posthouse.claims": claimed.claims,
+            "posthouse.deliveries": deliveries,
+        }
+        span = MessageSpan(SpanName.PREPARE, began, perf_counter(), about, error=error)
+        self._traces.tell(submission.id, span)
 
     def left(self, unknown: Sequence[ClaimedSubmission]) -> None:
         """They are left to a newer worker, which knows their profiles."""

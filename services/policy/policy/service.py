@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from time import perf_counter
 from typing import Protocol, TypeVar, assert_never
 
 import structlog
@@ -20,6 +21,7 @@ from posthouse.mail.header_cost import is_slow
 from posthouse.mail.lane import Lane
 from posthouse.mail.submission import Submission
 from posthouse.profiles import Profile
+from posthouse.running.traces import Traces
 from posthouse.running.waiting import wait_before_retry, wait_for_event
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.submissions import ClaimedSubmission, ClaimedSubmissions, Prepared
@@ -101,6 +103,7 @@ class PolicyService:
         *,
         announce: Callable[[Lane], None],
         pace: ClaimPace | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """*announce* is told, after the commit, in which lanes deliveries became due.
 
@@ -115,7 +118,7 @@ class PolicyService:
         self.work = WorkSource(self._pace.batch, self._pace.poll_seconds)
         self._clock = asyncio.get_running_loop().time
         self._suspects_from = self._clock() + self._pace.suspect_seconds
-        self._report = Reporter(self._clock)
+        self._report = Reporter(self._clock, traces)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping* is set; started batches are finished first.
@@ -162,6 +165,7 @@ class PolicyService:
             self.work.others.wake()  # another one may be due: they come one at a time
 
     async def _process(self, batch: Sequence[ClaimedSubmission]) -> None:
+        began = perf_counter()
         todo: list[ClaimedSubmission] = []
         requests: list[Request] = []
         unknown: list[ClaimedSubmission] = []
@@ -172,7 +176,7 @@ class PolicyService:
                 unknown.append(claimed)
             elif claimed.claims > _MOST_CLAIMS:
                 reason = f"claimed {_MOST_CLAIMS} times without a result"
-                await self._quarantine(claimed, reason)
+                await self._quarantine(claimed, reason, began)
             else:
                 todo.append(claimed)
                 requests.append(await _read(claimed.submission, profile))
@@ -181,9 +185,9 @@ class PolicyService:
         if todo:
             facts = await self._insist(partial(self._gatherer.facts, requests))
             results = await self._preparer.prepare(list(zip(requests, facts, strict=True)))
-            await self._act(list(zip(todo, results, strict=True)))
+            await self._act(list(zip(todo, results, strict=True)), began)
 
-    async def _act(self, results: Sequence[tuple[ClaimedSubmission, Result]]) -> None:
+    async def _act(self, results: Sequence[tuple[ClaimedSubmission, Result]], began: float) -> None:
         prepared = []
         for claimed, result in results:
             match result:
@@ -200,47 +204,47 @@ class PolicyService:
                         )
                     )
                 case Rejection(reason):
-                    await self._quarantine(claimed, reason)
+                    await self._quarantine(claimed, reason, began)
                 case PreparationFailed(reason):
-                    await self._postpone(claimed, reason)
+                    await self._postpone(claimed, reason, began)
                 case _:
                     assert_never(result)
         if prepared:
-            await self._commit(prepared)
+            await self._commit(prepared, began)
 
-    async def _commit(self, prepared: list[Prepared]) -> None:
+    async def _commit(self, prepared: list[Prepared], began: float) -> None:
         """Commit; should the store refuse the batch for one of it, the others one by one."""
         try:
             due = await self._insist(partial(self._submissions.prepare, prepared))
         except StoreRefused as error:
             if len(prepared) == 1:
-                await self._postpone(prepared[0].claimed, f"StoreRefused: {error}")
+                await self._postpone(prepared[0].claimed, f"StoreRefused: {error}", began)
                 return
             for one in prepared:
-                await self._commit([one])
+                await self._commit([one], began)
             return
         for lane in due:
             self._announce(lane)
         for one in prepared:
-            self._report.prepared(one)
+            self._report.prepared(one, began)
 
     async def _leave(self, unknown: Sequence[ClaimedSubmission]) -> None:
         """Leave *unknown* to a newer worker, which knows their profiles; never quarantine them."""
         await self._insist(partial(self._submissions.return_leases, unknown, _LEFT_FOR))
         self._report.left(unknown)
 
-    async def _postpone(self, claimed: ClaimedSubmission, reason: str) -> None:
+    async def _postpone(self, claimed: ClaimedSubmission, reason: str, began: float) -> None:
         """Let it come due again when its lease runs out; quarantine it after the last failure."""
         if claimed.claims >= _MOST_FAILURES:
-            await self._quarantine(claimed, reason)
+            await self._quarantine(claimed, reason, began)
             return
-        self._report.postponed(claimed, reason)
+        self._report.postponed(claimed, reason, began)
 
-    async def _quarantine(self, claimed: ClaimedSubmission, reason: str) -> None:
+    async def _quarantine(self, claimed: ClaimedSubmission, reason: str, began: float) -> None:
         # PostgreSQL takes no NUL in text, and half a surrogate pair is no text at all.
         text = reason.replace("\0", "\ufffd").encode(errors="replace").decode()
         await self._insist(partial(self._submissions.quarantine, claimed, text))
-        self._report.quarantined(claimed, text)
+        self._report.quarantined(claimed, text, began)
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The store's answer, however long it is away; raises _Abandoned when told to stop."""

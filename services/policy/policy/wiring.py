@@ -50,6 +50,7 @@ def build(settings: PolicySettings, resources: Resources) -> Services:
         _preparer(settings),
         announce=partial(resources.broker.announce, Topic.DELIVERIES),
         pace=ClaimPace(batch=settings.policy_batch),
+        traces=resources.traces,
     )
 
     def came_due(lane: Lane) -> None:

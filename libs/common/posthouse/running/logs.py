@@ -16,6 +16,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from posthouse.mail.reply import escaped
 from posthouse.running.common_settings import LogAddresses, LogFormat, LogLevel
 from posthouse.running.log_writer import LogWriter
+from posthouse.running.traces import TraceSample
 
 _NUMBERS = {
     LogLevel.DEBUG: logging.DEBUG,
@@ -45,8 +46,11 @@ def configure(
     form: LogFormat = LogFormat.AUTO,
     addresses: LogAddresses = LogAddresses.FULL,
     stream: TextIO | None = None,
+    traced: TraceSample | None = None,
 ) -> LogWriter:
     """Send every log line of this process to *stream* (standard output), marked with *service*.
+
+    Lines about a message that is *traced* have the id of its trace.
 
     Call it once, before anything logs. Writing happens in the background: `flush()` the returned
     writer before an `os._exit`; an ordinary exit does so by itself.
@@ -57,6 +61,7 @@ def configure(
     structlog.configure(
         processors=[
             _Stamp(service),
+            *((_TraceId(traced),) if traced else ()),
             *(() if addresses is LogAddresses.FULL else (_Redact(addresses),)),
             *(
                 _readable_lines(colors=stream.isatty())
@@ -91,6 +96,19 @@ class _Stamp:
             text = datetime.fromtimestamp(since_1970, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = (since_1970, text)  # at once: threads share it
         return f"{text}.{rest // 1000:06d}+00:00"
+
+
+class _TraceId:
+    """Adds the id of the message's trace, which is its own, where there is one."""
+
+    def __init__(self, sample: TraceSample) -> None:
+        self._sample = sample
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        submission = event.get("submission")
+        if isinstance(submission, str) and self._sample.takes_hex(submission):
+            event["trace_id"] = submission
+        return event
 
 
 class _Redact:

@@ -28,6 +28,7 @@ from posthouse.running.health import Check, Health
 from posthouse.running.http_server import CannotListen
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError, load
+from posthouse.running.traces import Traces, WithTraces, sample_of, traces_of
 from posthouse.store import StoreUnavailable
 from posthouse.store.deliveries import ClaimedDelivery
 from posthouse.store.direct_handoff import DirectHandoff
@@ -56,6 +57,7 @@ class Resources:
     accepted: DirectHandoff[ClaimedSubmission] = field(default_factory=DirectHandoff)
     prepared: DirectHandoff[ClaimedDelivery] = field(default_factory=DirectHandoff)
     disk: Path | None = None  # the data folder of PostgreSQL, if it is on this machine
+    traces: Traces | None = None  # None: nobody wants any
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Services:
     checks: Mapping[str, Check]
 
 
-class ProgramSettings(Common, WithDatabase, WithBroker, WithRetention):
+class ProgramSettings(Common, WithDatabase, WithBroker, WithRetention, WithTraces):
     """The settings of every service program."""
 
 
@@ -75,16 +77,21 @@ S = TypeVar("S", bound=ProgramSettings)
 
 @asynccontextmanager
 async def open_resources(
-    settings: ProgramSettings, broker: Broker, *, disk: Path | None = None
+    settings: ProgramSettings, broker: Broker, service: str, *, disk: Path | None = None
 ) -> AsyncIterator[Resources]:
-    """Connections to the database, beside *broker*."""
+    """Connections to the database, beside *broker*; *service* is what traces call this process."""
+    traces = traces_of(settings, service)
     url = settings.database_url.get_secret_value()
     size = settings.database_pool_size
     async with (
         Postgres(url, connections=size) as database,
         Postgres(url, connections=size, background=True) as background,
     ):
-        yield Resources(database, background, broker, disk=disk)
+        try:
+            yield Resources(database, background, broker, disk=disk, traces=traces)
+        finally:
+            if traces is not None:
+                await traces.close()
 
 
 def database_check(resources: Resources) -> Check:
@@ -149,6 +156,7 @@ def run_program(
         level=settings.log_level,
         form=settings.log_format,
         addresses=settings.log_addresses,
+        traced=sample_of(settings),
     )
     return main(_run(name, settings, build))
 
@@ -156,7 +164,7 @@ def run_program(
 async def _run(name: str, settings: S, build: Callable[[S, Resources], Services]) -> int:
     broker = rabbitmq(settings.broker_url)
     try:
-        async with open_resources(settings, broker) as resources:
+        async with open_resources(settings, broker, f"posthouse-{name}") as resources:
             await resources.database.wait_for_schema(NEEDED_VERSION, seconds=_SCHEMA_SECONDS)
             if isinstance(settings, WithSecretKey):
                 await keep_secret_check(resources.database, settings.secret_key.get_secret_value())

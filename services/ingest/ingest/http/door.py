@@ -85,6 +85,8 @@ class HttpDoor:
             message.needs_utf8,
             client_of(request),
             options=options,
+            began=request.began,
+            caller=caller_of(request),
         )
 
     def check_number(self, recipients: Sequence[str], pointer: str = "") -> None:
@@ -143,6 +145,11 @@ class HttpDoor:
 def client_of(request: HttpRequest) -> Client:
     """What our Received field says about a client; it gives no name of its own."""
     return Client(request.client, "", request.tls)
+
+
+def caller_of(request: HttpRequest) -> str:
+    """The span of its client that *request* belongs to, as W3C writes it; "" without one."""
+    return request.field("traceparent") or ""
 
 
 def keyed(

@@ -1,5 +1,6 @@
 """A request as what answers it sees it, and the answer."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
@@ -20,6 +21,7 @@ class HttpRequest:
 
     def __init__(self, head: RequestHead, wire: HttpWire, memory: MemoryBudget) -> None:
         self.head = head
+        self.began = time.perf_counter()
         self.client = ""  # its address, as far as it is known
         self.tls = ""  # version and cipher, or what a proxy says of it; "" in clear
         self.parts: Mapping[str, str] = {}  # of the path, by the names that its route gives them

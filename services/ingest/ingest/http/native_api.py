@@ -18,6 +18,7 @@ from ingest.core.raw_envelope import RECIPIENTS, SENDER, raw_envelope
 from ingest.core.request_json import as_kind, parsed
 from ingest.http.door import (
     HttpDoor,
+    caller_of,
     checked,
     client_of,
     cost_of,
@@ -196,6 +197,8 @@ class NativeApi:
             client_of(request),
             options=keyed(NO_OPTIONS, request),
             cleaned=cleaned,
+            began=request.began,
+            caller=caller_of(request),
         )
 
 

@@ -26,6 +26,7 @@ from ingest.core.ses_message import (
 )
 from ingest.http.door import (
     HttpDoor,
+    caller_of,
     checked,
     client_of,
     cost_of,
@@ -171,6 +172,8 @@ class SesApi:
             client_of(request),
             options=keyed(said.options, request, default=_invocation(request)),
             cleaned=cleaned,
+            began=request.began,
+            caller=caller_of(request),
         )
 
     def _described(self, request: HttpRequest, asked: _Asked, simple: SesSimple) -> Given:
