@@ -6,9 +6,9 @@ FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
 # What builds stays in an environment of its own: the image has no pip.
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/posthouse
-COPY requirements.lock requirements-build.lock /src/
+COPY requirements.lock requirements-build.lock requirements-otel.lock /src/
 RUN /opt/build/bin/pip install --require-hashes -r /src/requirements-build.lock
-RUN /opt/build/bin/pip --python /opt/posthouse/bin/python install --require-hashes -r /src/requirements.lock
+RUN /opt/build/bin/pip --python /opt/posthouse/bin/python install --require-hashes -r /src/requirements.lock -r /src/requirements-otel.lock
 COPY deploy/crypto_mb.sh deploy/postgres_client.sh /src/
 RUN PATH=/opt/build/bin:$PATH /src/crypto_mb.sh /opt/posthouse && /src/postgres_client.sh /opt/posthouse
 COPY libs /src/libs

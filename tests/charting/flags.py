@@ -12,6 +12,9 @@ NEEDS: dict[str, dict[str, Any]] = {
     "console.ingress.enabled": {"console": {"ingress": {"hosts": ["console.relay.example"]}}},
     "autoscaling.dispatcher.enabled": {"dispatcher": {"pools": [{"name": "a"}, {"name": "b"}]}},
     "cloudnativePg.instances:0": {"cloudnativePg": {"enabled": True}},
+    "traces.ratio:0": {"traces": {"endpoint": "http://collector:4318"}},
+    "traces.ports:0": {"traces": {"endpoint": "http://collector:4318"}},
+    "traces.peers:0": {"traces": {"endpoint": "http://collector:4318"}},
     "autoscaling.trigger=postgresql": {"autoscaling": {"policy": {"enabled": True}}},
 }
 # Beside the booleans of values.yaml: every choice, and what turns something on by its presence.
@@ -65,6 +68,10 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "networkPolicy.databasePeers": ([{"ipBlock": {"cidr": "10.1.0.0/16"}}],),
     "networkPolicy.clients": ([{"podSelector": {}}],),
     "networkPolicy.metricsPeers": ([],),
+    "traces.endpoint": ("http://collector.monitoring.svc:4318",),
+    "traces.ratio": (0.01,),
+    "traces.ports": ([443],),
+    "traces.peers": ([{"podSelector": {"matchLabels": {"app": "collector"}}}],),
     "metrics.monitor": ("PodMonitor", "ServiceMonitor"),
     "autoscaling.trigger": ("postgresql",),
     "extraDeploy": (

@@ -19,6 +19,8 @@ from posthouse.answers.rule_table import BY_CLASS, WORD_RULES
 from posthouse.doctor.check_result import WHY, CheckName
 
 DOCS = Path(__file__).parents[2] / "docs"
+# Variables of OpenTelemetry that docs/traces.md names.
+OTEL = set(re.findall(r"`(OTEL_[A-Z_]+)`", (DOCS / "traces.md").read_text()))
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 # Who shows what the common library counts; the longest prefix of the module's name decides.
 SHOWN_BY = {
@@ -100,7 +102,7 @@ def test_the_table_is_what_the_code_says(page: str, table: object) -> None:
 def test_every_setting_is_handed_on_by_compose() -> None:
     file = DOCS.parent / "deploy/compose/settings.yml"
     head = file.read_text().partition("      - ")[0]
-    wanted = head + "".join(f"      - {name}\n" for name in sorted(known_names()))
+    wanted = head + "".join(f"      - {name}\n" for name in sorted({*known_names(), *OTEL}))
     if os.environ.get("POSTHOUSE_TEST_WRITE_REFERENCE"):
         file.write_text(wanted)
     assert wanted == file.read_text()

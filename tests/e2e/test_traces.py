@@ -74,8 +74,9 @@ def are_in_order(*readings: int) -> bool:
 async def test_a_trace_is_whole_from_the_request_to_the_report(folder: Path) -> None:
     """Its id is the message's; what a phase took lies within what it is a part of."""
     with trace_collector() as collector:
+        modes = ("opportunistic", "http")
         settings = {"POSTHOUSE_TRACES_ENDPOINT": collector.url, **SETTINGS}
-        async with shared_relay(folder, ("opportunistic", "http"), **settings) as relay:
+        async with shared_relay(folder, modes, None, **settings) as relay:
             await relay.command("account", "create", "own")
             await relay.domain("own", "own.example")
             login = await relay.login("own", "native", "--permission", "http")

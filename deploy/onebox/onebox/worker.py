@@ -60,9 +60,7 @@ async def work(settings: UpSettings, link: ParentLink, sockets: Sockets) -> int:
             broker = _broker(settings)
             folder = settings.installation.database_folder
             disk = data_of(folder) if folder else None
-            resources = await stack.enter_async_context(
-                open_resources(told, broker, "posthouse", disk=disk)
-            )
+            resources = await stack.enter_async_context(open_resources(told, broker, disk=disk))
             built = [
                 build_ingest(settings.ingest, resources, sockets),
                 build_policy(settings.policy, resources),

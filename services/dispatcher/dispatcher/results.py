@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
+from dispatcher.attempt_traces import AttemptTraces
 from dispatcher.in_flight import Lease
 from dispatcher.provider_metrics import count_attempt
 from posthouse.running.loop_histogram import LoopHistogram
@@ -36,9 +37,14 @@ class Results:
     # If such a delivery is claimed by us again, there is nothing to send again.
     _MOST_REMEMBERED = 1000
 
-    def __init__(self, settle: Callable[[Settlement], Awaitable[bool]]) -> None:
+    def __init__(
+        self,
+        settle: Callable[[Settlement], Awaitable[bool]],
+        traces: AttemptTraces | None = None,
+    ) -> None:
         """*settle* commits a result; False when the claim was lost."""
         self._settle = settle
+        self._traces = traces
         self._remembered: dict[UUID, Settlement] = {}
         self._log = log.bind()  # the one above is lazy, and would bind itself for each line
 
@@ -67,6 +73,8 @@ class Results:
                 if result.claimed is not under:
                     result = replace(result, claimed=under)
                 if await self._settle(result):
+                    if self._traces is not None:
+                        self._traces.tell(lease, result)
                     return
                 if under is lease.claimed:
                     self._remember(lease.id, result)

@@ -90,7 +90,7 @@ class Dispatcher:
         self._parking = Parking(
             deliveries, sites, self._admit, lambda: in_flight.capacity(MOST_AHEAD)
         )
-        self._results = Results(deliveries.settle)
+        self._results = Results(deliveries.settle, traces)
         self._tasks = asyncio.TaskGroup()
         self._stopping = False
         self._cancelled = False  # a second signal: nothing more may start
@@ -172,8 +172,6 @@ class Dispatcher:
                 case Settlement():
                     self._results.announce(result)
                     await self._results.commit(lease, result)
-                    if self._traces is not None:
-                        self._traces.tell(lease, result)
                 case Parked(waits_for):
                     lease.parked = True
                     await self._parking.park(lease.claimed, waits_for)

@@ -95,9 +95,9 @@ class SessionContext:
     tls: Certificate | None  # None: only listeners without TLS
     operator: OperatorRules
     facts: KnownFacts
-    traces: Traces | None
     store_backoff: StoreBackoff = field(default_factory=StoreBackoff)
     header_thread: HeaderThread = field(default_factory=HeaderThread)
+    traces: Traces | None = None  # None: nobody wants any
 
     @classmethod
     def new(
@@ -113,7 +113,6 @@ class SessionContext:
         note_alert: Callable[[UUID, Mapping[str, Any]], None] = lambda *_: None,
         limits: Limits = Limits(),
         operator: OperatorRules = NO_RULES,
-        traces: Traces | None = None,
     ) -> "SessionContext":
         """The context of a service that starts; *keys* are those of secrets."""
         return cls(
@@ -131,7 +130,6 @@ class SessionContext:
             tls=tls,
             operator=operator,
             facts=KnownFacts(limits.message_octets, limits.header_octets, operator),
-            traces=traces,
         )
 
 

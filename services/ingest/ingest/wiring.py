@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -172,7 +172,7 @@ def _context(
 ) -> SessionContext:
     database = resources.database
     limits = _limits(settings)
-    return SessionContext.new(
+    context = SessionContext.new(
         hostname=settings.hostname,
         intake=_intake(resources, watchdog, limits),
         directory=_Directory(
@@ -188,8 +188,8 @@ def _context(
         note_alert=alerts.note,
         limits=limits,
         operator=operator_rules(settings),
-        traces=resources.traces,
     )
+    return replace(context, traces=resources.traces)
 
 
 def _intake(resources: Resources, watchdog: DatabaseWatchdog, limits: Limits) -> _Intake:

@@ -37,15 +37,8 @@ def build(settings: PolicySettings, resources: Resources) -> Services:
 
     Raises BrokenKey.
     """
-    store = SubmissionStore(
-        resources.database,
-        resources.background,
-        prepared=resources.prepared,
-        accepted=resources.accepted,
-        lease=timedelta(seconds=settings.lease_seconds),
-    )
     service = PolicyService(
-        store,
+        _submissions(settings, resources),
         _gatherer(settings, resources),
         _preparer(settings),
         announce=partial(resources.broker.announce, Topic.DELIVERIES),
@@ -66,6 +59,16 @@ def build(settings: PolicySettings, resources: Resources) -> Services:
             "key-rotation": _key_rotation(settings, resources),
         },
         checks={"broker": broker_check(resources.broker)},
+    )
+
+
+def _submissions(settings: PolicySettings, resources: Resources) -> SubmissionStore:
+    return SubmissionStore(
+        resources.database,
+        resources.background,
+        prepared=resources.prepared,
+        accepted=resources.accepted,
+        lease=timedelta(seconds=settings.lease_seconds),
     )
 
 

@@ -27,6 +27,10 @@
 {{/* Its variables, beside the common ones. */}}
 {{- define "posthouse.environment" -}}
 {{- $e := dict "POSTHOUSE_GRACE_SECONDS" .program.graceSeconds "POSTHOUSE_HEALTH_LISTEN" "0.0.0.0:9180" }}
+{{- with .root.Values.traces }}{{ if .endpoint }}
+{{- $_ := set $e "POSTHOUSE_TRACES_ENDPOINT" .endpoint }}
+{{- $_ := set $e "POSTHOUSE_TRACES_RATIO" .ratio }}
+{{- end }}{{ end }}
 {{- $dkim := .root.Values.relayDkim }}
 {{- if and $dkim.domain (has .name (list "ingest" "policy")) }}
 {{- $_ := set $e "POSTHOUSE_RELAY_DKIM_DOMAIN" $dkim.domain }}

@@ -77,7 +77,11 @@ S = TypeVar("S", bound=ProgramSettings)
 
 @asynccontextmanager
 async def open_resources(
-    settings: ProgramSettings, broker: Broker, service: str, *, disk: Path | None = None
+    settings: ProgramSettings,
+    broker: Broker,
+    service: str = "posthouse",
+    *,
+    disk: Path | None = None,
 ) -> AsyncIterator[Resources]:
     """Connections to the database, beside *broker*; *service* is what traces call this process."""
     traces = traces_of(settings, service)
