@@ -339,6 +339,7 @@ def test_every_check_has_a_planted_fault() -> None:
             FindingState.UNKNOWN,
         ),
         (hosts(keys=((KEY, LookupFailed("x")),)), CheckName.DOMAIN_KEYS, FindingState.UNKNOWN),
+        (schema(known_timeline=2, timeline=None), CheckName.RESTORED, FindingState.UNKNOWN),
         (address(reverse=LookupFailed("late")), CheckName.REVERSE_NAME, FindingState.UNKNOWN),
         (replace(HEALTHY, port_25=PortFacts({}, {})), CheckName.PORT_25, FindingState.UNKNOWN),
     ],
@@ -362,7 +363,6 @@ def test_what_is_no_fault_is_told_as_what_it_is(
         hosts(sends_by_smarthost=True, addresses=NoSuchName(), egress=()),
         returned(mx=NoRecords()),  # its own address counts (RFC 5321 section 5.1)
         schema(known_timeline=2, timeline=2),
-        schema(known_timeline=2, timeline=None),  # a standby
         schema(known_timeline=None, timeline=2),
         hosts(keys=()),
         InstallationFacts(NAME),

@@ -86,6 +86,17 @@ async def archived(database: Any, point: str) -> None:
     await eventually(done)
 
 
+async def promoted(database: str) -> None:
+    """Return once the server has recovered, and takes writes."""
+    server = await asyncpg.connect(database)
+
+    async def done() -> bool:
+        return bool(await server.fetchval("SELECT NOT pg_is_in_recovery()"))
+
+    await eventually(done)
+    await server.close()
+
+
 @pytest.mark.long
 async def test_a_recovery_to_a_point_in_time_sends_nothing_twice(tmp_path: Path) -> None:
     """The operator quarantines what was open, and says that the timeline is known."""
@@ -113,6 +124,7 @@ async def test_a_recovery_to_a_point_in_time_sends_nothing_twice(tmp_path: Path)
     }
     async with EmbeddedPostgres(second, options=recovery) as server:
         url = server.dsn
+        await promoted(url)
         assert ["timeline"] == await restored(url)
         await posthouse(url, "queue", "quarantine", "--reason", "restored")
         assert 0 == await claimed(url)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from posthouse.doctor.check_result import CheckName, CheckResult, advice, right, wrong
+from posthouse.doctor.check_result import CheckName, CheckResult, advice, right, unknown, wrong
 
 _OLDEST, _NEWEST = 15, 18
 # At 2^31 transactions PostgreSQL stops; its own vacuum against that begins at 200 million.
@@ -41,7 +41,7 @@ class SchemaFacts:
     restored: bool = False  # a copy whose open mail has not been quarantined
     waiting_since_restore: int = 0  # messages that a restore quarantined
     known_timeline: int | None = None  # that the operator, or the relay, has seen before
-    timeline: int | None = None  # that the server is on; None: it does not say
+    timeline: int | None = None  # that the server is on; None: it is in recovery
     key_matches: bool = True  # the secret key is the one that it was set up with
 
 
@@ -184,8 +184,11 @@ def _restored(facts: SchemaFacts) -> CheckResult:
 
 def _timeline(facts: SchemaFacts) -> CheckResult:
     known, found = facts.known_timeline, facts.timeline
-    if found is None or known in {None, found}:
+    if known in {None, found}:
         return right(CheckName.RESTORED, "timeline", "the server goes on where it was")
+    if found is None:
+        seen = "its timeline is not known: it is a standby, or its recovery has not ended"
+        return unknown(CheckName.RESTORED, "timeline", seen, "ask again when it takes writes")
     seen = (
         f"the server is on timeline {found}, and was on {known}: it was recovered to a point "
         "in time, or a standby took over"
