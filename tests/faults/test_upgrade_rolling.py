@@ -1,10 +1,7 @@
 """A version and the next one side by side, replaced one by one under load: nothing shows."""
 
 import asyncio
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -12,14 +9,13 @@ import pytest
 import pytest_asyncio
 
 from chaos.flow import flowing
-from chaos.program import Program
 from chaos.relay import Split
 from faults.database import command
+from faults.versions import ROOT, THIS_VERSION, posthouse, replace, sources_first
 from servers.rabbitmq import RabbitServer
 
 pytestmark = pytest.mark.rabbitmq
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "libs/common/posthouse",
     "services/ingest/ingest",
@@ -32,7 +28,6 @@ PACKAGES = (
     "deploy/onebox/onebox",
     "command/command",
 )
-POSTHOUSE = (sys.executable, "-c", "from command.cli import main; main()")
 # All that a migration may do, to the tables that every service reads and writes.
 MIGRATION = """-- migrate:up
 ALTER TABLE submissions ADD COLUMN note text;
@@ -58,7 +53,7 @@ def next_version(tmp_path: Path) -> Mapping[str, str]:
     broker = source / "posthouse/broker/rabbitmq_session.py"
     assert HINT in broker.read_text()
     broker.write_text(broker.read_text().replace(HINT, NEXT_HINT))
-    return {"PYTHONPATH": os.pathsep.join((str(source), os.environ.get("PYTHONPATH", "")))}
+    return sources_first(source)
 
 
 @pytest_asyncio.fixture
@@ -72,16 +67,6 @@ async def relay(rabbitmq_server: RabbitServer, tmp_path: Path) -> AsyncIterator[
         await made.close()
 
 
-async def replace(relay: Split, name: str, environ: Mapping[str, str]) -> None:
-    """Stop a program in good order, and start its next version in its place."""
-    old = relay.programs[name]
-    await old.stop()
-    service = name.split(maxsplit=1)[0]
-    new = Program((*POSTHOUSE, service), {**old._env, **environ}, old._log, old._health)
-    relay.programs[name] = new
-    await new.start()
-
-
 async def test_a_rolling_upgrade_loses_and_doubles_nothing(
     relay: Split, next_version: Mapping[str, str]
 ) -> None:
@@ -90,21 +75,14 @@ async def test_a_rolling_upgrade_loses_and_doubles_nothing(
         await flow.reached(0.05)
         flow.allow(0.8)  # what is left has to meet both versions, however long that takes
         database = {"POSTHOUSE_DATABASE_URL": relay.database_url}
-        migrating = await asyncio.to_thread(
-            subprocess.run,
-            (*POSTHOUSE, "migrate"),
-            env={**os.environ, **next_version, **database},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert "applied 9999 next" in migrating.stdout
+        migrated = await asyncio.to_thread(posthouse, {**next_version, **database}, "migrate")
+        assert "applied 9999 next" in migrated
 
         for name in ("dispatcher 1", "ingest", "policy"):
             await replace(relay, name, next_version)
         flow.allow(1)
         assert flow.accepted < MESSAGES, "all was sent before both versions ran"
-        await replace(relay, "policy", {"PYTHONPATH": os.environ.get("PYTHONPATH", "")})
+        await replace(relay, "policy", THIS_VERSION)
         for name in ("ingest 2", "policy 2", "bounces", "dispatcher 2"):
             await replace(relay, name, next_version)
         count = await flow.all_through(within=60)

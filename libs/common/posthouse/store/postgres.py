@@ -12,6 +12,7 @@ import structlog
 
 from posthouse.store.connections import Connections
 from posthouse.store.failure import StoreUnavailable, connection_failures, store_failures
+from posthouse.store.migrate import NEEDED_VERSION
 from posthouse.store.queries import QUERIES
 
 log = structlog.get_logger()
@@ -26,6 +27,8 @@ _CLOSE_SECONDS = 5
 
 _SERVER_SETTINGS = {
     "application_name": "posthouse",
+    # By this a migration tells programs that it would mislead from others: 0031 does.
+    "posthouse.schema": str(NEEDED_VERSION),
     "jit": "off",
     "statement_timeout": str(STATEMENT_SECONDS * 1000),
     # Our own statements hold locks for milliseconds. A longer wait is for another session's lock:
