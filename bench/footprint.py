@@ -1,11 +1,12 @@
 """What a message costs each part of the relay, and what it leaves on the disk.
 
-    python -m bench.footprint [-n 4000] [--rate 100]
+    python -m bench.footprint [-n 4000] [--rate 100] [--tracked]
 
-`posthouse up`, a sink, and messages of 10 KB to one recipient over 20 connections: as fast as they
-are taken, then at --rate a second. Of each message: CPU of PostgreSQL and of everything else,
-octets of its log (WAL), flushes of it, commits. And the octets of each table with its indexes after
-all of it, without what was there before. The numbers of docs/scaling.md and docs/operating.md.
+`posthouse up`, a sink, and messages of 10 KB to one recipient over 20 connections, text or HTML
+with twenty tracked links: as fast as they are taken, then at --rate a second. Of each message: CPU
+of PostgreSQL and of everything else, octets of its log (WAL), flushes of it, commits. And the
+octets of each table with its indexes after all of it, without what was there before. The numbers
+of docs/scaling.md and docs/operating.md.
 """
 
 import argparse
@@ -13,21 +14,24 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
 import uvloop
+from bench.children import POSTHOUSE, answer
 from bench.load import Load, Plan
+from bench.load_session import Door
 from bench.onebox import Onebox
 from bench.sink import Sink
+from bench.systems import make_credential
 
 from onebox.postgres_server import dsn
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_CONNECTIONS = 20
+_CONNECTIONS, _SENDER = 20, "news@bench.example"
 _SETTLE_SECONDS = 3.0  # by then reports and keys of messages are written
 _OPEN = "SELECT (SELECT count(*) FROM due_submissions) + (SELECT count(*) FROM due_deliveries)"
 _SERVER = """
@@ -80,10 +84,17 @@ async def octets(database: Any) -> Mapping[str, float]:
     return {row["name"]: row["octets"] for row in await database.fetch(_SIZES)}
 
 
-async def send(relay: Onebox, database: Any, messages: int, rate: float = 0.0) -> float:
+async def tracked(relay: Onebox) -> Door:
+    """A user whose mail is tracked."""
+    knobs = ("--set", "tracking.opens=true", "--set", "tracking.clicks=true")
+    profile = (POSTHOUSE, "profile", "create", "tracked", "--from", "native", *knobs)
+    await answer(profile, relay.environment)
+    return await make_credential(relay.door.port, relay.environment, "tracked")
+
+
+async def send(database: Any, plan: Plan) -> float:
     """Send, and return the seconds until nothing is open."""
-    began = time.monotonic()
-    plan = Plan(relay.door, messages, _CONNECTIONS, sender="news@bench.example", rate=rate)
+    began, messages = time.monotonic(), plan.messages
     accepted = sum(one.accepted for one in await Load(plan).run())
     assert messages == accepted, accepted
     while await database.fetchval(_OPEN):  # noqa: ASYNC110 -- nobody tells us
@@ -91,10 +102,11 @@ async def send(relay: Onebox, database: Any, messages: int, rate: float = 0.0) -
     return time.monotonic() - began
 
 
-async def measured(relay: Onebox, database: Any, messages: int, rate: float = 0.0) -> str:
-    """One line about *messages*."""
+async def measured(relay: Onebox, database: Any, plan: Plan) -> str:
+    """One line about the messages of *plan*."""
+    messages = plan.messages
     before = await spent(relay, database)
-    seconds = await send(relay, database, messages, rate)
+    seconds = await send(database, plan)
     await asyncio.sleep(_SETTLE_SECONDS)
     after = await spent(relay, database)
 
@@ -108,7 +120,7 @@ async def measured(relay: Onebox, database: Any, messages: int, rate: float = 0.
     )
 
 
-async def run(messages: int, rate: float) -> None:
+async def run(messages: int, rate: float, *, is_tracked: bool) -> None:
     """Everything."""
     with TemporaryDirectory(prefix="posthouse-footprint-") as folder:
         os.chmod(folder, 0o711)  # noqa: PTH101, S103 -- PostgreSQL is another user
@@ -119,10 +131,13 @@ async def run(messages: int, rate: float) -> None:
             try:
                 await relay.start()
                 database = await asyncpg.connect(dsn(relay.database))
-                await send(relay, database, 500)
+                door = await tracked(relay) if is_tracked else relay.door
+                plan = Plan(door, 500, _CONNECTIONS, sender=_SENDER, newsletter=is_tracked)
+                await send(database, plan)
                 empty = await octets(database)
-                print(await measured(relay, database, messages))
-                print(await measured(relay, database, messages // 4, rate))
+                print(await measured(relay, database, replace(plan, messages=messages)))
+                paced = replace(plan, messages=messages // 4, rate=rate)
+                print(await measured(relay, database, paced))
                 full, sent = await octets(database), messages + messages // 4
                 for name in sorted(full, key=lambda name: empty.get(name, 0) - full[name]):
                     if grown := (full[name] - empty.get(name, 0)) / sent:
@@ -138,8 +153,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-n", type=int, default=4_000, help="messages")
     parser.add_argument("--rate", type=float, default=100.0, help="a second, of the second part")
+    parser.add_argument("--tracked", action="store_true", help="HTML with twenty links, tracked")
     given = parser.parse_args()
-    uvloop.run(run(given.n, given.rate))
+    uvloop.run(run(given.n, given.rate, is_tracked=given.tracked))
 
 
 if __name__ == "__main__":

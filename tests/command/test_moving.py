@@ -25,7 +25,7 @@ LEFT_BEHIND = {
     *("message_sets", "traffic_counts", "refusal_samples", "account_statistics"),
     *("webhook_batches", "webhook_dead_letters", "webhook_attempts", "webhook_replays"),
     *("event_cursors", "clock", "witness", "schema_migrations", "secret_check", "relay_names"),
-    "examinations",
+    *("examinations", "program_versions", "retention_cursors"),
 }
 
 

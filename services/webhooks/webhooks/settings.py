@@ -1,5 +1,6 @@
 """Settings of the webhooks service."""
 
+from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
@@ -45,6 +46,10 @@ class WithWebhooks(WithWebhookUrls):
     is sent to it until `posthouse webhook resume`, and its account hears of it at its alert
     address."""
 
+    webhook_retention_days: Annotated[int | None, Field(ge=1, le=3650)] = None
+    """How long what an endpoint did not take is kept, with the events in it, and what is known of
+    requests to it. Default: as long as the history."""
+
     events_exchange: ExchangeName = ""
     """Topic exchange of RabbitMQ that events are published to, under their account's id and kind;
     it is made if there is none. Default: none, and nothing is published."""
@@ -56,3 +61,8 @@ class WithWebhooks(WithWebhookUrls):
 
 class WebhooksSettings(ProgramSettings, WithSecretKey, WithWebhooks):
     """Settings of the webhooks service."""
+
+    @property
+    def kept(self) -> timedelta:
+        """How long dead letters are kept, and what is known of requests."""
+        return timedelta(days=self.webhook_retention_days or self.history_retention_days)

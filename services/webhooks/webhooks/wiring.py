@@ -37,7 +37,7 @@ def build(settings: WebhooksSettings, resources: Resources) -> Services:
     database = resources.database.alone(connections=2)
     fan_out = FanOut(
         database,
-        keep=timedelta(days=settings.history_retention_days),
+        keep=settings.kept,
         announce=sender.wake,
     )
     reader = EventReader(database, (fan_out,), look_seconds=_LOOK_SECONDS)

@@ -155,25 +155,6 @@ class WithDatabase(Settings):
     """Most connections to the database at one time, per process."""
 
 
-class WithRetention(Settings):
-    """For a program that does housekeeping: every one."""
-
-    body_retention_hours: Annotated[float, Field(ge=0, le=720)] = 1.0
-    """How long the text of a message is kept after it was accepted, at most 720 hours (30 days),
-    if nothing is left to be sent of it. It goes with its partition: up to an hour later, with more
-    than 48 hours up to a day later. Near a full disk it goes at once."""
-
-    history_retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
-    """How long submissions, deliveries, attempts and events are kept, without texts, if nothing is
-    left to be sent. They go with their partition: up to a day later, with more than 14 days up to a
-    week later. Reports that come back after that, which may take two weeks, are not understood, and
-    complaints, which may take longer, change no list."""
-
-    link_retention_days: Annotated[int, Field(ge=1, le=3650)] = 400
-    """How long the targets of tracked links are kept after the last message with them was prepared,
-    or up to a month longer. Links in older mail lead nowhere."""
-
-
 class WithBroker(Settings):
     """For a service that is woken through RabbitMQ."""
 

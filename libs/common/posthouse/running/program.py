@@ -19,13 +19,13 @@ from posthouse.running.common_settings import (
     Common,
     WithBroker,
     WithDatabase,
-    WithRetention,
     WithReturnPathHost,
     WithSecretKey,
     WithTrackingUrl,
 )
 from posthouse.running.health import Check, Health
 from posthouse.running.http_server import CannotListen
+from posthouse.running.retention_settings import WithRetention
 from posthouse.running.service import Service, main, run
 from posthouse.running.settings import SettingsError, load
 from posthouse.running.traces import Traces, WithTraces, sample_of, traces_of
@@ -123,8 +123,14 @@ def housekeeping(settings: ProgramSettings, resources: Resources) -> Housekeepin
         bodies=timedelta(hours=settings.body_retention_hours),
         history=timedelta(days=settings.history_retention_days),
         links=timedelta(days=settings.link_retention_days),
+        visits=_days(settings.visit_retention_days),
+        audit=_days(settings.audit_retention_days),
     )
     return Housekeeping(resources.database, retention, disk=resources.disk)
+
+
+def _days(count: int | None) -> timedelta | None:
+    return None if count is None else timedelta(days=count)
 
 
 def name_on_record(program: str, settings: ProgramSettings, resources: Resources) -> NameOnRecord:

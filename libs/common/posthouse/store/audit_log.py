@@ -1,4 +1,4 @@
-"""The audit: what operators did, who and when; kept until somebody deletes it."""
+"""The audit: what operators did, who and when; kept for ever, or as long as a setting says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

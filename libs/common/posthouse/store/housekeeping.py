@@ -3,8 +3,10 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,9 @@ _SILENT_SECONDS = 60
 # A duty takes at most one part in twenty of a core: the longer a round took, the later the next.
 _SHARE = 20
 _ROWS = 1_000  # changed by one statement
+# Events looked at for opens and clicks in one statement, and statements in one round.
+_LOOKED_ROWS, _LOOKS = 10_000, 100
+_LOOKING_SECONDS = 10.0
 _AT_ONCE = 2  # duties: one that takes long stops no other
 _COUNTING_SECONDS = 60.0
 # With less than this free, in octets, bodies are dropped early.
@@ -185,7 +190,15 @@ class Housekeeping:
             Duty("idempotency_keys", 60.0, self._forget_keys),
             Duty("sandbox", 600.0, SandboxStore(self._own).sweep),
             Duty("link_sets", 600.0, self._forget_links),
+            *self._optional_duties(),
         )
+
+    def _optional_duties(self) -> Iterator[Duty]:
+        """For what goes only where a setting says so."""
+        if (kept := self._retention.visits) is not None:
+            yield Duty("visits", 60.0, partial(self._forget_visits, kept))
+        if (kept := self._retention.audit) is not None:
+            yield Duty("audit", 600.0, partial(self._forget_audit, kept))
 
     async def _show_queue(self) -> None:
         self._gauges.show(await self._timeline.queue(seconds=_COUNTING_SECONDS))
@@ -209,6 +222,20 @@ class Housekeeping:
         """Delete the targets of links that no message used for as long as they are kept."""
         kept = self._retention.links
         while len(await self._own.fetch("forget_link_sets", kept, _ROWS)) == _ROWS:
+            continue
+
+    async def _forget_visits(self, kept: timedelta) -> None:
+        """Delete opens and clicks older than *kept*; a round goes on where the last one ended."""
+        for _ in range(_LOOKS):
+            (row,) = await self._own.fetch_within(
+                _LOOKING_SECONDS, "forget_visits", kept, _LOOKED_ROWS
+            )
+            if row["looked"] < _LOOKED_ROWS:
+                break
+
+    async def _forget_audit(self, kept: timedelta) -> None:
+        """Delete lines of the audit that are older than *kept*."""
+        while len(await self._own.fetch("forget_audit", kept, _ROWS)) == _ROWS:
             continue
 
     async def relieve_disk(self) -> None:

@@ -337,6 +337,29 @@ DELETE FROM link_sets WHERE id = ANY(ARRAY(
 )) AND used_at < now() - $1::interval - interval '30 days'
 RETURNING 1;
 
+-- name: forget_visits
+-- Opens and clicks older than $1: of the next $2 events in the order of their ids, so that each event
+-- is looked at once.
+WITH looked AS (
+    SELECT id, kind FROM events
+    WHERE id > COALESCE((SELECT until FROM retention_cursors WHERE kind = 'visits'),
+                        '00000000-0000-0000-0000-000000000000')
+      AND id < first_id_of(now() - $1::interval)
+    ORDER BY id LIMIT $2
+), gone AS (
+    DELETE FROM events WHERE id = ANY(ARRAY(SELECT id FROM looked WHERE kind IN ('opened', 'clicked')))
+    RETURNING 1
+), noted AS (
+    INSERT INTO retention_cursors SELECT 'visits', id FROM looked ORDER BY id DESC LIMIT 1
+    ON CONFLICT (kind) DO UPDATE SET until = EXCLUDED.until
+)
+SELECT (SELECT count(*) FROM looked) AS looked, (SELECT count(*) FROM gone) AS gone;
+
+-- name: forget_audit
+DELETE FROM audit WHERE id = ANY(ARRAY(
+    SELECT id FROM audit WHERE id < first_id_of(now() - $1::interval) ORDER BY id LIMIT $2
+)) RETURNING 1;
+
 -- name: ask_for_confirmation
 -- No row: it was asked less than $5 ago.
 INSERT INTO confirmed_addresses AS c (account_id, normal, address, code_hash)
@@ -1543,6 +1566,16 @@ VALUES ($1, $2, $3, $4)
 ON CONFLICT (program, hostname)
 DO UPDATE SET return_path_host = excluded.return_path_host,
     tracking_host = excluded.tracking_host, seen_at = now();
+
+-- name: say_version
+INSERT INTO program_versions (program, version) VALUES ($1, $2)
+ON CONFLICT (program, version) DO UPDATE SET seen_at = now();
+
+-- name: list_versions
+-- Those that were said within $1 before the newest.
+SELECT version, array_agg(program ORDER BY program) AS programs FROM program_versions
+WHERE seen_at > (SELECT max(seen_at) FROM program_versions) - $1::interval
+GROUP BY version ORDER BY version;
 
 -- name: list_relay_names
 -- Those that were said within $1 before the newest.

@@ -49,6 +49,8 @@ class Retention:
     bodies: timedelta = timedelta(hours=1)
     history: timedelta = timedelta(days=30)
     links: timedelta = timedelta(days=400)  # since they were last used
+    visits: timedelta | None = None  # opens and clicks; None: as history
+    audit: timedelta | None = None  # None: for ever
 
     def of(self, table: str) -> timedelta:
         """How long rows of *table* are kept."""
