@@ -95,6 +95,7 @@ HEALTHY = InstallationFacts(
     database=DATABASE,
     schema=SCHEMA,
     programs=frozenset({"ingest", "policy", "dispatcher", "bounces"}),
+    versions={"0.2.0": ("bounces", "dispatcher", "ingest", "policy")},
     brokers=(BrokerFacts("mq:5672", "4.0.5"),),
     hosts=HOSTS,
     port_25=PortFacts({"mx.dest.example:25": "220 mx.dest.example ESMTP"}, {}),

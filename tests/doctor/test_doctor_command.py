@@ -187,6 +187,16 @@ def test_faults_of_the_database_are_found(checkup: Checkup) -> None:
     assert [] == checkup()
 
 
+def test_programs_of_another_version_are_named_until_they_have_ended(checkup: Checkup) -> None:
+    said = "INSERT INTO program_versions VALUES ('policy', '0.0.9', now() - interval '{}')"
+    for ago, is_told in ("14 minutes", True), ("16 minutes", False):
+        checkup.sql(said.format(ago))
+        told = checkup.run("--all").stdout
+        assert is_told == ("advice  versions" in told)
+        assert is_told == ("0.0.9: policy; 0.1.0: up" in told)
+        checkup.sql("DELETE FROM program_versions WHERE program = 'policy'")
+
+
 def test_a_new_timeline_waits_for_the_word_of_the_operator(checkup: Checkup) -> None:
     checkup.sql("UPDATE witness SET timeline = 99")
     assert [("restored", "timeline")] == checkup()

@@ -13,6 +13,7 @@ class CheckName(StrEnum):
     SETTINGS = "settings"
     HOSTNAME = "hostname"
     PROGRAMS = "programs"
+    VERSIONS = "versions"
     ROUTES = "routes"
     PASSWORD = "password"  # noqa: S105 -- the name of a check
     SECRET_KEY = "secret_key"  # noqa: S105 -- the name of a check
@@ -46,6 +47,8 @@ WHY: Mapping[CheckName, str] = {
     CheckName.HOSTNAME: "receivers look the name of EHLO up, and refuse or distrust mail of a host "
     "that has none of its own; return paths and links are made of it",
     CheckName.PROGRAMS: "mail waits in the queue, or reports are lost, where a program is missing",
+    CheckName.VERSIONS: "two versions work side by side while programs are replaced; whoever stays "
+    "behind lacks what the others have mended",
     CheckName.ROUTES: "a test sink takes every message and calls it delivered; nobody gets it",
     CheckName.PASSWORD: "everybody knows it: who reaches the port reads all mail",
     CheckName.SECRET_KEY: "logins, DKIM keys and return paths can be used with that one key only",

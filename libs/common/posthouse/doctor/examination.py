@@ -1,7 +1,7 @@
 """All checks over all facts that could be gathered."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from posthouse.doctor.check_result import CheckName, CheckResult, wrong
 from posthouse.doctor.database_judges import (
@@ -18,6 +18,7 @@ from posthouse.doctor.outward_judges import (
     judge_programs,
     judge_routes,
     judge_settings,
+    judge_versions,
 )
 from posthouse.doctor.place_judges import (
     BrokerFacts,
@@ -42,6 +43,7 @@ class InstallationFacts:
     database_trouble: str = ""  # why it cannot be used
     schema: SchemaFacts | None = None
     programs: frozenset[str] | None = None
+    versions: Mapping[str, Sequence[str]] = field(default_factory=dict)  # programs by version
     brokers: tuple[BrokerFacts, ...] = ()
     hosts: HostFacts | None = None
     port_25: PortFacts | None = None
@@ -63,6 +65,8 @@ def _results(facts: InstallationFacts) -> Iterator[CheckResult]:
     yield from map(judge_broker, facts.brokers)
     if facts.programs is not None:
         yield judge_programs(facts.programs)
+    if facts.versions:
+        yield judge_versions(facts.versions)
     if facts.hosts is not None:
         yield from judge_hosts(facts.hosts)
     if facts.routes is not None:

@@ -1,9 +1,9 @@
 """Whether mail finds its way out: routes, port 25, the programs that carry it."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from posthouse.doctor.check_result import CheckName, CheckResult, right, unknown, wrong
+from posthouse.doctor.check_result import CheckName, CheckResult, advice, right, unknown, wrong
 
 _SINKS = ("sink", "mailhog", "mailpit", "mailcatcher", "maildev", "smtp4dev", "blackhole")
 _SINK_PORTS = frozenset({1025, 2600, 8025})  # of mailhog, mailpit and maildev; and of our own sink
@@ -82,3 +82,12 @@ def judge_programs(running: Collection[str]) -> CheckResult:
     seen = f"none of these has run within the last hour: {', '.join(missing)}"
     mend = f"start it: {'; '.join(f'posthouse {name}' for name in missing)}"
     return wrong(CheckName.PROGRAMS, "programs", seen, mend)
+
+
+def judge_versions(versions: Mapping[str, Sequence[str]]) -> CheckResult:
+    """Whether all programs that run, by their version, are of the same."""
+    seen = "; ".join(f"{version}: {', '.join(who)}" for version, who in sorted(versions.items()))
+    if len(versions) == 1:
+        return right(CheckName.VERSIONS, "programs", seen)
+    mend = "finish the upgrade; a program that was replaced is named for a quarter of an hour"
+    return advice(CheckName.VERSIONS, "programs", seen, mend)

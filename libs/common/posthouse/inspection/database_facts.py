@@ -2,6 +2,7 @@
 
 import hmac
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,9 @@ _ANSWER_SECONDS = 10.0
 _MOST_KEYS = 100  # that DNS is asked about: others at the next look
 # A name that was not said for so long is that of a program that has ended.
 _FRESH = timedelta(hours=1)
+# A version that was not said for so long is that of a process that has ended: each says it once in
+# ten minutes.
+_RUNS = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class DatabaseInspection:
     schema: SchemaFacts
     names: RelayNames | None  # what its programs call themselves; None: none has ever run
     keys: tuple[ActiveKey, ...]  # some of those that sign
+    versions: Mapping[str, Sequence[str]]  # programs that run, by their version
 
 
 async def inspect_database(url: str, secret_key: bytes | None) -> DatabaseInspection:
@@ -48,12 +53,18 @@ async def inspect_database(url: str, secret_key: bytes | None) -> DatabaseInspec
         try:
             server = await _server(connection)
             schema = await _schema(connection, secret_key)
-            rows, keys = [], []
+            rows, keys, versions = [], [], []
             if schema.version is not None and schema.version >= NEEDED_VERSION:
                 rows = await connection.fetch(QUERIES["list_relay_names"], _FRESH)
                 keys = await connection.fetch(QUERIES["some_signing_keys"], _MOST_KEYS)
-            signing = tuple(ActiveKey(*row) for row in keys)
-            return DatabaseInspection(server, schema, names_of(rows), signing)
+                versions = await connection.fetch(QUERIES["list_versions"], _RUNS)
+            return DatabaseInspection(
+                server,
+                schema,
+                names_of(rows),
+                tuple(ActiveKey(*row) for row in keys),
+                {row["version"]: tuple(row["programs"]) for row in versions},
+            )
         finally:
             await connection.close(timeout=_CONNECT_SECONDS)
 

@@ -80,6 +80,7 @@ async def gather_facts(plan: InspectionPlan) -> InstallationFacts:
         database_trouble=trouble,
         schema=database.schema if database else None,
         programs=frozenset(name.program for name in names.names) if names else None,
+        versions=database.versions if database else {},
         brokers=brokers,
         hosts=hosts,
         port_25=port,

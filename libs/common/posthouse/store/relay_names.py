@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import metadata
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from posthouse.running.waiting import wait_for_event
 from posthouse.store.failure import StoreRefused, StoreUnavailable
 from posthouse.store.postgres import Postgres
 
+VERSION = metadata.version("posthouse-common")
 _SAY_SECONDS = 600.0
 # A name that was not said for so long when another one was is no longer used.
 _FRESH = timedelta(hours=1)
@@ -101,7 +103,7 @@ def names_of(rows: Iterable[Any]) -> RelayNames | None:
 
 
 class NameOnRecord:
-    """Says again and again what the program that it runs in is called."""
+    """Says again and again what the program that it runs in is called, and its version."""
 
     def __init__(self, database: Postgres, name: RelayName) -> None:
         self._database = database
@@ -116,6 +118,7 @@ class NameOnRecord:
                 "say_relay_name",
                 *(name.program, hostname, name.return_path_host, name.tracking_host),
             )
+            await self._database.run("say_version", name.program, VERSION)
         except (StoreUnavailable, StoreRefused) as error:
             log.warning("relay_name_not_said", reason=str(error))
 
