@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.mail.body_edits import BodyEdit, edited, packed, with_packed
+from posthouse.mail.body_edits import edited, packed, with_packed
 
 BODY = b"See <a href=x>one</a> and <a href=y>two</a>."
 
 
 def test_edits_are_made_and_kept() -> None:
     edits = [
-        BodyEdit(12, 13, b"https://t/c/1"),
-        BodyEdit(34, 35, b"https://t/c/2"),
-        BodyEdit(44, 44, b"!"),
+        (12, 13, b"https://t/c/1"),
+        (34, 35, b"https://t/c/2"),
+        (44, 44, b"!"),
     ]
     expected = b"See <a href=https://t/c/1>one</a> and <a href=https://t/c/2>two</a>.!"
     assert expected == edited(BODY, edits)
@@ -37,7 +37,7 @@ def test_any_edits_make_the_same_octets_again(
     for skipped, gone, octets in wanted:
         start = min(at + skipped, len(body))
         at = min(start + gone, len(body))
-        edits.append(BodyEdit(start, at, octets))
+        edits.append((start, at, octets))
     assert edited(body, edits) == with_packed(body, packed(edits))
 
 
@@ -46,9 +46,9 @@ def test_any_edits_make_the_same_octets_again(
     [
         b"",
         b"\0\0\0",
-        packed([BodyEdit(3, 4, b"abc")])[:-1],
-        packed([BodyEdit(3, len(BODY) + 1, b"")]),
-        packed([BodyEdit(9, 10, b""), BodyEdit(3, 4, b"")]),
+        packed([(3, 4, b"abc")])[:-1],
+        packed([(3, len(BODY) + 1, b"")]),
+        packed([(9, 10, b""), (3, 4, b"")]),
         struct.pack("!IIII", 0, 0, 0, 1 << 31 | 5),
     ],
 )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from posthouse.mail.body_edits import BodyEdit, edited, packed
+from posthouse.mail.body_edits import edited, packed
 from posthouse.mail.lane import Lane
 from posthouse.store.deliveries import LARGE_OCTETS
 from servers.stores import (
@@ -257,7 +257,7 @@ async def test_a_body_is_made_of_that_of_its_submission_by_what_it_differs_in(
 ) -> None:
     """By a claim, and where a large one is read by itself."""
     body = b"x" * size
-    edits = [BodyEdit(3, 5, b"here"), BodyEdit(9, 9, b"there")]
+    edits = [(3, 5, b"here"), (9, 9, b"there")]
     await stores.submissions.accept(a_submission(recipients=("ann@dest.example",), body=body))
     (claimed,) = (await stores.submissions.claim(1)).submissions
     one = prepared(claimed)

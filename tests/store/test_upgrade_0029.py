@@ -12,7 +12,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.mail.body_edits import BodyEdit, edited, packed
+from posthouse.mail.body_edits import edited, packed
 from posthouse.mail.submission import Delivery
 from posthouse.store.deliveries import LARGE_OCTETS
 from posthouse.store.queries import parse
@@ -27,7 +27,7 @@ HELD_UP = (
     .replace("FROM generate_series(1, 5)", "FROM held, generate_series(1, 5)")
 )
 BODY = b"See <a href=x>one</a> and <a href=y>two</a>." * 20
-EDITS = [BodyEdit(12, 13, b"https://t/c/1"), BodyEdit(34, 35, b"https://t/c/2")]
+EDITS = [(12, 13, b"https://t/c/1"), (34, 35, b"https://t/c/2")]
 TRACKED = edited(BODY, EDITS)
 
 
@@ -111,11 +111,11 @@ async def test_the_database_makes_the_same_octets_of_edits(stores: Stores) -> No
     @given(EXAMPLES)
     def draw(examples: list[tuple[bytes, list[tuple[int, int, bytes]]]]) -> None:
         for body, wanted in examples:
-            edits, at = [], 0
+            edits, at = list[tuple[int, int, bytes]](), 0
             for skipped, gone, octets in wanted:
                 start = min(at + skipped, len(body))
                 at = min(start + gone, len(body))
-                edits.append(BodyEdit(start, at, octets))
+                edits.append((start, at, octets))
             bodies.append((body, packed(edits), edited(body, edits)))
 
     draw()

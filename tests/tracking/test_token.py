@@ -18,6 +18,7 @@ from posthouse.tracking.token import (
     UnsubscribeToken,
     read,
     sign,
+    sign_links,
     token_keys,
 )
 
@@ -45,6 +46,17 @@ def test_what_was_signed_is_read_again(token: Token, number: int) -> None:
     assert token == read(letters, [key])
     assert len(letters) == (CLICK_LETTERS if isinstance(token, ClickToken) else SHORT_LETTERS)
     assert set(letters) <= {*string.ascii_letters, *string.digits, "-", "_"}
+
+
+@given(st.uuids(), st.binary(min_size=10, max_size=10), st.integers(0, 20))
+def test_all_links_of_a_set_get_the_tokens_that_each_would_get(
+    delivery: UUID, links: bytes, count: int
+) -> None:
+    each = [ClickToken(delivery, links, number) for number in range(count)]
+    signed = sign_links(delivery, links, count, KEY)
+    assert [sign(token, KEY) for token in each] == signed
+    assert each == [read(letters, [KEY]) for letters in signed]
+    assert count == len({letters[-13:] for letters in signed})  # their hashes
 
 
 @pytest.mark.parametrize("token", TOKENS)

@@ -148,6 +148,59 @@ def test_where_nothing_can_follow_there_is_no_pixel(html: str) -> None:
     assert Untracked("a part ends within a tag or comment: no pixel can follow it") == found
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "<p>", "<P CLASS=x>", "</p\n>", "</p x='>'>", "<td width=600 nowrap>", "<td a=b'c>",
+        "<br/>", "<td a='>\"'>", '<td\ta="<a href=x>">', "<strong x=\"'\">", "<nobr>", "<thead>",
+        "<plain>", "<tt>", "<sup>", '<b1 c-2="">', "<o:p>", "<x>", "</1>", "<1 a='", "< p '",
+        "2 < 3",
+        # After these the link is within a value, a tag, a comment or raw text.
+        '<p ="x b=">', '<p="x b=">', '<p/="x b=">', '<p a="x"="y z=">', '<p a=="x b=">', "<p a= '>",
+        '<p a ="', "<p a='", "<p a=\"'>", '<p a=b c=">', "<p a=b ", "</p a='", "<!--", "<!-- -- >",
+        "<title>", "<TEXTAREA x='>'>", "<style a=b>", "<Script>", "<xmp>", "<iframe>", "<noembed>",
+        "<noFrames>", "<plaintext>",
+    ],
+)  # fmt: skip
+def test_a_link_is_where_a_tokenizer_sees_one(before: str) -> None:
+    for page in (before, f"<table><tr>{before}", f"<b>{before}</b>"):
+        text = f'{page}<a class="b" href="https://a.example/">x</a>"\'>'
+        now, targets = html_of(text, Wanted(opens=False, clicks=True))
+        assert len(targets) == page_links(text, "https://a.example/") == page_links(now)
+
+
+@pytest.mark.parametrize(
+    ("link", "is_tracked"),
+    [
+        ('<a data-posthouse="no-track" href="https://a.example/">x</a>', False),
+        ('<a href="https://a.example/" data-posthouse="no-track">x</a>', False),
+        ('<a href="https://a.example/" DATA-POSTHOUSE=no-track>x</a>', False),
+        ("<a href='https://a.example/' data-posthouse='y no-track'><b>x</b></a>", False),
+        ('<a href="https://a.example/" data-posthouse="track">no-track</a>', True),
+        ('<a href="https://a.example/"> data-posthouse="no-track"</a>', True),
+        ('<a href="https://a.example/" class="no-track">x</a>', True),
+    ],
+)
+def test_a_link_is_left_where_its_own_tag_says_so(link: str, is_tracked: bool) -> None:
+    other = '<p data-posthouse="no-track"><a href="https://b.example/">y</a>'
+    _, targets = html_of(f"<p>{link}{other}", Wanted(opens=False, clicks=True))
+    assert ["https://a.example/"] * is_tracked + ["https://b.example/"] == list(targets)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["Unsubscribe", "<b>Unsubscribe</b>", "x" * 480 + "unsubscribe", "<i>" + "x" * 470 + "opt out"],
+)
+def test_the_text_of_a_link_is_looked_at_to_its_end_tag(content: str) -> None:
+    """And not beyond it, nor beyond 500 characters."""
+    clicks = Wanted(opens=False, clicks=True)
+    for end in ("</a>", "</A >", "<a", ""):
+        assert () == html_of(f'<a href="https://a.example/">{content}{end}', clicks)[1]
+    far = f'<a href="https://a.example/">{"x" * 501}{content}</a>'
+    after = f'<a href="https://a.example/">x</a>{content}'
+    assert ("https://a.example/",) == html_of(far, clicks)[1] == html_of(after, clicks)[1]
+
+
 def test_opens_and_clicks_are_independent() -> None:
     """T09."""
     page = '<a href="https://a.example/">x</a>'
@@ -339,9 +392,9 @@ def test_any_text_keeps_all_octets_but_those_of_links(html: str) -> None:
         assert len(targets) == page_links(page)
 
 
-def page_links(page: str) -> int:
+def page_links(page: str, begin: str = "https://t.example/c/") -> int:
     return sum(
-        "https://t.example/c/" in (token.attr("href") or "")
+        begin in (token.attr("href") or "")
         for token in tokenize(page)
         if token.type == TokenType.START_TAG and token.tag in ("a", "area")
     )

@@ -5,7 +5,7 @@ A body that is like another but for its links is stored as these, a tenth of it 
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TypeAlias
 
 _LENGTH = struct.Struct("!I")
 _PLACE = struct.Struct("!III")  # offset, octets that go away, octets that come
@@ -13,12 +13,8 @@ _MOST_COMMON = 500  # octets
 _BEGINS = 1 << 31  # in the last: these follow what is common
 
 
-class BodyEdit(NamedTuple):
-    """What stands in place of ``body[start:end]``."""
-
-    start: int
-    end: int
-    octets: bytes
+BodyEdit: TypeAlias = tuple[int, int, bytes]
+"""Start, end and octets: what stands in place of ``body[start:end]``."""
 
 
 def edited(body: bytes, edits: Iterable[BodyEdit]) -> bytes:
@@ -34,7 +30,7 @@ def edited(body: bytes, edits: Iterable[BodyEdit]) -> bytes:
 
 def packed(edits: Sequence[BodyEdit]) -> bytes:
     """*edits* as they are stored: what links of one message begin with is there once."""
-    begin = _common(edits[0].octets, edits[1].octets) if len(edits) > 1 else b""
+    begin = _common(edits[0][2], edits[1][2]) if len(edits) > 1 else b""
     pieces = [_LENGTH.pack(len(begin)), begin]
     for start, end, octets in edits:
         if begin and octets.startswith(begin):
@@ -46,10 +42,9 @@ def packed(edits: Sequence[BodyEdit]) -> bytes:
 
 
 def _common(one: bytes, other: bytes) -> bytes:
-    for at, (a, b) in enumerate(zip(one[:_MOST_COMMON], other, strict=False)):
-        if a != b:
-            return one[:at]
-    return one[: min(_MOST_COMMON, len(other))]
+    length = min(len(one), len(other), _MOST_COMMON)
+    differing = int.from_bytes(one[:length]) ^ int.from_bytes(other[:length])
+    return one[: length - (differing.bit_length() + 7) // 8]
 
 
 def with_packed(body: bytes, stored: bytes | None) -> bytes:
@@ -75,5 +70,5 @@ def _unpacked(stored: bytes, size: int) -> Iterator[BodyEdit]:
         if not at <= start <= start + gone <= size or place > len(stored):
             raise ValueError("edits lie outside of the body")
         octets = stored[first:place]
-        yield BodyEdit(start, start + gone, begin + octets if length & _BEGINS else octets)
+        yield start, start + gone, begin + octets if length & _BEGINS else octets
         at = start + gone

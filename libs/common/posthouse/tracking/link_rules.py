@@ -5,12 +5,12 @@ unsubscribe by: it must work where nothing of ours does.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
 from html.entities import html5
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import idna
 
@@ -23,7 +23,7 @@ _ON_THE_WEB = re.compile(
     re.IGNORECASE | re.ASCII,  # else U+017F would be an "s"
 )
 _MOST_CHARACTERS = 8_192
-_MOST_KNOWN_CHARACTERS = 256  # of a link that is kept, so that all of them are 2 MB
+_MOST_KNOWN_CHARACTERS = 256  # of what is kept, so that all of it is a few MB
 # In a link, or in what is clicked on, in lower case: parts of words, so that they are few.
 _UNSUBSCRIBING = (
     "unsub", "optout", "opt-out", "opt_out", "opt out", "list-remove", "abmeld", "abbestell",
@@ -35,6 +35,8 @@ _DROPPED = dict.fromkeys(map(ord, "\t\n\r"))
 _AROUND = "".join(map(chr, range(33)))  # controls and the blank
 _UNSAFE = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z_a-z~]")
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class LinkRules:
@@ -44,27 +46,27 @@ class LinkRules:
     untracked: frozenset[str] = frozenset()  # URLs such as those of List-Unsubscribe
     source: str = ""  # `posthouse.tracking.traffic_source`
 
-    def targets(self, links: Sequence[str], contents: Sequence[str]) -> list[str]:
+    def targets(self, links: Sequence[str], contents: Sequence[str], *, is_html: bool) -> list[str]:
         """Where each of *links* leads once it is tracked, in ASCII; "" for one that is not.
 
-        *contents*: what is clicked on for each of them, or stands before it.
+        *links* are as they are written, and so are *contents*: what is clicked on for each of
+        them, or stands before it.
         """
-        everything = "\n".join((*links, *contents)).lower()
-        words = [word for word in _UNSUBSCRIBING if word in everything]
-        if words:
-            links = [
-                "" if _has_one_of(words, f"{link}\n{content}".lower()) else link
-                for link, content in zip(links, contents, strict=True)
-            ]
+        read = _in_html if is_html else _in_text
         exempt = tuple([f".{host}" for host in self.no_track_hosts])
-        return [self._target(link, exempt) if link else "" for link in links]
-
-    def _target(self, link: str, exempt: tuple[str, ...]) -> str:
-        # Messages of one mailing have the same links.
-        found = _known(link) if len(link) <= _MOST_KNOWN_CHARACTERS else _read(link)
-        if found is None or found.url in self.untracked or found.host.endswith(exempt):
-            return ""
-        return with_source(found.target, self.source) if self.source else found.target
+        targets: list[str] = []
+        for link, content in zip(links, contents, strict=True):
+            found = read(link)
+            if (
+                found is None
+                or found.url in self.untracked
+                or found.host.endswith(exempt)
+                or _names_unsubscribing(content)
+            ):
+                targets.append("")
+            else:
+                targets.append(found.target)
+        return [with_source(target, self.source) for target in targets] if self.source else targets
 
 
 class _WebLink(NamedTuple):
@@ -90,11 +92,28 @@ def _read(link: str) -> _WebLink | None:
     return _WebLink(url, f".{host.lower()}", target)
 
 
-_known = lru_cache(maxsize=2_048)(_read)
+def _known(read: Callable[[str], T]) -> Callable[[str], T]:
+    """*read*, which keeps what it said last: messages of one mailing have the same links."""
+    known = lru_cache(maxsize=2_048)(read)
+    return lambda text: known(text) if len(text) <= _MOST_KNOWN_CHARACTERS else read(text)
 
 
-def _has_one_of(words: Sequence[str], text: str) -> bool:
-    return any(word in text for word in words)
+@_known
+def _in_text(link: str) -> _WebLink | None:
+    """What *link* says; None for one that is not on the web, or to unsubscribe by."""
+    return None if _names_unsubscribing(link) else _read(link)
+
+
+@_known
+def _in_html(value: str) -> _WebLink | None:
+    """As `_in_text`, for the value of an attribute."""
+    return _in_text(unescape_attribute(value))
+
+
+@_known
+def _names_unsubscribing(text: str) -> bool:
+    text = text.lower()
+    return any(word in text for word in _UNSUBSCRIBING)
 
 
 def _as_read(url: str) -> str:

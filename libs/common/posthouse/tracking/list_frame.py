@@ -80,7 +80,7 @@ class _Framing:
                 text = self._framed(part.text, before, after)
             else:
                 text = _framed_text(part, leaf, before, after)
-            template = PartTemplate((text,), (), part.codec, part.transfer, part.ends_line)
+            template = PartTemplate(text, (), part.codec, part.transfer, part.ends_line)
             return fit(template, part, leaf) if text != part.text else None
         except UnsafePart as error:
             self.left.append(str(error))

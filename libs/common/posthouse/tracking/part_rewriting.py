@@ -1,6 +1,6 @@
 """Parts of a body written again, and everything around them left byte for byte."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from posthouse.mail.body_edits import BodyEdit
@@ -28,14 +28,13 @@ class RewrittenPart(NamedTuple):
     template: PartTemplate
     is_in_place: bool  # only what is in its gaps changes
 
-    def edits(self, fillings: Sequence[str]) -> Iterator[BodyEdit]:
+    def edits(self, fillings: Sequence[str]) -> list[BodyEdit]:
         """What of the body changes, with the filling of each gap's number."""
         if not self.is_in_place:
             content = self.template.filled(fillings)
-            yield BodyEdit(self.start, self.end, self.header + content)
-            return
-        for (start, end), number in zip(self.template.places, self.template.gaps, strict=True):
-            yield BodyEdit(self.start + start, self.start + end, fillings[number].encode())
+            return [(self.start, self.end, self.header + content)]
+        at = self.start
+        return [(at + s, at + e, fillings[n].encode()) for s, e, n in self.template.gaps]
 
 
 class RewrittenParts(NamedTuple):

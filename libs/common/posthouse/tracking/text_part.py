@@ -10,7 +10,7 @@ from binascii import Error, a2b_base64, a2b_qp, b2a_qp
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from posthouse.mail.content_type import parameter
 from posthouse.mail.mime_leaves import MimeLeaf
@@ -84,27 +84,31 @@ class TextPart:
             raise UnsafePart(f"{piece[error.start]!a} is not in {self.charset}") from error
 
 
+Gap: TypeAlias = tuple[int, int, int]
+"""Where it begins and ends in a text, and its number."""
+
+
 class PartTemplate(NamedTuple):
     """A part with gaps, to be filled for each recipient."""
 
-    pieces: tuple[str, ...]  # one more than there are gaps
-    gaps: tuple[int, ...]  # the number of what belongs there
+    text: str
+    gaps: Sequence[Gap]  # in their order
     codec: str
     transfer: Transfer
     ends_line: bool
-    places: tuple[tuple[int, int], ...] = ()  # of the gaps in the text as it was
 
     @property
     def is_in_place(self) -> bool:
         """Whether octets of the part are characters of the text, so that gaps are octets too."""
-        return self.transfer is Transfer.PLAIN and self.codec == _BY_OCTET and bool(self.places)
+        return self.transfer is Transfer.PLAIN and self.codec == _BY_OCTET and bool(self.gaps)
 
     def filled(self, fillings: Sequence[str]) -> bytes:
         """The part as it is sent, with the filling of each gap's number."""
-        text = [self.pieces[0]]
-        for number, piece in zip(self.gaps, self.pieces[1:], strict=True):
-            text += (fillings[number], piece)
-        octets = "".join(text).encode(self.codec)
+        pieces, at = list[str](), 0
+        for start, end, number in self.gaps:
+            pieces += (self.text[at:start], fillings[number])
+            at = end
+        octets = "".join((*pieces, self.text[at:])).encode(self.codec)
         match self.transfer:
             case Transfer.PLAIN:
                 return octets

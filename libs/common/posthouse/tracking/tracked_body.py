@@ -5,18 +5,18 @@ targets of links and the place of the pixel. Everything around them stays byte f
 """
 
 import re
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from posthouse.mail.body_edits import BodyEdit
 from posthouse.mail.message import Header
 from posthouse.mail.mime_leaves import MimeLeaf, TooManyParts, mime_leaves
 from posthouse.tracking.html_scan import LinkPlace, scan_html
-from posthouse.tracking.link_rules import LinkRules, unescape_attribute
+from posthouse.tracking.link_rules import LinkRules
 from posthouse.tracking.part_rewriting import RewrittenParts, fit, rewrite_parts
-from posthouse.tracking.text_part import PartTemplate, TextPart, UnsafePart, read_part
+from posthouse.tracking.text_part import Gap, PartTemplate, TextPart, UnsafePart, read_part
 from posthouse.tracking.token import MOST_LINKS
 
 _PIXEL = 0  # the number of its gap; those of links follow
@@ -30,9 +30,6 @@ _LINK_IN_TEXT = re.compile(
     r"https?://[^\s<>\"]+[^\s<>\".,;:!?'()\[\]{}*_]", re.IGNORECASE | re.ASCII
 )
 _WORDS_BEFORE = 80  # characters that say what a link in text is for
-
-
-_Gap: TypeAlias = tuple[int, int, int]  # where it begins and ends in a text, and its number
 
 
 class Wanted(NamedTuple):
@@ -126,55 +123,42 @@ class _PartsSoFar:
         if wants_pixel and pixel_at is None:
             self.left.append("a part ends within a tag or comment: no pixel can follow it")
         elif wants_pixel and pixel_at is not None:
-            gaps = sorted([*gaps, (pixel_at, pixel_at, _PIXEL)])
+            insort(gaps, (pixel_at, pixel_at, _PIXEL))
         if not gaps:
             return None
         pixel, link = self.longest
         fillings = [pixel] + [link] * max(number for _, _, number in gaps)
-        found = fit(_template(part, gaps), part, leaf, fillings)
+        template = PartTemplate(part.text, gaps, part.codec, part.transfer, part.ends_line)
+        found = fit(template, part, leaf, fillings)
         self.targets += targets
         self.has_pixel |= wants_pixel and pixel_at is not None
         return found
 
     def _numbered(
         self, links: Sequence[LinkPlace], part: TextPart, leaf: MimeLeaf
-    ) -> tuple[list[_Gap], list[str]]:
+    ) -> tuple[list[Gap], list[str]]:
         """The gaps and targets of those of *links* that are tracked."""
         if not self.wanted.clicks:
             return [], []
-        urls = _urls(part, links, is_html=leaf.media_type == _HTML)
-        found = self.rules.targets(urls, [link.content for link in links])
-        targets = [target for target in found if target]
-        tracked = [link for link, target in zip(links, found, strict=True) if target]
-        numbers = count(len(self.targets) + 1)
-        return [(link.start, link.end, next(numbers)) for link in tracked], targets
-
-
-def _template(part: TextPart, gaps: Sequence[_Gap]) -> PartTemplate:
-    pieces, at = [], 0
-    for start, end, _ in gaps:
-        pieces.append(part.text[at:start])
-        at = end
-    pieces.append(part.text[at:])
-    numbers = tuple([number for _, _, number in gaps])
-    places = tuple([(start, end) for start, end, _ in gaps])
-    return PartTemplate(tuple(pieces), numbers, part.codec, part.transfer, part.ends_line, places)
+        text, is_plain = part.text, part.text.isascii()
+        urls = [
+            text[start:end] if is_plain else part.readable(text[start:end])
+            for start, end, _ in links
+        ]
+        contents = [content for _, _, content in links]
+        found = self.rules.targets(urls, contents, is_html=leaf.media_type == _HTML)
+        number, gaps = len(self.targets), list[Gap]()
+        for (start, end, _), target in zip(links, found, strict=True):
+            if target:
+                number += 1
+                gaps.append((start, end, number))
+        return gaps, [target for target in found if target]
 
 
 def _links_in_text(text: str) -> tuple[LinkPlace, ...]:
     return tuple(
         [
-            LinkPlace(*found.span(), text[max(0, found.start() - _WORDS_BEFORE) : found.start()])
+            (*found.span(), text[max(0, found.start() - _WORDS_BEFORE) : found.start()])
             for found in _LINK_IN_TEXT.finditer(text)
         ]
     )
-
-
-def _urls(part: TextPart, links: Sequence[LinkPlace], *, is_html: bool) -> list[str]:
-    """What each of *links* says; "" for one that is not to be tracked."""
-    text, is_plain = part.text, part.text.isascii()
-    urls = [
-        "" if marked else text[start:end] if is_plain else part.readable(text[start:end])
-        for start, end, _, marked in links
-    ]
-    return [unescape_attribute(url) for url in urls] if is_html else urls
