@@ -32,6 +32,7 @@ class Onebox:
         self._door: Door | None = None
         self.dkim_record = b""
         self.version = ""
+        self.tracking = ""  # where links lead, after `start`
         self.database = self._folder / "data" / "postgres"
         self.account = open_account(self.name)
 
@@ -48,6 +49,7 @@ class Onebox:
     async def start(self) -> None:
         """See System."""
         ready = await self.up()
+        self.tracking = "{host}:{port}".format(**ready["tracking"])
         if self._door is None:
             port = ready["submission"][0]["port"]
             self._door, self.dkim_record = await make_customer(port, self.environment)

@@ -9,6 +9,7 @@ from bench.report import Found
 from bench.scenarios.backlog import Backlog
 from bench.scenarios.events import Events
 from bench.scenarios.lanes import Lanes
+from bench.scenarios.links import Links
 from bench.scenarios.neighbours import Neighbours
 from bench.scenarios.octets import Octets
 from bench.scenarios.profiles import Profiles
@@ -23,8 +24,8 @@ Build = Callable[[Path, int], Ours]
 SCENARIOS: Mapping[str, type[Scenario]] = {
     scenario.name: scenario
     for scenario in (
-        *(Lanes, Neighbours, Backlog, Recipients, Octets, Events, Profiles, Tracking, Webhooks),
-        Start,
+        *(Lanes, Neighbours, Backlog, Recipients, Octets, Events, Profiles, Tracking, Links),
+        *(Webhooks, Start),
     )
 }
 

@@ -85,9 +85,13 @@ class Stage:
             return system
 
     @asynccontextmanager
-    async def running(self, system: Ours) -> AsyncIterator[Receiving]:
-        """Run *system* and a sink, which starts before it and stops after it."""
-        async with Receiving.open(self._sink_port, self.folder) as receiving:
+    async def running(self, system: Ours, *, save_first: int = 0) -> AsyncIterator[Receiving]:
+        """Run *system* and a sink, which starts before it and stops after it.
+
+        The sink saves the first messages.
+        """
+        sink = Receiving.open(self._sink_port, self.folder, save_first=save_first)
+        async with sink as receiving:
             self.tell("starting", 0, 0)
             try:
                 await system.start()

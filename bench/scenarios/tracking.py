@@ -76,11 +76,15 @@ class Tracking:
         """A user whose mail is tracked, and one whose mail is not."""
         system = self._system
         assert isinstance(system, Onebox)
-        if self._doors:
-            return
-        for name in (_TRACKED, _UNTRACKED):
-            on = str(name == _TRACKED).lower()
-            knobs = ("--set", f"tracking.opens={on}", "--set", f"tracking.clicks={on}")
-            own = (POSTHOUSE, "profile", "create", name, "--from", "native", *knobs)
-            await answer(own, system.environment)
-            self._doors[name] = await make_credential(system.door.port, system.environment, name)
+        if not self._doors:
+            for name in (_TRACKED, _UNTRACKED):
+                self._doors[name] = await make_door(system, name, is_tracked=name == _TRACKED)
+
+
+async def make_door(system: Onebox, name: str, *, is_tracked: bool) -> Door:
+    """A user with a profile called *name*, whose mail is tracked or is not."""
+    on = str(is_tracked).lower()
+    knobs = ("--set", f"tracking.opens={on}", "--set", f"tracking.clicks={on}")
+    own = (POSTHOUSE, "profile", "create", name, "--from", "native", *knobs)
+    await answer(own, system.environment)
+    return await make_credential(system.door.port, system.environment, name)
