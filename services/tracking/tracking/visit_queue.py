@@ -1,7 +1,7 @@
 """Visits that wait to be written, in memory: so many and no more."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -76,11 +76,15 @@ class VisitQueue:
             self._is_full = True
             log.error("visits_dropped", waiting=len(self))
 
-    def settled(self, now: float, most: int) -> Sequence[SettledVisit]:
-        """Up to *most* that are old enough to be judged at *now*, the oldest first; they stay."""
+    def settle(self, now: float) -> Iterator[SettledVisit]:
+        """Settle those that are old enough to be judged at *now*, one with each step."""
         while self._fresh and self._fresh[0].at <= now - SETTLE_SECONDS:
             visit = self._fresh.popleft()
             self._settled.append(SettledVisit(visit, self._recent.near(visit)))
+            yield self._settled[-1]
+
+    def settled(self, most: int) -> Sequence[SettledVisit]:
+        """Up to *most* that are settled, the oldest first; they stay."""
         WAITING.set(len(self))
         return [self._settled[n] for n in range(min(most, len(self._settled)))]
 

@@ -3,9 +3,17 @@
 import asyncio
 import math
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -22,9 +30,11 @@ VISITS = Counter(
     "posthouse_visits_total", "Opens and clicks that were written.", ["kind", "verdict"]
 )
 _EVERY_SECONDS = 0.5
-_BATCH = 1_000
+_BATCH = 250
+_AT_A_STRETCH = 16  # half a millisecond
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 
 class VisitHistory(Protocol):
@@ -79,12 +89,14 @@ class VisitWriter:
 
         Raises StoreUnavailable; then they wait on.
         """
-        batch = self._queue.settled(now, _BATCH)
+        async for _ in _pausing(self._queue.settle(now)):
+            pass
+        batch = self._queue.settled(_BATCH)
         if not batch:
             return False
         found = await self._history.deliveries({each.visit.delivery_id for each in batch})
-        rows = list(self._rows(batch, found))
-        for row in await self._written(rows):
+        rows = [row async for row in _pausing(self._rows(batch, found))]
+        async for row in _pausing(await self._written(rows)):
             _report(row)
         DROPPED.labels("unknown").inc(len(batch) - len(rows))
         self._queue.remove(len(batch))
@@ -133,6 +145,14 @@ class VisitWriter:
         if self._keep_client:
             detail |= {"client": visit.client, "agent": visit.agent}
         return detail
+
+
+async def _pausing(items: Iterable[T]) -> AsyncIterator[T]:
+    """*items*, with a pause after some of them: visitors must not wait for all of a batch."""
+    for number, item in enumerate(items, start=1):
+        yield item
+        if number % _AT_A_STRETCH == 0:
+            await asyncio.sleep(0)
 
 
 def _facts(each: SettledVisit, delivery: VisitedDelivery, ago: float) -> VisitFacts:

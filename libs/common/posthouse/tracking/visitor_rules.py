@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -51,7 +52,12 @@ def _conditions(entry: Mapping[str, Any]) -> Iterator[_Holds]:
 
 
 def _agents(words: list[str]) -> _Holds:
-    return lambda facts: any(word in facts.agent.lower() for word in words)
+    @lru_cache(maxsize=1_024)  # most visitors have one of a few
+    def has_one(agent: str) -> bool:
+        agent = agent.lower()
+        return any(word in agent for word in words)
+
+    return lambda facts: has_one(facts.agent)
 
 
 def _before(seconds: float) -> _Holds:
