@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from posthouse.store.housekeeping import Housekeeping
+from posthouse.store.known_link_sets import KnownLinkSets
 from posthouse.store.queries import QUERIES
 from posthouse.store.retention import Retention
 from posthouse.store.submissions import ClaimedSubmission
@@ -52,12 +53,11 @@ def test_mail_without_links_pays_nothing() -> None:
 
 async def test_a_set_is_kept_for_some_time_after_its_last_use(stores: Stores) -> None:
     """A set that is used again counts as new, but is written at most once a month for that."""
-    a, b, c = await claimed(stores, 3)
-    await stores.submissions.prepare([replace(prepared(a), links=LINKS)])
+    await stores.database.run("keep_link_sets", [LINKS])
     age = "SELECT now() - used_at < interval '1 hour' FROM link_sets WHERE id = $1"
-    for days, refreshed, one in ((29, False, b), (31, True, c)):
+    for days, refreshed in ((27, False), (29, True)):
         await stores.sql(AGE, timedelta(days))
-        await stores.submissions.prepare([replace(prepared(one), links=LINKS)])
+        await stores.database.run("keep_link_sets", [LINKS])
         assert refreshed == await stores.value(age, LINKS.id)
 
     keeping = Housekeeping(stores.database, Retention(links=timedelta(days=400)))
@@ -67,6 +67,34 @@ async def test_a_set_is_kept_for_some_time_after_its_last_use(stores: Stores) ->
         assert await duty.run_once()
         assert left == len(await rows(stores))
     await keeping._own.close()
+
+
+async def test_a_set_that_was_stored_a_minute_ago_is_not_asked_for_again(stores: Stores) -> None:
+    """A younger one is: a crash of the server may have taken it back."""
+    for age, is_known in ((59, False), (61, True)):
+        a, b, c = await claimed(stores, 3)
+        await stores.submissions.prepare([replace(prepared(a), links=LINKS)])
+        await stores.sql(AGE, timedelta(seconds=age))
+        await stores.submissions.prepare([replace(prepared(b), links=LINKS)])
+        await stores.sql("DELETE FROM link_sets")
+        await stores.submissions.prepare([replace(prepared(c), links=LINKS)])
+        assert is_known == (not await rows(stores))
+
+
+async def test_a_set_that_is_about_to_be_forgotten_is_not_known(stores: Stores) -> None:
+    await stores.database.run("keep_link_sets", [LINKS])
+    await stores.sql(AGE, timedelta(days=500))
+    assert not await stores.database.fetch("keep_link_sets", [LINKS])
+
+
+def test_what_is_known_is_asked_for_once_an_hour() -> None:
+    now = 1_000.0
+    known = KnownLinkSets(lambda: now)
+    assert sorted([LINKS, OTHER]) == known.others([LINKS, None, OTHER, LINKS])
+    known.learn([LINKS.id])
+    assert [OTHER] == known.others([LINKS, OTHER])
+    now += 3_600
+    assert sorted([LINKS, OTHER]) == known.others([LINKS, OTHER])
 
 
 async def test_a_set_that_is_swept_while_it_is_used_again_is_there_in_the_end(

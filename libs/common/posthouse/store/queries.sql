@@ -261,19 +261,24 @@ SELECT * FROM opened;
 
 -- name: keep_link_sets
 -- Before prepare_submissions, for which it would cost a third more, also without links. A set that no
--- message has in the end, because its claim was lost, is forgotten in time.
+-- message has in the end, because its claim was lost, is forgotten in time. Those are returned that
+-- were there a minute ago, so that no crash can take them back, and that nobody forgets.
 WITH kept AS (
-    -- Once a month at most, so that mail with the same links writes nothing.
+    -- Once in four weeks at most, so that mail with the same links writes nothing.
     UPDATE link_sets l SET used_at = now()
     WHERE l.id = ANY(ARRAY(SELECT id FROM unnest($1::link_set_row_1[])))
-      AND l.used_at < now() - interval '30 days'
+      AND l.used_at < now() - interval '28 days'
     RETURNING 1
+), added AS (
+    INSERT INTO link_sets (id, account_id, targets)
+    SELECT id, account_id, targets FROM unnest($1::link_set_row_1[])
+    -- After the update: one that is old is ours then, or was forgotten and is written again.
+    WHERE (SELECT count(*) FROM kept) >= 0
+    ON CONFLICT (id) DO NOTHING
 )
-INSERT INTO link_sets (id, account_id, targets)
-SELECT id, account_id, targets FROM unnest($1::link_set_row_1[])
--- After the update: one that is old is ours then, or was forgotten and is written again.
-WHERE (SELECT count(*) FROM kept) >= 0
-ON CONFLICT (id) DO NOTHING;
+SELECT id FROM link_sets
+WHERE id = ANY(ARRAY(SELECT id FROM unnest($1::link_set_row_1[])))
+  AND used_at BETWEEN now() - interval '28 days' AND now() - interval '1 minute';
 
 -- name: keep_in_sandbox
 -- Before prepare_submissions, in its transaction: nothing of those whose claim was lost.

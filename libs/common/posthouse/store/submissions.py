@@ -24,9 +24,10 @@ from posthouse.mail.terms import Acceptance
 from posthouse.store.accepting import KEEP_TRYING, Acceptor
 from posthouse.store.deliveries import LARGE_OCTETS, PREEMPTION_WINDOW, ClaimedDelivery
 from posthouse.store.direct_handoff import DirectHandoff
+from posthouse.store.known_link_sets import KnownLinkSets
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
-from posthouse.tracking.link_set import LinkSet, distinct
+from posthouse.tracking.link_set import LinkSet
 
 # A claim brings no more than this many octets of messages, but always one message.
 CLAIMED_OCTETS = 32 << 20
@@ -92,6 +93,7 @@ class SubmissionStore:
         self._prepared = prepared or DirectHandoff()
         self._lease = lease
         self._window = window
+        self._link_sets = KnownLinkSets()
         self._acceptor = Acceptor(
             database,
             self.accepted,
@@ -155,8 +157,9 @@ class SubmissionStore:
         with self._prepared.reserve(len(contents)) as handed:
             # A delivery that is sent at once must be on disk first: see DeliveryStore.claim.
             database = self._database if handed else self._background
-            if links := distinct(one.links for one in prepared):  # as link_set_row_1
-                await database.run("keep_link_sets", links)
+            if links := self._link_sets.others(one.links for one in prepared):  # link_set_row_1
+                kept = await database.fetch("keep_link_sets", links)
+                self._link_sets.learn([row["id"] for row in kept])
             rows = await _prepare(
                 database,
                 [row for p in prepared for row in _sandboxed(p)],
