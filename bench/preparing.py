@@ -8,28 +8,31 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import structlog
+from bench.newsletter import NAME, newsletter
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from policy.core.decision import Plan, decide, sign, unsigned
-from policy.core.facts import DomainKeys, Facts, Relay
+from policy.core.facts import DomainKeys, Facts, Relay, TrackingHost
 from policy.core.request import read
 from policy.signing import OneByOne, Signer, best
 from posthouse.mail.dkim_key import Algorithm, SigningKey
 from posthouse.mail.lane import Lane
 from posthouse.mail.message import has_bare_line_end
 from posthouse.mail.submission import Rendition, Submission
-from posthouse.profiles import resolve
+from posthouse.profiles import Profile, resolve
 from posthouse.running.common_settings import LogFormat
 from posthouse.running.identity import new_id
 from posthouse.running.keys import generate
 from posthouse.running.logs import configure
+from posthouse.tracking.token import token_keys
 
 ROUNDS = 15
 MESSAGES = 200  # a round
@@ -37,9 +40,11 @@ MESSAGES = 200  # a round
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 KEY = SigningKey.load("sender.example", "s1", Algorithm.RSA, generate(Algorithm.RSA))
 SENDER = DomainKeys("sender.example", "bounce.sender.example", (KEY,))
-RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32)
+HOST = TrackingHost("https://t.relay.example", token_keys(b"t" * 32, [0])[0])
+RELAY = Relay("relay.example", DomainKeys("relay.example", None, ()), b"k" * 32, b"i" * 32, HOST)
 FACTS = Facts(RELAY, {SENDER.domain: SENDER}, {})
 NATIVE = resolve("native")
+TRACKED = resolve("native", None, {"tracking.opens": True, "tracking.clicks": True})
 
 _HEADER = (
     "From: News <news@sender.example>\r\nTo: user{n}@dest.example\r\nSubject: Message {n}\r\n"
@@ -54,12 +59,15 @@ def main() -> None:
     """Measure and print."""
     log = structlog.get_logger()
     submissions = [_submission(n) for n in range(MESSAGES)]
+    newsletters = [_newsletter(each) for each in submissions]
     plans = [_planned(submission) for submission in submissions]
     alone, together = OneByOne(), best()
     private = KEY.private
     assert isinstance(private, RSAPrivateKey)
     costs: dict[str, Callable[[int], object]] = {
         "plan: read, decide, edit, name": lambda n: _planned(submissions[n]),
+        "  the same of a newsletter": lambda n: _planned(newsletters[n]),
+        "  ... with links and opens tracked": lambda n: _planned(newsletters[n], TRACKED),
         "sign one by one, with hashes and field": lambda n: _signed(plans[n : n + 1], alone),
         "  the bare RSA-2048 operation in it": lambda n: private.sign(
             n.to_bytes(2, "big"), PKCS1v15(), SHA256()
@@ -114,9 +122,15 @@ def _submission(number: int) -> Submission:
     )
 
 
-def _planned(submission: Submission) -> Plan:
+def _newsletter(submission: Submission) -> Submission:
+    header = submission.header.replace(b"text/plain", b"text/html")
+    body = newsletter(10_240).replace(NAME, submission.recipients[0].encode())
+    return replace(submission, header=header, body=body)
+
+
+def _planned(submission: Submission, profile: Profile = NATIVE) -> Plan:
     """The work of policy on one message before it is signed."""
-    decision = decide(read(submission, NATIVE), FACTS, NOW, iter(new_id, None))
+    decision = decide(read(submission, profile), FACTS, NOW, iter(new_id, None))
     assert isinstance(decision, Plan)
     return decision
 
