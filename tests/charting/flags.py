@@ -82,6 +82,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     ),
 }
 
+SCALED = ("ingest", "policy", "webhooks", "tracking", "console", "dispatcher")
 ALL: dict[str, Any] = {
     "cloudnativePg": {"enabled": True},
     "rabbitmqCluster": {"enabled": True},
@@ -118,7 +119,7 @@ ALL: dict[str, Any] = {
     },
     "autoscaling": {
         "trigger": "postgresql",
-        **{name: {"enabled": True} for name in ("ingest", "policy", "webhooks", "dispatcher")},
+        **{name: {"enabled": True} for name in SCALED},
     },
 }
 """Everything at once; `migrate.hook` excludes a database of the release's own."""

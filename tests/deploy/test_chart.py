@@ -83,7 +83,8 @@ def test_objects_find_each_other(case: str) -> None:
         _leads_somewhere(service, documents)
     for budget in of_kind(documents, "PodDisruptionBudget"):
         assert any(selects(budget["spec"]["selector"], labels) for labels in pods.values())
-    for scaled in of_kind(documents, "ScaledObject"):
+    scalers = ("ScaledObject", "HorizontalPodAutoscaler")
+    for scaled in (d for kind in scalers for d in of_kind(documents, kind)):
         target = scaled["spec"]["scaleTargetRef"]
         found = named(documents, target.get("kind", "Deployment"), target["name"])
         assert "replicas" not in found["spec"], "two would decide how many run"

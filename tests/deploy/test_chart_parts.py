@@ -303,6 +303,18 @@ def test_dispatchers_are_never_more_than_their_addresses() -> None:
     assert second["triggers"][0]["metadata"]["activationThreshold"] == "20000"
 
 
+def test_who_answers_over_http_is_scaled_by_the_cpu_that_it_uses() -> None:
+    values = {n: {"enabled": True, "maxReplicas": 9} for n in ("tracking", "console")}
+    scalers = of_kind(render({"autoscaling": values}), "HorizontalPodAutoscaler")
+    assert ["posthouse-tracking", "posthouse-console"] == [d["metadata"]["name"] for d in scalers]
+    for scaler in scalers:
+        target = {"type": "Utilization", "averageUtilization": 500}
+        metric = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
+        spec = scaler["spec"]
+        assert (2, 9, [metric]) == (spec["minReplicas"], spec["maxReplicas"], spec["metrics"])
+    assert [] == of_kind(render({}), "HorizontalPodAutoscaler")
+
+
 async def test_scaling_by_sql_counts_what_could_be_done_now(database: str) -> None:
     connection = await asyncpg.connect(database)
     found = queries(BY_SQL)
