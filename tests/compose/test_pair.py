@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from compose.stack import Stack
+from compose.stand_ins import images_of
 from servers.patience import eventually_says
 from servers.rabbitmq_container import docker_answers
 
@@ -19,7 +20,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     files = "docker-compose.yml:deploy/compose/ha.yml"
-    running = Stack(tmp_path_factory.mktemp("pair"), COMPOSE_FILE=files)
+    running = Stack(tmp_path_factory.mktemp("pair"), COMPOSE_FILE=files, **images_of("haproxy"))
     try:
         running.up()
         running.log_in_as_new_user()
@@ -33,6 +34,16 @@ def test_the_address_of_a_client_is_not_that_of_the_balancer(stack: Stack) -> No
     eventually_says(stack.received, "seen@there.example", within=30)
     said = stack.run("logs", "ingest").stdout
     assert '"event":"accepted"' in said
+    assert '"client":"10.225.0.' not in said
+
+
+def test_the_address_of_who_returns_mail_is_not_that_of_the_balancer(stack: Stack) -> None:
+    def returned() -> str:
+        lines = stack.run("logs", "bounces").stdout.splitlines()
+        return "".join(line for line in lines if '"event":"return_taken"' in line)
+
+    stack.send("gone")  # the sink takes it, and reports it to where bounces are
+    said = eventually_says(returned, "gone@there.example", within=30)
     assert '"client":"10.225.0.' not in said
 
 
