@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dispatcher.core.routes import Route, TlsPolicy
+from dispatcher.site_metrics import LIMITED
 from dispatcher.sites import Full, Go, Sites
 from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Deferred, Delivered, Outcome
@@ -108,6 +109,35 @@ def test_parked_mail_is_fetched_when_half_of_the_room_is_free() -> None:
     assert [("a.example", 2)] == sites.with_room()
     sites.emptied("a.example")
     assert [] == sites.with_room()
+
+
+def test_the_metric_has_what_is_at_a_limit_now() -> None:
+    """By the provider, which such a site is of."""
+
+    def shown(state: str, provider: str = "google") -> float:
+        return LIMITED.labels(provider, state)._value.get()
+
+    before = {state: shown(state) for state in ("full", "slowed")}
+    sites = Destinations(4)
+    sites.fill("google.com")
+    assert shown("full") == before["full"] + 1
+    sites.end("google.com", *[SILENT] * 4)
+    assert (shown("full"), shown("slowed")) == (before["full"], before["slowed"] + 1)
+
+    for _ in range(4):
+        sites.start("google.com")
+        sites.end("google.com", TAKEN)
+    assert (shown("full"), shown("slowed")) == (before["full"], before["slowed"])
+
+
+def test_the_metric_forgets_what_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dispatcher.sites._MOST_KNOWN", 0)
+    slowed = LIMITED.labels("microsoft", "slowed")
+    before = slowed._value.get()
+    sites = Destinations(4)
+    sites.start("outlook.com")
+    sites.end("outlook.com", SILENT)
+    assert slowed._value.get() == before
 
 
 def test_mail_parked_for_a_site_that_failed_is_fetched_one_by_one() -> None:

@@ -152,6 +152,7 @@ DELIVERY = Dashboard(
             "Dispatchers",
             (
                 lines("In flight", f"sum by (state) (posthouse_deliveries_in_flight{here()})", "{{state}}"),
+                lines("Destinations at a limit", f"sum by (provider, state) (posthouse_sites_limited{here(provider=_PROVIDER)})", "{{provider}} {{state}}"),
                 lines("Parked, since their site is full", f"sum by (lane) (posthouse:queue_messages:max{here(state='parked')})", "{{lane}}"),
                 lines("Waiting for a higher lane", rate("posthouse_lane_paused_seconds_total", "lane", "by"), "{{lane}} for {{by}}", "percentunit"),
                 lines("Claims without a result", rate("posthouse_deliveries_abandoned_total"), "abandoned", "ops"),

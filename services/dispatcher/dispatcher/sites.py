@@ -9,6 +9,9 @@ from typing import Protocol, TypeAlias
 import structlog
 
 from dispatcher.core.routes import Route
+from dispatcher.provider_metrics import provider_label
+from dispatcher.site_metrics import ShownSite
+from posthouse.mail.address import domain_of
 from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Deferred, Outcome
 from posthouse.mail.scope import Scope
@@ -57,8 +60,13 @@ Admission: TypeAlias = Go | Full
 class _Site:
     """A site that is busy, or failed at its last transactions."""
 
+    shown: ShownSite
     room: int  # how many transactions may run
     running: int = 0
+
+    def show(self, most: int) -> None:
+        """Tell the metric what it is now, of *most* transactions that might run."""
+        self.shown.show(full=self.running >= self.room, slowed=self.room < most)
 
 
 class Sites:
@@ -84,11 +92,17 @@ class Sites:
             if self._free_octets(name) <= 0:
                 return Full(_large(name))
         if not route.static:
-            site = site or self._known.setdefault(route.site, _Site(self._most))
+            site = site or self._begin(route.site, claimed)
             site.running += 1
+            site.show(self._most)
         for name in octets_of:
             self._octets[name] += claimed.size
         return Go(route.site, not route.static, octets_of, claimed.size)
+
+    def _begin(self, name: str, claimed: ClaimedDelivery) -> _Site:
+        provider = provider_label(name, domain_of(claimed.delivery.recipient))
+        self._known[name] = site = _Site(ShownSite(provider), self._most)
+        return site
 
     def leave(self, go: Go, outcome: Outcome | None) -> None:
         """The transaction is over; no *outcome* when it was broken off."""
@@ -105,7 +119,9 @@ class Sites:
         else:
             site.room = max(site.room // 2, 1)
         if not site.running and (site.room == self._most or len(self._known) > _MOST_KNOWN):
-            del self._known[go.site]
+            site = self._known.pop(go.site)
+            site.room = self._most
+        site.show(self._most)
 
     def _free_octets(self, name: str) -> int:
         return _LANES_OCTETS.get(name, SITE_OCTETS) - self._octets[name]
@@ -129,9 +145,10 @@ class Sites:
                 if (free := self._free_octets(octets_of)) > 0:
                     found.append((name, 1 + free // _OCTETS_A_FETCH))
                 continue
-            site = self._known.get(name) or _Site(self._most)
-            free = site.room - site.running
-            if free * 2 >= site.room:
+            site = self._known.get(name)
+            room = site.room if site else self._most
+            free = room - site.running if site else room
+            if free * 2 >= room:
                 found.append((name, free))
         return found
 
