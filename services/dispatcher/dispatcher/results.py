@@ -13,6 +13,8 @@ from prometheus_client import Counter
 from dispatcher.attempt_traces import AttemptTraces
 from dispatcher.in_flight import Lease
 from dispatcher.provider_metrics import count_attempt
+from posthouse.mail.events import EventKind
+from posthouse.mail.lane import Lane
 from posthouse.running.loop_histogram import LoopHistogram
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.deliveries import Settlement
@@ -22,6 +24,14 @@ SETTLE_AGAIN_SECONDS = 0.2
 ATTEMPTS = Counter("posthouse_delivery_attempts_total", "Attempts that ended.", ["lane", "result"])
 DURATION = LoopHistogram(
     "posthouse_delivery_duration_seconds", "One attempt from start to result, in seconds.", ["lane"]
+)
+
+_KINDS = (
+    EventKind.DELIVERED,
+    EventKind.DEFERRED,
+    EventKind.BOUNCED,
+    EventKind.EXPIRED,
+    EventKind.UNCERTAIN,
 )
 
 # Looking a metric up costs more than moving it: each is kept.
@@ -46,6 +56,9 @@ class Results:
         self._settle = settle
         self._traces = traces
         self._remembered: dict[UUID, Settlement] = {}
+        for lane in Lane:  # from nothing on, so that the first result is seen to be one more
+            for kind in _KINDS:
+                _attempts(lane.label, kind)
         self._log = log.bind()  # the one above is lazy, and would bind itself for each line
 
     def announce(self, result: Settlement) -> None:

@@ -15,6 +15,7 @@ from ingest.http.http_router import HttpRouter
 from ingest.http.served import WireLimits
 from ingest.http.session import HttpSession
 from ingest.http.wire import HttpWire
+from ingest.intake_notes import count_from_nothing
 from ingest.listeners import Listener, TlsMode
 from ingest.listening_sockets import BACKLOG, Sockets, bind, found
 from ingest.session_context import SessionContext
@@ -100,6 +101,8 @@ class IngestService:
                     for listener, sockets in zip(self._listeners, self._sockets, strict=True)
                     for server in await self._serve(listener, sockets, tasks.create_task)
                 ]
+                for listener in self._listeners:
+                    count_from_nothing(listener.name)
                 log.info("listening", listeners=[listener.name for listener in self._listeners])
                 await stopping.wait()
                 for server in servers:
