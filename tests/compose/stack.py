@@ -107,7 +107,21 @@ class Stack:
 
     def received(self) -> str:
         """The recipients whose messages the sink has, in JSON."""
-        host, port = self.address("sink", 2680)
-        with urllib.request.urlopen(f"http://{host}:{port}/messages", timeout=60) as answer:
+        return self._asked("sink", 2680, "messages")
+
+    def metrics(self, service: str, port: int = 9180, index: int = 1) -> str:
+        """Those of a program, as text."""
+        return self._asked(service, port, "metrics", index)
+
+    def _asked(self, service: str, port: int, path: str, index: int = 1) -> str:
+        host, published = self.address(service, port, index)
+        with urllib.request.urlopen(f"http://{host}:{published}/{path}", timeout=60) as answer:
             said: bytes = answer.read()
         return said.decode()
+
+
+def gateway() -> str:
+    """This machine, as a container sees it."""
+    form = "{{(index .IPAM.Config 0).Gateway}}"
+    found = ["docker", "network", "inspect", "bridge", "--format", form]
+    return subprocess.run(found, check=True, capture_output=True, text=True).stdout.strip()

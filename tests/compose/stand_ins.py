@@ -28,6 +28,7 @@ _DOCKERFILE = """
 FROM {base}
 COPY bin/ /usr/local/bin/
 COPY lib/ /opt/lib/
+COPY share/ /usr/share/
 RUN {prepared}
 USER {user}
 ENTRYPOINT {entrypoint}
@@ -40,6 +41,7 @@ class _StandIn(NamedTuple):
     package: str  # Debian's
     programs: Mapping[str, str]  # what the machine has, by the name that it has in the image
     folder: str = ""  # of the user's own
+    files: str = ""  # in /usr/share
     command: str = "[]"
 
 
@@ -54,7 +56,7 @@ _KNOWN = {
     "prometheus": _StandIn(
         "PROMETHEUS_IMAGE",
         "prometheus",
-        {"prometheus": "prometheus", "promtool": "promtool"},
+        {"prometheus": "prometheus"},
         "/prometheus",
     ),
     "alertmanager": _StandIn(
@@ -62,6 +64,7 @@ _KNOWN = {
         "prometheus-alertmanager",
         {"alertmanager": "prometheus-alertmanager", "amtool": "amtool"},
         "/alertmanager",
+        "prometheus/alertmanager",
     ),
     **{
         f"{name}-exporter": _StandIn(
@@ -96,8 +99,10 @@ def _build(name: str) -> str:
     known, image = _KNOWN[name], f"posthouse-test/{name}:debian"
     install(known.package, unless=lambda: all(map(shutil.which, known.programs.values())))
     with TemporaryDirectory() as place:
-        for folder in ("bin", "lib"):
+        for folder in ("bin", "lib", "share"):
             (Path(place) / folder).mkdir()
+        if known.files:
+            shutil.copytree(Path("/usr/share") / known.files, Path(place) / "share" / known.files)
         for name_there, name_here in known.programs.items():
             _copy(name_there, shutil.which(name_here) or name_here, Path(place))
         wget = Path(place) / "bin/wget"

@@ -165,9 +165,7 @@ def test_more_dispatchers_have_metrics_and_leave_the_others_alone(stack: Stack) 
     stack.up()
 
     for index in (1, 2):
-        host, port = stack.address("dispatcher", 9180, index)
-        with urlopen(f"http://{host}:{port}/metrics", timeout=60) as answer:
-            assert b"posthouse_queue_messages" in answer.read()
+        assert "posthouse_queue_messages" in stack.metrics("dispatcher", index=index)
     assert others == containers(stack, "ingest", "policy")
     arrives(stack, "by-two")
 

@@ -14,6 +14,7 @@ import sys
 
 from posthouse.store import StoreUnavailable
 from posthouse.store.postgres import Postgres
+from servers.forwarding import forward
 
 PORT = 5432
 # So long a statement may take here: who gives it up before does so because nothing comes through.
@@ -23,21 +24,6 @@ PATIENCE = 120.0
 def network(state: str) -> None:
     """Set the only link "up" or "down"; no program that uses it is told."""
     subprocess.run(["ip", "link", "set", "lo", state], check=True)
-
-
-async def forward(path: str) -> asyncio.Server:
-    """Have the server at the socket *path* answer at PORT."""
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_unix_connection(path)
-        await asyncio.gather(copy(reader, back), copy(there, writer), return_exceptions=True)
-
-    return await asyncio.start_server(serve, "127.0.0.1", PORT)
 
 
 async def seconds_until_given_up(database: Postgres, statement: str) -> float:
@@ -54,7 +40,7 @@ async def seconds_until_given_up(database: Postgres, statement: str) -> float:
 async def main(path: str, url: str) -> dict[str, object]:
     """What is printed."""
     network("up")
-    server = await forward(path)
+    server = await forward("127.0.0.1", PORT, lambda: asyncio.open_unix_connection(path))
     async with Postgres(url, connections=1) as one, Postgres(url, connections=1) as other:
         await one.run("round_trip")
         await other.run("round_trip")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from bench.sink_session import Manners, Refusal
 from e2e.test_http import caller
 from servers.returned_mail import feedback_report
 from servers.shared_relay import Login, Refused, SharedRelay
-from servers.tracking_server import ask
+from servers.tracking_server import ask, asked
 
 LANES = ("very-high", "high", "normal", "low", "bulk")
 TRACKING = "https://t.relay.example"
@@ -28,8 +28,10 @@ SETTINGS = {
     "POSTHOUSE_TRACKING_URL": TRACKING,
     "POSTHOUSE_DSN_GATHER_SECONDS": "0.1",
     "POSTHOUSE_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    "POSTHOUSE_INGEST_CONNECTIONS_PER_CREDENTIAL": "2",
 }
 _NOBODY = "https://127.0.0.1:9/hook"  # an endpoint that fails is one to be shown
+_GUESSES = 11  # more than one user may make at an address
 _TRACKED = {"X-MT-ATTR": {"optionsAttributes": {"openTracking": True, "clickTracking": True}}}
 _HTML = '<html><body><p><a href="https://shop.example/">Sale</a></body></html>'
 
@@ -42,6 +44,7 @@ class BusyRelay:
     users: dict[str, Login]  # by lane
     tracked: Login
     key: Login
+    limited: Login  # to a message an hour
 
     @classmethod
     async def of(cls, relay: SharedRelay) -> "BusyRelay":
@@ -55,7 +58,10 @@ class BusyRelay:
         await relay.domain("brand", "brand.example")
         tracked = await relay.login("brand", "mailtarget")
         key = await relay.login("shop", "native", "--permission", "http")
-        return cls(relay, users, tracked, key)
+        await relay.domain("small", "small.example")
+        await relay.command("account", "limit", "small", "--messages", "1/hour")
+        limited = await relay.login("small", "native")
+        return cls(relay, users, tracked, key, limited)
 
     async def round(self, number: int) -> None:
         """Some of everything, and return when it is through."""
@@ -63,6 +69,7 @@ class BusyRelay:
             for recipient in ("ann@gmail.com", f"gone{number}@outlook.com", "later@dest.example"):
                 await self.relay.submit(user, "app@shop.example", [recipient], _message(number))
         await self._is_refused()
+        await self._turns_away()
         await self._by_http(number)
         await self._is_read(number)
         await self._returns(number)
@@ -71,8 +78,29 @@ class BusyRelay:
         user = self.users["normal"]
         with suppress(Refused):
             await self.relay.submit(user, "app@elsewhere.example", ["a@dest.example"], _message(0))
-        with suppress(aiosmtplib.SMTPAuthenticationError):
-            await self.relay.session(Login(user.username, "wrong"))
+        with suppress(Refused):
+            for _ in range(2):
+                await self.relay.submit(
+                    self.limited, "app@small.example", ["a@dest.example"], _message(0)
+                )
+
+    async def _turns_away(self) -> None:
+        """Who guesses, has too many sessions, or does not speak TLS."""
+        for _ in range(_GUESSES):
+            with suppress(aiosmtplib.SMTPException):
+                await self.relay.session(Login("guessed", "wrong"))
+        async with AsyncExitStack() as sessions:
+            with suppress(aiosmtplib.SMTPException):
+                for _ in range(3):
+                    client = await self.relay.session(self.users["normal"])
+                    sessions.callback(client.close)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.relay.port)
+        writer.write(b"EHLO app.example\r\nSTARTTLS\r\n")
+        await reader.readuntil(b"\n220 ")
+        await reader.readline()
+        writer.write(b"This is no handshake.\r\n")
+        await reader.read()
+        writer.close()
 
     async def _by_http(self, number: int) -> None:
         call = caller(self.relay.ports["http"], f"{self.key.username}.{self.key.secret}")
@@ -86,18 +114,23 @@ class BusyRelay:
         assert status == 202, said
 
     async def _is_read(self, number: int) -> None:
-        """A recipient opens and clicks."""
+        """A recipient opens, clicks and unsubscribes."""
+        recipient = f"ann{number}@dest.example"
         fields = "".join(f"{name}: {json.dumps(value)}\r\n" for name, value in _TRACKED.items())
         content = (
-            f"From: news@brand.example\r\nTo: ann@dest.example\r\nSubject: {number}\r\n"
+            f"From: news@brand.example\r\nTo: {recipient}\r\nSubject: {number}\r\n"
             f"MIME-Version: 1.0\r\nContent-Type: text/html\r\n{fields}\r\n{_HTML}\r\n"
         )
         sent = await self.relay.submit(
-            self.tracked, "news@brand.example", ["ann@dest.example"], content.encode()
+            self.tracked, "news@brand.example", [recipient], content.encode()
         )
         (arrival,) = (await self.relay.arrived(sent)).values()
         for path in re.findall(rf'"{TRACKING}(/[oc]/[\w-]+)"', arrival.content.decode()):
             await ask(self.relay.tracking, path, user_agent=f"Mozilla/5.0 Gecko Firefox/{number}")
+        (page,) = re.findall(rf"<{TRACKING}(/u/[\w-]+)>", arrival.content.decode())
+        head = f"POST {page} HTTP/1.1\r\nHost: t.relay.example\r\nConnection: close\r\n"
+        form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 26\r\n\r\n"
+        await asked(self.relay.tracking, f"{head}{form}List-Unsubscribe=One-Click".encode())
 
     async def _returns(self, number: int) -> None:
         """A complaint, a bounce in words, mail for nobody, and a forged complaint."""

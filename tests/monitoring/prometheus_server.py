@@ -6,7 +6,7 @@ import signal
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ class PrometheusServer:
 
     async def ask(self, expr: str) -> list[dict[str, Any]]:
         """The samples of a query as it is now."""
-        return await asyncio.to_thread(self._ask, expr)
+        return await asyncio.to_thread(self._get, "query", {"query": expr})
 
     async def value(self, expr: str) -> float | None:
         """The only sample of a query; None where there is none."""
@@ -52,19 +52,26 @@ class PrometheusServer:
 
     async def has_scraped_again(self, times: int = 3) -> None:
         """Wait until it has scraped what there is now, and evaluated its rules since."""
-        count = f"count_over_time(up{{job='posthouse'}}[1h]) >= {await self._scrapes() + times}"
+        wanted = await self._scrapes() + times
 
         async def done() -> bool:
-            return bool(await self.ask(count))
+            return await self._scrapes() >= wanted
 
         await eventually(done, within=30, look=0.2)
 
     async def _scrapes(self) -> int:
-        return int(await self.value("count_over_time(up{job='posthouse'}[1h])") or 0)
+        """Of the target that was scraped the fewest times."""
+        return int(await self.value("min(count_over_time(up{job='posthouse'}[1h]))") or 0)
 
-    def _ask(self, expr: str) -> list[dict[str, Any]]:
-        query = urllib.parse.urlencode({"query": expr})
-        url = f"http://127.0.0.1:{self.port}/api/v1/query?{query}"
+    async def ask_between(
+        self, expr: str, start: float, end: float, step: float
+    ) -> list[dict[str, Any]]:
+        """The series of a query; times are seconds since 1970, *step* seconds."""
+        span = {"query": expr, "start": str(start), "end": str(end), "step": str(step)}
+        return await asyncio.to_thread(self._get, "query_range", span)
+
+    def _get(self, path: str, asked: Mapping[str, str]) -> list[dict[str, Any]]:
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(asked)}"
         with urllib.request.urlopen(url, timeout=on_this_machine(10)) as answer:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
             return found
