@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from doctor.healthy_zone import ADDRESS, BLOCKLIST, LISTED, NAME, PTR, healthy_zone
 from onebox.postgres_server import dsn
 from posthouse.mail.secret import KEY_OCTETS
 from servers.first_data import put_first_data
@@ -20,20 +21,8 @@ from servers.name_server import NameServer, dns_in_thread
 from servers.posthouse_command import Run, call
 from servers.whole_relay import ANY, running
 
-NAME, ADDRESS = "relay.example.com", "198.51.100.7"
-PTR = ("7.100.51.198.in-addr.arpa", "PTR")
-LISTED = ("7.100.51.198.list.example.net", "A")
 # What this machine is like is not for the test to say.
 OF_THE_MACHINE = {"clock", "disk", "open_files"}
-
-
-def healthy_zone() -> dict[tuple[str, str], tuple[str, ...]]:
-    return {
-        (NAME, "A"): (ADDRESS,),
-        (NAME, "MX"): (f"10 {NAME}.",),
-        (NAME, "TXT"): ('"v=spf1 a -all"',),
-        PTR: (f"{NAME}.",),
-    }
 
 
 @dataclass
@@ -97,7 +86,7 @@ def checkup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkup]:
             "POSTHOUSE_HOSTNAME": NAME,
             "POSTHOUSE_WORKERS": "1",
             "POSTHOUSE_NAMESERVERS": stub.address,
-            "POSTHOUSE_DOCTOR_BLOCKLISTS": "list.example.net",
+            "POSTHOUSE_DOCTOR_BLOCKLISTS": BLOCKLIST,
             "POSTHOUSE_DOCTOR_PROBE_DOMAINS": "none",
             "POSTHOUSE_INGEST_TLS_CERTIFICATE": str(chain),
             "POSTHOUSE_INGEST_TLS_KEY": str(key),
@@ -135,7 +124,7 @@ def test_faults_of_DNS_are_found(checkup: Checkup) -> None:
         zone[NAME, "MX"] = ("10 mx.other.example.",)
         zone[NAME, "TXT"] = ('"v=spf1 ip4:192.0.2.1 -all"',)
         assert [
-            ("blocklist", f"{ADDRESS} at list.example.net"),
+            ("blocklist", f"{ADDRESS} at {BLOCKLIST}"),
             ("return_path", NAME),
             ("spf", NAME),
         ] == checkup()

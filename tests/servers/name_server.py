@@ -53,12 +53,12 @@ def _with_parents(name: str) -> list[str]:
 
 
 @contextmanager
-def dns_in_thread(stub: DnsStub) -> Iterator[DnsStub]:
+def dns_in_thread(stub: DnsStub, address: str = "127.0.0.1") -> Iterator[DnsStub]:
     """*stub*, listening in a thread of its own, for commands that a test waits for."""
     ready, stop = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        async with dns_stub(stub):
+        async with dns_stub(stub, address=address):
             ready.set()
             await asyncio.to_thread(stop.wait)
 
