@@ -61,8 +61,8 @@ def picture(results: Results) -> str:
 def _draw(panel: Panel, results: Results, top: int) -> Iterator[str]:
     longest = max((_values(system, panel)[-1] for system in results.systems), default=0) or 1
     scale = (_WIDTH - _LEFT - _RIGHT) / longest
-    yield _text(0, top + 24, panel.title, "title")
-    yield _text(0, top + 44, panel.better, "small")
+    yield text(0, top + 24, panel.title, "title")
+    yield text(0, top + 44, panel.better, "small")
     ours_first = sorted(results.systems, key=lambda system: system.name not in OURS)
     for place, system in enumerate(ours_first):
         y = top + _HEAD + place * _STEP
@@ -70,11 +70,11 @@ def _draw(panel: Panel, results: Results, top: int) -> Iterator[str]:
         width = max(median(system, panel.name) * scale, 1)
         kind = "ours" if system.name in OURS else "other"
         bar = f'x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="3"'
-        yield _text(0, y + 16, system.title)
+        yield text(0, y + 16, system.title)
         yield f'<rect class="{kind}" {bar}/>'
         if values[1:]:
             yield _whisker(_LEFT + values[0], _LEFT + values[-1], y + _BAR / 2)
-        yield _text(_LEFT + max(width, values[-1]) + 8, y + 16, _label(system, panel, results))
+        yield text(_LEFT + max(width, values[-1]) + 8, y + 16, _label(system, panel, results))
 
 
 def _values(system: Measured, panel: Panel) -> list[float]:
@@ -88,9 +88,10 @@ def _whisker(low: float, high: float, y: float) -> str:
     return f'<path class="spread" d="{line}"/>'
 
 
-def _text(x: float, y: float, text: str, kind: str = "") -> str:
+def text(x: float, y: float, said: str, kind: str = "") -> str:
+    """A line of text that begins there, in the style *kind*."""
     styled = f' class="{kind}"' if kind else ""
-    return f'<text{styled} x="{x:.0f}" y="{y:.0f}">{escape(text)}</text>'
+    return f'<text{styled} x="{x:.0f}" y="{y:.0f}">{escape(said)}</text>'
 
 
 def _label(system: Measured, panel: Panel, results: Results) -> str:
@@ -120,5 +121,5 @@ def _captions(results: Results, top: int) -> Iterator[str]:
         "lowest to highest"
     )
     where = f"{origin.machine.processor}, {origin.machine.cores} cores; {origin.date[:10]}"
-    yield _text(0, top, what, "small")
-    yield _text(0, top + 16, where, "small")
+    yield text(0, top, what, "small")
+    yield text(0, top + 16, where, "small")
