@@ -41,6 +41,8 @@ VALUES = {
 SINK = (
     "sink --listen 0.0.0.0:2600 --report 0.0.0.0:2680 --bounces posthouse-bounces:2526 --delay 0.1"
 )
+# What the doctor would not let an operator have; and what this machine is like.
+OF_THE_TEST = {"hostname", "routes", "certificate", "clock", "disk", "open_files"}
 _START_SECONDS, _CARRY_SECONDS = 120.0, 60.0
 
 
@@ -170,6 +172,18 @@ def test_a_message_and_a_report_go_through(stack: Stack) -> None:
         "gone@there.example",
         _CARRY_SECONDS,
     )
+
+
+@pytest.mark.parametrize("service", ["posthouse-dispatcher-a", "posthouse-ingest"])
+def test_the_doctor_finds_database_broker_and_secrets(stack: Stack, service: str) -> None:
+    # It ends with 1: names of examples and a sink are faults.
+    said = json.loads(stack.run(service, "sh", "-c", "posthouse doctor --local --json || true"))
+    right, other = (
+        {one["check"] for one in said if (one["state"] == "right") == is_right}
+        for is_right in (True, False)
+    )
+    assert other <= OF_THE_TEST
+    assert {"settings", "secret_key", "schema", "durability", "broker", "programs"} <= right
 
 
 def _get(url: str) -> str:
