@@ -146,6 +146,15 @@ def test_an_image_says_its_version_and_can_be_another() -> None:
     ]
 
 
+def test_the_image_may_have_every_file_that_it_is_made_of() -> None:
+    copied = re.findall(
+        r"^COPY (?!--from)(?:--\S+ )?(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+    )
+    allowed = re.findall(r"^!(.+?)/?$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert copied
+    assert set() == {name for names in copied for name in names.split()} - {*allowed}
+
+
 def test_every_container_has_bounds() -> None:
     for name, service in EVERYTHING.items():
         assert ["ALL"] == service["cap_drop"], name
