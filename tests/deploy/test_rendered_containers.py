@@ -182,7 +182,7 @@ def test_the_doctor_finds_database_broker_and_secrets(stack: Stack, service: str
         {one["check"] for one in said if (one["state"] == "right") == is_right}
         for is_right in (True, False)
     )
-    assert other <= OF_THE_TEST
+    assert other <= OF_THE_TEST, [one for one in said if one["state"] != "right"]
     assert {"settings", "secret_key", "schema", "durability", "broker", "programs"} <= right
 
 

@@ -366,6 +366,7 @@ def test_what_is_no_fault_is_told_as_what_it_is(
         route("smtp.provider.example", 587),
         place(files=(replace(KEY_FILE, mode=0o640),)),
         place(files=(replace(KEY_FILE, mode=0o644, alone=True),)),
+        place(files=(FileFacts("/tmp", 0o2777, folder=True, alone=True),)),  # of Kubernetes
         hosts(sends_by_smarthost=True, addresses=NoSuchName(), egress=()),
         returned(mx=NoRecords()),  # its own address counts (RFC 5321 section 5.1)
         schema(known_timeline=2, timeline=2),

@@ -113,7 +113,7 @@ def _file(facts: FileFacts) -> CheckResult:
         return wrong(check, facts.path, seen, f"put your copy back, then chmod 600 {facts.path}")
     shown = f"mode {facts.mode:04o}"
     if facts.folder:
-        if facts.mode & _OTHERS_WRITE:
+        if facts.mode & _OTHERS_WRITE and not facts.alone:
             return wrong(
                 check, facts.path, f"{shown}: others may write", f"chmod go-w {facts.path}"
             )
