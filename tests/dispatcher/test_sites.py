@@ -115,7 +115,7 @@ def test_the_metric_has_what_is_at_a_limit_now() -> None:
     """By the provider, which such a site is of."""
 
     def shown(state: str, provider: str = "google") -> float:
-        return LIMITED.labels(provider, state)._value.get()
+        return float(LIMITED.labels(provider, state)._value.get())
 
     before = {state: shown(state) for state in ("full", "slowed")}
     sites = Destinations(4)
