@@ -81,7 +81,10 @@ class BusyRelay:
         with suppress(Refused):
             for _ in range(2):
                 await self.relay.submit(
-                    self.limited, "app@small.example", ["a@dest.example"], _message(0)
+                    self.limited,
+                    "app@small.example",
+                    ["a@dest.example"],
+                    _message(0, "app@small.example"),
                 )
 
     async def _turns_away(self) -> None:
@@ -159,8 +162,8 @@ class BusyRelay:
                 )
 
 
-def _message(number: int) -> bytes:
-    return f"From: app@shop.example\r\nTo: x@y.example\r\nSubject: {number}\r\n\r\nx\r\n".encode()
+def _message(number: int, author: str = "app@shop.example") -> bytes:
+    return f"From: {author}\r\nTo: x@y.example\r\nSubject: {number}\r\n\r\nx\r\n".encode()
 
 
 def open_to_others(folder: Path) -> Path:

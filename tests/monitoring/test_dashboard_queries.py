@@ -20,7 +20,6 @@ NOT_HERE = {
     "posthouse_amqp_hints_received_total": "no RabbitMQ",
     "posthouse_amqp_hints_dropped_total": "no RabbitMQ",
     "posthouse_sites_limited": "all mail goes by a route, which has no such limit",
-    "posthouse_rate_exceeded_total": "a limit counts half a minute after it was set",
     "posthouse_lane_paused_seconds_total": "no lane is so busy",
     "posthouse_housekeeping_failures_total": "nothing fails",
     "ALERTS": "nothing fires",
