@@ -104,7 +104,7 @@ PARAMETERS = {
         "'100', '00000000-0000-0000-0000-000000000000', '101', "
         "'00000000-0000-0000-0000-000000000000', {ids}, '{{accepted}}'"
     ),
-    "gather_events_to_tell": "{ids}",
+    "gather_events_to_tell": "{ids}, {ids}",
     "read_events_to_replay": "{first}, {beyond}, 20, ({ids})[1], '{{accepted}}', '{{}}'",
     "claim_webhook_replay": "100",
     "find_due_webhooks": "",

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from time import monotonic
-from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
@@ -11,7 +10,7 @@ from prometheus_client import Counter
 from posthouse.store.event_feed import EventPage
 from posthouse.store.postgres import Postgres
 from posthouse.store.webhook_batches import WebhookBatches
-from posthouse.store.webhook_feed import READER, FeedTurn, WebhookFeed
+from posthouse.store.webhook_feed import READER, EventIds, FeedTurn, WebhookFeed
 from posthouse.webhooks.event_batch import WebhookWish
 from posthouse.webhooks.occurrence import Occurrence
 from posthouse.webhooks.public_kinds import PUBLIC_KINDS
@@ -74,21 +73,21 @@ class FanOut:
             if all(wish.kinds for wish in wishes)
             else set(PUBLIC_KINDS)
         )
-        ids = await turn.ids(page, {wish.account_id for wish in wishes}, kinds)
-        return await self._tell(turn, ids, wishes)
+        events = await turn.events(page, {wish.account_id for wish in wishes}, kinds)
+        return await self._tell(turn, events, wishes)
 
     async def _tell(
         self,
         turn: FeedTurn,
-        ids: Sequence[UUID],
+        events: Sequence[EventIds],
         wishes: Sequence[WebhookWish],
         *,
         is_replay: bool = False,
     ) -> int:
         """A few at a time: what is told of an event may be long."""
         count = 0
-        for first in range(0, len(ids), _GATHERED_AT_ONCE):
-            told = await turn.occurrences(ids[first : first + _GATHERED_AT_ONCE])
+        for first in range(0, len(events), _GATHERED_AT_ONCE):
+            told = await turn.occurrences(events[first : first + _GATHERED_AT_ONCE])
             count += await turn.add(batches(told, wishes, _not_written, is_replay=is_replay))
         return count
 
@@ -114,8 +113,8 @@ class FanOut:
             if found is None:
                 return False
             turn, part = found
-            if part.wish is not None and part.ids:
-                await self._tell(turn, part.ids, [part.wish], is_replay=True)
+            if part.wish is not None and part.events:
+                await self._tell(turn, part.events, [part.wish], is_replay=True)
         self._announce()
         return True
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from posthouse.store.event_feed import AnotherIncarnation, EventCursor, EventFeed
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
-from posthouse.store.webhook_feed import FeedTurn
+from posthouse.store.webhook_feed import FeedTurn, event_ids
 from posthouse.webhooks import native_events
 from posthouse.webhooks.occurrence import Occurrence
 from posthouse.webhooks.public_kinds import PUBLIC_KINDS
@@ -121,7 +121,7 @@ async def events_between(
         list(wanted.kinds),
         most,
     )
-    told = await FeedTurn(connection).occurrences([row["id"] for row in rows])
+    told = await FeedTurn(connection).occurrences(event_ids(rows))
     places = {row["id"]: EventCursor(last.incarnation, row["xid"], row["id"]) for row in rows}
     found = [PlacedEvent(account, one, places[one.id]) for account, one in told]
     return found, places[rows[-1]["id"]] if len(rows) == most else last

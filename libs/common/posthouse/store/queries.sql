@@ -1809,46 +1809,47 @@ WHERE COALESCE(e.id = $1, true) AND COALESCE(e.paused_at > now() - $2::interval,
 
 -- name: find_events_to_tell
 -- Those after ($1, $2) up to ($3, $4), of the accounts $5 and the kinds $6, in the order of their commits.
-SELECT e.id
+SELECT e.id, e.submission_id
 FROM witness w
 CROSS JOIN LATERAL (
-    SELECT e.id, e.xid FROM events e
+    SELECT e.id, e.xid, e.submission_id FROM events e
     WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
       AND e.account_id = ANY($5::uuid[]) AND e.kind = ANY($6::text[])
 ) e
 ORDER BY e.xid, e.id;
 
 -- name: gather_events_to_tell
--- The facts beside the events $1. The number of each among those of its message, in the order of their
+-- The facts beside the events $1 of the messages $2, in any order: rows are wide, and sorting them costs more
+-- than finding them. The number of each among those of its message, in the order of their
 -- commits, never changes: nothing appears before an event that is told. Mail of our own is nobody's. All
 -- recipients are told where an event is about none of them: they may be many, and their events as well.
-WITH asked AS (
-    SELECT e.* FROM unnest($1::uuid[]) AS t(id)
-    CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.id = t.id OFFSET 0) e
-), numbered AS (
-    SELECT f.id, f.incarnation, f.xid, row_number() OVER message AS sequence,
-           max(CASE WHEN f.kind = 'prepared' THEN f.detail->>'message_id' END) OVER message AS message_id
+WITH asked AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS t(id, submission_id)
+), messages AS MATERIALIZED (
+    SELECT s.id, s.sender, s.subject, s.recipients,
+           (s.attributes - '{kinds,shown,bcc_shown,dsn}'::text[])::text AS attributes
     FROM (SELECT DISTINCT submission_id FROM asked) a
     CROSS JOIN LATERAL (
-        SELECT * FROM events f WHERE f.submission_id = a.submission_id OFFSET 0
-    ) f
-    WINDOW message AS (PARTITION BY f.submission_id ORDER BY f.incarnation, f.xid, f.id)
+        SELECT * FROM submissions s
+        WHERE s.id = a.submission_id AND s.credential_id <> '00000000-0000-0000-0000-000000000000'
+        OFFSET 0
+    ) s
+), numbered AS (
+    SELECT f.*, row_number() OVER message AS sequence,
+           max(CASE WHEN f.kind = 'prepared' THEN f.detail->>'message_id' END) OVER message AS message_id
+    FROM messages m
+    CROSS JOIN LATERAL (SELECT * FROM events f WHERE f.submission_id = m.id OFFSET 0) f
+    WINDOW message AS (PARTITION BY f.submission_id ORDER BY f.incarnation, f.xid, f.id ROWS UNBOUNDED PRECEDING)
 )
 SELECT e.id, e.at, e.account_id, e.submission_id, e.delivery_id, e.kind, e.detail, a.name AS account,
-       n.sequence, n.message_id, s.sender, s.subject,
-       (s.attributes - '{kinds,shown,bcc_shown,dsn}'::text[])::text AS attributes,
+       e.sequence, e.message_id, m.sender, m.subject, m.attributes,
        COALESCE(e.detail->>'recipient', v.recipient) AS recipient, v.kind AS recipient_kind,
-       CASE WHEN e.delivery_id IS NULL THEN s.recipients END AS recipients
-FROM asked e
-JOIN numbered n ON n.id = e.id
+       CASE WHEN e.delivery_id IS NULL THEN m.recipients END AS recipients
+FROM asked
+JOIN numbered e ON e.id = asked.id
+JOIN messages m ON m.id = e.submission_id
 JOIN accounts a ON a.id = e.account_id
-CROSS JOIN LATERAL (
-    SELECT * FROM submissions s
-    WHERE s.id = e.submission_id AND s.credential_id <> '00000000-0000-0000-0000-000000000000'
-    OFFSET 0
-) s
-LEFT JOIN LATERAL (SELECT recipient, kind FROM deliveries v WHERE v.id = e.delivery_id OFFSET 0) v ON true
-ORDER BY n.incarnation, n.xid, n.id;
+LEFT JOIN LATERAL (SELECT recipient, kind FROM deliveries v WHERE v.id = e.delivery_id OFFSET 0) v ON true;
 
 -- name: add_webhook_batches
 -- They are given up after $2. Those of an endpoint that gathers are due at the next multiple of its time.
@@ -2127,18 +2128,18 @@ ORDER BY r.id LIMIT 1 FOR UPDATE OF r SKIP LOCKED;
 
 -- name: read_events_to_replay
 -- Looks at the next $3 events after the id $1 and before $2: those of the account $4, of the kinds $5, and
--- that have, or whose message has, one of the ids $6 (none: all). The last row has how far it looked.
+-- that have, or whose message has, one of the ids $6 (none: all), in the order of their commits. The last row
+-- has how far it looked.
 WITH looked AS MATERIALIZED (
-    SELECT id, account_id, submission_id, kind FROM events
+    SELECT id, incarnation, xid, account_id, submission_id, kind FROM events
     WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3
 )
-SELECT id, false AS is_end FROM (
-    SELECT id FROM looked
-    WHERE account_id = $4 AND kind = ANY($5::text[])
-      AND (cardinality($6::uuid[]) = 0 OR id = ANY($6) OR submission_id = ANY($6))
-) f
+(SELECT id, submission_id, false AS is_end FROM looked
+ WHERE account_id = $4 AND kind = ANY($5::text[])
+   AND (cardinality($6::uuid[]) = 0 OR id = ANY($6) OR submission_id = ANY($6))
+ ORDER BY incarnation, xid, id)
 UNION ALL
-SELECT (SELECT id FROM looked ORDER BY id DESC LIMIT 1), true WHERE (SELECT count(*) FROM looked) = $3;
+SELECT (SELECT id FROM looked ORDER BY id DESC LIMIT 1), NULL, true WHERE (SELECT count(*) FROM looked) = $3;
 
 -- name: move_webhook_replay
 UPDATE webhook_replays SET after_id = $2 WHERE id = $1;
@@ -2726,9 +2727,9 @@ CROSS JOIN LATERAL (
 
 -- name: find_told_events
 -- The first $7 after ($1, $2) up to ($3, $4), of the accounts $5 (null: all) and the kinds $6.
-SELECT e.id, e.xid FROM witness w
+SELECT e.id, e.xid, e.submission_id FROM witness w
 CROSS JOIN LATERAL (
-    SELECT e.id, e.xid FROM events e
+    SELECT e.id, e.xid, e.submission_id FROM events e
     WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
       AND ($5::uuid[] IS NULL OR e.account_id = ANY($5)) AND e.kind = ANY($6::text[])
 ) e

@@ -7,7 +7,7 @@ event is in one batch of each endpoint that wants it.
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -24,12 +24,19 @@ _FEW_BATCHES = 100
 _OCTETS_AT_ONCE = 8 << 20
 
 
+class EventIds(NamedTuple):
+    """Which event."""
+
+    event: UUID
+    message: UUID  # which it is about
+
+
 @dataclass(frozen=True, slots=True)
 class ReplayPart:
     """A part of what an endpoint is to be told once more."""
 
     wish: WebhookWish | None  # None: the endpoint is gone
-    ids: Sequence[UUID]  # of events
+    events: Sequence[EventIds]
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -79,7 +86,7 @@ class WebhookFeed:
             yield (
                 turn,
                 ReplayPart(
-                    wishes[0] if wishes else None, [r["id"] for r in rows if not r["is_end"]]
+                    wishes[0] if wishes else None, event_ids(r for r in rows if not r["is_end"])
                 ),
             )
             end = next((row["id"] for row in rows if row["is_end"]), None)
@@ -102,21 +109,30 @@ class FeedTurn:
         )
         return [_wish(row) for row in rows]
 
-    async def ids(
+    async def events(
         self, page: EventPage, accounts: Iterable[UUID], kinds: Iterable[str]
-    ) -> list[UUID]:
+    ) -> list[EventIds]:
         """The events of *page* that may be told, in the order of their commits."""
         bounds = page.after.xid, page.after.id, page.last.xid, page.last.id
         rows = await self._connection.fetch(
             QUERIES["find_events_to_tell"], *bounds, list(accounts), list(kinds)
         )
-        return [row["id"] for row in rows]
+        return event_ids(rows)
 
-    async def occurrences(self, ids: Sequence[UUID]) -> list[tuple[UUID, Occurrence]]:
-        """Those events, in the order of their commits, each with its account."""
-        rows = await self._connection.fetch(QUERIES["gather_events_to_tell"], ids)
+    async def occurrences(self, events: Sequence[EventIds]) -> list[tuple[UUID, Occurrence]]:
+        """Those events, in their order, each with its account."""
+        rows = await self._connection.fetch(
+            QUERIES["gather_events_to_tell"],
+            [ids.event for ids in events],
+            [ids.message for ids in events],
+        )
+        found = {row["id"]: row for row in rows}
         told: dict[UUID, _Told] = {}  # by message: many events are of the same
-        return [(row["account_id"], _occurrence(row, told)) for row in rows]
+        return [
+            (row["account_id"], _occurrence(row, told))
+            for ids in events
+            if (row := found.get(ids.event)) is not None
+        ]
 
     async def add(self, batches: Iterable[NewBatch]) -> int:
         """Let *batches* be sent; how many events that are. They are written as they are made."""
@@ -135,6 +151,11 @@ class FeedTurn:
     async def _write(self, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
             await self._connection.fetch(QUERIES["add_webhook_batches"], rows, KEEP_TRYING)
+
+
+def event_ids(rows: Iterable[Any]) -> list[EventIds]:
+    """Of *rows* of a statement that finds events."""
+    return [EventIds(row["id"], row["submission_id"]) for row in rows]
 
 
 def _row(batch: NewBatch) -> tuple[Any, ...]:
