@@ -1,4 +1,4 @@
-"""An endpoint of a customer for the bench: it answers in 20 ms, or never, and counts events."""
+"""An endpoint of a customer, for the bench: counts events; answers in 20 ms, late or never."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 _ANSWER_SECONDS = 0.02
+_SLOW_SECONDS = 9.5  # the relay waits for ten
 _EVENT = b'"sequence":'  # each event has it once
 
 
@@ -24,6 +25,11 @@ class WebhookEndpoint:
         return f"http://127.0.0.1:{self._port}/"
 
     @property
+    def slow_url(self) -> str:
+        """It answers here after nine and a half seconds."""
+        return f"{self.url}slow"
+
+    @property
     def dead_url(self) -> str:
         """Nothing comes back from here."""
         return f"{self.url}never"
@@ -33,7 +39,7 @@ class WebhookEndpoint:
         if request.path == "/never":
             await self._ending.wait()
             return web.Response(status=503)
-        await asyncio.sleep(_ANSWER_SECONDS)
+        await asyncio.sleep(_SLOW_SECONDS if request.path == "/slow" else _ANSWER_SECONDS)
         self.events += body.count(_EVENT)
         return web.Response(status=204)
 

@@ -17,6 +17,7 @@ from bench.scenarios.recipients import Recipients
 from bench.scenarios.stage import Scenario, Stage
 from bench.scenarios.start import Start
 from bench.scenarios.tracking import Tracking
+from bench.scenarios.webhook_backlog import WebhookBacklog
 from bench.scenarios.webhooks import Webhooks
 from bench.systems import NotMeasured, Ours
 
@@ -25,7 +26,7 @@ SCENARIOS: Mapping[str, type[Scenario]] = {
     scenario.name: scenario
     for scenario in (
         *(Lanes, Neighbours, Backlog, Recipients, Octets, Events, Profiles, Tracking, Links),
-        *(Webhooks, Start),
+        *(Webhooks, WebhookBacklog, Start),
     )
 }
 
