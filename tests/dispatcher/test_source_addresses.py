@@ -1,7 +1,9 @@
 """Mail leaves from the addresses that the operator names, and from no other."""
 
 import asyncio
+from datetime import UTC, datetime
 from ipaddress import ip_address
+from uuid import UUID
 
 import pytest
 
@@ -10,12 +12,19 @@ from dispatcher.core.envelope import Envelope
 from dispatcher.core.refused_hosts import RefusedHosts
 from dispatcher.core.routes import Route, TlsPolicy
 from dispatcher.core.source_addresses import SourceAddresses
-from dispatcher.router import MxResolver
+from dispatcher.core.static_routes import StaticRoutes
+from dispatcher.delivery_attempt import DeliveryAttempts
+from dispatcher.router import MxResolver, Router
 from dispatcher.settings import DispatcherSettings
+from dispatcher.sites import Sites
+from posthouse.mail.lane import Lane
 from posthouse.mail.outcome import Deferred
+from posthouse.mail.submission import Delivery
 from posthouse.running.settings import SettingsError, load
+from posthouse.store.deliveries import ClaimedDelivery, Settlement
 
 MESSAGE = Envelope("a@shop.example", ("b@there.example",), b"Subject: x\r\n\r\n", b"x\r\n")
+CLOSED = StaticRoutes.parse("127.0.0.1:9", str)  # nothing listens there
 GIVEN = {
     "POSTHOUSE_DATABASE_URL": "postgresql://x",
     "POSTHOUSE_BROKER_URL": "amqp://x",
@@ -54,6 +63,7 @@ async def test_a_connection_begins_at_the_address_of_its_kind(
 
     assert isinstance(sent.outcomes[0], Deferred)
     assert [seen] == peers
+    assert (seen if sources else "") == sent.source
 
 
 async def test_a_host_without_an_address_of_that_kind_waits() -> None:
@@ -71,3 +81,20 @@ def test_the_setting_names_one_of_each_kind() -> None:
     for wrong in ("192.0.2.7,192.0.2.8", "relay.example"):
         with pytest.raises(SettingsError, match="POSTHOUSE_SOURCE_ADDRESSES is"):
             read(wrong)
+
+
+async def test_the_event_says_which_of_them_it_was() -> None:
+    """So that customers can be told (`sendingIp` of RULES T26)."""
+    nobody, now = UUID(int=0), datetime.now(UTC)
+    delivery = Delivery(
+        nobody, nobody, nobody, nobody, Lane.NORMAL, "b@there.example", "r@x.example"
+    )
+    claimed = ClaimedDelivery(
+        delivery, 1, 0, 0, expired=False, received_at=now, expires_at=now, size=9,
+        header=b"Subject: x\r\n\r\n",
+    )  # fmt: skip
+    router = Router(MxResolver(["127.0.0.1:9"]), RefusedHosts(frozenset()), static=CLOSED)
+    result = await DeliveryAttempts(router, pool("127.0.0.9"), Sites(1)).run(claimed)
+
+    assert isinstance(result, Settlement)
+    assert "127.0.0.9" == result.detail["source"]

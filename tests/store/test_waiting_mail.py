@@ -210,6 +210,45 @@ async def test_two_who_end_the_same_mail_in_quarantine_never_wait_for_each_other
     assert 0 == await stores.value("SELECT count(*) FROM quarantined_submissions")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("end_deliveries", "release_deliveries"),
+        ("release_deliveries", "end_deliveries"),
+        ("end_deliveries", "end_deliveries"),
+        ("release_deliveries", "release_deliveries"),
+    ],
+)
+@pytest.mark.parametrize("table", ["due_deliveries", "quarantined_deliveries"])
+async def test_two_who_change_the_same_deliveries_never_wait_for_each_other(
+    stores: Stores, one: str, other: str, table: str
+) -> None:
+    """The same, for deliveries that are held, or in quarantine."""
+    claims = await two_claimed(stores)
+    first, second = (claimed.delivery.id for claimed in claims)
+    if table == "due_deliveries":
+        await operate(stores.database, HOLD, because="a look")
+    else:
+        for claimed in claims:
+            await stores.deliveries.quarantine(claimed, "it fails")
+    more: dict[str, tuple[object, ...]] = {
+        "end_deliveries": ("cancelled", {}),
+        "release_deliveries": (),
+    }
+    async with (
+        stores.database.connection() as a,
+        stores.database.connection() as b,
+        a.transaction(),
+        b.transaction(),
+    ):
+        assert [first] == [r["id"] for r in await a.fetch(QUERIES[one], [first], *more[one])]
+        both = [second, first]
+        assert [second] == [r["id"] for r in await b.fetch(QUERIES[other], both, *more[other])]
+        assert [] == await a.fetch(QUERIES[other], both[:1], *more[other])
+    if table == "quarantined_deliveries":
+        assert 0 == await stores.value("SELECT count(*) FROM quarantined_deliveries")
+
+
 async def test_a_bounce_names_recipient_and_reason(stores: Stores) -> None:
     """Of a message that policy has not prepared, one for each recipient."""
     prepared_before = (await stores.queue(recipients=(ANN,)))[0].submission_id

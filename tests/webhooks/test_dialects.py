@@ -107,6 +107,8 @@ def test_T26_a_batch_says_how_often_it_was_sent() -> None:
         "reason": "no such user",
         "errorCode": 550,
     } == last
+    (known,) = sent("sparkpost", an_event("delivered", detail={"source": "192.0.2.7"}))["events"]
+    assert "192.0.2.7" == known["sendingIp"]
     click = {"verdict": "human", "link": 0, "target": "https://a.example/", "agent": "Mail/1"}
     (clicked,) = sent("sparkpost", an_event("clicked", detail=click))["events"]
     assert "https://a.example/" == clicked["targetLinkUrl"]

@@ -103,7 +103,8 @@ class ConnectionPool:
     async def _to(self, server: ServerAddress, route: Route, envelope: Envelope) -> Sent:
         connection = await self._connector.open(server, route)
         if isinstance(connection, Deferred):
-            sent = Sent((connection,) * len(envelope.recipients), str(server))
+            source = self._source.name_towards(server.address)
+            sent = Sent((connection,) * len(envelope.recipients), str(server), source=source)
         else:
             over = await self._over(connection, route, envelope)
             assert over is not None  # only a kept connection can have died of age
@@ -124,7 +125,8 @@ class ConnectionPool:
             return None
         outcomes = self._connector.heard(route, connection, finished.outcomes)
         self._kept.keep(route, connection)
-        return Sent(outcomes, connection.peer, connection.tls)
+        source = self._source.name_towards(connection.server.address)
+        return Sent(outcomes, connection.peer, connection.tls, source)
 
     async def _addresses(self, route: Route, host: str) -> list[str] | Deferred:
         """Its addresses, IPv4 first, each kind shuffled: DNS rotates them, our cache does not."""

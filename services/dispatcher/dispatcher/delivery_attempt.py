@@ -199,7 +199,7 @@ class DeliveryAttempts:
             reply=reply.text,
         )
         failure = _against_address(outcome, attempt.host, expired=action.kind is EventKind.EXPIRED)
-        return _settlement(claimed, action, attempt, failure)
+        return _settlement(claimed, action, attempt, failure, sent.source if sent else "")
 
     def _next_action(
         self, claimed: ClaimedDelivery, outcome: Outcome, started: datetime
@@ -224,10 +224,13 @@ def _settlement(
     action: NextAction,
     attempt: Attempt | None,
     failure: AddressFailure | None = None,
+    source: str = "",
 ) -> Settlement:
     detail = {"recipient": claimed.delivery.recipient, **action.detail}
     if attempt is not None:
         detail["host"] = attempt.host
+    if source:
+        detail["source"] = source
     return Settlement(claimed, action.kind, action.wait, attempt, detail, failure)
 
 

@@ -2441,8 +2441,9 @@ WITH free AS (
     UPDATE due_submissions SET held = true, hold_reason = $2
     WHERE id = ANY(ARRAY(SELECT id FROM free)) RETURNING id
 ), later AS (
-    UPDATE scheduled_submissions SET hold_reason = $2
-    WHERE id = ANY($1) AND hold_reason IS NULL RETURNING id
+    UPDATE scheduled_submissions SET hold_reason = $2 WHERE id = ANY(ARRAY(
+        SELECT id FROM scheduled_submissions WHERE id = ANY($1) AND hold_reason IS NULL
+        FOR UPDATE SKIP LOCKED)) RETURNING id
 )
 SELECT id FROM held UNION ALL SELECT id FROM later;
 

@@ -52,7 +52,7 @@ def _written(told: Occurrence, status: str, recipient: str, id_: UUID) -> bytes:
         "transmission_id": told.submission_id.hex,  # ties copies together (T16)
         "rcpt_type": told.recipient_kind,
         "sender": told.sender,
-        "sendingIp": None,  # the relay does not record which address it sent from
+        "sendingIp": detail.get("source"),  # where the operator chose it
         "recipient": recipient,
         "recipientMeta": told.metadata,
         "tags": told.tags,

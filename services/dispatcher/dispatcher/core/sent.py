@@ -16,6 +16,7 @@ class Sent:
     outcomes: tuple[Outcome, ...]  # in the order of the recipients
     host: str = ""  # the last server tried, "mx.example[192.0.2.1]:25"
     tls: str = ""  # version and cipher, "" in clear
+    source: str = ""  # the address of ours that was chosen for it, "" where the system chooses
 
     @property
     def is_complete(self) -> bool:

@@ -32,6 +32,10 @@ class SourceAddresses:
                 return str(address), 0
         return None
 
+    def name_towards(self, destination: str) -> str:
+        """That address as text; "" where the system chooses."""
+        return (self.towards(destination) or ("", 0))[0]
+
 
 def _version(address: str) -> int:
     return 6 if ":" in address else 4
