@@ -25,7 +25,7 @@ UPDATE event_cursors SET xid = '0', id = '00000000-0000-0000-0000-000000000000'
 WHERE reader = 'webhooks'
 """
 _IS_AT_THE_END = """
-SELECT (xid, id) >= (SELECT (xid, id) FROM events ORDER BY xid DESC, id DESC LIMIT 1)
+SELECT (xid, id) >= (SELECT xid, id FROM events ORDER BY xid DESC, id DESC LIMIT 1)
 FROM event_cursors WHERE reader = 'webhooks'
 """
 _WAITING = "SELECT COALESCE(sum(cardinality(ids)), 0) FROM webhook_batches"
@@ -70,9 +70,7 @@ class WebhookBacklog:
             self._stage.running(self._system),
             self._connected() as connection,
         ):
-            # Without an endpoint all events are passed over, for nobody.
-            while not await connection.fetchval(_IS_AT_THE_END):
-                await asyncio.sleep(_LOOK_SECONDS)
+            await _passed_over(connection)
             hook = await webhook_added(self._system, endpoint.url)
             await webhook_told(self._system, "pause", hook)
 
@@ -131,3 +129,11 @@ class WebhookBacklog:
             yield connection
         finally:
             await connection.close()
+
+
+async def _passed_over(connection: Any) -> None:
+    """Wait until all events were passed over, since there is no endpoint."""
+    while True:
+        if await connection.fetchval(_IS_AT_THE_END):
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
