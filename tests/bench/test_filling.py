@@ -6,11 +6,15 @@ from typing import cast
 
 import asyncpg
 import pytest
-from bench.scenarios.filling import fill_deliveries, fill_events
+from bench.scenarios.filling import fill_delivered, fill_deliveries, fill_events
 from bench.systems import Ours
 
 from onebox.postgres_server import EmbeddedPostgres
+from posthouse.store.event_feed import EventFeed, EventPage, FeedReader
 from posthouse.store.migrate import migrate
+from posthouse.store.postgres import Postgres
+from posthouse.store.webhook_feed import READER, WebhookFeed
+from posthouse.webhooks.public_kinds import PUBLIC_KINDS
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,24 @@ async def test_events_lie_within_the_last_hours_three_to_a_message(system: Ours)
     )
     assert found == [(3000, True, True, True)]
     assert said == [3000]
+
+
+async def test_delivered_messages_have_events_that_only_webhooks_are_to_read(
+    system: Ours,
+) -> None:
+    await rows(system, "INSERT INTO accounts (name) VALUES ('default')")
+    await fill_delivered(system, 1500, lambda _done: None)
+    async with EmbeddedPostgres(system.database) as postgres, Postgres(postgres.dsn) as database:
+        feed = EventFeed(database)
+        read = await feed.read(await feed.position(FeedReader("notices", lock=1)), 5000)
+        assert isinstance(read, EventPage)
+        assert read.after == read.last
+        page = await feed.read(await feed.position(READER), 5000)
+        assert isinstance(page, EventPage)
+        (account,) = await database.fetch("find_account", "default")
+        async with WebhookFeed(database).moving(page) as turn:
+            assert turn is not None
+            events = await turn.events(page, [account["id"]], PUBLIC_KINDS)
+            told = await turn.occurrences(events)
+    assert [1] * 1500 + [3] * 1500 == sorted(event.sequence for _, event in told)
+    assert all(event.recipient or event.recipients for _, event in told)
