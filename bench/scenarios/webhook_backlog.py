@@ -2,28 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
-import asyncpg
 from bench.children import ProgramFailed
 from bench.observing import at_rest
 from bench.onebox import Onebox
 from bench.scenarios.filling import fill_delivered
 from bench.scenarios.stage import Criterion, Stage
-from bench.scenarios.webhooks import webhook_added, webhook_told
+from bench.scenarios.webhooks import REWIND, connected, webhook_added, webhook_told
 from bench.webhook_endpoint import WebhookEndpoint
-
-from onebox import postgres_folder
 
 _EVENTS = 1_000_000  # that customers are told of; there are half as many others
 _STALL_SECONDS = 60.0
 _LOOK_SECONDS = 0.5  # what waits is counted by the database, at some cost
-_REWIND = """
-UPDATE event_cursors SET xid = '0', id = '00000000-0000-0000-0000-000000000000'
-WHERE reader = 'webhooks'
-"""
 _IS_AT_THE_END = """
 SELECT (xid, id) >= (SELECT xid, id FROM events ORDER BY xid DESC, id DESC LIMIT 1)
 FROM event_cursors WHERE reader = 'webhooks'
@@ -68,14 +60,14 @@ class WebhookBacklog:
         async with (
             WebhookEndpoint.listening() as endpoint,
             self._stage.running(self._system),
-            self._connected() as connection,
+            connected(self._system) as connection,
         ):
             await _passed_over(connection)
             hook = await webhook_added(self._system, endpoint.url)
             await webhook_told(self._system, "pause", hook)
 
             async def rewind() -> None:
-                await connection.execute(_REWIND)
+                await connection.execute(REWIND)
 
             async def resume() -> None:
                 await webhook_told(self._system, "resume", hook)
@@ -121,14 +113,6 @@ class WebhookBacklog:
         if await done() != self._events:
             raise ProgramFailed(f"{name}: {await done()} events, not {self._events}")
         return account.cpu_seconds() - cpu, took
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Any]:
-        connection = await asyncpg.connect(postgres_folder.dsn(self._system.database))
-        try:
-            yield connection
-        finally:
-            await connection.close()
 
 
 async def _passed_over(connection: Any) -> None:

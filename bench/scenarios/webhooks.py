@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from statistics import median
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import asyncpg
 from bench.children import POSTHOUSE, ProgramFailed, answer
 from bench.observing import at_rest
 from bench.onebox import Onebox
@@ -15,9 +17,20 @@ from bench.scenarios.stage import Criterion, Stage
 from bench.systems import Ours
 from bench.webhook_endpoint import WebhookEndpoint
 
+from onebox import postgres_folder
+
 _MESSAGES = 2_000  # in a block
 _SETS = 4  # of blocks in a round, one of each kind in a set
 _SETTLE_SECONDS = 2.0  # events are looked for once a second: the last of a block belong to it
+REWIND = """
+UPDATE event_cursors SET xid = '0', id = '00000000-0000-0000-0000-000000000000'
+WHERE reader = 'webhooks'
+"""
+_FAILING = """
+UPDATE webhook_endpoints SET failures = 10, failing_since = now() - interval '1 hour',
+       retry_at = now() + interval '1 hour'
+WHERE id = $1::uuid
+"""
 _NONE, _TOLD, _SLOW, _DEAD = "none", "told", "slow", "dead"
 _NAMES = (_NONE, _TOLD, _SLOW, _DEAD)
 
@@ -74,10 +87,23 @@ class Webhooks:
         more = {name: (median(times[name]) / without - 1) * 100 for name in urls}
         return {**more, _NONE: median(seconds[_NONE]) * 1000 / self._messages}
 
+    async def _hook(self, name: str, url: str) -> str:
+        """A new endpoint; one that does not answer well has been so for a while."""
+        hook = await webhook_added(self._system, url)
+        if name == _TOLD:
+            return hook
+        async with connected(self._system) as connection:
+            await connection.execute(REWIND)
+            await asyncio.sleep(_SETTLE_SECONDS)
+            await at_rest(self._system.account)
+            if name == _DEAD:
+                await connection.execute(_FAILING, hook)
+        return hook
+
     async def _block(self, receiving: Receiving, name: str, url: str = "") -> tuple[float, float]:
         """CPU seconds of the relay for a block of messages, and of the load generator."""
         system = self._system
-        hook = await webhook_added(system, url) if url else ""
+        hook = await self._hook(name, url) if url else ""
         before = system.account.cpu_seconds()
         plan = self._stage.plan(system, self._messages)
         phase = await self._stage.phase(system, receiving, plan, name)
@@ -89,6 +115,16 @@ class Webhooks:
         if hook:
             await webhook_told(system, "remove", hook)
         return spent, phase.load_seconds
+
+
+@asynccontextmanager
+async def connected(system: Ours) -> AsyncIterator[Any]:
+    """A connection to the database of *system*, which runs."""
+    connection = await asyncpg.connect(postgres_folder.dsn(system.database))
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def webhook_added(system: Ours, url: str) -> str:

@@ -72,7 +72,12 @@ class Webhooked:
 
     @asynccontextmanager
     async def telling(
-        self, *, seconds: float = 10.0, pause: PauseRule = NEVER, key: bytes = KEY
+        self,
+        *,
+        seconds: float = 10.0,
+        pause: PauseRule = NEVER,
+        key: bytes = KEY,
+        keep: timedelta = timedelta(days=30),
     ) -> AsyncIterator[None]:
         """A webhooks process."""
         post = HttpPost(seconds=seconds, allow_http=True, allowed=LOOPBACK)
@@ -80,7 +85,7 @@ class Webhooked:
         sender = WebhookSender(
             database, BatchDelivery(database, post, key, pause), look_seconds=0.05
         )
-        fan_out = FanOut(database, keep=timedelta(days=30), announce=sender.wake)
+        fan_out = FanOut(database, keep=keep, announce=sender.wake)
         reader = EventReader(database.alone(connections=2), (fan_out,), look_seconds=0.05)
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
@@ -127,7 +132,7 @@ class Webhooked:
 
     async def retry_now(self) -> None:
         """Let nothing wait for its next try."""
-        await self.stores.sql("UPDATE webhook_batches SET due_at = now()")
+        await self.stores.sql("UPDATE webhook_batches SET due_at = now() WHERE due_at < 'infinity'")
         await self.stores.sql("UPDATE webhook_endpoints SET retry_at = now()")
 
 

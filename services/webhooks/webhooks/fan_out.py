@@ -10,11 +10,11 @@ from prometheus_client import Counter
 from posthouse.store.event_feed import EventPage
 from posthouse.store.postgres import Postgres
 from posthouse.store.webhook_batches import WebhookBatches
-from posthouse.store.webhook_feed import READER, EventIds, FeedTurn, WebhookFeed
-from posthouse.webhooks.event_batch import WebhookWish
+from posthouse.store.webhook_feed import READER, FeedTurn, WebhookFeed
+from posthouse.webhooks.event_batch import KEEP_TRYING, EventIds, WebhookWish
 from posthouse.webhooks.occurrence import Occurrence
 from posthouse.webhooks.public_kinds import PUBLIC_KINDS
-from webhooks.core.batching import batches
+from webhooks.core.batching import batches, unwritten
 
 log = structlog.get_logger()
 
@@ -50,6 +50,7 @@ class FanOut:
         self._feed = WebhookFeed(database)
         self._batches = WebhookBatches(database)
         self._keep = keep
+        self._may_be_late = keep > KEEP_TRYING  # the history has the facts for as long
         self._announce = announce
         self._forgot_at: float | None = None
 
@@ -73,8 +74,13 @@ class FanOut:
             if all(wish.kinds for wish in wishes)
             else set(PUBLIC_KINDS)
         )
-        events = await turn.events(page, {wish.account_id for wish in wishes}, kinds)
-        return await self._tell(turn, events, wishes)
+        found = await turn.events(page, {wish.account_id for wish in wishes}, kinds)
+        late = [wish for wish in wishes if self._may_be_late and wish.is_late]
+        others = [wish for wish in wishes if not (self._may_be_late and wish.is_late)]
+        count = await turn.add(unwritten(found, late))
+        asking = {wish.account_id for wish in others}
+        events = [one.ids for one in found if one.account_id in asking]
+        return count + await self._tell(turn, events, others)
 
     async def _tell(
         self,
@@ -92,9 +98,9 @@ class FanOut:
         return count
 
     async def act(self) -> bool:
-        """Bury what is too old, replay a part of what was asked for; whether more is too old.
+        """Bury what is too old, write what was late, replay; whether more is too old.
 
-        Of a replay as much as takes half a second: events that are new do not wait for it.
+        Of the last two as much as takes half a second: events that are new do not wait for them.
         """
         if buried := await self._batches.bury():
             DEAD.inc(buried)
@@ -104,9 +110,21 @@ class FanOut:
             await self._batches.forget(self._keep)
             self._forgot_at = monotonic()
         began = monotonic()
-        while await self._replay() and monotonic() - began < _REPLAY_SECONDS:
+        while (
+            await self._write_late() or await self._replay()
+        ) and monotonic() - began < _REPLAY_SECONDS:
             continue
         return False
+
+    async def _write_late(self) -> bool:
+        async with self._feed.writing() as found:
+            if found is None:
+                return False
+            turn, part = found
+            if part.wish is not None:
+                await self._tell(turn, part.events, [part.wish])
+        self._announce()
+        return True
 
     async def _replay(self) -> bool:
         async with self._feed.replaying(PUBLIC_KINDS, _REPLAYED_AT_ONCE) as found:

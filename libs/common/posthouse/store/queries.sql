@@ -1804,15 +1804,20 @@ RETURNING s.account_id, s.address, s.reason, s.evidence, s.rule, s.version, s.de
 
 -- name: find_webhook_wishes
 -- Which endpoints are to be told of what: those of all accounts, or $1; but none that has been paused for $2.
-SELECT e.id, e.account_id, e.dialect, e.kinds, e.streams, e.gather FROM webhook_endpoints e
+-- For those that are late, by more than $3 batches or with any that is not written, events are written later.
+SELECT e.id, e.account_id, e.dialect, e.kinds, e.streams, e.gather,
+       e.paused_at IS NOT NULL OR e.failing_since IS NOT NULL
+       OR EXISTS (SELECT FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at = 'infinity')
+       OR EXISTS (SELECT FROM webhook_batches b WHERE b.endpoint_id = e.id OFFSET $3) AS is_late
+FROM webhook_endpoints e
 WHERE COALESCE(e.id = $1, true) AND COALESCE(e.paused_at > now() - $2::interval, true);
 
 -- name: find_events_to_tell
 -- Those after ($1, $2) up to ($3, $4), of the accounts $5 and the kinds $6, in the order of their commits.
-SELECT e.id, e.submission_id
+SELECT e.id, e.submission_id, e.account_id, e.kind, e.at
 FROM witness w
 CROSS JOIN LATERAL (
-    SELECT e.id, e.xid, e.submission_id FROM events e
+    SELECT * FROM events e
     WHERE (e.xid, e.id) > ($1, $2) AND (e.xid, e.id) <= ($3, $4) AND e.incarnation = w.number
       AND e.account_id = ANY($5::uuid[]) AND e.kind = ANY($6::text[])
 ) e
@@ -1853,12 +1858,39 @@ LEFT JOIN LATERAL (SELECT recipient, kind FROM deliveries v WHERE v.id = e.deliv
 
 -- name: add_webhook_batches
 -- They are given up after $2. Those of an endpoint that gathers are due at the next multiple of its time.
+-- One without a body is to be written later, and never due.
 INSERT INTO webhook_batches (endpoint_id, due_at, expires_at, oldest_at, ids, kinds, body, dialect)
 SELECT endpoint_id,
-       CASE WHEN gather > interval '0' AND NOT is_replay
+       CASE WHEN body = '' THEN 'infinity'
+            WHEN gather > interval '0' AND NOT is_replay
             THEN date_bin(gather, now(), '2000-01-01 00:00:00+00') + gather ELSE now() END,
        now() + $2::interval, oldest_at, ids, kinds, body, dialect
 FROM unnest($1::webhook_batch_row_2[]);
+
+-- name: take_unwritten_webhook_batch
+-- The oldest batch that is to be written, of an endpoint that takes what it is told and for which at most $1
+-- wait. One that fails needs something to be asked with. Processes take turns for an endpoint.
+WITH endpoint AS (
+    SELECT e.id FROM webhook_endpoints e
+    WHERE e.paused_at IS NULL
+      AND EXISTS (SELECT FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at = 'infinity')
+      AND NOT EXISTS (SELECT FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at < 'infinity'
+                      OFFSET CASE WHEN e.failing_since IS NULL THEN $1 ELSE 0 END)
+    LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+)
+DELETE FROM webhook_batches WHERE id = ANY(ARRAY(
+    SELECT b.id FROM endpoint e CROSS JOIN LATERAL (
+        SELECT * FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at = 'infinity'
+        ORDER BY b.id LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) b
+))
+RETURNING endpoint_id, ids;
+
+-- name: find_events_of_batch
+-- Those of $1 that are kept, in the order of their commits.
+SELECT e.id, e.submission_id
+FROM unnest($1::uuid[]) AS t(id) CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.id = t.id OFFSET 0) e
+ORDER BY e.incarnation, e.xid, e.id;
 
 -- name: find_due_webhooks
 -- Endpoints that something may be sent to now. Only a test is due since ever.
@@ -2110,7 +2142,9 @@ WITH gone AS (
     )) RETURNING *
 )
 INSERT INTO webhook_batches (id, endpoint_id, due_at, expires_at, claim, oldest_at, ids, kinds, body, dialect)
-SELECT id, endpoint_id, now(), now() + $7::interval, 1, oldest_at, ids, kinds, body, dialect FROM gone
+SELECT id, endpoint_id, CASE WHEN body = '' THEN 'infinity' ELSE now() END, now() + $7::interval, 1, oldest_at,
+       ids, kinds, body, dialect
+FROM gone
 RETURNING cardinality(ids) AS events;
 
 -- name: ask_for_webhook_replay

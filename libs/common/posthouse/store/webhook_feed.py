@@ -7,7 +7,7 @@ event is in one batch of each endpoint that wants it.
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,20 +15,20 @@ import msgspec
 from posthouse.store.event_feed import EventPage, FeedReader, moving
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
-from posthouse.webhooks.event_batch import KEEP_TRYING, NewBatch, WebhookWish
+from posthouse.webhooks.event_batch import (
+    KEEP_TRYING,
+    EventIds,
+    FoundEvent,
+    NewBatch,
+    WebhookWish,
+)
 from posthouse.webhooks.occurrence import NO_METADATA, Occurrence
 
 READER = FeedReader("webhooks", lock=0x776562686F6F6B73)
 # A replay goes on when no more batches than this wait for its endpoint.
 _FEW_BATCHES = 100
+_LATE_BATCHES = 25  # an endpoint for which more wait is late: a page of events, in full batches
 _OCTETS_AT_ONCE = 8 << 20
-
-
-class EventIds(NamedTuple):
-    """Which event."""
-
-    event: UUID
-    message: UUID  # which it is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,19 @@ class WebhookFeed:
             else:
                 await connection.execute(QUERIES["move_webhook_replay"], asked["id"], end)
 
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator["tuple[FeedTurn, ReplayPart] | None"]:
+        """A transaction in which a batch is told that is not written; None where there is none."""
+        async with self._database.connection() as connection, connection.transaction():
+            row = await connection.fetchrow(QUERIES["take_unwritten_webhook_batch"], _LATE_BATCHES)
+            if row is None:
+                yield None
+                return
+            turn = FeedTurn(connection)
+            wishes = await turn.wishes(row["endpoint_id"])
+            rows = await connection.fetch(QUERIES["find_events_of_batch"], row["ids"])
+            yield turn, ReplayPart(wishes[0] if wishes else None, event_ids(rows))
+
 
 class FeedTurn:
     """What is asked and written within one transaction."""
@@ -105,19 +118,22 @@ class FeedTurn:
     async def wishes(self, endpoint_id: UUID | None = None) -> list[WebhookWish]:
         """Of all endpoints, or of that one; one that has been paused for long wishes nothing."""
         rows = await self._connection.fetch(
-            QUERIES["find_webhook_wishes"], endpoint_id, KEEP_TRYING
+            QUERIES["find_webhook_wishes"], endpoint_id, KEEP_TRYING, _LATE_BATCHES
         )
         return [_wish(row) for row in rows]
 
     async def events(
         self, page: EventPage, accounts: Iterable[UUID], kinds: Iterable[str]
-    ) -> list[EventIds]:
+    ) -> list[FoundEvent]:
         """The events of *page* that may be told, in the order of their commits."""
         bounds = page.after.xid, page.after.id, page.last.xid, page.last.id
         rows = await self._connection.fetch(
             QUERIES["find_events_to_tell"], *bounds, list(accounts), list(kinds)
         )
-        return event_ids(rows)
+        return [
+            FoundEvent(EventIds(r["id"], r["submission_id"]), r["account_id"], r["kind"], r["at"])
+            for r in rows
+        ]
 
     async def occurrences(self, events: Sequence[EventIds]) -> list[tuple[UUID, Occurrence]]:
         """Those events, in their order, each with its account."""
@@ -174,6 +190,7 @@ def _wish(row: Any) -> WebhookWish:
         kinds=frozenset(row["kinds"]),
         streams=frozenset(row["streams"]),
         gather=row["gather"],
+        is_late=row["is_late"],
     )
 
 

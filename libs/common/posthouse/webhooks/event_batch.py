@@ -3,11 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from posthouse.webhooks.occurrence import Occurrence
 
 KEEP_TRYING = timedelta(days=7)
+
+
+class EventIds(NamedTuple):
+    """Which event."""
+
+    event: UUID
+    message: UUID  # which it is about
+
+
+class FoundEvent(NamedTuple):
+    """What says who is to be told of an event."""
+
+    ids: EventIds
+    account_id: UUID
+    kind: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +37,7 @@ class WebhookWish:
     kinds: frozenset[str]  # empty: all
     streams: frozenset[str]  # empty: mail of all, and of none
     gather: timedelta  # requests leave at multiples of it; 0: at once
+    is_late: bool = False  # it has not taken what it was told up to now
 
     def wants(self, told: Occurrence) -> bool:
         """Whether the endpoint is told of this event of its account."""
@@ -36,7 +54,7 @@ class NewBatch:
     oldest_at: datetime
     ids: Sequence[UUID]
     kinds: Sequence[str]
-    body: bytes  # JSON objects with commas between them
+    body: bytes  # JSON objects with commas between them; none: it is to be written later
     is_replay: bool = False  # it does not wait for others
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from uuid import UUID
 
 from posthouse.webhooks.dialects import DIALECTS
-from posthouse.webhooks.event_batch import NewBatch, WebhookWish
+from posthouse.webhooks.event_batch import FoundEvent, NewBatch, WebhookWish
 from posthouse.webhooks.occurrence import Occurrence
 
 MOST_EVENTS = 200
+MOST_UNWRITTEN = 1_000  # events, which are written together later
 MOST_OCTETS = 512 << 10  # but for an event that is larger by itself
 
 _Told = tuple[UUID, Occurrence]  # account and event
@@ -47,6 +48,25 @@ def batches(
                 kinds=sorted({occurrence.kind for occurrence, _ in part}),
                 body=b",".join(written for _, written in part),
                 is_replay=is_replay,
+            )
+
+
+def unwritten(found: Sequence[FoundEvent], wishes: Iterable[WebhookWish]) -> Iterator[NewBatch]:
+    """For each of *wishes*, which are late, what it wants of *found* by account and kind."""
+    for wish in wishes:
+        wanted = [
+            one
+            for one in found
+            if one.account_id == wish.account_id and (not wish.kinds or one.kind in wish.kinds)
+        ]
+        for first in range(0, len(wanted), MOST_UNWRITTEN):
+            part = wanted[first : first + MOST_UNWRITTEN]
+            yield NewBatch(
+                wish=wish,
+                oldest_at=min(one.at for one in part),
+                ids=[one.ids.event for one in part],
+                kinds=sorted({one.kind for one in part}),
+                body=b"",
             )
 
 
