@@ -85,6 +85,6 @@ async def test_delivered_messages_have_events_that_only_webhooks_are_to_read(
         async with WebhookFeed(database).moving(page) as turn:
             assert turn is not None
             events = await turn.events(page, [account["id"]], PUBLIC_KINDS)
-            told = await turn.occurrences(events)
+            told = await turn.occurrences([one.ids for one in events])
     assert [1] * 1500 + [3] * 1500 == sorted(event.sequence for _, event in told)
     assert all(event.recipient or event.recipients for _, event in told)
