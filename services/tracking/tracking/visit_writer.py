@@ -4,21 +4,20 @@ import asyncio
 import math
 import random
 from collections.abc import (
-    AsyncIterator,
     Callable,
     Collection,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
 
+from posthouse.running.pausing import pausing
 from posthouse.running.waiting import wait_before_retry, wait_for_event
 from posthouse.store import StoreRefused, StoreUnavailable
 from posthouse.store.visits import VisitedDelivery, VisitRow
@@ -31,10 +30,9 @@ VISITS = Counter(
 )
 _EVERY_SECONDS = 0.5
 _BATCH = 250
-_AT_A_STRETCH = 16  # half a millisecond
+_AT_A_STRETCH = 16  # visits, while visitors wait: half a millisecond
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
 
 class VisitHistory(Protocol):
@@ -89,14 +87,14 @@ class VisitWriter:
 
         Raises StoreUnavailable; then they wait on.
         """
-        async for _ in _pausing(self._queue.settle(now)):
+        async for _ in pausing(self._queue.settle(now), _AT_A_STRETCH):
             pass
         batch = self._queue.settled(_BATCH)
         if not batch:
             return False
         found = await self._history.deliveries({each.visit.delivery_id for each in batch})
-        rows = [row async for row in _pausing(self._rows(batch, found))]
-        async for row in _pausing(await self._written(rows)):
+        rows = [row async for row in pausing(self._rows(batch, found), _AT_A_STRETCH)]
+        async for row in pausing(await self._written(rows), _AT_A_STRETCH):
             _report(row)
         DROPPED.labels("unknown").inc(len(batch) - len(rows))
         self._queue.remove(len(batch))
@@ -145,14 +143,6 @@ class VisitWriter:
         if self._keep_client:
             detail |= {"client": visit.client, "agent": visit.agent}
         return detail
-
-
-async def _pausing(items: Iterable[T]) -> AsyncIterator[T]:
-    """*items*, with a pause after some of them: visitors must not wait for all of a batch."""
-    for number, item in enumerate(items, start=1):
-        yield item
-        if number % _AT_A_STRETCH == 0:
-            await asyncio.sleep(0)
 
 
 def _facts(each: SettledVisit, delivery: VisitedDelivery, ago: float) -> VisitFacts:

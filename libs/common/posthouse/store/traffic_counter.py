@@ -13,12 +13,13 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
+from posthouse.running.pausing import pausing
 from posthouse.store.event_feed import EventPage, FeedReader, moving
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
 from posthouse.traffic.measures import COUNTED_KINDS
 from posthouse.traffic.message_set import MessageSet, limits, told_apart
-from posthouse.traffic.tallying import Tally, tallied
+from posthouse.traffic.tallying import Tally
 
 READER = FeedReader("traffic", lock=0x74726166666963)
 MERGED = Counter(
@@ -26,6 +27,7 @@ MERGED = Counter(
     "Sets of messages that reports count with others, since their account had too many new ones.",
 )
 _ROWS = 10_000  # forgotten by one statement
+_AT_A_STRETCH = 100  # lines that are counted while all else of the process waits
 
 
 class TrafficCounter:
@@ -45,7 +47,10 @@ class TrafficCounter:
             bounds = after.xid, after.id, last.xid, last.id
             rows = await connection.fetch(QUERIES["tally_traffic"], *bounds, list(COUNTED_KINDS))
             if rows:
-                await self._write(connection, tallied(rows))
+                tally = Tally()
+                async for row in pausing(rows, _AT_A_STRETCH):
+                    tally.add(row)
+                await self._write(connection, tally)
         return True
 
     async def forget(self, keep: timedelta) -> None:
@@ -58,12 +63,14 @@ class TrafficCounter:
     async def _write(self, connection: Any, tally: Tally) -> None:
         ids = await self._ids(connection, dict.fromkeys(line.messages for line in tally.counts))
         sums: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
-        for line, counts in tally.counts.items():
+        async for line, counts in pausing(tally.counts.items(), _AT_A_STRETCH):
             key = (line.messages.account_id, line.began_at, ids[line.messages], *line[2:])
             before = sums[key]
             sums[key] = [a + b for a, b in zip(before, counts, strict=True)] if before else counts
         # In one order, though only one process at a time writes them.
-        await connection.fetch(QUERIES["add_traffic"], [(*k, *n) for k, n in sorted(sums.items())])
+        counted = [(*key, *numbers) for key, numbers in sorted(sums.items())]
+        for first in range(0, len(counted), _AT_A_STRETCH):
+            await connection.fetch(QUERIES["add_traffic"], counted[first : first + _AT_A_STRETCH])
         refusals = [(*key, *refusal) for key, refusal in sorted(tally.refusals.items())]
         if refusals:
             await connection.fetch(QUERIES["keep_refusals"], refusals)

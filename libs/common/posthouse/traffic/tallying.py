@@ -1,7 +1,7 @@
 """Makes counts of the lines that events were summed up to."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -48,22 +48,18 @@ class Tally:
     # The newest of each account, provider and class.
     refusals: dict[tuple[UUID, str, str], RefusalSample] = field(default_factory=dict)
 
-
-def tallied(rows: Iterable[Mapping[str, Any]]) -> Tally:
-    """The counts of *rows*, as the statement tally_traffic gives them."""
-    tally = Tally()
-    for row in rows:
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count *row*, as the statement tally_traffic gives it."""
         kind, answer = row["kind"], row["class"]
         line = Line(_set_of(row), row["began_at"], _provider(row), answer)
-        counts = tally.counts[line]
+        counts = self.counts[line]
         counts[_PLACES[measure_of(kind, answer, row["reader"])]] += row["count"]
         counts[_RECIPIENTS] += row["recipients"] or 0
         if row["sample"]:
             key = row["account_id"], line.provider, answer
             refusal = _refusal(row["sample"], row["began_at"])
-            if key not in tally.refusals or tally.refusals[key].at <= refusal.at:
-                tally.refusals[key] = refusal
-    return tally
+            if key not in self.refusals or self.refusals[key].at <= refusal.at:
+                self.refusals[key] = refusal
 
 
 def _set_of(row: Mapping[str, Any]) -> MessageSet:
