@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import asyncpg
 import click
 
 from command.context import data_option, installation, run
 from onebox.installation import Installation, NoInstallation
 from onebox.postgres_binaries import PostgresError, find_client
+from posthouse.store.connecting import connect
 from posthouse.store.failure import connection_failures
 from posthouse.store.migrate import migrate
 from posthouse.store.postgres import Postgres
@@ -106,7 +106,7 @@ async def _server(where: Installation) -> AsyncIterator[tuple[str, str | None]]:
 
 async def _must_be_empty(url: str) -> None:
     with connection_failures(url):
-        connection = await asyncpg.connect(url, timeout=10)
+        connection = await connect(url, timeout=10)
         try:
             found = await connection.fetchval("SELECT to_regclass('schema_migrations')::text")
         finally:

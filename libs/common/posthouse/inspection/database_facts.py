@@ -12,6 +12,7 @@ import asyncpg
 from posthouse.doctor.database_judges import DatabaseFacts, SchemaFacts
 from posthouse.doctor.key_judges import ActiveKey
 from posthouse.mail.secret import Purpose, derive
+from posthouse.store.connecting import connect
 from posthouse.store.failure import connection_failures, store_failures
 from posthouse.store.migrate import MIGRATIONS, NEEDED_VERSION
 from posthouse.store.queries import QUERIES
@@ -46,9 +47,7 @@ async def inspect_database(url: str, secret_key: bytes | None) -> DatabaseInspec
     StoreUnavailable.
     """
     with connection_failures(url):
-        connection = await asyncpg.connect(
-            url, timeout=_CONNECT_SECONDS, command_timeout=_ANSWER_SECONDS
-        )
+        connection = await connect(url, timeout=_CONNECT_SECONDS, command_timeout=_ANSWER_SECONDS)
     with store_failures():
         try:
             server = await _server(connection)

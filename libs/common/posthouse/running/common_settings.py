@@ -149,7 +149,7 @@ class WithDatabase(Settings):
     """For a service that uses the store."""
 
     database_url: DatabaseUrl
-    """PostgreSQL to use, as postgresql://user:password@host:5432/name."""
+    """PostgreSQL to use, as postgresql://user:password@host:5432/name; with standbys all hosts."""
 
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 8
     """Most connections to the database at one time, per process."""

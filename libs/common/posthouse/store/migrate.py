@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import structlog
 
+from posthouse.store.connecting import connect
 from posthouse.store.failure import (
     StoreRefused,
     StoreUnavailable,
@@ -82,7 +83,7 @@ async def migrate(
     from posthouse.store.restored import quarantine_if_restored  # noqa: PLC0415 -- brings metrics
 
     with connection_failures(url):
-        connection = await asyncpg.connect(url, timeout=10)
+        connection = await connect(url, timeout=10)
     with store_failures():
         try:
             await connection.execute("SELECT pg_advisory_lock($1::bigint)", _LOCK)

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from posthouse.store.connecting import connect
 from posthouse.store.connections import Connections
 from posthouse.store.failure import StoreUnavailable, connection_failures, store_failures
 from posthouse.store.migrate import NEEDED_VERSION
@@ -134,10 +135,10 @@ class Postgres:
             if self._closed:
                 raise StoreUnavailable("the connections were closed")
             async with asyncio.timeout(CONNECT_SECONDS):
-                connection = await asyncpg.connect(
+                connection = await connect(
                     self._url,
-                    server_settings=self._settings,
                     timeout=CONNECT_SECONDS,
+                    server_settings=self._settings,
                     command_timeout=STATEMENT_SECONDS + 1,
                 )
                 _notice_a_lost_network(connection)

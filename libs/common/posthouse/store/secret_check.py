@@ -2,9 +2,8 @@
 
 import hmac
 
-import asyncpg
-
 from posthouse.mail.secret import Purpose, derive
+from posthouse.store.connecting import connect
 from posthouse.store.failure import connection_failures, store_failures
 from posthouse.store.postgres import Postgres
 from posthouse.store.queries import QUERIES
@@ -20,7 +19,7 @@ async def knows_secret_key(url: str) -> bool:
     It may have no schema yet, or be a copy that was not migrated. Raises StoreUnavailable.
     """
     with connection_failures(url):
-        connection = await asyncpg.connect(url, timeout=10)
+        connection = await connect(url, timeout=10)
     with store_failures():
         try:
             table = await connection.fetchval("SELECT to_regclass('secret_check')::text")
