@@ -38,7 +38,7 @@ class Replica:
         }
         options = [part for item in settings.items() for part in ("-c", "=".join(item))]
         program = find_binaries(None, major=None).folder / "postgres"
-        command = [program, "-D", data_of(self.folder), *options]
+        command = [str(program), "-D", str(data_of(self.folder)), *options]
         self._child = runner.start(command, self.folder.with_suffix(".log"))
         await eventually(self._answers)
 
@@ -54,7 +54,11 @@ class Replica:
         await primary.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'")
         await primary.sql("SELECT pg_reload_conf()")
         waits = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
-        await eventually(lambda: primary.sql(waits))
+
+        async def is_waited_for() -> bool:
+            return bool(await primary.sql(waits))
+
+        await eventually(is_waited_for)
 
     async def sql(self, statement: str) -> object:
         """The first value that *statement* gives here."""
