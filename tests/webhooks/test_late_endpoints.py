@@ -97,6 +97,25 @@ async def test_dead_letters_that_were_not_written_are_written_when_they_are_repl
     assert 3 == len(hooked.sink.events())
 
 
+async def test_they_are_written_while_another_process_claims_what_is_written(
+    hooked: Webhooked,
+) -> None:
+    late = await hooked.endpoint()
+    await hooked.webhooks.pause(late, "moves")
+    async with hooked.telling():
+        await hooked.send()
+        await hooked.all_queued()
+    await hooked.webhooks.resume(late)
+
+    async def written() -> bool:
+        return bool(await hooked.stores.value(WRITTEN))
+
+    async with hooked.stores.database.connection() as claiming, claiming.transaction():
+        await claiming.execute("SELECT FROM webhook_endpoints FOR NO KEY UPDATE")
+        async with hooked.telling():
+            await eventually(written)
+
+
 async def test_where_the_history_is_shorter_than_a_week_nothing_is_left_for_later(
     hooked: Webhooked,
 ) -> None:

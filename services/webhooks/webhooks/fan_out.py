@@ -98,7 +98,7 @@ class FanOut:
         return count
 
     async def act(self) -> bool:
-        """Bury what is too old, write what was late, replay; whether more is too old.
+        """Bury what is too old, write what was late, replay; whether there may be more.
 
         Of the last two as much as takes half a second: events that are new do not wait for them.
         """
@@ -110,10 +110,9 @@ class FanOut:
             await self._batches.forget(self._keep)
             self._forgot_at = monotonic()
         began = monotonic()
-        while (
-            await self._write_late() or await self._replay()
-        ) and monotonic() - began < _REPLAY_SECONDS:
-            continue
+        while await self._write_late() or await self._replay():
+            if monotonic() - began > _REPLAY_SECONDS:
+                return True
         return False
 
     async def _write_late(self) -> bool:

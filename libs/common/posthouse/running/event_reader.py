@@ -78,13 +78,9 @@ class EventReader:
         """Read until *stopping*; what fails is tried again."""
         async with self._database:
             while not stopping.is_set():
-                while await self._give() and not stopping.is_set():
-                    continue
-                for place in self._places:
-                    with place.trying():
-                        while await place.act() and not stopping.is_set():
-                            continue
-                await wait_for_event(stopping, self._look_seconds)
+                # What is new goes before what is due, however much that is.
+                if not (await self._give() or await self._act()):
+                    await wait_for_event(stopping, self._look_seconds)
 
     async def _give(self) -> bool:
         """Give each consumer its next page; whether there are more."""
@@ -107,6 +103,14 @@ class EventReader:
                 return moved is not None
         place.lag.note(page.lag)
         return page.last != position and await place.consumer.take(page) and page.more
+
+    async def _act(self) -> bool:
+        """Let each consumer do one of the things that are due; whether there may be others."""
+        more = False
+        for place in self._places:
+            with place.trying():
+                more |= await place.act()
+        return more
 
 
 class _Place:

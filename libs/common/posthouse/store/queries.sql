@@ -1869,14 +1869,18 @@ FROM unnest($1::webhook_batch_row_2[]);
 
 -- name: take_unwritten_webhook_batch
 -- The oldest batch that is to be written, of an endpoint that takes what it is told and for which at most $1
--- wait. One that fails needs something to be asked with. Processes take turns for an endpoint.
+-- wait. One that fails needs something to be asked with. Processes take turns for an endpoint; its row stays
+-- free for those who claim.
 WITH endpoint AS (
-    SELECT e.id FROM webhook_endpoints e
-    WHERE e.paused_at IS NULL
-      AND EXISTS (SELECT FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at = 'infinity')
-      AND NOT EXISTS (SELECT FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at < 'infinity'
-                      OFFSET CASE WHEN e.failing_since IS NULL THEN $1 ELSE 0 END)
-    LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    SELECT c.id FROM (
+        SELECT e.id FROM webhook_endpoints e
+        WHERE e.paused_at IS NULL
+          AND EXISTS (SELECT FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at = 'infinity')
+          AND NOT EXISTS (SELECT FROM webhook_batches b WHERE b.endpoint_id = e.id AND b.due_at < 'infinity'
+                          OFFSET CASE WHEN e.failing_since IS NULL THEN $1 ELSE 0 END)
+        OFFSET 0
+    ) c
+    WHERE pg_try_advisory_xact_lock(hashtextextended(c.id::text, 1)) LIMIT 1
 )
 DELETE FROM webhook_batches WHERE id = ANY(ARRAY(
     SELECT b.id FROM endpoint e CROSS JOIN LATERAL (
