@@ -22,7 +22,7 @@ from servers.webhook_sink import WebhookSink, webhook_sink
 # Retries are due at once: nobody waits here for what is a matter of seconds and minutes.
 _HURRY = (
     "UPDATE webhook_endpoints SET retry_at = now() WHERE retry_at > now()",
-    "UPDATE webhook_batches SET due_at = now() WHERE due_at > now()",
+    "UPDATE webhook_batches SET due_at = now() WHERE due_at > now() AND due_at < 'infinity'",
 )
 _WAITING = """
 SELECT (SELECT count(*) FROM webhook_batches) + (

@@ -156,6 +156,8 @@ async def test_separate_programs_agree_which_messages_are_traced(
                 plan = Plan(relay.doors[0], MESSAGES, 2, sender=f"news@{SENDER_DOMAIN}")
                 assert MESSAGES == sum(one.accepted for one in await Load(plan).run())
                 await eventually(lambda: _are_delivered(folder), within=6.0)
+                for program in relay.programs.values():
+                    await program.stop()  # which sends what it has not sent yet
             finally:
                 await relay.close()
 

@@ -15,6 +15,7 @@ from faults.broker import (
     nothing_lost,
     says_so,
 )
+from servers.patience import eventually
 from servers.rabbitmq import RabbitNode
 
 pytestmark = pytest.mark.rabbitmq
@@ -35,6 +36,15 @@ def limit(request: pytest.FixtureRequest, rabbitmq_node: RabbitNode) -> Iterator
     rabbitmq_node.ctl(*go_on)
 
 
+async def alarmed(node: RabbitNode) -> None:
+    """Return once the broker has looked, and takes nothing from who publishes after that."""
+
+    async def looked() -> bool:
+        return (await ctl(node, "eval", "rabbit_alarm:get_alarms().")).strip() != "[]"
+
+    await eventually(looked)
+
+
 async def test_mail_moves_on_and_hints_flow_as_soon_as_it_takes_them(
     split: Split, rabbitmq_node: RabbitNode, limit: Limit
 ) -> None:
@@ -44,6 +54,7 @@ async def test_mail_moves_on_and_hints_flow_as_soon_as_it_takes_them(
     async with flowing_in_parts(split, MESSAGES) as flow:
         await moves_on(flow, 0.2)
         await ctl(rabbitmq_node, *stop)
+        await alarmed(rabbitmq_node)
         await moves_on(flow, 0.4)
         await says_so([policy], "blocked")
         assert [1] == await metric(policy, "posthouse_amqp_blocked")
