@@ -7,11 +7,11 @@ from typing import Any
 from bench.accounting import open_account
 from bench.children import POSTHOUSE, Child, stop_all
 from bench.load_session import Door
-from bench.systems import fresh_folder, make_customer, our_version
+from bench.systems import TRACKING_URL, fresh_folder, make_customer, our_version
 
 # Profiles say what is tracked, and accounts where they are told; the usual ones nothing.
 _SETTINGS = {
-    "POSTHOUSE_TRACKING_URL": "http://t.bench.example",
+    "POSTHOUSE_TRACKING_URL": TRACKING_URL,
     "POSTHOUSE_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
     "POSTHOUSE_WEBHOOK_ALLOW_HTTP": "true",
 }

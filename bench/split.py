@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.accounting import open_account
@@ -16,7 +17,7 @@ from bench.children import (
     stop_all,
 )
 from bench.load_session import Door
-from bench.systems import NotMeasured, fresh_folder, make_customer, our_version
+from bench.systems import TRACKING_URL, NotMeasured, fresh_folder, make_customer, our_version
 
 from servers.ports import lasting_ports
 from servers.rabbitmq_private import NoRabbitMq, installed_scripts
@@ -53,6 +54,7 @@ class Split:
         self._door: Door | None = None
         self.dkim_record = b""
         self.version = ""
+        self.tracking = ""  # where links lead, where there is such a service
         self.database = self._folder / "postgres"
         self.account = self._backing = open_account(self.name)
 
@@ -61,6 +63,19 @@ class Split:
         """See System."""
         assert self._door is not None, "not started"
         return self._door
+
+    def add_tracking(self) -> None:
+        """Run a tracking service as well, from the next start on."""
+        port, health = lasting_ports(2)
+        self._services.append("tracking")
+        self._health.append(health)
+        self.tracking = self.environ["POSTHOUSE_TRACKING_LISTEN"] = f"127.0.0.1:{port}"
+        self.environ["POSTHOUSE_TRACKING_URL"] = TRACKING_URL
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment by which commands find this installation."""
+        return self.environ
 
     async def prepare(self) -> None:
         """See System."""

@@ -44,6 +44,9 @@ class System(Protocol):
         """Stop it in order."""
 
 
+TRACKING_URL = "http://t.bench.example"
+
+
 class Ours(System, Protocol):
     """Posthouse in one of its forms."""
 

@@ -13,6 +13,7 @@ from bench.load_session import Door
 from bench.onebox import Onebox
 from bench.scenarios.stage import Criterion, Stage
 from bench.scenarios.tracking import make_door
+from bench.split import Split
 
 _MAILING = 500  # tracked messages, whose links are asked for
 _MESSAGES = 2_000  # that go out meanwhile
@@ -26,7 +27,7 @@ class Links:
     """How soon each is answered, from when it was due; a connection each, from many addresses."""
 
     name: ClassVar[str] = "links"
-    forms: ClassVar[tuple[str, ...]] = (Onebox.name,)
+    forms: ClassVar[tuple[str, ...]] = (Onebox.name, Split.name)
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -51,12 +52,14 @@ class Links:
         """See Scenario."""
         _ = rounds
         self._system = self._stage.install(self.name)
+        if isinstance(self._system, Split):
+            self._system.add_tracking()
 
     async def round(self, number: int) -> Mapping[str, float]:
         """See Scenario."""
         _ = number
         stage, system = self._stage, self._system
-        assert isinstance(system, Onebox)
+        assert isinstance(system, (Onebox, Split))
         async with stage.running(system, save_first=_MAILING) as receiving:
             self._door = self._door or await make_door(system, self.name, is_tracked=True)
             mailing = stage.plan(system, _MAILING, newsletter=True)
@@ -78,7 +81,7 @@ class Links:
     def _paced(self) -> Plan:
         return self._stage.plan(self._system, self._messages, rate=_RATE)
 
-    async def _visited(self, system: Onebox, paths: Path) -> dict[str, Any]:
+    async def _visited(self, system: Onebox | Split, paths: Path) -> dict[str, Any]:
         """What the visitors found, who come for as long as messages are sent."""
         seconds = self._messages / _RATE
         command = [

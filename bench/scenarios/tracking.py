@@ -10,6 +10,7 @@ from bench.load_session import Door
 from bench.newsletter import LINKS
 from bench.onebox import Onebox
 from bench.scenarios.stage import Criterion, Stage
+from bench.split import Split
 from bench.systems import make_credential
 
 _MESSAGES = 1_500  # in a block
@@ -81,7 +82,7 @@ class Tracking:
                 self._doors[name] = await make_door(system, name, is_tracked=name == _TRACKED)
 
 
-async def make_door(system: Onebox, name: str, *, is_tracked: bool) -> Door:
+async def make_door(system: Onebox | Split, name: str, *, is_tracked: bool) -> Door:
     """A user with a profile called *name*, whose mail is tracked or is not."""
     on = str(is_tracked).lower()
     knobs = ("--set", f"tracking.opens={on}", "--set", f"tracking.clicks={on}")
