@@ -77,7 +77,7 @@ class Webhooked:
         seconds: float = 10.0,
         pause: PauseRule = NEVER,
         key: bytes = KEY,
-        keep: timedelta = timedelta(days=30),
+        facts: timedelta = timedelta(days=30),
     ) -> AsyncIterator[None]:
         """A webhooks process."""
         post = HttpPost(seconds=seconds, allow_http=True, allowed=LOOPBACK)
@@ -85,7 +85,7 @@ class Webhooked:
         sender = WebhookSender(
             database, BatchDelivery(database, post, key, pause), look_seconds=0.05
         )
-        fan_out = FanOut(database, keep=keep, announce=sender.wake)
+        fan_out = FanOut(database, keep=timedelta(days=30), facts=facts, announce=sender.wake)
         reader = EventReader(database.alone(connections=2), (fan_out,), look_seconds=0.05)
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:

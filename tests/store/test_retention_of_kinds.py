@@ -101,3 +101,10 @@ def test_dead_letters_are_kept_as_the_history_unless_a_setting_says_else(
 ) -> None:
     told = WebhooksSettings.model_construct(history_retention_days=14, webhook_retention_days=given)
     assert timedelta(days=days) == told.kept
+
+
+@pytest.mark.parametrize(("visits", "days"), [(None, 14), (3, 3)])
+def test_facts_are_kept_for_as_long_as_those_that_go_first(visits: int | None, days: int) -> None:
+    """By this webhooks know for how long an event may wait to be written."""
+    told = WebhooksSettings.model_construct(history_retention_days=14, visit_retention_days=visits)
+    assert timedelta(days=days) == told.facts_kept

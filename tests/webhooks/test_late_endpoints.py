@@ -122,7 +122,7 @@ async def test_where_the_history_is_shorter_than_a_week_nothing_is_left_for_late
     """Its facts would be gone before the endpoint is given up."""
     hook = await hooked.endpoint()
     await hooked.webhooks.pause(hook, "moves")
-    async with hooked.telling(keep=timedelta(days=7)):
+    async with hooked.telling(facts=timedelta(days=7)):
         await hooked.send()
         await hooked.all_queued()
     assert 0 < min(row["octets"] for row in await hooked.stores.sql(BODIES, hook.id))

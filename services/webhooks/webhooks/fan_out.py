@@ -44,13 +44,21 @@ class FanOut:
     reader = READER
 
     def __init__(
-        self, database: Postgres, *, keep: timedelta, announce: Callable[[], None]
+        self,
+        database: Postgres,
+        *,
+        keep: timedelta,
+        facts: timedelta,
+        announce: Callable[[], None],
     ) -> None:
-        """Attempts and dead letters are kept for *keep*; *announce*: there may be new batches."""
+        """Attempts and dead letters are kept for *keep*, and the history of events for *facts*.
+
+        *announce*: there may be new batches.
+        """
         self._feed = WebhookFeed(database)
         self._batches = WebhookBatches(database)
         self._keep = keep
-        self._may_be_late = keep > KEEP_TRYING  # the history has the facts for as long
+        self._may_be_late = facts > KEEP_TRYING  # else they would be gone before they are written
         self._announce = announce
         self._forgot_at: float | None = None
 
@@ -76,7 +84,7 @@ class FanOut:
         )
         found = await turn.events(page, {wish.account_id for wish in wishes}, kinds)
         late = [wish for wish in wishes if self._may_be_late and wish.is_late]
-        others = [wish for wish in wishes if not (self._may_be_late and wish.is_late)]
+        others = [wish for wish in wishes if wish not in late]
         count = await turn.add(unwritten(found, late))
         asking = {wish.account_id for wish in others}
         events = [one.ids for one in found if one.account_id in asking]

@@ -63,6 +63,12 @@ class WebhooksSettings(ProgramSettings, WithSecretKey, WithWebhooks):
     """Settings of the webhooks service."""
 
     @property
+    def facts_kept(self) -> timedelta:
+        """How long the history has what it says of any event, opens and clicks included."""
+        history = self.history_retention_days
+        return timedelta(days=min(history, self.visit_retention_days or history))
+
+    @property
     def kept(self) -> timedelta:
         """How long dead letters are kept, and what is known of requests."""
         return timedelta(days=self.webhook_retention_days or self.history_retention_days)

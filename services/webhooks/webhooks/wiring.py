@@ -38,6 +38,7 @@ def build(settings: WebhooksSettings, resources: Resources) -> Services:
     fan_out = FanOut(
         database,
         keep=settings.kept,
+        facts=settings.facts_kept,
         announce=sender.wake,
     )
     reader = EventReader(database, (fan_out,), look_seconds=_LOOK_SECONDS)
